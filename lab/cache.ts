@@ -1,0 +1,45 @@
+/**
+ * Things that take long to make and never change for the same recipe: kept under a name that holds the recipe's
+ * digest, built under a temporary name and renamed when whole, so that an interrupted build leaves nothing behind.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { temporaryDirectory } from "./lifetime.ts";
+
+export const CHECKOUT = resolve(import.meta.dirname, "..");
+
+/** Where the lab keeps what it built: $KMONTE_CACHE, or .cache in the checkout. */
+export function cacheDirectory(): string {
+  const root = process.env["KMONTE_CACHE"] ?? join(CHECKOUT, ".cache");
+  const directory = join(root, "lab");
+  mkdirSync(directory, { recursive: true });
+  return directory;
+}
+
+/** A short digest of anything that JSON can hold; key order is the writer's. */
+export function digest(recipe: unknown): string {
+  return createHash("sha256").update(JSON.stringify(recipe)).digest("hex").slice(0, 16);
+}
+
+export interface CacheEntry {
+  readonly path: string;
+  readonly key: string;
+}
+
+/** The file or directory `name-<digest of recipe>`; `build` makes it at the path that it is given when missing. */
+export async function cached(
+  name: string,
+  recipe: unknown,
+  build: (target: string) => Promise<void>,
+): Promise<CacheEntry> {
+  const key = digest(recipe);
+  const path = join(cacheDirectory(), `${name}-${key}`);
+  if (existsSync(path)) return { path, key };
+  using building = temporaryDirectory("building-", dirname(path));
+  const target = join(building.path, "result");
+  await build(target);
+  // Two builds of the same recipe may race: the results are equal, the first one stays.
+  if (!existsSync(path)) renameSync(target, path);
+  return { path, key };
+}

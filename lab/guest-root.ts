@@ -1,0 +1,48 @@
+/** Unpacks the guest's root file system into a directory, to install into it or to make an image of it. */
+import { mkdirSync, writeFileSync, chmodSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Refusal } from "../src/lib/errors.ts";
+import { runTool } from "./tool.ts";
+
+/** Files to write into a root file system: path → text. Scripts (`#!`) become executable. */
+export type GuestFiles = Readonly<Record<string, string>>;
+
+/** How the guest makes its initramfs: few modules, quickly unpacked, because an emulated guest loads them slowly. */
+export const INITRAMFS_FILES: GuestFiles = {
+  "/etc/initramfs-tools/conf.d/lab.conf": "MODULES=list\nCOMPRESS=lz4\nRUNSIZE=10%\n",
+  "/etc/initramfs-tools/modules": ["virtio_pci", "virtio_blk", "virtio_console", "virtio_net", "virtio_rng", ""].join(
+    "\n",
+  ),
+};
+
+export async function unpackRoot(tar: string, directory: string): Promise<void> {
+  requireRoot();
+  mkdirSync(directory);
+  await runTool("tar", ["-xf", tar, "-C", directory, "--numeric-owner", "--xattrs", "--xattrs-include=*"]);
+}
+
+export function writeGuestFiles(root: string, files: GuestFiles): void {
+  for (const [path, text] of Object.entries(files)) {
+    const target = join(root, path);
+    mkdirSync(dirname(target), { recursive: true });
+    writeFileSync(target, text);
+    if (text.startsWith("#!")) chmodSync(target, 0o755);
+  }
+}
+
+/** Runs a program inside a root directory; /proc is mounted for it alone, so that nothing stays mounted after it. */
+export async function runInRoot(root: string, command: readonly string[]): Promise<string> {
+  const script = 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"';
+  return runTool("unshare", ["--mount", "--fork", "sh", "-c", script, root, ...command], {
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
+  });
+}
+
+function requireRoot(): void {
+  if (process.getuid?.() === 0) return;
+  throw new Refusal("LAB_NEEDS_ROOT", {
+    what: "The guest image cannot be made.",
+    why: "Its files belong to several users, and only root can write them so.",
+    remedy: "Run the same command with sudo, or set KMONTE_CACHE to a directory in which root already made the image.",
+  });
+}
