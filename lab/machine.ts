@@ -1,0 +1,161 @@
+/**
+ * A throw-away virtual machine with an ordinary Debian inside.
+ *
+ *     await using machine = await Machine.boot({ kernel: '6.1', kernels: ['6.12'] });
+ *     await machine.run(['uname', '-r']);
+ */
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { KmonteError } from "../src/lib/errors.ts";
+import { ensurePackages } from "../scripts/packages.ts";
+import { type Accelerator, chooseAccelerator } from "./accelerator.ts";
+import { type Answer, Channel, type Hello, type OutputListener } from "./channel.ts";
+import { guestImage, KMONTE_LABEL, ROOT_LABEL } from "./guest-image.ts";
+import { guestKernel } from "./guest-kernel.ts";
+import { kmonteDisk } from "./kmonte-disk.ts";
+import { temporaryDirectory } from "./lifetime.ts";
+import { Qemu } from "./qemu.ts";
+import { runTool } from "./tool.ts";
+
+export interface MachineOptions {
+  /** The kernel to boot, a key of KERNEL_SUITES. */
+  readonly kernel: string;
+  /** Further kernels to have in /boot. */
+  readonly kernels?: readonly string[];
+  readonly memory?: string;
+  /** Told what is being made ready, for people. */
+  readonly onStep?: (step: string) => void;
+}
+
+export const LAB_PACKAGES = ["qemu-system-x86", "qemu-utils", "mmdebstrap", "e2fsprogs", "cpio"];
+
+/** What makes an emulated machine boot surely and quickly; harmless on a real one. */
+const BOOT_OPTIONS =
+  "console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check random.trust_cpu=on 8250.nr_uarts=1";
+
+/** Puts kmonte onto the root file system, where a real host has it. */
+const INSTALL = `mount -o ro /dev/disk/by-label/${KMONTE_LABEL} /mnt && cp -a /mnt/. /opt/kmonte && umount /mnt`;
+
+const BOOT_MS = 120_000;
+
+export class Machine implements AsyncDisposable {
+  readonly accelerator: Accelerator;
+  readonly #qemu: Qemu;
+  readonly #hellos: Hello[] = [];
+  #channel: Channel | undefined;
+  #lifetime = new DisposableStack();
+
+  private constructor(accelerator: Accelerator, qemu: Qemu) {
+    this.accelerator = accelerator;
+    this.#qemu = qemu;
+  }
+
+  static async boot(options: MachineOptions): Promise<Machine> {
+    const step = options.onStep ?? (() => {});
+    ensurePackages(LAB_PACKAGES);
+    step("guest image");
+    const image = await guestImage([options.kernel, ...(options.kernels ?? [])]);
+    const kernel = await guestKernel(options.kernel);
+    step("kmonte");
+    const kmonte = await kmonteDisk();
+    step("accelerator");
+    const accelerator = await chooseAccelerator(kernel.vmlinuz);
+    step("boot");
+    using stack = new DisposableStack();
+    const directory = stack.use(temporaryDirectory("kmonte-machine-")).path;
+    const rootDisk = join(directory, "root.qcow2");
+    await runTool("qemu-img", ["create", "-q", "-f", "qcow2", "-b", image.path, "-F", "raw", rootDisk]);
+    const controlSocket = join(directory, "control");
+    const qemu = new Qemu({
+      accelerator,
+      memory: options.memory ?? "2G",
+      vmlinuz: kernel.vmlinuz,
+      initrd: kernel.initrd,
+      commandLine: `root=LABEL=${ROOT_LABEL} rw ${BOOT_OPTIONS}`,
+      rootDisk,
+      kmonteDisk: kmonte.path,
+      controlSocket,
+      consoleLog: join(directory, "console.log"),
+    });
+    const machine = new Machine(accelerator, stack.use(qemu));
+    machine.#channel = stack.use(await Channel.open(controlSocket, (hello) => machine.#hellos.push(hello)));
+    await machine.#wait(() => machine.#hellos[0], BOOT_MS, `start Linux ${options.kernel}`);
+    step("install");
+    await machine.output(["sh", "-c", INSTALL]);
+    machine.#lifetime = stack.move();
+    return machine;
+  }
+
+  /** The kernels that the guest ran so far, in order, with the times at which its agent was there. */
+  get boots(): readonly Hello[] {
+    return this.#hellos;
+  }
+
+  /** What the guest wrote on its serial console so far. */
+  console(): string {
+    return this.#qemu.console();
+  }
+
+  /** Runs a program to its end. Rejects with GuestRestarted when the kernel changes under it. */
+  run(argv: readonly string[], onOutput?: OutputListener): Promise<Answer> {
+    return this.#ask({ do: "run", argv }, onOutput);
+  }
+
+  /** Runs a program that must succeed and gives what it wrote. */
+  async output(argv: readonly string[]): Promise<string> {
+    const answer = await this.run(argv);
+    if (answer.code === 0) return answer.stdout.toString();
+    throw new KmonteError("LAB_GUEST_COMMAND_FAILED", {
+      what: `In the guest, ${argv.join(" ")} failed (${answer.code}).`,
+      why: (answer.stderr.toString() || answer.stdout.toString()).trim(),
+    });
+  }
+
+  /** Starts a program as a child of init, in a session of its own; its output is appended to a file. */
+  async start(argv: readonly string[], output: string): Promise<void> {
+    await this.#ask({ do: "start", argv, output });
+  }
+
+  /** Writes a file in the guest. */
+  async put(path: string, data: string | Buffer, mode = 0o644): Promise<void> {
+    await this.#ask({ do: "put", path, mode, data: Buffer.from(data).toString("base64") });
+  }
+
+  /** Reads a file of the guest. */
+  async get(path: string): Promise<Buffer> {
+    return (await this.#ask({ do: "get", path })).stdout;
+  }
+
+  /** Waits for the guest's agent under a kernel started after `earlier` others; checks which kernel it is. */
+  async waitForKernel(version: string, earlier: number, timeoutMs = 300_000): Promise<Hello> {
+    const hello = await this.#wait(() => this.#hellos[earlier], timeoutMs, `start Linux ${version}`);
+    if (hello.release.startsWith(`${version}.`)) return hello;
+    const remedy = "The end of the console may say why.";
+    throw this.#qemu.failure("LAB_WRONG_KERNEL", `The guest runs ${hello.release}, not ${version}.`, remedy);
+  }
+
+  #ask(message: Readonly<Record<string, unknown>>, onOutput?: OutputListener): Promise<Answer> {
+    if (!this.#channel) throw new Error("the machine has not booted");
+    return this.#channel.request(message, onOutput);
+  }
+
+  async #wait<T>(look: () => T | undefined, timeoutMs: number, what: string): Promise<T> {
+    const end = Date.now() + timeoutMs;
+    for (;;) {
+      const found = look();
+      if (found !== undefined) return found;
+      if (!this.#qemu.running || Date.now() > end) {
+        throw this.#qemu.failure(
+          "LAB_MACHINE_FAILED",
+          `The virtual machine did not ${what} within ${timeoutMs / 1000} s.`,
+          "The end of the console says how far it came; KMONTE_LAB_ACCEL=tcg rules hardware virtualisation out.",
+        );
+      }
+      await delay(50);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#lifetime.dispose();
+  }
+}

@@ -1,0 +1,65 @@
+/** When this boot's stages were reached, in CLOCK_REALTIME milliseconds: asked of the kernel's log and of systemd. */
+import { spawnSync } from "node:child_process";
+import { closeSync, constants, openSync, readFileSync, readSync } from "node:fs";
+import type { TimedStep } from "../lib/progress.ts";
+import { USERLAND_MARK } from "./initrd.ts";
+
+export interface BootTimes {
+  /** When the kernel's clock began to count. */
+  readonly kernel: number;
+  /** When the initramfs began, if it was ours and said so. */
+  readonly initramfs: number | undefined;
+  /** When the system's own init began. */
+  readonly userland: number | undefined;
+}
+
+export function readBootTimes(): BootTimes {
+  const kernel = Date.now() - Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1000;
+  const after = (milliseconds: number | undefined) => (milliseconds === undefined ? undefined : kernel + milliseconds);
+  return { kernel, initramfs: after(markInLog(readKernelLog())), userland: after(userspaceTimestamp()) };
+}
+
+/** The steps between leaving the old kernel (`left`) and now. */
+export function bootSteps(times: BootTimes, left: number, now: number): TimedStep[] {
+  // The new kernel takes the time of day from the machine's clock, to the second: it may be half a second early.
+  const kernel = Math.max(times.kernel, left);
+  const initramfs = Math.max(times.initramfs ?? times.userland ?? now, kernel);
+  const userland = Math.max(times.userland ?? now, initramfs);
+  return [
+    { step: "kexec", start: left, end: kernel },
+    { step: "kernel", start: kernel, end: initramfs },
+    { step: "initramfs", start: initramfs, end: userland },
+    { step: "userland", start: userland, end: now },
+  ];
+}
+
+/** Milliseconds after the kernel's start at which our mark was put into its log. */
+export function markInLog(log: string): number | undefined {
+  for (const line of log.split("\n")) {
+    const microseconds = /^\d+,\d+,(\d+),[^;]*;/.exec(line)?.[1];
+    if (microseconds && line.endsWith(USERLAND_MARK)) return Number(microseconds) / 1000;
+  }
+  return undefined;
+}
+
+function userspaceTimestamp(): number | undefined {
+  const property = "UserspaceTimestampMonotonic";
+  const shown = spawnSync("systemctl", ["show", "--value", "-p", property], { encoding: "utf8" });
+  const microseconds = Number(shown.stdout?.trim());
+  return microseconds > 0 ? microseconds / 1000 : undefined;
+}
+
+/** All of /dev/kmsg: one read, one record. */
+function readKernelLog(): string {
+  let text = "";
+  const record = Buffer.alloc(8192);
+  const file = openSync("/dev/kmsg", constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    for (;;) text += record.toString("latin1", 0, readSync(file, record));
+  } catch {
+    // EAGAIN: that was the last one.
+  } finally {
+    closeSync(file);
+  }
+  return text;
+}

@@ -1,0 +1,67 @@
+/** The last swap's timeline, for people and for scripts. */
+import { Refusal } from "../lib/errors.ts";
+import { DEFAULT_SWAP_ROOT, readRecords, type SwapRecord } from "./store.ts";
+
+export interface ReportLine {
+  readonly step: string;
+  readonly seconds: number;
+  /** When it began, in seconds after the processes were stopped; negative for what was done before. */
+  readonly after: number;
+}
+
+export interface SwapReport extends SwapRecord {
+  /** How long the processes stood still; undefined while they still do. */
+  readonly gapSeconds: number | undefined;
+  readonly lines: ReportLine[];
+}
+
+/** The report of the last swap. */
+export function readLastReport(root: string = DEFAULT_SWAP_ROOT): SwapReport {
+  const last = readRecords(root).at(-1);
+  if (last) return reportOf(last);
+  throw new Refusal("NO_SWAP_YET", {
+    what: "There is nothing to report.",
+    why: `No swap is on record in ${root}.`,
+    remedy: "Make one: kmonte swap --to VERSION --pid PID",
+  });
+}
+
+export function reportOf(record: SwapRecord): SwapReport {
+  const lines = record.steps.map(({ step, start, end }) => ({
+    step,
+    seconds: round(end - start),
+    after: round(start - record.stopped),
+  }));
+  const gap = record.running === undefined ? undefined : round(record.running - record.stopped);
+  return { ...record, gapSeconds: gap, lines };
+}
+
+/** The report as text, one step per line. */
+export function formatReport(report: SwapReport): string {
+  const width = Math.max(...report.lines.map(({ step }) => step.length));
+  const lines = report.lines.map(
+    ({ step, seconds, after }) => `  ${step.padEnd(width)}  ${at(after)}  ${seconds.toFixed(2).padStart(7)} s`,
+  );
+  return [headline(report), ...lines, ...outcome(report), ""].join("\n");
+}
+
+function headline({ from, to, arrived, processes }: SwapReport): string {
+  const way =
+    arrived === undefined || arrived === to ? `${from} → ${to}` : `${from} → ${to}, but came up with ${arrived}`;
+  return `Linux ${way}, ${processes.length} ${processes.length === 1 ? "process" : "processes"}`;
+}
+
+function outcome({ gapSeconds, failure, directory }: SwapReport): string[] {
+  if (gapSeconds !== undefined) return [`  stood still for ${gapSeconds.toFixed(2)} s`];
+  if (!failure) return ["  not running yet"];
+  const text = [failure.what, failure.why, failure.remedy].filter((line) => line !== undefined);
+  return ["  not running again:", ...text.map((line) => `    ${line}`), `    The images are whole, in ${directory}`];
+}
+
+function at(seconds: number): string {
+  return `${seconds < 0 ? "" : "+"}${seconds.toFixed(2)}`.padStart(9);
+}
+
+function round(milliseconds: number): number {
+  return Math.round(milliseconds) / 1000;
+}

@@ -1,0 +1,118 @@
+/** What is remembered about swaps, on disk: it must outlive the kernel. One directory per swap. */
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import * as v from "valibot";
+import { KmonteError } from "../lib/errors.ts";
+
+export const DEFAULT_SWAP_ROOT = "/var/lib/kmonte/swap";
+
+const StepSchema = v.object({ step: v.string(), start: v.number(), end: v.number() });
+const ProcessSchema = v.object({ pid: v.number(), command: v.string() });
+const FailureSchema = v.object({
+  code: v.string(),
+  what: v.string(),
+  why: v.optional(v.string()),
+  remedy: v.optional(v.string()),
+});
+
+/** A swap's record, timeline.json in its directory. Times are CLOCK_REALTIME, in milliseconds since the epoch. */
+const SwapRecordSchema = v.object({
+  version: v.literal(1),
+  id: v.string(),
+  /** The boot in which the processes were frozen, as /proc/sys/kernel/random/boot_id names it. */
+  boot: v.string(),
+  /** pending: frozen and waiting for the next boot; done: running again; failed: still only on disk. */
+  state: v.picklist(["pending", "done", "failed"]),
+  from: v.string(),
+  to: v.string(),
+  /** The kernel that the processes run on now, which is not `to` when the machine came up with another. */
+  arrived: v.optional(v.string()),
+  /** The frozen directory. */
+  directory: v.string(),
+  processes: v.array(ProcessSchema),
+  steps: v.array(StepSchema),
+  /** When the first process was stopped, and when they ran again. */
+  stopped: v.number(),
+  running: v.optional(v.number()),
+  failure: v.optional(FailureSchema),
+});
+
+export type SwapRecord = v.InferOutput<typeof SwapRecordSchema>;
+
+const RECORD = "timeline.json";
+
+/** While this file is there, the next boot thaws the swap. The unit looks for it before anything else is started. */
+export const PENDING_MARK = "pending";
+
+/** A directory for a new swap; the name begins with the time, so that names sort by age. */
+export function newSwapDirectory(root: string, now = new Date()): { id: string; path: string } {
+  const stamp = now.toISOString().replace(/[-:]|\.\d+/g, "");
+  mkdirSync(root, { recursive: true, mode: 0o700 });
+  for (let attempt = 1; ; attempt++) {
+    const id = attempt === 1 ? stamp : `${stamp}-${attempt}`;
+    const path = join(root, id);
+    if (existsSync(path)) continue;
+    mkdirSync(path, { mode: 0o700 });
+    return { id, path };
+  }
+}
+
+/** Writes the record so that a power cut leaves the old one or the new one, never half of one. */
+export function writeRecord(root: string, record: SwapRecord): void {
+  const path = join(root, record.id, RECORD);
+  const file = openSync(`${path}.new`, "w", 0o600);
+  writeSync(file, `${JSON.stringify(record, null, 2)}\n`);
+  fsyncSync(file);
+  closeSync(file);
+  renameSync(`${path}.new`, path);
+  const directory = openSync(dirname(path), "r");
+  fsyncSync(directory);
+  closeSync(directory);
+}
+
+/** All records, oldest first. */
+export function readRecords(root: string): SwapRecord[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root)
+    .sort()
+    .map((id) => join(root, id, RECORD))
+    .filter((path) => existsSync(path))
+    .map(readRecord);
+}
+
+function readRecord(path: string): SwapRecord {
+  let problem: string;
+  try {
+    const parsed = v.safeParse(SwapRecordSchema, JSON.parse(readFileSync(path, "utf8")));
+    if (parsed.success) return parsed.output;
+    problem = v.summarize(parsed.issues);
+  } catch (error) {
+    problem = String(error);
+  }
+  throw new KmonteError(
+    "SWAP_RECORD_BROKEN",
+    {
+      what: `The record of a swap cannot be read: ${path}.`,
+      why: problem,
+      remedy: "Thaw its directory by hand (kmonte thaw), then move the record out of the way.",
+    },
+    { facts: { path } },
+  );
+}
+
+export function markPending(root: string, id: string): void {
+  writeFileSync(join(root, id, PENDING_MARK), "");
+}
+
+export function unmarkPending(root: string, id: string): void {
+  rmSync(join(root, id, PENDING_MARK), { force: true });
+}
+
+export function isPending(root: string, id: string): boolean {
+  return existsSync(join(root, id, PENDING_MARK));
+}
+
+export function presentBoot(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+}

@@ -1,0 +1,110 @@
+/** The swap's first half: freeze, and leave for another kernel. The other half is resume.ts, at that kernel's boot. */
+import { rmSync } from "node:fs";
+import { release } from "node:os";
+import { join } from "node:path";
+import { freeze, type FrozenSet } from "../freeze/freeze.ts";
+import { Refusal } from "../lib/errors.ts";
+import type { ProgressListener, TimedStep } from "../lib/progress.ts";
+import { requireAbleKernel } from "./kernel-config.ts";
+import { findKernel, type Kernel } from "./kernels.ts";
+import { loadKernel, startLoadedKernel, syncDisks, unloadKernel } from "./kexec.ts";
+import { requireLasting } from "./mounts.ts";
+import { pidRangeScript, presentFreePidRange } from "./pids.ts";
+import { DEFAULT_SWAP_ROOT, markPending, newSwapDirectory, presentBoot, writeRecord } from "./store.ts";
+import { installUnit } from "./unit.ts";
+
+export interface SwapOptions {
+  /** The kernel: a release, the beginning of one, or the path of an image. */
+  readonly to: string;
+  /** The processes to take along, each with all its descendants. */
+  readonly pids: number[];
+  /** Where the images and the record go; on a disk. */
+  readonly root?: string;
+  readonly onProgress?: ProgressListener;
+  readonly signal?: AbortSignal;
+}
+
+/** Changes the kernel under the processes. Does not return when it works; whenever it throws, all goes on as before. */
+export async function swap(options: SwapOptions): Promise<never> {
+  const root = options.root ?? DEFAULT_SWAP_ROOT;
+  requireRoot();
+  const kernel = findKernel(options.to);
+  requireAbleKernel(kernel);
+  const { id, path } = newSwapDirectory(root);
+  let frozen: FrozenSet | undefined;
+  try {
+    requireLasting(path, "the images of the processes");
+    installUnit(root);
+    const load = timed("load", options, kernel.release, () => {
+      loadKernel({ kernel, swapId: id, earlyScript: pidRangeScript(presentFreePidRange()) });
+    });
+    frozen = await freeze({
+      pids: options.pids,
+      directory: join(path, "frozen"),
+      end: "hold",
+      ...(options.onProgress && { onProgress: options.onProgress }),
+      ...(options.signal && { signal: options.signal }),
+    });
+    options.signal?.throwIfAborted();
+    leave(root, id, kernel, frozen, load, options);
+  } catch (error) {
+    await undo(frozen, path);
+    throw error;
+  }
+}
+
+/** From here on the processes come back by the record alone. */
+function leave(
+  root: string,
+  id: string,
+  kernel: Kernel,
+  frozen: FrozenSet,
+  load: TimedStep,
+  options: SwapOptions,
+): never {
+  const record = {
+    version: 1,
+    id,
+    boot: presentBoot(),
+    state: "pending",
+    from: release(),
+    to: kernel.release,
+    directory: frozen.directory,
+    processes: frozen.processes.map(({ pid, command }) => ({ pid, command })),
+    stopped: frozen.steps[0]?.start ?? Date.now(),
+  } as const;
+  const steps = [load, ...frozen.steps];
+  writeRecord(root, { ...record, steps });
+  markPending(root, id);
+  const sync = timed("sync", options, "all disks", syncDisks);
+  writeRecord(root, { ...record, steps: [...steps, sync] });
+  options.onProgress?.({ step: "kexec", detail: kernel.release, at: Date.now() });
+  startLoadedKernel();
+}
+
+/** Nothing of a swap that did not happen stays: neither a loaded kernel, nor images that the next boot would thaw. */
+async function undo(frozen: FrozenSet | undefined, path: string): Promise<void> {
+  unloadKernel();
+  rmSync(join(path, "pending"), { force: true });
+  try {
+    await frozen?.release();
+  } finally {
+    rmSync(path, { recursive: true, force: true });
+  }
+}
+
+function timed(step: string, options: SwapOptions, detail: string, work: () => void): TimedStep {
+  const start = Date.now();
+  options.onProgress?.({ step, detail, at: start });
+  work();
+  return { step, start, end: Date.now() };
+}
+
+function requireRoot(): void {
+  if (process.getuid?.() === 0) return;
+  throw new Refusal("NOT_ROOT", {
+    what: "Only root can change the kernel.",
+    why: "Loading and starting a kernel needs CAP_SYS_BOOT.",
+    remedy: "Run it with sudo.",
+  });
+}

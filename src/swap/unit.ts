@@ -1,0 +1,82 @@
+/** The systemd unit that thaws at boot what a swap froze, and its installation. */
+import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { Refusal } from "../lib/errors.ts";
+import { hasOtherDisks, presentMounts, requireLasting } from "./mounts.ts";
+import { PENDING_MARK } from "./store.ts";
+
+export const THAW_UNIT = "kmonte-thaw.service";
+
+const UNIT_DIRECTORY = "/etc/systemd/system";
+
+/** kmonte's own command, as it was started: the same place relative to the sources and to the compiled files. */
+const COMMAND = resolve(import.meta.dirname, "../../bin/kmonte");
+
+export interface UnitOptions {
+  readonly command: string;
+  /** Where swaps are remembered. */
+  readonly root: string;
+  /** Whether the files of the processes may lie on other disks than that of the root directory. */
+  readonly otherDisks: boolean;
+}
+
+/**
+ * The unit's text. It runs as soon as the disks that it needs are there and before anything that could take an id or
+ * empty /tmp. When all files lie on the root file system, it does not even wait for udev to find the other devices.
+ */
+export function unitText(options: UnitOptions): string {
+  const disks = options.otherDisks
+    ? "After=local-fs.target"
+    : "Before=systemd-udevd.service systemd-udev-trigger.service local-fs-pre.target";
+  return `# Written by kmonte swap.
+[Unit]
+Description=Sets running again what kmonte froze before the change of kernel
+Documentation=man:kmonte(1)
+DefaultDependencies=no
+ConditionPathExistsGlob=${options.root}/*/${PENDING_MARK}
+RequiresMountsFor=${dirname(dirname(options.command))} ${options.root} /tmp
+After=systemd-remount-fs.service systemd-sysctl.service
+${disks}
+Before=systemd-tmpfiles-setup.service sysinit.target basic.target shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+ExecStart=${options.command} thaw --boot
+StandardOutput=journal+console
+StandardError=journal+console
+TimeoutStartSec=infinity
+# What has been thawed is not part of this service, and stays when it ends.
+KillMode=process
+OOMScoreAdjust=-1000
+
+[Install]
+WantedBy=sysinit.target
+`;
+}
+
+/** Writes and enables the unit, so that the next boot has it. Does nothing when it is there already. */
+export function installUnit(root: string): void {
+  requireSystemd();
+  requireLasting(COMMAND, "the program that thaws at boot");
+  const text = unitText({ command: COMMAND, root, otherDisks: hasOtherDisks(presentMounts()) });
+  const path = join(UNIT_DIRECTORY, THAW_UNIT);
+  if (!existsSync(path) || readFileSync(path, "utf8") !== text) {
+    mkdirSync(UNIT_DIRECTORY, { recursive: true });
+    writeFileSync(`${path}.new`, text);
+    renameSync(`${path}.new`, path);
+  }
+  const wanted = join(UNIT_DIRECTORY, "sysinit.target.wants", THAW_UNIT);
+  if (existsSync(wanted)) return;
+  mkdirSync(dirname(wanted), { recursive: true });
+  symlinkSync(path, wanted);
+}
+
+function requireSystemd(): void {
+  if (existsSync("/run/systemd/system")) return;
+  throw new Refusal("NO_SYSTEMD", {
+    what: "This machine cannot bring the processes back after the change of kernel.",
+    why: "Its init is not systemd, whose unit would thaw them at boot.",
+    remedy: "Freeze (kmonte freeze), change the kernel yourself, then thaw (kmonte thaw).",
+  });
+}
