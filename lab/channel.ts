@@ -15,6 +15,8 @@ export interface Answer {
   readonly code: number;
   readonly stdout: Buffer;
   readonly stderr: Buffer;
+  /** Of a program that was started and left alone. */
+  readonly pid: number | undefined;
 }
 
 export type OutputListener = (stream: "stdout" | "stderr", chunk: Buffer) => void;
@@ -25,6 +27,7 @@ interface Message {
   readonly stdout?: string;
   readonly stderr?: string;
   readonly code?: number;
+  readonly pid?: number;
   readonly error?: string;
 }
 
@@ -114,6 +117,7 @@ export class Channel implements Disposable {
     if (message.error === undefined) {
       pending.resolve({
         code: message.code,
+        pid: message.pid,
         stdout: Buffer.concat(pending.stdout),
         stderr: Buffer.concat(pending.stderr),
       });

@@ -1,6 +1,5 @@
 /** The guest's root disk: Debian, the kernels that a run needs, and the settings that make it a lab guest. */
-import { closeSync, cpSync, ftruncateSync, openSync, readFileSync, rmSync, symlinkSync } from "node:fs";
-import { mkdirSync } from "node:fs";
+import { closeSync, cpSync, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { guestBase } from "./base.ts";
 import { cached, type CacheEntry } from "./cache.ts";
@@ -69,8 +68,23 @@ const MASKED = [
   "modprobe@fuse.service",
 ];
 
+/** Programs that systemd starts before its first unit, to look for disks and settings that the guest has not. */
+const GENERATORS_MASKED = [
+  "systemd-cryptsetup-generator",
+  "systemd-debug-generator",
+  "systemd-getty-generator",
+  "systemd-gpt-auto-generator",
+  "systemd-hibernate-resume-generator",
+  "systemd-integritysetup-generator",
+  "systemd-rc-local-generator",
+  "systemd-run-generator",
+  "systemd-system-update-generator",
+  "systemd-sysv-generator",
+  "systemd-veritysetup-generator",
+];
+
 /** Drivers of an emulated PC that the guest has no use for; each costs a tenth of a second or more to load. */
-const NOT_LOADED = `ata_piix ata_generic floppy psmouse pcspkr button i2c_piix4 evdev serio_raw
+const NOT_LOADED = `ata_piix ata_generic floppy psmouse pcspkr button i2c_piix4 evdev serio_raw powernow_k8
   aesni_intel ghash_clmulni_intel sha512_ssse3 sha256_ssse3 sha1_ssse3 crct10dif_pclmul crc32_pclmul polyval_clmulni kvm_amd kvm_intel kvm qemu_fw_cfg bochs configfs`.split(
   /\s+/,
 );
@@ -99,6 +113,7 @@ export async function guestImage(versions: readonly string[]): Promise<CacheEntr
     kernels: kernels.map((kernel) => kernel.key),
     files: guestFiles(),
     MASKED,
+    GENERATORS_MASKED,
     DISK_BYTES,
   };
   return cached(`guest-${sorted.join("+")}`, recipe, async (target) => {
@@ -118,6 +133,9 @@ function enableUnits(root: string): void {
     rmSync(join(system, unit), { force: true });
     symlinkSync("/dev/null", join(system, unit));
   }
+  const generators = join(root, "etc/systemd/system-generators");
+  mkdirSync(generators, { recursive: true });
+  for (const generator of GENERATORS_MASKED) symlinkSync("/dev/null", join(generators, generator));
   mkdirSync(join(system, "basic.target.wants"), { recursive: true });
   symlinkSync("../lab-agent.service", join(system, "basic.target.wants/lab-agent.service"));
   mkdirSync(join(root, "opt/kmonte"), { recursive: true });

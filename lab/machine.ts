@@ -31,7 +31,7 @@ export const LAB_PACKAGES = ["qemu-system-x86", "qemu-utils", "mmdebstrap", "e2f
 
 /** What makes an emulated machine boot surely and quickly; harmless on a real one. */
 const BOOT_OPTIONS =
-  "console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check random.trust_cpu=on 8250.nr_uarts=1";
+  "console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check random.trust_cpu=on 8250.nr_uarts=1 noautogroup";
 
 /** Puts kmonte onto the root file system, where a real host has it. */
 const INSTALL = `mount -o ro /dev/disk/by-label/${KMONTE_LABEL} /mnt && cp -a /mnt/. /opt/kmonte && umount /mnt`;
@@ -111,9 +111,11 @@ export class Machine implements AsyncDisposable {
     });
   }
 
-  /** Starts a program as a child of init, in a session of its own; its output is appended to a file. */
-  async start(argv: readonly string[], output: string): Promise<void> {
-    await this.#ask({ do: "start", argv, output });
+  /** Starts a program as a child of init, in a session of its own, and gives its pid; output is added to a file. */
+  async start(argv: readonly string[], output: string): Promise<number> {
+    const { pid } = await this.#ask({ do: "start", argv, output });
+    if (pid !== undefined) return pid;
+    throw new KmonteError("LAB_NOT_STARTED", { what: `In the guest, ${argv.join(" ")} did not start.` });
   }
 
   /** Writes a file in the guest. */

@@ -63,16 +63,25 @@ def run(request):
 
 def start(request):
     """Starts a program that nobody waits for: a child of init in a session of its own, output to a file."""
+    os.makedirs(os.path.dirname(request["output"]), exist_ok=True)
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    child = subprocess.Popen(
-        ["setsid", "-f", *request["argv"]],
+    said = f"/run/lab-start-{request['id']}"
+    script = 'echo $$ >"$0.new" && mv "$0.new" "$0" && exec "$@"'
+    subprocess.run(
+        ["setsid", "-f", "sh", "-c", script, said, *request["argv"]],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        cwd=request.get("cwd", "/"),
+        cwd="/",
+        check=True,
     )
     os.close(output)
-    return {"code": child.wait()}
+    while not os.path.exists(said):
+        time.sleep(0.02)
+    with open(said) as file:
+        pid = int(file.read())
+    os.unlink(said)
+    return {"pid": pid}
 
 
 def put(request):
