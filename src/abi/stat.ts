@@ -1,0 +1,61 @@
+/** statx-like facts about an open file from fstat(2), struct stat of x86-64 (bits/struct_stat.h). */
+import { fstatSync, statSync, type BigIntStats } from 'node:fs';
+
+/** File types, the S_IFMT part of st_mode (inode(7)). */
+export const S_IF = {
+  S_IFSOCK: 0o140000,
+  S_IFLNK: 0o120000,
+  S_IFREG: 0o100000,
+  S_IFBLK: 0o060000,
+  S_IFDIR: 0o040000,
+  S_IFCHR: 0o020000,
+  S_IFIFO: 0o010000,
+} as const;
+
+export interface FileStat {
+  /** `major:minor` in decimal. */
+  readonly device: string;
+  readonly inode: bigint;
+  /** One of the {@link S_IF} values; 0 for anonymous inodes. */
+  readonly type: number;
+  /** Permission bits, set-id bits included. */
+  readonly mode: number;
+  readonly links: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Device number of a device node, `major:minor`. */
+  readonly deviceNode: string;
+  readonly size: number;
+  readonly mtimeNs: bigint;
+}
+
+function fromStats(stats: BigIntStats): FileStat {
+  const mode = Number(stats.mode);
+  return {
+    device: formatDevice(stats.dev),
+    inode: stats.ino,
+    type: mode & 0o170000,
+    mode: mode & 0o7777,
+    links: Number(stats.nlink),
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+    deviceNode: formatDevice(stats.rdev),
+    size: Number(stats.size),
+    mtimeNs: stats.mtimeNs,
+  };
+}
+
+/** Takes a dev_t apart as makedev(3) put it together. */
+export function formatDevice(device: bigint): string {
+  const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn);
+  const minor = (device & 0xffn) | ((device >> 12n) & ~0xffn);
+  return `${major}:${minor}`;
+}
+
+export function fstat(fd: number): FileStat {
+  return fromStats(fstatSync(fd, { bigint: true }));
+}
+
+export function stat(path: string): FileStat {
+  return fromStats(statSync(path, { bigint: true }));
+}

@@ -1,0 +1,121 @@
+/** The open files of the set: which descriptors share one open file description, and what kind each is. */
+import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { attempt, call } from '../abi/call.ts';
+import { ERRNO } from '../abi/errno.ts';
+import { F, KCMP, O, OPEN_STATUS } from '../abi/fcntl.ts';
+import { fstat } from '../abi/stat.ts';
+import { withStruct } from '../abi/call.ts';
+import type { LocalFd } from '../lib/brand.ts';
+import { Refusal } from '../lib/errors.ts';
+import { formatFlags } from '../lib/flags.ts';
+import type { FrozenDescriptor, FrozenFile } from '../image/schema.ts';
+import { parseFdInfo } from '../proc/fdinfo.ts';
+import type { FreezeContext, OpenFile } from '../resources/contract.ts';
+import { fileKinds } from '../resources/registry.ts';
+
+interface Seen {
+  readonly id: string;
+  readonly file: OpenFile;
+}
+
+/** Collects the descriptors of all processes of the set. */
+export class FileTable {
+  readonly #context: FreezeContext;
+  /** Files that could be the same, by device, inode and flags; kcmp(2) tells. */
+  readonly #seen = new Map<string, Seen[]>();
+  readonly #ids = new Map<string, string>();
+  readonly #order: Seen[] = [];
+
+  constructor(context: FreezeContext) {
+    this.#context = context;
+  }
+
+  /** Notes all descriptors of a process. What they lead to is looked into later, by {@link freezeFiles}. */
+  addProcess(pid: number, command: string): FrozenDescriptor[] {
+    const pidfd = call('pidfd_open', `Opening process ${pid}`, pid, 0);
+    try {
+      return readdirSync(`/proc/${pid}/fd`)
+        .map(Number)
+        .sort((a, b) => a - b)
+        .map((fd) => this.#addDescriptor(pidfd, pid, command, fd));
+    } finally {
+      closeSync(pidfd);
+    }
+  }
+
+  #addDescriptor(pidfd: number, pid: number, command: string, fd: number): FrozenDescriptor {
+    const local = this.#context.keep(
+      call('pidfd_getfd', `Duplicating descriptor ${fd} of process ${pid}`, pidfd, fd, 0) as LocalFd,
+    );
+    const info = parseFdInfo(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'));
+    const link = readlinkSync(`/proc/${pid}/fd/${fd}`);
+    const file: OpenFile = { context: this.#context, pid, command, fd, local, link, stat: fstat(local), info };
+    const id = this.#identify(file);
+    this.#ids.set(`${pid}:${fd}`, id);
+    return { fd, file: id, closeOnExec: (info.flags & O.O_CLOEXEC) !== 0 };
+  }
+
+  #identify(file: OpenFile): string {
+    const key = `${file.stat.device}:${file.stat.inode}:${file.info.flags & ~O.O_CLOEXEC}`;
+    const candidates = this.#seen.get(key) ?? [];
+    for (const seen of candidates) {
+      if (attempt('kcmp', file.pid, seen.file.pid, KCMP.FILE, file.fd, seen.file.fd) === 0) return seen.id;
+    }
+    const seen = { id: `f${this.#order.length + 1}`, file };
+    this.#seen.set(key, [...candidates, seen]);
+    this.#order.push(seen);
+    return seen.id;
+  }
+
+  idOf(pid: number, fd: number): string | undefined {
+    return this.#ids.get(`${pid}:${fd}`);
+  }
+
+  /** Looks into every open file once. */
+  freezeFiles(): Record<string, FrozenFile> {
+    const files: Record<string, FrozenFile> = {};
+    for (const { id, file } of this.#order) {
+      try {
+        files[id] = freezeFile(file);
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        this.#context.refuse(error);
+      }
+    }
+    return files;
+  }
+}
+
+function freezeFile(file: OpenFile): FrozenFile {
+  const kind = fileKinds.find((candidate) => candidate.recognise(file));
+  if (!kind) {
+    throw new Refusal(
+      'FILE_KIND',
+      {
+        what: `Process ${file.pid} (${file.command}) has something open that cannot be frozen.`,
+        why: `Descriptor ${file.fd} leads to ${file.link}.`,
+        remedy: 'Let the program close it, or leave this process out.',
+      },
+      { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: 'file' },
+    );
+  }
+  const owner = readOwner(file.local);
+  return {
+    kind: kind.name,
+    flags: formatFlags(OPEN_STATUS, file.info.flags & ~O.O_CLOEXEC),
+    position: String(file.info.pos),
+    ...(owner && { owner }),
+    state: kind.freeze(file) as unknown,
+  };
+}
+
+/** Who gets SIGIO for the file: struct f_owner_ex of F_GETOWN_EX. */
+function readOwner(fd: LocalFd): FrozenFile['owner'] {
+  return withStruct(8, (bytes, address) => {
+    const result = attempt('fcntl', fd, F.F_GETOWN_EX, address);
+    if (result === -ERRNO.EBADF) return undefined; // O_PATH
+    const pid = bytes.readInt32LE(4);
+    const signal = attempt('fcntl', fd, F.F_GETSIG, 0);
+    return pid === 0 && signal <= 0 ? undefined : { type: bytes.readInt32LE(0), pid, signal: Math.max(signal, 0) };
+  });
+}

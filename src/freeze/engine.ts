@@ -1,0 +1,180 @@
+/**
+ * The freeze as a transaction: stop, look, write, read back, and only then let go or kill. Runs on one thread from
+ * beginning to end, because a tracee belongs to the thread that seized it.
+ */
+import { readFileSync } from 'node:fs';
+import { KmonteError, Refusal, RefusalList } from '../lib/errors.ts';
+import type { ProgressEvent, TimedStep } from '../lib/progress.ts';
+import { buildHeader, extentsOf, planSegments } from '../image/core-file.ts';
+import { buildNotes, type CoreProcess } from '../image/core-notes.ts';
+import { STATE } from '../image/manifest.ts';
+import type { FrozenProcess, FrozenState } from '../image/schema.ts';
+import { checkTarget, ImageWriter, writeWhole } from '../image/write.ts';
+import { maskOfSignals } from '../abi/signal.ts';
+import { unhex } from '../lib/hex.ts';
+import { dumpMemory } from './dump.ts';
+import { Look, type Findings } from './look.ts';
+import { checkRoots } from './roots.ts';
+import { StoppedSet } from './stop.ts';
+
+export interface FreezeJob {
+  readonly pids: readonly number[];
+  readonly directory: string;
+  /** What becomes of the processes when the image is complete. */
+  readonly end: 'kill' | 'resume' | 'hold';
+}
+
+export interface FreezeOutcome {
+  readonly directory: string;
+  readonly processes: { readonly pid: number; readonly command: string }[];
+  readonly steps: TimedStep[];
+  /** Bytes of memory that were written. */
+  readonly bytes: number;
+}
+
+export interface Watcher {
+  report(event: Omit<ProgressEvent, 'at'>): void;
+  /** Whether the user wants to stop; asked between pieces of work. */
+  aborted(): boolean;
+}
+
+/** A freeze that has come to its end but for the processes, which stand still when `end` was `hold`. */
+export class Freeze {
+  readonly #job: FreezeJob;
+  readonly #watcher: Watcher;
+  readonly #steps: TimedStep[] = [];
+  #set: StoppedSet | undefined;
+  #bytes = 0;
+
+  constructor(job: FreezeJob, watcher: Watcher) {
+    this.#job = job;
+    this.#watcher = watcher;
+  }
+
+  run(): FreezeOutcome {
+    checkRoots(this.#job.pids);
+    checkTarget(this.#job.directory);
+    const set = this.#step('stop', () => StoppedSet.stop(this.#job.pids));
+    this.#set = set;
+    try {
+      const processes = [...set.processes.values()].map(({ pid, stat }) => ({ pid, command: stat.comm }));
+      this.#writeImage(set);
+      if (this.#job.end === 'kill') this.#step('kill', () => set.kill());
+      if (this.#job.end === 'resume') this.#step('resume', () => set.release());
+      return { directory: this.#job.directory, processes, steps: this.#steps, bytes: this.#bytes };
+    } catch (error) {
+      set.release();
+      throw error;
+    }
+  }
+
+  /** Lets the processes of a `hold` go on. */
+  release(): void {
+    this.#set?.release();
+  }
+
+  /** Ends the processes of a `hold`. */
+  kill(): void {
+    this.#set?.kill();
+  }
+
+  #writeImage(set: StoppedSet): void {
+    using look = new Look(set);
+    const findings = this.#step('look', () => look.run());
+    if (findings.refusals.length > 0) throw refusalOf(findings.refusals);
+    this.#checkAborted();
+    using writer = new ImageWriter(this.#job.directory);
+    this.#step('write', () => this.#writeFiles(writer, findings));
+    this.#checkAborted();
+    this.#step('commit', () => writer.commit());
+  }
+
+  #writeFiles(writer: ImageWriter, findings: Findings): void {
+    for (const [name, source] of findings.blobs) writer.blob(name, source);
+    writer.json(STATE, findings.state);
+    for (const process of findings.state.processes) if (process.body) this.#writeCore(writer, process, findings.state);
+  }
+
+  #writeCore(writer: ImageWriter, process: FrozenProcess, state: FrozenState): void {
+    const mappings = process.body?.mappings ?? [];
+    const notes = buildNotes(describeForCore(process, state));
+    const segments = planSegments(mappings, notes.length);
+    const extents = mappings.flatMap((mapping) => extentsOf(mapping, segments));
+    const total = extents.reduce((sum, extent) => sum + extent.length, 0);
+    let done = 0;
+    const detail = `${process.command} (${process.pid})`;
+    writer.file(`${process.pid}.core`, (fd) => {
+      writeWhole(fd, buildHeader(segments, notes));
+      dumpMemory(process.pid, extents, fd, (bytes) => {
+        done += bytes;
+        this.#bytes += bytes;
+        this.#watcher.report({ step: 'write', detail, done, total });
+        this.#checkAborted();
+      });
+    });
+  }
+
+  #step<T>(step: string, action: () => T): T {
+    this.#watcher.report({ step });
+    const start = Date.now();
+    try {
+      return action();
+    } finally {
+      this.#steps.push({ step, start, end: Date.now() });
+    }
+  }
+
+  #checkAborted(): void {
+    if (this.#watcher.aborted()) {
+      throw new KmonteError(
+        'INTERRUPTED',
+        { what: 'The freeze was interrupted; the processes go on as they were.' },
+        { kind: 'interrupted' },
+      );
+    }
+  }
+}
+
+function refusalOf(refusals: readonly Refusal[]): KmonteError {
+  if (refusals.length === 1) return refusals[0] as Refusal;
+  return new RefusalList(
+    'CANNOT_FREEZE',
+    { what: `${refusals.length} things stand in the way of freezing; the processes go on as they were.` },
+    refusals,
+  );
+}
+
+/** What a debugger wants to know, from the state. */
+function describeForCore(process: FrozenProcess, state: FrozenState): CoreProcess {
+  const body = process.body as NonNullable<FrozenProcess['body']>;
+  const threads = body.threads as unknown as {
+    tid: number;
+    registers: { general: CoreProcess['threads'][number]['registers']; xstate: string };
+    signals: { blocked: string[] };
+    credentials: { uids: number[]; gids: number[] };
+  }[];
+  const { layout } = body.resources as unknown as { layout: { auxv: string } };
+  return {
+    pid: process.pid,
+    ppid: process.ppid,
+    pgid: process.pgid,
+    sid: process.sid,
+    uid: threads[0]?.credentials.uids[0] ?? 0,
+    gid: threads[0]?.credentials.gids[0] ?? 0,
+    command: process.command,
+    commandLine: readFileSync(`/proc/${process.pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim(),
+    auxv: Buffer.from(layout.auxv, 'base64'),
+    files: body.mappings.flatMap(({ start, end, backing }) => {
+      const object = backing && (state.objects[backing.object] as { path?: string });
+      return backing && object?.path ? [{ start: unhex(start), end: unhex(end), offset: backing.offset, path: object.path }] : [];
+    }),
+    threads: threads
+      .toSorted((a, b) => Number(b.tid === process.pid) - Number(a.tid === process.pid))
+      .map(({ tid, registers, signals }) => ({
+        tid,
+        registers: registers.general,
+        xstate: Buffer.from(registers.xstate, 'base64'),
+        blocked: maskOfSignals(signals.blocked),
+      })),
+  };
+}

@@ -1,0 +1,206 @@
+/** Looking at everything that a stopped set holds, without changing anything; what cannot be frozen is listed. */
+import { closeSync, readFileSync } from 'node:fs';
+import { attempt } from '../abi/call.ts';
+import { KCMP } from '../abi/fcntl.ts';
+import { CLOCK, clockNow } from '../abi/time.ts';
+import type { LocalFd } from '../lib/brand.ts';
+import { Refusal } from '../lib/errors.ts';
+import { FORMAT_VERSION, type FrozenBody, type FrozenProcess, type FrozenState } from '../image/schema.ts';
+import { parseMaps } from '../proc/maps.ts';
+import { parseStat, parseStatus } from '../proc/status.ts';
+import type { BlobSource, FreezeContext, FreezeProcess, FreezeThread, ObjectState } from '../resources/contract.ts';
+import { freezeMappings } from '../resources/memory/mappings.ts';
+import { freezeVdso } from '../resources/memory/vdso.x86_64.ts';
+import { processResources, threadResources } from '../resources/registry.ts';
+import { findAnchor } from '../tracee/anchor.x86_64.ts';
+import { GuardedScope } from '../tracee/guarded-scope.x86_64.ts';
+import { TraceeMemory } from '../tracee/memory.ts';
+import { FileTable } from './descriptors.ts';
+import type { StoppedProcess, StoppedSet } from './stop.ts';
+
+/** What looking has found: the state, and what else goes into the image. */
+export interface Findings {
+  readonly state: FrozenState;
+  readonly blobs: ReadonlyMap<string, BlobSource>;
+  readonly refusals: readonly Refusal[];
+}
+
+/** Holds our duplicates of the set's files until the freeze has ended. */
+export class Look implements FreezeContext, Disposable {
+  readonly pids: ReadonlySet<number>;
+  readonly #set: StoppedSet;
+  readonly #objects = new Map<string, ObjectState>();
+  readonly #blobs = new Map<string, BlobSource>();
+  readonly #refusals: Refusal[] = [];
+  readonly #kept: LocalFd[] = [];
+  readonly #files: FileTable;
+
+  constructor(set: StoppedSet) {
+    this.#set = set;
+    this.pids = new Set(set.processes.keys());
+    this.#files = new FileTable(this);
+  }
+
+  object(id: string, make: () => ObjectState): string {
+    if (!this.#objects.has(id)) this.#objects.set(id, make());
+    return id;
+  }
+
+  blob(name: string, source: BlobSource): string {
+    const file = `${name.replaceAll(/[^\w.-]+/g, '-')}.blob`;
+    this.#blobs.set(file, source);
+    return file;
+  }
+
+  refuse(refusal: Refusal): void {
+    this.#refusals.push(refusal);
+  }
+
+  keep(fd: LocalFd): LocalFd {
+    this.#kept.push(fd);
+    return fd;
+  }
+
+  fileId(pid: number, fd: number): string | undefined {
+    return this.#files.idOf(pid, fd);
+  }
+
+  run(): Findings {
+    const clocks = readClocks(this.#set);
+    const processes = inTreeOrder(this.#set).map((process) => this.#freezeProcess(process));
+    const files = this.#files.freezeFiles();
+    const state = { format: FORMAT_VERSION, clocks, processes, files, objects: Object.fromEntries(this.#objects) };
+    return { state: state as FrozenState, blobs: this.#blobs, refusals: this.#refusals };
+  }
+
+  #freezeProcess(stopped: StoppedProcess): FrozenProcess {
+    const stat = parseStat(readFileSync(`/proc/${stopped.pid}/stat`, 'utf8'));
+    const groupStop = stopped.threads.find((thread) => thread.groupStop !== undefined)?.groupStop;
+    const base = {
+      pid: stopped.pid,
+      ppid: stat.ppid,
+      pgid: stat.pgrp,
+      sid: stat.session,
+      command: stat.comm,
+      exitSignal: stat.exitSignal,
+      ...(groupStop !== undefined && { stopped: groupStop }),
+    };
+    if (stopped.zombie) return { ...base, zombie: { status: stat.exitCode } };
+    return { ...base, body: this.#freezeBody(stopped, stat) };
+  }
+
+  #freezeBody(stopped: StoppedProcess, stat: ReturnType<typeof parseStat>): FrozenBody {
+    const { pid } = stopped;
+    using memory = new TraceeMemory(pid);
+    const mappings = parseMaps(readFileSync(`/proc/${pid}/smaps`, 'utf8'));
+    const main = stopped.threads.find((thread) => thread.tid === pid)?.tid ?? (stopped.threads[0]?.tid as number);
+    const anchor = findAnchor(main, memory, mappings);
+    const status = parseStatus(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    const descriptors = this.#files.addProcess(pid, stat.comm);
+    let resources: Record<string, unknown> = {};
+    let frozenMappings: FrozenBody['mappings'] = [];
+    let vdso: FrozenBody['vdso'] = { parts: [], code: '' };
+    const threads = stopped.threads.map(({ tid }) => {
+      this.#refuseUnshared(pid, tid, stat.comm);
+      using scope = new GuardedScope(pid, tid, anchor);
+      const process: FreezeProcess = { context: this, pid, command: stat.comm, stat, status, mappings, scope };
+      if (tid === main) {
+        resources = this.#freezeAll(processResources, process);
+        vdso = freezeVdso(process);
+        frozenMappings = freezeMappings(process);
+      }
+      return { tid, ...this.#freezeAll(threadResources, lookAtThread(process, tid)) };
+    });
+    return { threads, descriptors, mappings: frozenMappings, vdso, resources } as FrozenBody;
+  }
+
+  #freezeAll<C>(kinds: readonly { name: string; freeze(context: C): unknown }[], context: C): Record<string, unknown> {
+    const states: Record<string, unknown> = {};
+    for (const kind of kinds) {
+      try {
+        states[kind.name] = kind.freeze(context);
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        this.refuse(error);
+      }
+    }
+    return states;
+  }
+
+  /** Threads may have left what a process shares as a rule (unshare(2)); that is told apart nowhere else. */
+  #refuseUnshared(pid: number, tid: number, command: string): void {
+    if (tid === pid) return;
+    for (const [name, type] of [['open files', KCMP.FILES], ['file system context', KCMP.FS]] as const) {
+      if (attempt('kcmp', pid, tid, type, 0, 0) > 0) {
+        this.refuse(
+          new Refusal(
+            'UNSHARED_THREAD',
+            {
+              what: `Process ${pid} (${command}) has a thread that went its own way.`,
+              why: `Thread ${tid} has its own ${name} (unshare(2)).`,
+              remedy: 'Leave this process out.',
+            },
+            { pid, tid, command },
+          ),
+        );
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#kept) closeSync(fd);
+    this.#kept.length = 0;
+  }
+}
+
+function lookAtThread(process: FreezeProcess, tid: number): FreezeThread {
+  const base = `/proc/${process.pid}/task/${tid}`;
+  return {
+    process,
+    tid,
+    scope: process.scope,
+    stat: tid === process.pid ? process.stat : parseStat(readFileSync(`${base}/stat`, 'utf8')),
+    status: tid === process.pid ? process.status : parseStatus(readFileSync(`${base}/status`, 'utf8')),
+  };
+}
+
+/** Parents before children. */
+function inTreeOrder(set: StoppedSet): StoppedProcess[] {
+  const ordered: StoppedProcess[] = [];
+  const place = (parent: number | undefined): void => {
+    for (const process of set.processes.values()) {
+      const inside = set.processes.has(process.stat.ppid);
+      if (parent === undefined ? inside : process.stat.ppid !== parent) continue;
+      ordered.push(process);
+      place(process.pid);
+    }
+  };
+  place(undefined);
+  return ordered;
+}
+
+function readClocks(set: StoppedSet): FrozenState['clocks'] {
+  const first = [...set.processes.values()].find((process) => !process.zombie);
+  const offsets = first ? readClockOffsets(first.pid) : { monotonic: 0n, boottime: 0n };
+  return {
+    realtime: String(clockNow(CLOCK.CLOCK_REALTIME)),
+    monotonic: String(clockNow(CLOCK.CLOCK_MONOTONIC) + offsets.monotonic),
+    boottime: String(clockNow(CLOCK.CLOCK_BOOTTIME) + offsets.boottime),
+  };
+}
+
+/** The offsets of a process's time namespace against ours, in nanoseconds (time_namespaces(7)). */
+function readClockOffsets(pid: number): { monotonic: bigint; boottime: bigint } {
+  const read = (who: number | 'self'): Map<string, bigint> => {
+    const offsets = new Map<string, bigint>();
+    for (const line of readFileSync(`/proc/${who}/timens_offsets`, 'utf8').trim().split('\n')) {
+      const [clock = '', seconds = '0', nanoseconds = '0'] = line.trim().split(/\s+/);
+      offsets.set(clock, BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds));
+    }
+    return offsets;
+  };
+  const theirs = read(pid);
+  const ours = read('self');
+  const difference = (clock: string): bigint => (theirs.get(clock) ?? 0n) - (ours.get(clock) ?? 0n);
+  return { monotonic: difference('monotonic'), boottime: difference('boottime') };
+}

@@ -1,0 +1,221 @@
+/** Stopping a set of processes, all threads and all descendants, without their knowing: PTRACE_SEIZE and _INTERRUPT. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { attempt } from '../abi/call.ts';
+import { ERRNO, errnoName } from '../abi/errno.ts';
+import { PTRACE_EVENT, PTRACE_O } from '../abi/ptrace.ts';
+import { SIGNAL, signalName } from '../abi/signal.ts';
+import { KmonteError, Refusal } from '../lib/errors.ts';
+import { parseStat, parseStatus, type ProcessStat } from '../proc/status.ts';
+import { detach, interrupt, resume, setOptions, trySeize } from '../tracee/ptrace.ts';
+import { pollStop, sleepMicroseconds, TraceeGone, type Stop } from '../tracee/stops.ts';
+
+/** Seccomp filters of the program do not apply to calls that we make in it; needs CAP_SYS_ADMIN. */
+const OPTIONS = PTRACE_O.TRACESYSGOOD | PTRACE_O.SUSPEND_SECCOMP;
+/** A task in an uninterruptible sleep gets this long to come out of it. */
+const STOP_DEADLINE_MS = 10_000;
+
+export interface StoppedThread {
+  readonly tid: number;
+  /** The signal of the group stop that the thread was in before we came, if any. */
+  readonly groupStop: string | undefined;
+}
+
+export interface StoppedProcess {
+  readonly pid: number;
+  readonly stat: ProcessStat;
+  readonly zombie: boolean;
+  readonly threads: StoppedThread[];
+}
+
+/** Processes that stand still until {@link StoppedSet.release}. */
+export class StoppedSet implements Disposable {
+  readonly processes = new Map<number, StoppedProcess>();
+  readonly #seized = new Set<number>();
+
+  /** Seizes and stops the processes with everything below them; on failure, lets all go on and throws. */
+  static stop(roots: readonly number[]): StoppedSet {
+    const set = new StoppedSet();
+    try {
+      set.#stopAll(roots);
+      return set;
+    } catch (error) {
+      set.release();
+      throw error;
+    }
+  }
+
+  get threadCount(): number {
+    return this.#seized.size;
+  }
+
+  #stopAll(roots: readonly number[]): void {
+    for (const pid of roots) this.#takeProcess(pid);
+    // A program that forks or starts threads while we look is looked at again, until nothing new appears. Whoever has
+    // been stopped cannot make more, so this ends.
+    for (let before = -1; before !== this.#seized.size + this.processes.size; ) {
+      before = this.#seized.size + this.processes.size;
+      for (const process of [...this.processes.values()]) {
+        if (process.zombie) continue;
+        this.#takeThreads(process);
+        for (const child of childrenOf(process.pid)) if (!this.processes.has(child)) this.#takeProcess(child);
+      }
+    }
+  }
+
+  #takeProcess(pid: number): void {
+    if (this.processes.has(pid)) return;
+    const stat = readStat(pid);
+    if (!stat) return;
+    const process = { pid, stat, zombie: stat.state === 'Z' && stat.threads <= 1, threads: [] };
+    if (!process.zombie) this.#takeThreads(process);
+    this.processes.set(pid, process);
+  }
+
+  #takeThreads(process: StoppedProcess): void {
+    const fresh: number[] = [];
+    for (const name of readdirOrEmpty(`/proc/${process.pid}/task`)) {
+      const tid = Number(name);
+      if (this.#seized.has(tid)) continue;
+      if (!this.#seize(process, tid)) continue;
+      fresh.push(tid);
+    }
+    for (const tid of fresh) interrupt(tid);
+    for (const tid of fresh) {
+      const groupStop = this.#awaitStop(process, tid);
+      if (this.#seized.has(tid)) process.threads.push({ tid, groupStop });
+    }
+  }
+
+  #seize(process: StoppedProcess, tid: number): boolean {
+    let result = trySeize(tid, OPTIONS);
+    if (result === -ERRNO.EPERM) result = trySeize(tid, PTRACE_O.TRACESYSGOOD);
+    if (result >= 0) {
+      this.#seized.add(tid);
+      return true;
+    }
+    if (result === -ERRNO.ESRCH) return false;
+    throw cannotSeize(process, tid, result);
+  }
+
+  #awaitStop(process: StoppedProcess, tid: number): string | undefined {
+    const deadline = Date.now() + STOP_DEADLINE_MS;
+    for (let round = 0; ; round += 1) {
+      let stop: Stop | undefined;
+      try {
+        stop = pollStop(tid);
+      } catch (error) {
+        if (!(error instanceof TraceeGone)) throw error;
+        this.#seized.delete(tid);
+        return undefined;
+      }
+      if (stop?.event === PTRACE_EVENT.STOP) {
+        return stop.signal === SIGNAL.SIGTRAP ? undefined : signalName(stop.signal);
+      }
+      // A signal on its way to the program: it is delivered, and our own stop comes right after.
+      if (stop) resume('CONT', tid, stop.event === 0 ? stop.signal : 0);
+      else if (round > 200) sleepMicroseconds(50);
+      if (Date.now() > deadline) throw doesNotStop(process, tid);
+    }
+  }
+
+  /** Lets all go on, as if nothing had happened. Those that were stopped before stay stopped. */
+  release(): void {
+    for (const tid of this.#seized) detach(tid);
+    this.#seized.clear();
+  }
+
+  /** Ends all processes for good, and waits until they have gone. */
+  kill(): void {
+    const living = [...this.processes.values()].filter((process) => !process.zombie);
+    // From here on there is no way back: should we die in the middle, the kernel ends the rest.
+    for (const { threads } of living) for (const { tid } of threads) setOptions(tid, PTRACE_O.TRACESYSGOOD | PTRACE_O.EXITKILL);
+    for (const { pid } of living) attempt('kill', pid, SIGNAL.SIGKILL);
+    for (const { threads } of living) for (const { tid } of threads) waitUntilGone(tid);
+    this.#seized.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+function waitUntilGone(tid: number): void {
+  const deadline = Date.now() + STOP_DEADLINE_MS;
+  try {
+    while (Date.now() < deadline) {
+      if (!pollStop(tid)) sleepMicroseconds(20);
+    }
+  } catch (error) {
+    if (!(error instanceof TraceeGone)) throw error;
+  }
+}
+
+export function childrenOf(pid: number): number[] {
+  return readdirOrEmpty(`/proc/${pid}/task`).flatMap((tid) => {
+    try {
+      return readFileSync(`/proc/${pid}/task/${tid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+    } catch {
+      return [];
+    }
+  });
+}
+
+function readdirOrEmpty(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+export function readStat(pid: number): ProcessStat | undefined {
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function cannotSeize(process: StoppedProcess, tid: number, result: number): KmonteError {
+  const tracer = tracerOf(process.pid);
+  const facts = { pid: process.pid, tid, command: process.stat.comm, syscall: 'ptrace', errno: errnoName(result) };
+  const what = `Process ${process.pid} (${process.stat.comm}) cannot be stopped.`;
+  if (tracer !== 0) {
+    const command = readStat(tracer)?.comm ?? '?';
+    return new Refusal(
+      'TRACED',
+      { what, why: `Process ${tracer} (${command}) traces it already.`, remedy: 'Detach the debugger first.' },
+      facts,
+    );
+  }
+  return new Refusal(
+    'NOT_PERMITTED',
+    {
+      what,
+      why: `ptrace(PTRACE_SEIZE) on task ${tid} answered ${errnoName(result)}.`,
+      remedy: 'Run kmonte as root, or as the owner of the process.',
+    },
+    facts,
+  );
+}
+
+function tracerOf(pid: number): number {
+  try {
+    return Number(parseStatus(readFileSync(`/proc/${pid}/status`, 'utf8')).get('TracerPid') ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+function doesNotStop(process: StoppedProcess, tid: number): KmonteError {
+  const state = readStat(tid)?.state ?? '?';
+  return new KmonteError(
+    'DOES_NOT_STOP',
+    {
+      what: `Process ${process.pid} (${process.stat.comm}) does not stop.`,
+      why: `Thread ${tid} has been in state ${state} for ${STOP_DEADLINE_MS / 1000} seconds${state === 'D' ? ', waiting for a device or for a child of vfork' : ''}.`,
+      remedy: 'Try again when the device answers; nothing was changed.',
+    },
+    { facts: { pid: process.pid, tid, command: process.stat.comm } },
+  );
+}

@@ -1,0 +1,76 @@
+/** The shape of state.json. One place puts together what the kinds of resource say of themselves. */
+import * as v from 'valibot';
+import { fileKinds, objectKinds, processResources, threadResources } from '../resources/registry.ts';
+import { mappingsSchema } from '../resources/memory/mappings.ts';
+import { vdsoSchema } from '../resources/memory/vdso.x86_64.ts';
+
+/** The version of the format, not of the program. Readers refuse what is newer. */
+export const FORMAT_VERSION = 1;
+
+const nanoseconds = v.pipe(v.string(), v.regex(/^-?\d+$/));
+
+function schemasByName(kinds: readonly { name: string; schema: v.GenericSchema }[]): Record<string, v.GenericSchema> {
+  return Object.fromEntries(kinds.map((kind) => [kind.name, kind.schema]));
+}
+
+const threadSchema = v.strictObject({ tid: v.number(), ...schemasByName(threadResources) });
+
+const descriptorSchema = v.strictObject({ fd: v.number(), file: v.string(), closeOnExec: v.boolean() });
+
+const bodySchema = v.strictObject({
+  threads: v.array(threadSchema),
+  descriptors: v.array(descriptorSchema),
+  mappings: mappingsSchema,
+  vdso: vdsoSchema,
+  resources: v.strictObject(schemasByName(processResources)),
+});
+
+const processSchema = v.strictObject({
+  pid: v.number(),
+  ppid: v.number(),
+  pgid: v.number(),
+  sid: v.number(),
+  command: v.string(),
+  /** The signal that the parent gets when the process ends; SIGCHLD as a rule, 0 for none. */
+  exitSignal: v.number(),
+  /** A process in a group stop (state T) and the signal that stopped it. */
+  stopped: v.optional(v.string()),
+  /** Status word of wait(2), for a process that has ended and was not waited for. */
+  zombie: v.optional(v.strictObject({ status: v.number() })),
+  /** Everything that a living process has; absent for zombies. */
+  body: v.optional(bodySchema),
+});
+
+const fileSchema = v.strictObject({
+  kind: v.picklist(fileKinds.map((kind) => kind.name)),
+  /** Access mode and status flags, O_… names joined by |. */
+  flags: v.string(),
+  /** File position in bytes, decimal. */
+  position: v.string(),
+  /** Who gets SIGIO (fcntl(2), F_SETOWN_EX). */
+  owner: v.optional(v.strictObject({ type: v.number(), pid: v.number(), signal: v.number() })),
+  state: v.unknown(),
+});
+
+export const stateSchema = v.strictObject({
+  format: v.literal(FORMAT_VERSION),
+  clocks: v.strictObject({
+    /** CLOCK_REALTIME when the last thread had stopped, nanoseconds since the epoch. */
+    realtime: nanoseconds,
+    /** CLOCK_MONOTONIC and CLOCK_BOOTTIME as the processes read them. */
+    monotonic: nanoseconds,
+    boottime: nanoseconds,
+  }),
+  /** Parents before children. */
+  processes: v.array(processSchema),
+  /** Open file descriptions by id. */
+  files: v.record(v.string(), fileSchema),
+  /** What files and mappings share: contents, pipes … */
+  objects: v.record(v.string(), v.looseObject({ kind: v.picklist(objectKinds.map((kind) => kind.name)) })),
+});
+
+export type FrozenState = v.InferOutput<typeof stateSchema>;
+export type FrozenProcess = v.InferOutput<typeof processSchema>;
+export type FrozenBody = v.InferOutput<typeof bodySchema>;
+export type FrozenFile = v.InferOutput<typeof fileSchema>;
+export type FrozenDescriptor = v.InferOutput<typeof descriptorSchema>;

@@ -1,0 +1,163 @@
+/** Writing an image: everything goes into a directory beside the final one, which takes its name when it is whole. */
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { LocalFd } from '../lib/brand.ts';
+import { KmonteError, Refusal } from '../lib/errors.ts';
+import type { BlobSource } from '../resources/contract.ts';
+import { copyRanges, dataRanges } from '../resources/objects/copy.ts';
+import { fstat } from '../abi/stat.ts';
+import { CHUNK_SIZE, digestFile } from './digest.ts';
+import { describeMachine, MANIFEST, type Manifest, type ManifestFile } from './manifest.ts';
+import { FORMAT_VERSION } from './schema.ts';
+
+/** Refuses a directory that holds something: no image is ever overwritten. */
+export function checkTarget(directory: string): void {
+  if (!existsSync(directory)) {
+    if (existsSync(dirname(resolve(directory)))) return;
+    throw new Refusal(
+      'DIRECTORY_PARENT',
+      {
+        what: `The image cannot be written to ${directory}.`,
+        why: `${dirname(resolve(directory))} does not exist.`,
+        remedy: 'Make it first, or choose another place.',
+      },
+      { path: directory },
+    );
+  }
+  let entries: string[];
+  try {
+    entries = readdirSync(directory);
+  } catch (cause) {
+    throw new Refusal(
+      'DIRECTORY_NOT_USABLE',
+      { what: `${directory} cannot hold an image.`, why: (cause as Error).message, remedy: 'Choose another directory.' },
+      { path: directory },
+      cause,
+    );
+  }
+  if (entries.length > 0) {
+    throw new Refusal(
+      'DIRECTORY_NOT_EMPTY',
+      {
+        what: `${directory} is not empty.`,
+        why: `It holds ${entries.length} ${entries.length === 1 ? 'entry' : 'entries'}, such as ${entries[0]}.`,
+        remedy: 'Choose a directory that is empty or does not exist yet.',
+      },
+      { path: directory },
+    );
+  }
+}
+
+export class ImageWriter implements Disposable {
+  readonly #target: string;
+  readonly #partial: string;
+  readonly #files: ManifestFile[] = [];
+  #done = false;
+
+  constructor(directory: string) {
+    this.#target = resolve(directory);
+    this.#partial = join(dirname(this.#target), `.${basename(this.#target)}.partial-${process.pid}`);
+    rmSync(this.#partial, { recursive: true, force: true });
+    wrapped(this.#partial, () => mkdirSync(this.#partial, { mode: 0o700 }));
+  }
+
+  /** Opens a new file of the image for `fill`, syncs it, and reads it back for its digest. */
+  file(name: string, fill: (fd: LocalFd, path: string) => void, onRead?: (bytes: number) => void): void {
+    const path = join(this.#partial, name);
+    wrapped(path, () => {
+      const fd = openSync(path, 'wx', 0o600) as LocalFd;
+      try {
+        fill(fd, path);
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
+      this.#files.push({ name, ...digestFile(path, onRead) });
+    });
+  }
+
+  blob(name: string, source: BlobSource): void {
+    this.file(name, (fd) => {
+      if ('bytes' in source) writeWhole(fd, source.bytes);
+      else {
+        const { size } = fstat(source.fd);
+        ftruncateSync(fd, size);
+        copyRanges(source.fd, fd, dataRanges(source.fd, size));
+      }
+    });
+  }
+
+  json(name: string, value: unknown): void {
+    this.file(name, (fd) => writeWhole(fd, Buffer.from(`${JSON.stringify(value, undefined, 1)}\n`)));
+  }
+
+  /** Writes the manifest and gives the image its name: from now on it is there, whole. */
+  commit(): void {
+    const manifest: Manifest = {
+      format: FORMAT_VERSION,
+      createdAt: new Date().toISOString(),
+      chunkSize: CHUNK_SIZE,
+      machine: describeMachine(),
+      files: this.#files,
+    };
+    this.json(MANIFEST, manifest);
+    wrapped(this.#target, () => {
+      syncDirectory(this.#partial);
+      renameSync(this.#partial, this.#target);
+      chmodSync(this.#target, 0o700);
+      this.#done = true;
+      syncDirectory(dirname(this.#target));
+    });
+  }
+
+  /** Takes an image away that was not finished. */
+  [Symbol.dispose](): void {
+    if (!this.#done) rmSync(this.#partial, { recursive: true, force: true });
+  }
+}
+
+export function writeWhole(fd: number, bytes: Buffer): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done);
+}
+
+function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Says what a failed write means to a person. */
+function wrapped<T>(path: string, action: () => T): T {
+  try {
+    return action();
+  } catch (cause) {
+    const code =
+      cause instanceof KmonteError && cause.facts.errno ? cause.facts.errno : (cause as NodeJS.ErrnoException).code;
+    if (code === undefined || cause instanceof Refusal || !/^E[A-Z0-9]+$/.test(code)) throw cause;
+    const full = code === 'ENOSPC' || code === 'EDQUOT';
+    throw new KmonteError(
+      full ? 'DISK_FULL' : 'IMAGE_WRITE',
+      {
+        what: 'The image could not be written; the processes go on as they were.',
+        why: `Writing ${path} answered ${code}${full ? ': there is no room left' : ''}.`,
+        remedy: full ? 'Free some space or choose another file system.' : 'Choose another directory.',
+      },
+      { facts: { path, errno: code }, cause },
+    );
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * What every kind of resource agrees to. One kind is one file: the shape of its state, how it is frozen and how it
+ * is thawed stand side by side. `registry.ts` lists the kinds and fixes their order.
+ *
+ * Freezing only looks: it changes nothing in the program or the kernel, and throws a {@link Refusal} for what it
+ * cannot carry. Thawing builds under undo: whatever it makes goes away by itself if a later step fails.
+ */
+import type { GenericSchema } from 'valibot';
+import type { LocalFd, Pid } from '../lib/brand.ts';
+import type { Refusal } from '../lib/errors.ts';
+import type { Mapping } from '../proc/maps.ts';
+import type { FdInfo } from '../proc/fdinfo.ts';
+import type { ProcessStat } from '../proc/status.ts';
+import type { RemoteScope } from '../tracee/scope.ts';
+import type { FileStat } from '../abi/stat.ts';
+
+/** Bytes that go into a file of their own beside state.json. */
+export type BlobSource =
+  | { readonly bytes: Buffer }
+  /** The contents of an open file from 0 to its end; holes stay holes. The descriptor must stay open until the end. */
+  | { readonly fd: LocalFd };
+
+/** What the looking phase collects for the whole frozen set. */
+export interface FreezeContext {
+  /** The processes that are being frozen. */
+  readonly pids: ReadonlySet<Pid>;
+  /** Notes an object that several files or mappings share, once; later calls with the same id make nothing. */
+  object(id: string, make: () => ObjectState): string;
+  /** Puts bytes aside for the image; returns the name to keep in the state. */
+  blob(name: string, source: BlobSource): string;
+  /** Notes a refusal and goes on looking, so that the user sees all of them. */
+  refuse(refusal: Refusal): void;
+  /** Keeps a descriptor of ours open until the freeze has ended. */
+  keep(fd: LocalFd): LocalFd;
+  /** All open file descriptions of the set, by the id that the descriptor tables use. */
+  fileId(pid: Pid, fd: number): string | undefined;
+}
+
+/** A process that is being looked at: all its threads are stopped. */
+export interface FreezeProcess {
+  readonly context: FreezeContext;
+  readonly pid: Pid;
+  readonly command: string;
+  readonly stat: ProcessStat;
+  readonly status: ReadonlyMap<string, string>;
+  readonly mappings: readonly Mapping[];
+  /** Remote calls in the main thread (or another, if the main thread has ended). */
+  readonly scope: RemoteScope;
+}
+
+/** One of its threads. */
+export interface FreezeThread {
+  readonly process: FreezeProcess;
+  readonly tid: Pid;
+  readonly stat: ProcessStat;
+  readonly status: ReadonlyMap<string, string>;
+  readonly scope: RemoteScope;
+}
+
+/** An open file description, seen through one of the descriptors that lead to it. */
+export interface OpenFile {
+  readonly context: FreezeContext;
+  readonly pid: Pid;
+  readonly command: string;
+  readonly fd: number;
+  /** A duplicate in our own table: the same description. */
+  readonly local: LocalFd;
+  /** Where /proc/PID/fd/N leads. */
+  readonly link: string;
+  readonly stat: FileStat;
+  readonly info: FdInfo;
+}
+
+/** The thawing side of the whole set. */
+export interface ThawContext {
+  /** The thawed form of a shared object, made at the first call. */
+  object<H>(id: string): H;
+  /** Full path of a blob. */
+  blobPath(name: string): string;
+  blob(name: string): Buffer;
+  /** Something to run if the thaw fails later. Undone in reverse order. */
+  undo(what: string, action: () => void): void;
+  /** Descriptors of ours that are needed until the thaw has ended. */
+  keep(fd: LocalFd): LocalFd;
+  /** Something to run when all processes are built, just before they go on (arming timers, for example). */
+  atResume(action: () => void): void;
+  /** Clocks of the frozen machine when the set was stopped, and of this one now: nanoseconds. */
+  readonly clocks: ThawClocks;
+}
+
+export interface ThawClocks {
+  /** CLOCK_REALTIME at the freeze, in nanoseconds since the epoch. */
+  readonly realtimeAtFreeze: bigint;
+  /** As the frozen processes read them, their time namespace included. */
+  readonly monotonicAtFreeze: bigint;
+  readonly boottimeAtFreeze: bigint;
+}
+
+/** A process that is being built. */
+export interface ThawProcess {
+  readonly context: ThawContext;
+  readonly pid: Pid;
+  readonly command: string;
+  readonly scope: RemoteScope;
+  /** Brings a descriptor of ours into the process, at `fd` there. */
+  give(local: LocalFd, fd: number, closeOnExec: boolean): void;
+  /** Lends a descriptor of ours to the process for the time of `use`. */
+  lend<T>(local: LocalFd, use: (fd: number) => T): T;
+}
+
+export interface ThawThread {
+  readonly process: ThawProcess;
+  readonly tid: Pid;
+  readonly scope: RemoteScope;
+}
+
+interface Kind<S> {
+  /** The name under which the state stands in state.json. */
+  readonly name: string;
+  readonly schema: GenericSchema<S>;
+}
+
+/** Something that a process has one of: signal actions, credentials, limits … */
+export interface ProcessResource<S> extends Kind<S> {
+  freeze(process: FreezeProcess): S;
+  thaw(process: ThawProcess, state: S): void;
+}
+
+/** Something that each thread has one of. */
+export interface ThreadResource<S> extends Kind<S> {
+  freeze(thread: FreezeThread): S;
+  thaw(thread: ThawThread, state: S): void;
+}
+
+/** What a process that holds a thawed file offers to the file's last touches. */
+export interface FileHolder {
+  readonly process: ThawProcess;
+  readonly fd: number;
+}
+
+/** A kind of open file. */
+export interface FileKind<S> extends Kind<S> {
+  /** Whether a file is of this kind. The first kind in the registry that says yes takes it. */
+  recognise(file: OpenFile): boolean;
+  freeze(file: OpenFile): S;
+  /**
+   * Opens the file in this process and returns our descriptor. `flags` are those of the open file description; status
+   * flags, position and owner are set by the caller afterwards.
+   */
+  thaw(state: S, context: ThawContext, flags: number): LocalFd;
+  /** What needs a process that holds the file, once all descriptors of all processes stand. */
+  settle?(state: S, holder: FileHolder, local: LocalFd): void;
+}
+
+/** Something that files and mappings refer to together: a file's contents, a pipe … */
+export interface ObjectKind<S, H> extends Kind<S> {
+  /** Makes the object in this process; the handle is what files and mappings of it are thawed from. */
+  thaw(state: S, context: ThawContext): H;
+}
+
+export interface ObjectState {
+  readonly kind: string;
+}

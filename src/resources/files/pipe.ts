@@ -1,0 +1,18 @@
+/** One end of a pipe, or both (a descriptor that was opened through /proc for reading and writing). */
+import * as v from 'valibot';
+import { S_IF } from '../../abi/stat.ts';
+import type { FileKind } from '../contract.ts';
+import { freezePipe, type PipeHandle } from '../objects/pipe.ts';
+
+const schema = v.strictObject({ pipe: v.string() });
+
+export const pipeEnd: FileKind<v.InferOutput<typeof schema>> = {
+  name: 'pipe',
+  schema,
+  recognise: (file) => file.stat.type === S_IF.S_IFIFO && file.link.startsWith('pipe:['),
+  freeze(file) {
+    const id = `pipe:${file.stat.inode}`;
+    return { pipe: file.context.object(id, () => freezePipe(file, id)) };
+  },
+  thaw: (state, context, flags) => context.object<PipeHandle>(state.pipe).open(flags),
+};

@@ -1,0 +1,27 @@
+/** An open regular file: with a path, unlinked, or a memfd. Its position and flags belong to the open file. */
+import * as v from 'valibot';
+import { O, O_ACCMODE } from '../../abi/fcntl.ts';
+import { S_IF } from '../../abi/stat.ts';
+import type { FileKind } from '../contract.ts';
+import { contentsObject, type ContentsHandle } from '../objects/contents.ts';
+
+const schema = v.strictObject({ contents: v.string() });
+
+/** Flags that open(2) takes and that are not set later with F_SETFL. */
+const OPEN_ONLY = O_ACCMODE | O.O_PATH | O.O_DIRECT | O.O_DSYNC | O.O_SYNC | O.O_NOATIME | O.O_LARGEFILE | O.O_NOFOLLOW;
+
+export const regularFile: FileKind<v.InferOutput<typeof schema>> = {
+  name: 'regular',
+  schema,
+  recognise: (file) => file.stat.type === S_IF.S_IFREG,
+  freeze: (file) => ({
+    contents: contentsObject(file.context, {
+      via: `/proc/${file.pid}/fd/${file.fd}`,
+      link: file.link,
+      stat: file.stat,
+      pid: file.pid,
+      command: file.command,
+    }),
+  }),
+  thaw: (state, context, flags) => context.object<ContentsHandle>(state.contents).open(flags & OPEN_ONLY),
+};

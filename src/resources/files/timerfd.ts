@@ -1,0 +1,73 @@
+/** timerfd_create(2): a timer that is read. */
+import * as v from 'valibot';
+import { attempt, call, withStruct } from '../../abi/call.ts';
+import { CLOCK, encodeItimerspec } from '../../abi/time.ts';
+import type { LocalFd } from '../../lib/brand.ts';
+import { formatFlags, nameOf, parseFlags } from '../../lib/flags.ts';
+import { fdInfoValue } from '../../proc/fdinfo.ts';
+import type { FileKind, ThawContext } from '../contract.ts';
+
+const nanoseconds = v.pipe(v.string(), v.regex(/^\d+$/));
+
+const schema = v.strictObject({
+  clock: v.picklist(Object.keys(CLOCK) as (keyof typeof CLOCK)[]),
+  /** Flags of the last timerfd_settime. */
+  settime: v.string(),
+  /** Time until the next expiration and between expirations, in nanoseconds; 0 is off. */
+  remaining: nanoseconds,
+  interval: nanoseconds,
+  /** Expirations that were not read yet. */
+  ticks: v.number(),
+});
+type TimerFdState = v.InferOutput<typeof schema>;
+
+const TFD = { TFD_TIMER_ABSTIME: 1, TFD_TIMER_CANCEL_ON_SET: 2 } as const;
+/** _IOW('T', 0, __u64) (include/uapi/linux/timerfd.h). */
+const TFD_IOC_SET_TICKS = 0x40085400;
+
+export const timerFd: FileKind<TimerFdState> = {
+  name: 'timerfd',
+  schema,
+  recognise: (file) => file.link === 'anon_inode:[timerfd]',
+  freeze(file) {
+    const value = (name: string): string => fdInfoValue(file.info, name) ?? '0';
+    return {
+      clock: (nameOf(CLOCK, Number(value('clockid'))) ?? 'CLOCK_MONOTONIC') as TimerFdState['clock'],
+      settime: formatFlags(TFD, Number.parseInt(value('settime flags'), 8)),
+      remaining: parsePair(value('it_value')).toString(),
+      interval: parsePair(value('it_interval')).toString(),
+      ticks: Number(value('ticks')),
+    };
+  },
+  thaw(state, context) {
+    const fd = call('timerfd_create', `Making a timer on ${state.clock}`, CLOCK[state.clock], 0) as LocalFd;
+    context.keep(fd);
+    context.atResume(() => arm(fd, state, context));
+    return fd;
+  },
+};
+
+/** `(seconds, nanoseconds)` of fdinfo. */
+function parsePair(text: string): bigint {
+  const [, seconds = '0', rest = '0'] = /\((\d+),\s*(\d+)\)/.exec(text) ?? [];
+  return BigInt(seconds) * 1_000_000_000n + BigInt(rest);
+}
+
+function arm(fd: LocalFd, state: TimerFdState, context: ThawContext): void {
+  const flags = parseFlags(TFD, state.settime);
+  const onWallClock = state.clock.startsWith('CLOCK_REALTIME') && (flags & TFD.TFD_TIMER_ABSTIME) !== 0;
+  const remaining = BigInt(state.remaining);
+  // A deadline of the wall clock stays where it was; every other clock goes on from where it stopped.
+  const value = onWallClock && remaining > 0n ? context.clocks.realtimeAtFreeze + remaining : remaining;
+  withStruct(32, (bytes, address) => {
+    encodeItimerspec(BigInt(state.interval), value).copy(bytes);
+    call('timerfd_settime', 'Setting a timer', fd, onWallClock ? flags : flags & ~TFD.TFD_TIMER_ABSTIME, address, 0);
+  });
+  if (state.ticks > 0) {
+    withStruct(8, (bytes, address) => {
+      bytes.writeBigUInt64LE(BigInt(state.ticks));
+      // Needs CONFIG_CHECKPOINT_RESTORE, which thawing needs anyway.
+      attempt('ioctl', fd, TFD_IOC_SET_TICKS, address);
+    });
+  }
+}

@@ -1,0 +1,77 @@
+/** Which pages of a private mapping are the process's own (Documentation/admin-guide/mm/pagemap.rst). */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { PAGE_SIZE } from '../../abi/mman.ts';
+import { NativeBuffer } from '../../abi/ffi.unsafe.ts';
+
+/** Runs of pages: number of the first page, counted from the start of the mapping, and how many. */
+export type PageRuns = readonly (readonly [first: number, count: number])[];
+
+const ENTRY = 8;
+const BATCH = 64 * 1024;
+/** High halves of a pagemap entry: bit 63 present, 62 swapped, 61 file or shared. */
+const PRESENT = 0x8000_0000;
+const SWAPPED = 0x4000_0000;
+const FILE = 0x2000_0000;
+/** The page frame number is in bits 0 to 54. */
+const PFN_HIGH = 0x007f_ffff;
+
+/** Reads a process's pagemap; keeps the file open for the length of the freeze. */
+export class Pagemap implements Disposable {
+  readonly #fd: number;
+  readonly #buffer = Buffer.allocUnsafe(BATCH * ENTRY);
+
+  constructor(pid: number) {
+    this.#fd = openSync(`/proc/${pid}/pagemap`, 'r');
+  }
+
+  /**
+   * The pages between two addresses that hold data of the process's own: anonymous pages in memory or swap, copies of
+   * file pages that were written to. Untouched pages and the kernel's page of zeros are left out.
+   */
+  ownPages(start: number, end: number): PageRuns {
+    const runs: [number, number][] = [];
+    const total = (end - start) / PAGE_SIZE;
+    let last: [number, number] | undefined;
+    for (let base = 0; base < total; base += BATCH) {
+      const count = Math.min(BATCH, total - base);
+      const got = readSync(this.#fd, this.#buffer, 0, count * ENTRY, (start / PAGE_SIZE + base) * ENTRY);
+      for (let i = 0; i < got / ENTRY; i += 1) {
+        const high = this.#buffer.readUInt32LE(i * ENTRY + 4);
+        if (high === 0) continue;
+        const swapped = (high & SWAPPED) !== 0;
+        const anonymous = (high & PRESENT) !== 0 && (high & FILE) === 0;
+        if (!swapped && !anonymous) continue;
+        if (!swapped && isZeroFrame((high & PFN_HIGH) * 2 ** 32 + this.#buffer.readUInt32LE(i * ENTRY))) continue;
+        const page = base + i;
+        if (last && last[0] + last[1] === page) last[1] += 1;
+        else runs.push((last = [page, 1]));
+      }
+    }
+    return runs;
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+  }
+}
+
+let zeroFrame: number | undefined;
+
+/** Whether a frame is the kernel's shared page of zeros, found out by reading an untouched page of our own. */
+function isZeroFrame(frame: number): boolean {
+  if (frame === 0) return false;
+  if (zeroFrame === undefined) {
+    using page = new NativeBuffer(PAGE_SIZE);
+    if (page.bytes[0] !== 0) throw new Error('fresh memory is not zero');
+    const entry = Buffer.alloc(ENTRY);
+    const fd = openSync('/proc/self/pagemap', 'r');
+    readSync(fd, entry, 0, ENTRY, (page.address / PAGE_SIZE) * ENTRY);
+    closeSync(fd);
+    zeroFrame = (entry.readUInt32LE(4) & PFN_HIGH) * 2 ** 32 + entry.readUInt32LE(0);
+  }
+  return frame === zeroFrame;
+}
+
+export function countPages(runs: PageRuns): number {
+  return runs.reduce((sum, [, count]) => sum + count, 0);
+}

@@ -1,0 +1,142 @@
+/**
+ * The vDSO: code that each kernel brings along and that the C library keeps pointers into (vdso(7)).
+ *
+ * The same bytes on the new kernel: its vDSO is moved to the old place, and nobody can tell. Other bytes: the old pages
+ * stay where they were as ordinary memory, and each of their functions becomes a jump to the new one's namesake.
+ */
+import * as v from 'valibot';
+import { MAP, MREMAP, PROT } from '../../abi/mman.ts';
+import { remoteAddress } from '../../lib/brand.ts';
+import { KmonteError } from '../../lib/errors.ts';
+import { hex, hexSchema, unhex } from '../../lib/hex.ts';
+import type { Mapping } from '../../proc/maps.ts';
+import type { FreezeProcess, ThawProcess } from '../contract.ts';
+import { readDynamicSymbols } from '../../lib/elf-symbols.ts';
+
+export const vdsoSchema = v.strictObject({
+  /** [vvar], [vvar_vclock] and [vdso], in the order of their addresses. */
+  parts: v.array(v.strictObject({ name: v.string(), start: hexSchema, end: hexSchema })),
+  /** The bytes of [vdso], base64. */
+  code: v.string(),
+});
+export type VdsoState = v.InferOutput<typeof vdsoSchema>;
+
+const PARTS = ['[vvar]', '[vvar_vclock]', '[vdso]'];
+
+function partsOf(mappings: readonly Mapping[]): Mapping[] {
+  return mappings.filter((mapping) => PARTS.includes(mapping.path));
+}
+
+export function freezeVdso(process: FreezeProcess): VdsoState {
+  const parts = partsOf(process.mappings);
+  const code = parts.find((part) => part.path === '[vdso]');
+  return {
+    parts: parts.map((part) => ({ name: part.path, start: hex(part.start), end: hex(part.end) })),
+    code: code ? process.scope.memory.read(remoteAddress(code.start), code.end - code.start).toString('base64') : '',
+  };
+}
+
+/** Where the vDSO of a process under construction stands. */
+export interface ParkedVdso {
+  readonly parts: readonly { readonly name: string; readonly start: number; readonly end: number }[];
+}
+
+/** Moves the vDSO's mappings by the same distance, [vvar] first: the code reads its data relative to itself. */
+export function moveVdso(scope: ThawProcess['scope'], from: ParkedVdso, firstStart: number): ParkedVdso {
+  const distance = firstStart - Math.min(...from.parts.map((part) => part.start));
+  if (distance === 0) return from;
+  const parts = from.parts.map((part) => {
+    const start = part.start + distance;
+    const length = part.end - part.start;
+    const flags = MREMAP.MREMAP_MAYMOVE | MREMAP.MREMAP_FIXED;
+    scope.call('mremap', `Moving ${part.name}`, part.start, length, length, flags, start);
+    return { name: part.name, start, end: start + length };
+  });
+  return { parts };
+}
+
+export function vdsoSize(parked: ParkedVdso): number {
+  return Math.max(...parked.parts.map((part) => part.end)) - Math.min(...parked.parts.map((part) => part.start));
+}
+
+/**
+ * Gives a process under construction its vDSO. `freeSpace` finds a place in the finished address space for a new vDSO
+ * whose code differs from the old one's.
+ */
+export function thawVdso(
+  process: ThawProcess,
+  state: VdsoState,
+  parked: ParkedVdso,
+  freeSpace: (size: number) => number,
+): void {
+  const { scope } = process;
+  const oldCode = Buffer.from(state.code, 'base64');
+  const newPart = parked.parts.find((part) => part.name === '[vdso]');
+  if (!newPart) {
+    throw new KmonteError('NO_VDSO', {
+      what: 'This kernel gives processes no vDSO.',
+      remedy: 'Boot it without vdso=0.',
+    });
+  }
+  const newCode = scope.memory.read(remoteAddress(newPart.start), newPart.end - newPart.start);
+  const oldPart = state.parts.find((part) => part.name === '[vdso]');
+  if (!oldPart) {
+    for (const part of parked.parts) scope.call('munmap', 'Taking the vDSO away', part.start, part.end - part.start);
+    return;
+  }
+  const oldStart = unhex(oldPart.start);
+  if (newCode.equals(oldCode)) {
+    moveVdso(scope, parked, oldStart - (newPart.start - Math.min(...parked.parts.map((part) => part.start))));
+    return;
+  }
+  const placed = moveVdso(scope, parked, freeSpace(vdsoSize(parked)));
+  const target = placed.parts.find((part) => part.name === '[vdso]')?.start ?? 0;
+  scope.call(
+    'mmap',
+    'Keeping the old vDSO',
+    oldStart,
+    oldCode.length,
+    PROT.PROT_READ | PROT.PROT_EXEC,
+    MAP.MAP_PRIVATE | MAP.MAP_ANONYMOUS | MAP.MAP_FIXED_NOREPLACE,
+    -1,
+    0,
+  );
+  scope.memory.write(remoteAddress(oldStart), redirect(oldCode, newCode, target));
+}
+
+/** System calls that the vDSO's functions stand for, for kernels that lack one of them. */
+const FALLBACKS: Readonly<Record<string, number>> = {
+  __vdso_gettimeofday: 96,
+  __vdso_time: 201,
+  __vdso_getcpu: 309,
+  __vdso_clock_gettime: 228,
+  __vdso_clock_getres: 229,
+};
+
+/** The old code with a jump at each of its functions. */
+function redirect(oldCode: Buffer, newCode: Buffer, newStart: number): Buffer {
+  const patched = Buffer.from(oldCode);
+  const targets = new Map(readDynamicSymbols(newCode).map((symbol) => [symbol.name, symbol.value]));
+  for (const symbol of readDynamicSymbols(oldCode)) {
+    if (!symbol.isFunction) continue;
+    const target = targets.get(symbol.name);
+    if (target !== undefined) absoluteJump(newStart + target).copy(patched, symbol.value);
+    else systemCall(FALLBACKS[symbol.name]).copy(patched, symbol.value);
+  }
+  return patched;
+}
+
+/** `mov rax, address; jmp rax`: the calling convention lets a function overwrite rax. */
+function absoluteJump(address: number): Buffer {
+  const code = Buffer.from([0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xe0]);
+  code.writeBigUInt64LE(BigInt(address), 2);
+  return code;
+}
+
+/** `mov eax, nr; syscall; ret`, or for a function without a system call of the same shape `mov rax, -ENOSYS; ret`. */
+function systemCall(nr: number | undefined): Buffer {
+  if (nr === undefined) return Buffer.from([0x48, 0xc7, 0xc0, 0xda, 0xff, 0xff, 0xff, 0xc3]);
+  const code = Buffer.from([0xb8, 0, 0, 0, 0, 0x0f, 0x05, 0xc3]);
+  code.writeUInt32LE(nr, 1);
+  return code;
+}

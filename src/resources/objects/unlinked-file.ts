@@ -1,0 +1,66 @@
+/** A file that was unlinked while it was open or mapped: its contents travel in the image. */
+import { existsSync, unlinkSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import * as v from 'valibot';
+import { call } from '../../abi/call.ts';
+import { O } from '../../abi/fcntl.ts';
+import { S_IF } from '../../abi/stat.ts';
+import { Refusal } from '../../lib/errors.ts';
+import type { FreezeContext, ObjectKind, ThawContext } from '../contract.ts';
+import { copyContents } from './copy.ts';
+import { linkedPath, type ContentsHandle, type ContentsLook } from './contents.ts';
+import { openPath } from './path-file.ts';
+
+const schema = v.strictObject({
+  kind: v.literal('unlinked-file'),
+  /** Where it stood. */
+  path: v.string(),
+  mode: v.number(),
+  uid: v.number(),
+  gid: v.number(),
+  size: v.number(),
+  blob: v.string(),
+});
+export type UnlinkedFileState = v.InferOutput<typeof schema>;
+
+export function freezeUnlinkedFile(context: FreezeContext, id: string, look: ContentsLook): UnlinkedFileState {
+  if (look.stat.type !== S_IF.S_IFREG) {
+    throw new Refusal(
+      'UNLINKED_SPECIAL',
+      {
+        what: `Process ${look.pid} (${look.command}) uses something that cannot be found again.`,
+        why: `${look.link} is not a regular file and its name is gone.`,
+        remedy: 'Let the program close it first.',
+      },
+      { pid: look.pid, command: look.command, path: look.link },
+    );
+  }
+  return {
+    kind: 'unlinked-file',
+    path: linkedPath(look.link),
+    mode: look.stat.mode,
+    uid: look.stat.uid,
+    gid: look.stat.gid,
+    size: look.stat.size,
+    blob: context.blob(id, { fd: context.keep(openPath(look.via, 0)) }),
+  };
+}
+
+export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
+  name: 'unlinked-file',
+  schema,
+  thaw(state, context: ThawContext): ContentsHandle {
+    // Made at its old path, so that /proc shows it as it did, and unlinked again. Where that name is taken by now,
+    // any name in the same directory does: the file must lie on the same file system.
+    const name = existsSync(state.path)
+      ? join(dirname(state.path), `.kmonte-${process.pid}-${basename(state.path)}`)
+      : state.path;
+    const fd = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL, 0o600);
+    unlinkSync(name);
+    context.keep(fd);
+    copyContents(context.blobPath(state.blob), fd, state.size);
+    call('fchown', `Owning ${state.path}`, fd, state.uid, state.gid);
+    call('fchmod', `Marking ${state.path}`, fd, state.mode);
+    return { open: (flags) => openPath(`/proc/self/fd/${fd}`, flags) };
+  },
+};

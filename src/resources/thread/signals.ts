@@ -1,0 +1,58 @@
+/** A thread's blocked and queued signals and its alternate stack (sigprocmask(2), sigqueue(3), sigaltstack(2)). */
+import * as v from 'valibot';
+import { maskOfSignals, signalsInMask } from '../../abi/signal.ts';
+import { hex, hexSchema } from '../../lib/hex.ts';
+import { peekSignals, setSignalMask } from '../../tracee/ptrace.ts';
+import type { ThreadResource } from '../contract.ts';
+
+const schema = v.strictObject({
+  blocked: v.array(v.string()),
+  /** siginfo_t of each queued signal, base64, oldest first. */
+  queued: v.array(v.string()),
+  /** Those of the whole process stand with its first thread. */
+  queuedToProcess: v.optional(v.array(v.string())),
+  alternateStack: v.optional(v.strictObject({ address: hexSchema, size: v.number(), flags: v.number() })),
+});
+
+const SS_DISABLE = 2;
+const SS_AUTODISARM = 0x8000_0000;
+
+export const threadSignals: ThreadResource<v.InferOutput<typeof schema>> = {
+  name: 'signals',
+  schema,
+  freeze({ tid, scope, process }) {
+    const encode = (shared: boolean): string[] => peekSignals(tid, shared).map((info) => info.toString('base64'));
+    scope.call('sigaltstack', 'Asking for the alternate signal stack', 0, scope.scratch);
+    const stack = scope.take(24);
+    const flags = stack.readUInt32LE(8);
+    return {
+      blocked: signalsInMask(scope.blocked),
+      queued: encode(false),
+      ...(tid === process.pid && { queuedToProcess: encode(true) }),
+      ...((flags & SS_DISABLE) === 0 && {
+        alternateStack: { address: hex(stack.readBigUInt64LE(0)), size: Number(stack.readBigUInt64LE(16)), flags },
+      }),
+    };
+  },
+  thaw({ tid, scope, process }, state) {
+    if (state.alternateStack) {
+      const { address, size, flags } = state.alternateStack;
+      const bytes = Buffer.alloc(24);
+      bytes.writeBigUInt64LE(BigInt(address), 0);
+      // Whether the thread stands on it right now follows from its stack pointer, not from a flag.
+      bytes.writeUInt32LE((flags & SS_AUTODISARM) >>> 0, 8);
+      bytes.writeBigUInt64LE(BigInt(size), 16);
+      scope.call('sigaltstack', 'Setting the alternate signal stack', scope.put(bytes), 0);
+    }
+    const queue = (name: 'rt_tgsigqueueinfo' | 'rt_sigqueueinfo', base64: string): void => {
+      const info = Buffer.from(base64, 'base64');
+      scope.put(info);
+      const signal = info.readInt32LE(0);
+      const args = name === 'rt_sigqueueinfo' ? [process.pid, signal] : [process.pid, tid, signal];
+      scope.call(name, 'Queueing a signal', ...args, scope.scratch);
+    };
+    for (const info of state.queued) queue('rt_tgsigqueueinfo', info);
+    for (const info of state.queuedToProcess ?? []) queue('rt_sigqueueinfo', info);
+    setSignalMask(tid, maskOfSignals(state.blocked));
+  },
+};

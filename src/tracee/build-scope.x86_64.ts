@@ -1,0 +1,105 @@
+/** Remote calls inside a process that is being built: fast, with pages of ours, and killed with us. */
+import { CLONE_ARGS_SIZE, encodeCloneArgs, type CloneArgs } from '../abi/clone.ts';
+import { PTRACE_EVENT } from '../abi/ptrace.ts';
+import { Registers } from '../abi/registers.x86_64.ts';
+import { SIGNAL } from '../abi/signal.ts';
+import { SYS, type SyscallName } from '../abi/syscalls.x86_64.ts';
+import type { RemoteAddress } from '../lib/brand.ts';
+import { ROW_SIZE, type Workshop } from './blank.x86_64.ts';
+import type { TraceeMemory } from './memory.ts';
+import { getEventMessage, getRegisters, resume, setRegisters, setSignalMask } from './ptrace.ts';
+import { RemoteScope, SCRATCH_SIZE } from './scope.ts';
+import { TraceeGone, waitForStop } from './stops.ts';
+
+/** One system call of a batch. */
+export type Row = readonly [name: SyscallName, ...args: number[]];
+
+const ALL_SIGNALS = 0xffff_ffff_ffff_ffffn;
+const CREATION_EVENTS: readonly number[] = [PTRACE_EVENT.FORK, PTRACE_EVENT.VFORK, PTRACE_EVENT.CLONE];
+
+export class BuildScope extends RemoteScope {
+  readonly pid: number;
+  readonly tid: number;
+  readonly memory: TraceeMemory;
+  readonly scratch: RemoteAddress;
+  readonly blocked = 0n;
+  readonly workshop: Workshop;
+  readonly #registers: Registers;
+
+  constructor(pid: number, tid: number, memory: TraceeMemory, workshop: Workshop) {
+    super();
+    this.pid = pid;
+    this.tid = tid;
+    this.memory = memory;
+    this.workshop = workshop;
+    this.scratch = workshop.data;
+    // A blank process was stopped in pause(2) or, as a child, in clone3(2): nothing of that shall go on.
+    this.#registers = getRegisters(tid).set('orig_rax', -1);
+    setSignalMask(tid, ALL_SIGNALS);
+  }
+
+  attempt(name: SyscallName, ...args: number[]): number {
+    const registers = this.#registers.clone().set('rip', this.workshop.single).set('rax', SYS[name]);
+    (['rdi', 'rsi', 'rdx', 'r10', 'r8', 'r9'] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
+    setRegisters(this.tid, registers);
+    this.#toBreakpoint();
+    return getRegisters(this.tid).getInt('rax');
+  }
+
+  /** Rows that fit into one {@link batch}. */
+  get batchSize(): number {
+    return Math.floor((this.workshop.dataSize - SCRATCH_SIZE) / ROW_SIZE);
+  }
+
+  /** Makes many system calls in one go; returns their results in order. A failure does not stop the others. */
+  batch(rows: readonly Row[]): number[] {
+    const results: number[] = [];
+    const table = (this.workshop.data + SCRATCH_SIZE) as RemoteAddress;
+    for (let first = 0; first < rows.length; first += this.batchSize) {
+      const part = rows.slice(first, first + this.batchSize);
+      const bytes = Buffer.alloc(part.length * ROW_SIZE);
+      part.forEach(([name, ...args], row) => {
+        bytes.writeBigInt64LE(BigInt(SYS[name]), row * ROW_SIZE);
+        args.forEach((arg, i) => bytes.writeBigInt64LE(BigInt(arg), row * ROW_SIZE + 8 + i * 8));
+      });
+      this.memory.write(table, bytes);
+      const registers = this.#registers.clone();
+      setRegisters(this.tid, registers.set('rip', this.workshop.loop).set('rbx', table).set('rbp', part.length));
+      this.#toBreakpoint();
+      const done = this.memory.read(table, bytes.length);
+      part.forEach((_, row) => results.push(Number(done.readBigInt64LE(row * ROW_SIZE + 56))));
+    }
+    return results;
+  }
+
+  /** clone3(2) with the given id for the child, which is traced and stopped when this returns. */
+  clone(args: Omit<CloneArgs, 'setTid' | 'setTidSize'>, tid: number, about: string): number {
+    const ids = Buffer.alloc(4);
+    ids.writeInt32LE(tid);
+    const setTid = this.put(ids, CLONE_ARGS_SIZE);
+    const at = this.put(encodeCloneArgs({ ...args, setTid, setTidSize: 1 }));
+    return this.call('clone3', about, at, CLONE_ARGS_SIZE);
+  }
+
+  #toBreakpoint(): void {
+    resume('CONT', this.tid);
+    for (;;) {
+      const stop = waitForStop(this.tid);
+      if (stop.signal === SIGNAL.SIGTRAP && stop.event === 0) return;
+      if (CREATION_EVENTS.includes(stop.event)) waitForStop(getEventMessage(this.tid));
+      else if (stop.event === 0 && stop.signal === SIGNAL.SIGSEGV) throw new TraceeGone(this.tid);
+      resume('CONT', this.tid, stop.event === 0 ? stop.signal : 0);
+    }
+  }
+
+  /** Unmaps the workshop as its own last call. The thread stands behind a call of ours and needs its registers now. */
+  leave(): void {
+    const { start, end, single } = this.workshop;
+    const registers = this.#registers.clone().set('rip', single).set('rax', SYS.munmap);
+    setRegisters(this.tid, registers.set('rdi', start).set('rsi', end - start));
+    for (let stops = 0; stops < 2; ) {
+      resume('SYSCALL', this.tid);
+      if (waitForStop(this.tid).signal === (SIGNAL.SIGTRAP | 0x80)) stops += 1;
+    }
+  }
+}

@@ -1,0 +1,102 @@
+/** Remote calls inside a program that must go on unharmed whatever happens, the sudden death of kmonte included. */
+import { RESTART } from '../abi/errno.ts';
+import type { Registers } from '../abi/registers.x86_64.ts';
+import { buildSigframe } from '../abi/sigframe.x86_64.ts';
+import { SYS, type SyscallName } from '../abi/syscalls.x86_64.ts';
+import { remoteAddress, type RemoteAddress } from '../lib/brand.ts';
+import type { Anchor } from './anchor.x86_64.ts';
+import type { TraceeMemory } from './memory.ts';
+import { getRegisters, getSignalMask, getXstate, resume, setRegisters, setSignalMask } from './ptrace.ts';
+import { RemoteScope, SCRATCH_SIZE } from './scope.ts';
+import { waitForStop } from './stops.ts';
+
+const SIGTRAP_SYSCALL = 5 | 0x80;
+const ALL_SIGNALS = 0xffff_ffff_ffff_ffffn;
+
+/** How the thread would have gone on by itself: an interrupted call is run again (see signal(7)). */
+export function restarted(registers: Registers): Registers {
+  const nr = registers.getInt('orig_rax');
+  const result = -registers.getInt('rax');
+  const again = Object.values(RESTART).some((code) => code === result);
+  if (nr < 0 || !again) return registers;
+  // A call with a remaining time is run from its beginning here: only the kernel knows what remains.
+  return registers.clone().set('rip', registers.get('rip') - 2n).set('rax', nr);
+}
+
+/** Opens a scope in a thread that is stopped; end it with `using`. */
+export class GuardedScope extends RemoteScope implements Disposable {
+  readonly pid: number;
+  readonly tid: number;
+  readonly memory: TraceeMemory;
+  readonly scratch: RemoteAddress;
+  readonly blocked: bigint;
+  readonly #anchor: Anchor;
+  readonly #registers: Registers;
+  readonly #saved: Buffer;
+  readonly #stack: number;
+
+  constructor(pid: number, tid: number, anchor: Anchor) {
+    super();
+    this.pid = pid;
+    this.tid = tid;
+    this.memory = anchor.memory;
+    this.scratch = anchor.area;
+    this.#anchor = anchor;
+    this.#stack = anchor.area + SCRATCH_SIZE;
+    this.#registers = getRegisters(tid);
+    this.blocked = getSignalMask(tid);
+    this.#saved = this.memory.read(anchor.area, anchor.areaSize);
+    this.#writeWayHome();
+    // From here to the end the thread, if it were let go, would walk home and get its own mask back on the way.
+    if (anchor.restorer !== undefined) setRegisters(tid, this.#homeward(anchor.restorer));
+    setSignalMask(tid, ALL_SIGNALS);
+  }
+
+  #writeWayHome(): void {
+    const { pops, restorer } = this.#anchor;
+    if (restorer === undefined) return;
+    const frameAt = Math.ceil((this.#stack + (pops + 1) * 8) / 16) * 16;
+    // The frame must begin right where `ret` leaves rsp: the unused words go below.
+    const stack = frameAt - (pops + 1) * 8;
+    const home = Buffer.alloc((pops + 1) * 8);
+    home.writeBigUInt64LE(BigInt(restorer), pops * 8);
+    const frame = buildSigframe(frameAt, restarted(this.#registers), getXstate(this.tid), this.blocked);
+    this.memory.write(remoteAddress(stack), Buffer.concat([home, frame]));
+  }
+
+  #homeward(restorer: RemoteAddress): Registers {
+    const frameAt = this.#rsp + (this.#anchor.pops + 1) * 8;
+    return this.#registers.clone().set('rip', restorer).set('rsp', frameAt).set('orig_rax', -1);
+  }
+
+  get #rsp(): number {
+    const words = (this.#anchor.pops + 1) * 8;
+    return Math.ceil((this.#stack + words) / 16) * 16 - words;
+  }
+
+  attempt(name: SyscallName, ...args: number[]): number {
+    const registers = this.#registers.clone();
+    registers.set('rip', this.#anchor.syscall).set('rsp', this.#rsp).set('rax', SYS[name]).set('orig_rax', -1);
+    (['rdi', 'rsi', 'rdx', 'r10', 'r8', 'r9'] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
+    setRegisters(this.tid, registers);
+    this.#toSyscallStop();
+    this.#toSyscallStop();
+    return getRegisters(this.tid).getInt('rax');
+  }
+
+  #toSyscallStop(): void {
+    resume('SYSCALL', this.tid);
+    let stop = waitForStop(this.tid);
+    while (stop.signal !== SIGTRAP_SYSCALL) {
+      // All signals are blocked; only a SIGSTOP gets here, and it is given on: the stop is seen when we let go.
+      resume('SYSCALL', this.tid, stop.event === 0 ? stop.signal : 0);
+      stop = waitForStop(this.tid);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    setSignalMask(this.tid, this.blocked);
+    setRegisters(this.tid, this.#registers);
+    this.memory.write(this.#anchor.area, this.#saved);
+  }
+}

@@ -1,0 +1,45 @@
+/** What a remote call looks like, whoever makes it: a stopped program (freeze) or a blank one (thaw). */
+import { SyscallError } from '../abi/call.ts';
+import type { SyscallName } from '../abi/syscalls.x86_64.ts';
+import type { RemoteAddress } from '../lib/brand.ts';
+import type { TraceeMemory } from './memory.ts';
+
+/** Bytes of scratch memory that a scope lends for the structs of a remote call. */
+export const SCRATCH_SIZE = 4096;
+
+/**
+ * A time during which system calls can be made inside one thread of a tracee. The thread's registers, signal mask
+ * and memory are what they were when it ends.
+ */
+export abstract class RemoteScope {
+  abstract readonly pid: number;
+  abstract readonly tid: number;
+  abstract readonly memory: TraceeMemory;
+  /** The signals that the thread itself blocks; while the scope lasts, all are blocked. Bit 0 is signal 1. */
+  abstract readonly blocked: bigint;
+  /** {@link SCRATCH_SIZE} bytes in the tracee for arguments and results. */
+  abstract readonly scratch: RemoteAddress;
+
+  /** Makes the system call in the tracee; returns its result or the negated errno. */
+  abstract attempt(name: SyscallName, ...args: number[]): number;
+
+  /** Makes the system call in the tracee; throws when the kernel refuses. */
+  call(name: SyscallName, about: string, ...args: number[]): number {
+    const result = this.attempt(name, ...args);
+    if (result < 0 && result >= -4095) throw new SyscallError(name, result, about, this.pid);
+    return result;
+  }
+
+  /** Puts `bytes` into scratch memory, at an offset, and tells where they stand. */
+  put(bytes: Buffer, offset = 0): RemoteAddress {
+    if (offset + bytes.length > SCRATCH_SIZE) throw new RangeError(`${bytes.length} bytes do not fit into scratch memory`);
+    const address = (this.scratch + offset) as RemoteAddress;
+    this.memory.write(address, bytes);
+    return address;
+  }
+
+  /** Reads scratch memory back after a call has filled it. */
+  take(length: number, offset = 0): Buffer {
+    return this.memory.read((this.scratch + offset) as RemoteAddress, length);
+  }
+}
