@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { KmonteError, Refusal, RefusalList } from '../lib/errors.ts';
-import type { ProgressEvent, TimedStep } from '../lib/progress.ts';
+import type { TimedStep } from '../lib/progress.ts';
+import type { Watcher } from '../lib/watcher.ts';
 import { buildHeader, extentsOf, planSegments } from '../image/core-file.ts';
 import { buildNotes, type CoreProcess } from '../image/core-notes.ts';
 import { STATE } from '../image/manifest.ts';
@@ -30,12 +31,6 @@ export interface FreezeOutcome {
   readonly steps: TimedStep[];
   /** Bytes of memory that were written. */
   readonly bytes: number;
-}
-
-export interface Watcher {
-  report(event: Omit<ProgressEvent, 'at'>): void;
-  /** Whether the user wants to stop; asked between pieces of work. */
-  aborted(): boolean;
 }
 
 /** A freeze that has come to its end but for the processes, which stand still when `end` was `hold`. */
@@ -149,8 +144,7 @@ function describeForCore(process: FrozenProcess, state: FrozenState): CoreProces
   const body = process.body as NonNullable<FrozenProcess['body']>;
   const threads = body.threads as unknown as {
     tid: number;
-    registers: { general: CoreProcess['threads'][number]['registers']; xstate: string };
-    signals: { blocked: string[] };
+    execution: { general: CoreProcess['threads'][number]['registers']; xstate: string; blocked: string[] };
     credentials: { uids: number[]; gids: number[] };
   }[];
   const { layout } = body.resources as unknown as { layout: { auxv: string } };
@@ -170,11 +164,11 @@ function describeForCore(process: FrozenProcess, state: FrozenState): CoreProces
     }),
     threads: threads
       .toSorted((a, b) => Number(b.tid === process.pid) - Number(a.tid === process.pid))
-      .map(({ tid, registers, signals }) => ({
+      .map(({ tid, execution }) => ({
         tid,
-        registers: registers.general,
-        xstate: Buffer.from(registers.xstate, 'base64'),
-        blocked: maskOfSignals(signals.blocked),
+        registers: execution.general,
+        xstate: Buffer.from(execution.xstate, 'base64'),
+        blocked: maskOfSignals(execution.blocked),
       })),
   };
 }

@@ -21,9 +21,9 @@ import { intervalTimers } from './process/interval-timers.ts';
 import { resourceLimits } from './process/limits.ts';
 import { signalActions } from './process/signal-actions.ts';
 import { credentials } from './thread/credentials.ts';
+import { execution } from './thread/execution.ts';
 import { kernelPointers } from './thread/kernel-pointers.ts';
 import { marks } from './thread/marks.ts';
-import { registers } from './thread/registers.ts';
 import { scheduling } from './thread/scheduling.ts';
 import { threadSignals } from './thread/signals.ts';
 
@@ -41,14 +41,14 @@ export const processResources: readonly ProcessResource<Any>[] = [
   resourceLimits,
 ];
 
-/** Credentials before the marks that changing them clears; registers last, because every remote call uses them. */
+/** Credentials before the marks that changing them clears; execution last, because every remote call uses registers. */
 export const threadResources: readonly ThreadResource<Any>[] = [
   scheduling,
   kernelPointers,
   credentials,
   marks,
   threadSignals,
-  registers,
+  execution,
 ];
 
 /** The first kind that recognises a file takes it. */

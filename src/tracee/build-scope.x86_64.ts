@@ -24,7 +24,7 @@ export class BuildScope extends RemoteScope {
   readonly scratch: RemoteAddress;
   readonly blocked = 0n;
   readonly workshop: Workshop;
-  readonly #registers: Registers;
+  readonly registers: Registers;
 
   constructor(pid: number, tid: number, memory: TraceeMemory, workshop: Workshop) {
     super();
@@ -34,12 +34,12 @@ export class BuildScope extends RemoteScope {
     this.workshop = workshop;
     this.scratch = workshop.data;
     // A blank process was stopped in pause(2) or, as a child, in clone3(2): nothing of that shall go on.
-    this.#registers = getRegisters(tid).set('orig_rax', -1);
+    this.registers = getRegisters(tid).set('orig_rax', -1);
     setSignalMask(tid, ALL_SIGNALS);
   }
 
   attempt(name: SyscallName, ...args: number[]): number {
-    const registers = this.#registers.clone().set('rip', this.workshop.single).set('rax', SYS[name]);
+    const registers = this.registers.clone().set('rip', this.workshop.single).set('rax', SYS[name]);
     (['rdi', 'rsi', 'rdx', 'r10', 'r8', 'r9'] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
     setRegisters(this.tid, registers);
     this.#toBreakpoint();
@@ -63,7 +63,7 @@ export class BuildScope extends RemoteScope {
         args.forEach((arg, i) => bytes.writeBigInt64LE(BigInt(arg), row * ROW_SIZE + 8 + i * 8));
       });
       this.memory.write(table, bytes);
-      const registers = this.#registers.clone();
+      const registers = this.registers.clone();
       setRegisters(this.tid, registers.set('rip', this.workshop.loop).set('rbx', table).set('rbp', part.length));
       this.#toBreakpoint();
       const done = this.memory.read(table, bytes.length);
@@ -81,6 +81,21 @@ export class BuildScope extends RemoteScope {
     return this.call('clone3', about, at, CLONE_ARGS_SIZE);
   }
 
+  /** exit_group(2): the process ends and stays for its parent to wait for. */
+  exit(status: number): void {
+    const registers = this.registers.clone().set('rip', this.workshop.single).set('rax', SYS.exit_group);
+    setRegisters(this.tid, registers.set('rdi', status));
+    resume('CONT', this.tid);
+  }
+
+  /** Takes one pending signal out of the queue, as if it had never come. */
+  forgetSignal(signal: number): void {
+    const set = Buffer.alloc(24);
+    set.writeBigUInt64LE(1n << BigInt(signal - 1));
+    const at = this.put(set);
+    while (this.attempt('rt_sigtimedwait', at, 0, at + 8, 8) === signal);
+  }
+
   #toBreakpoint(): void {
     resume('CONT', this.tid);
     for (;;) {
@@ -95,7 +110,7 @@ export class BuildScope extends RemoteScope {
   /** Unmaps the workshop as its own last call. The thread stands behind a call of ours and needs its registers now. */
   leave(): void {
     const { start, end, single } = this.workshop;
-    const registers = this.#registers.clone().set('rip', single).set('rax', SYS.munmap);
+    const registers = this.registers.clone().set('rip', single).set('rax', SYS.munmap);
     setRegisters(this.tid, registers.set('rdi', start).set('rsi', end - start));
     for (let stops = 0; stops < 2; ) {
       resume('SYSCALL', this.tid);

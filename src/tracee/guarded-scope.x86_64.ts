@@ -31,7 +31,7 @@ export class GuardedScope extends RemoteScope implements Disposable {
   readonly scratch: RemoteAddress;
   readonly blocked: bigint;
   readonly #anchor: Anchor;
-  readonly #registers: Registers;
+  readonly registers: Registers;
   readonly #saved: Buffer;
   readonly #stack: number;
 
@@ -43,7 +43,7 @@ export class GuardedScope extends RemoteScope implements Disposable {
     this.scratch = anchor.area;
     this.#anchor = anchor;
     this.#stack = anchor.area + SCRATCH_SIZE;
-    this.#registers = getRegisters(tid);
+    this.registers = getRegisters(tid);
     this.blocked = getSignalMask(tid);
     this.#saved = this.memory.read(anchor.area, anchor.areaSize);
     this.#writeWayHome();
@@ -60,13 +60,13 @@ export class GuardedScope extends RemoteScope implements Disposable {
     const stack = frameAt - (pops + 1) * 8;
     const home = Buffer.alloc((pops + 1) * 8);
     home.writeBigUInt64LE(BigInt(restorer), pops * 8);
-    const frame = buildSigframe(frameAt, restarted(this.#registers), getXstate(this.tid), this.blocked);
+    const frame = buildSigframe(frameAt, restarted(this.registers), getXstate(this.tid), this.blocked);
     this.memory.write(remoteAddress(stack), Buffer.concat([home, frame]));
   }
 
   #homeward(restorer: RemoteAddress): Registers {
     const frameAt = this.#rsp + (this.#anchor.pops + 1) * 8;
-    return this.#registers.clone().set('rip', restorer).set('rsp', frameAt).set('orig_rax', -1);
+    return this.registers.clone().set('rip', restorer).set('rsp', frameAt).set('orig_rax', -1);
   }
 
   get #rsp(): number {
@@ -75,7 +75,7 @@ export class GuardedScope extends RemoteScope implements Disposable {
   }
 
   attempt(name: SyscallName, ...args: number[]): number {
-    const registers = this.#registers.clone();
+    const registers = this.registers.clone();
     registers.set('rip', this.#anchor.syscall).set('rsp', this.#rsp).set('rax', SYS[name]).set('orig_rax', -1);
     (['rdi', 'rsi', 'rdx', 'r10', 'r8', 'r9'] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
     setRegisters(this.tid, registers);
@@ -96,7 +96,7 @@ export class GuardedScope extends RemoteScope implements Disposable {
 
   [Symbol.dispose](): void {
     setSignalMask(this.tid, this.blocked);
-    setRegisters(this.tid, this.#registers);
+    setRegisters(this.tid, this.registers);
     this.memory.write(this.#anchor.area, this.#saved);
   }
 }

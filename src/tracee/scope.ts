@@ -1,5 +1,6 @@
 /** What a remote call looks like, whoever makes it: a stopped program (freeze) or a blank one (thaw). */
 import { SyscallError } from '../abi/call.ts';
+import type { Registers } from '../abi/registers.x86_64.ts';
 import type { SyscallName } from '../abi/syscalls.x86_64.ts';
 import type { RemoteAddress } from '../lib/brand.ts';
 import type { TraceeMemory } from './memory.ts';
@@ -17,6 +18,8 @@ export abstract class RemoteScope {
   abstract readonly memory: TraceeMemory;
   /** The signals that the thread itself blocks; while the scope lasts, all are blocked. Bit 0 is signal 1. */
   abstract readonly blocked: bigint;
+  /** The thread's own registers, as they were when the scope began. */
+  abstract readonly registers: Registers;
   /** {@link SCRATCH_SIZE} bytes in the tracee for arguments and results. */
   abstract readonly scratch: RemoteAddress;
 

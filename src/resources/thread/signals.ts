@@ -1,12 +1,10 @@
-/** A thread's blocked and queued signals and its alternate stack (sigprocmask(2), sigqueue(3), sigaltstack(2)). */
+/** A thread's queued signals and its alternate stack (rt_sigqueueinfo(2), sigaltstack(2)). */
 import * as v from 'valibot';
-import { maskOfSignals, signalsInMask } from '../../abi/signal.ts';
 import { hex, hexSchema } from '../../lib/hex.ts';
-import { peekSignals, setSignalMask } from '../../tracee/ptrace.ts';
+import { peekSignals } from '../../tracee/ptrace.ts';
 import type { ThreadResource } from '../contract.ts';
 
 const schema = v.strictObject({
-  blocked: v.array(v.string()),
   /** siginfo_t of each queued signal, base64, oldest first. */
   queued: v.array(v.string()),
   /** Those of the whole process stand with its first thread. */
@@ -26,7 +24,6 @@ export const threadSignals: ThreadResource<v.InferOutput<typeof schema>> = {
     const stack = scope.take(24);
     const flags = stack.readUInt32LE(8);
     return {
-      blocked: signalsInMask(scope.blocked),
       queued: encode(false),
       ...(tid === process.pid && { queuedToProcess: encode(true) }),
       ...((flags & SS_DISABLE) === 0 && {
@@ -53,6 +50,5 @@ export const threadSignals: ThreadResource<v.InferOutput<typeof schema>> = {
     };
     for (const info of state.queued) queue('rt_tgsigqueueinfo', info);
     for (const info of state.queuedToProcess ?? []) queue('rt_sigqueueinfo', info);
-    setSignalMask(tid, maskOfSignals(state.blocked));
   },
 };

@@ -1,11 +1,12 @@
-/** General registers and vector state of a thread, and how the call it was in goes on (ptrace(2)). */
+/** Where a thread stands: its registers, its vector state, the call it was in, the signals it blocks (ptrace(2)). */
 import * as v from 'valibot';
 import { RESTART } from '../../abi/errno.ts';
 import { NT } from '../../abi/ptrace.ts';
 import { REGISTER_NAMES, Registers, USER_CS_64, type RegisterName } from '../../abi/registers.x86_64.ts';
+import { maskOfSignals, signalsInMask } from '../../abi/signal.ts';
 import { Refusal } from '../../lib/errors.ts';
 import { hexSchema } from '../../lib/hex.ts';
-import { getRegisters, getXstate, setRegisters, setRegisterSet } from '../../tracee/ptrace.ts';
+import { getXstate, setRegisters, setRegisterSet, setSignalMask } from '../../tracee/ptrace.ts';
 import type { ThreadResource } from '../contract.ts';
 
 const schema = v.strictObject({
@@ -14,13 +15,14 @@ const schema = v.strictObject({
   ),
   /** The XSAVE area in standard form, base64; features are named by its own header (Intel SDM 1, chapter 13). */
   xstate: v.string(),
+  blocked: v.array(v.string()),
 });
 
-export const registers: ThreadResource<v.InferOutput<typeof schema>> = {
-  name: 'registers',
+export const execution: ThreadResource<v.InferOutput<typeof schema>> = {
+  name: 'execution',
   schema,
-  freeze({ tid, process }) {
-    const general = getRegisters(tid);
+  freeze({ tid, process, scope }) {
+    const general = scope.registers;
     if (general.getInt('cs') !== USER_CS_64) {
       throw new Refusal(
         'COMPAT_TASK',
@@ -32,11 +34,13 @@ export const registers: ThreadResource<v.InferOutput<typeof schema>> = {
         { pid: process.pid, tid, command: process.command },
       );
     }
-    return { general: general.toJSON(), xstate: getXstate(tid).toString('base64') };
+    return { general: general.toJSON(), xstate: getXstate(tid).toString('base64'), blocked: signalsInMask(scope.blocked) };
   },
+  /** The very last: every remote call uses the registers, and runs with all signals blocked. */
   thaw({ tid }, state) {
     setRegisterSet(tid, NT.X86_XSTATE, Buffer.from(state.xstate, 'base64'));
     setRegisters(tid, resumable(Registers.fromJSON(state.general)));
+    setSignalMask(tid, maskOfSignals(state.blocked));
   },
 };
 

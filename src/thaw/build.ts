@@ -1,0 +1,91 @@
+/** Filling one blank process: memory, descriptors, everything that belongs to the process, and its threads. */
+import { closeSync, openSync, readSync } from 'node:fs';
+import { SyscallError } from '../abi/call.ts';
+import { CLONE } from '../abi/clone.ts';
+import type { LocalFd } from '../lib/brand.ts';
+import { KmonteError } from '../lib/errors.ts';
+import { unhex } from '../lib/hex.ts';
+import { extentsOf, headerSize, parseSegments, type Extent } from '../image/core-file.ts';
+import { finishMappings, thawMappings } from '../resources/memory/mappings.ts';
+import { thawVdso, type ParkedVdso } from '../resources/memory/vdso.x86_64.ts';
+import { processResources } from '../resources/registry.ts';
+import { BuildScope, type Row } from '../tracee/build-scope.x86_64.ts';
+import type { BuiltProcess } from './process.ts';
+import { findFreeSpace } from './space.ts';
+
+/** The kernel moves at most this much in one read(2); a multiple of the page size. */
+const LONGEST_READ = 0x7fff_f000;
+const FIRST_HEADER_BYTES = 64;
+
+/** All memory of the process: mappings, their contents, the vDSO, and what /proc tells of them. */
+export function buildMemory(process: BuiltProcess, vdso: ParkedVdso, onBytes: (bytes: number) => void): void {
+  const { mappings } = process.body;
+  process.moveDoor();
+  const parked = { start: Math.min(...vdso.parts.map((p) => p.start)), end: Math.max(...vdso.parts.map((p) => p.end)) };
+  thawMappings(process, mappings);
+  readContents(process, onBytes);
+  finishMappings(process, mappings);
+  const taken = [
+    ...mappings.map((m) => ({ start: unhex(m.start), end: unhex(m.end), growsDown: m.growsDown === true })),
+    ...process.body.vdso.parts.map((part) => ({ start: unhex(part.start), end: unhex(part.end) })),
+    process.scope.workshop,
+    ...(vdso.parts.length > 0 ? [parked] : []),
+  ];
+  thawVdso(process, process.body.vdso, vdso, (size) => findFreeSpace(taken, size));
+}
+
+/** The process itself reads its memory from the core file, straight into place. */
+function readContents(process: BuiltProcess, onBytes: (bytes: number) => void): void {
+  const local = openSync(process.context.blobPath(`${process.pid}.core`), 'r') as LocalFd;
+  try {
+    const extents = findExtents(process, local);
+    process.lend(local, (fd) => {
+      const rows: Row[] = [];
+      for (const { address, length, offset } of extents) {
+        for (let done = 0; done < length; done += LONGEST_READ) {
+          rows.push(['pread64', fd, address + done, Math.min(LONGEST_READ, length - done), offset + done]);
+        }
+      }
+      for (let first = 0; first < rows.length; first += process.scope.batchSize) {
+        const part = rows.slice(first, first + process.scope.batchSize);
+        process.scope.batch(part).forEach((result, i) => {
+          const wanted = part[i]?.[3] ?? 0;
+          if (result < 0) throw new SyscallError('pread64', result, `Reading memory into process ${process.pid}`, process.pid);
+          if (result !== wanted) {
+            throw new KmonteError('IMAGE_SHORT', { what: `The image ends before the memory of process ${process.pid} does.` });
+          }
+          onBytes(result);
+        });
+      }
+    });
+  } finally {
+    closeSync(local);
+  }
+}
+
+function findExtents(process: BuiltProcess, core: LocalFd): Extent[] {
+  const first = Buffer.alloc(FIRST_HEADER_BYTES);
+  readSync(core, first, 0, first.length, 0);
+  const header = Buffer.alloc(headerSize(first));
+  readSync(core, header, 0, header.length, 0);
+  const segments = parseSegments(header);
+  return process.body.mappings.flatMap((mapping) => extentsOf(mapping, segments));
+}
+
+/** Threads besides the main one, with their ids; all share what threads of a process share. */
+export function buildThreads(process: BuiltProcess): Map<number, BuildScope> {
+  const scopes = new Map<number, BuildScope>([[process.pid, process.scope]]);
+  const flags =
+    CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
+  for (const { tid } of process.body.threads) {
+    if (tid === process.pid) continue;
+    process.scope.clone({ flags, exitSignal: 0 }, tid, `Making thread ${tid} of process ${process.pid}`);
+    scopes.set(tid, new BuildScope(process.pid, tid, process.scope.memory, process.scope.workshop));
+  }
+  return scopes;
+}
+
+/** What belongs to the process as a whole. */
+export function buildProcess(process: BuiltProcess): void {
+  for (const resource of processResources) resource.thaw(process, process.body.resources[resource.name]);
+}

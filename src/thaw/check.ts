@@ -1,0 +1,114 @@
+/** The surroundings of a thaw: everything that the image needs from this machine, before anything is made. */
+import { existsSync, readFileSync } from 'node:fs';
+import { stat } from '../abi/stat.ts';
+import { Refusal, RefusalList } from '../lib/errors.ts';
+import { cpuFeatures } from '../image/manifest.ts';
+import type { Image } from '../image/read.ts';
+import type { PathFileState } from '../resources/objects/path-file.ts';
+
+/** Throws one {@link RefusalList} with all that stands in the way. */
+export function checkSurroundings(image: Image): void {
+  const problems = [...checkKernel(), ...checkCpu(image), ...checkPids(image), ...checkFiles(image)];
+  if (problems.length === 0) return;
+  if (problems.length === 1) throw problems[0] as Refusal;
+  throw new RefusalList(
+    'CANNOT_THAW',
+    { what: `${problems.length} things stand in the way of thawing ${image.directory}; nothing was made.` },
+    problems,
+  );
+}
+
+function checkKernel(): Refusal[] {
+  const needs = [
+    ['/proc/self/timens_offsets', 'time namespaces (CONFIG_TIME_NS)'],
+    ['/proc/self/map_files', 'map_files (CONFIG_CHECKPOINT_RESTORE)'],
+  ] as const;
+  return needs
+    .filter(([path]) => !existsSync(path))
+    .map(
+      ([path, what]) =>
+        new Refusal('KERNEL_FEATURE', {
+          what: 'This kernel cannot take the processes.',
+          why: `It has no ${what}: ${path} is missing.`,
+          remedy: 'Boot a kernel of Debian, 5.10 or newer, or build it in.',
+        }),
+    );
+}
+
+function checkCpu(image: Image): Refusal[] {
+  const here = new Set(cpuFeatures());
+  const vector = image.manifest.machine.cpuFeatures.filter((feature) => /^(avx|sse|ssse|xsave|fma|bmi|pku|amx)/.test(feature));
+  const missing = vector.filter((feature) => !here.has(feature));
+  if (missing.length === 0) return [];
+  return [
+    new Refusal('CPU_FEATURE', {
+      what: 'This processor cannot run the processes.',
+      why: `It lacks ${missing.join(', ')}.`,
+      remedy: 'Thaw on a machine whose processor has them.',
+    }),
+  ];
+}
+
+function checkPids(image: Image): Refusal[] {
+  const problems: Refusal[] = [];
+  for (const process of image.state.processes) {
+    for (const tid of process.body?.threads.map((thread) => thread.tid) ?? [process.pid]) {
+      if (!existsSync(`/proc/${tid}`)) continue;
+      problems.push(
+        new Refusal(
+          'PID_TAKEN',
+          {
+            what: `Process ${process.pid} (${process.command}) cannot get its id back.`,
+            why: `The id ${tid} is in use by ${commandOf(tid)}.`,
+            remedy: 'End that process, or thaw after a reboot.',
+          },
+          { pid: tid, command: process.command },
+        ),
+      );
+    }
+  }
+  return problems;
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return 'a process that is ending';
+  }
+}
+
+/** Files that are mapped must be the very same; files that are only open must exist. */
+function checkFiles(image: Image): Refusal[] {
+  const { state } = image;
+  const mapped = new Set(
+    state.processes.flatMap((process) => process.body?.mappings.flatMap(({ backing, shared }) => (backing && !shared ? [backing.object] : [])) ?? []),
+  );
+  const problems: Refusal[] = [];
+  for (const [id, object] of Object.entries(state.objects)) {
+    if (object.kind !== 'path-file') continue;
+    const problem = checkFile(object as unknown as PathFileState, mapped.has(id));
+    if (problem) problems.push(problem);
+  }
+  return problems;
+}
+
+function checkFile(file: PathFileState, mapped: boolean): Refusal | undefined {
+  const refuse = (code: string, why: string, remedy: string): Refusal =>
+    new Refusal(code, { what: `${file.path} is not what the processes had open.`, why, remedy }, { path: file.path });
+  let now: ReturnType<typeof stat>;
+  try {
+    now = stat(file.path);
+  } catch (cause) {
+    const why = `It cannot be found (${(cause as NodeJS.ErrnoException).code}).`;
+    return refuse('FILE_MISSING', why, 'Put the file back, from the package or the backup that it came from.');
+  }
+  if (!mapped) return undefined;
+  if (now.size !== file.size) {
+    return refuse('FILE_CHANGED', `It has ${now.size} bytes; it had ${file.size}.`, 'Put the old version back for the thaw.');
+  }
+  if (String(now.mtimeNs) !== file.mtimeNs) {
+    return refuse('FILE_CHANGED', 'It was written to after the freeze.', 'Put the old version back for the thaw.');
+  }
+  return undefined;
+}

@@ -1,0 +1,103 @@
+/** What the kinds of resource see of a thaw, and the list of what to undo should it fail. */
+import { closeSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CLOCK, clockNow } from '../abi/time.ts';
+import type { LocalFd } from '../lib/brand.ts';
+import type { Image } from '../image/read.ts';
+import type { ThawClocks, ThawContext } from '../resources/contract.ts';
+import { objectKinds } from '../resources/registry.ts';
+
+export class Thawing implements ThawContext, Disposable {
+  readonly clocks: ThawClocks;
+  readonly #image: Image;
+  readonly #objects = new Map<string, unknown>();
+  readonly #undo: { what: string; action: () => void }[] = [];
+  readonly #atResume: (() => void)[] = [];
+  readonly #kept = new Set<LocalFd>();
+
+  constructor(image: Image) {
+    this.#image = image;
+    const { clocks } = image.state;
+    this.clocks = {
+      realtimeAtFreeze: BigInt(clocks.realtime),
+      monotonicAtFreeze: BigInt(clocks.monotonic),
+      boottimeAtFreeze: BigInt(clocks.boottime),
+    };
+  }
+
+  object<H>(id: string): H {
+    if (!this.#objects.has(id)) {
+      const state = this.#image.state.objects[id];
+      const kind = objectKinds.find((candidate) => candidate.name === state?.kind);
+      if (!state || !kind) throw new RangeError(`the image has no object ${id}`);
+      this.#objects.set(id, kind.thaw(state, this));
+    }
+    return this.#objects.get(id) as H;
+  }
+
+  blobPath(name: string): string {
+    // Only files that the manifest lists have been checked.
+    if (!this.#image.manifest.files.some((file) => file.name === name)) throw new RangeError(`the image has no ${name}`);
+    return join(this.#image.directory, name);
+  }
+
+  blob(name: string): Buffer {
+    return readFileSync(this.blobPath(name));
+  }
+
+  undo(what: string, action: () => void): void {
+    this.#undo.push({ what, action });
+  }
+
+  keep(fd: LocalFd): LocalFd {
+    this.#kept.add(fd);
+    return fd;
+  }
+
+  atResume(action: () => void): void {
+    this.#atResume.push(action);
+  }
+
+  /** Time that has passed on the processes' monotonic clock since the freeze, because building took a while. */
+  get lateness(): bigint {
+    return clockNow(CLOCK.CLOCK_MONOTONIC) - this.#clockBase;
+  }
+
+  #clockBase = clockNow(CLOCK.CLOCK_MONOTONIC);
+
+  /** Offsets that make the clocks go on from where they stopped (time_namespaces(7)). Starts {@link lateness}. */
+  startClocks(): { monotonic: bigint; boottime: bigint } {
+    this.#clockBase = clockNow(CLOCK.CLOCK_MONOTONIC);
+    return {
+      monotonic: this.clocks.monotonicAtFreeze - this.#clockBase,
+      boottime: this.clocks.boottimeAtFreeze - clockNow(CLOCK.CLOCK_BOOTTIME),
+    };
+  }
+
+  /** Arms timers, seals files: what must come just before the processes go on. */
+  runAtResume(): void {
+    for (const action of this.#atResume.splice(0)) action();
+  }
+
+  /** Takes back whatever was made, in reverse order. Goes on when a step fails: the others must still be undone. */
+  rollBack(): void {
+    for (const { action } of this.#undo.splice(0).toReversed()) {
+      try {
+        action();
+      } catch {
+        // What cannot be undone is gone already.
+      }
+    }
+  }
+
+  /** From now on nothing is taken back. */
+  commit(): void {
+    this.#undo.length = 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.rollBack();
+    for (const fd of this.#kept) closeSync(fd);
+    this.#kept.clear();
+  }
+}

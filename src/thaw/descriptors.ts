@@ -1,0 +1,86 @@
+/** Opening the set's files in this process and handing them out. */
+import { attempt, call, withStruct } from '../abi/call.ts';
+import { F, O, O_ACCMODE, OPEN_STATUS } from '../abi/fcntl.ts';
+import type { LocalFd } from '../lib/brand.ts';
+import { parseFlags } from '../lib/flags.ts';
+import type { FrozenFile, FrozenState } from '../image/schema.ts';
+import { fileKinds } from '../resources/registry.ts';
+import type { Thawing } from './context.ts';
+import type { BuiltProcess } from './process.ts';
+
+/** Status flags that F_SETFL can change (fcntl(2)). */
+const SETTABLE = O.O_APPEND | O.O_NONBLOCK | O.O_ASYNC | O.O_DIRECT | O.O_NOATIME;
+const SEEK_SET = 0;
+
+export class ThawedFiles {
+  readonly #context: Thawing;
+  readonly #files: FrozenState['files'];
+  readonly #local = new Map<string, LocalFd>();
+
+  constructor(context: Thawing, files: FrozenState['files']) {
+    this.#context = context;
+    this.#files = files;
+  }
+
+  /** Opens every file description once. */
+  openAll(): void {
+    for (const [id, file] of Object.entries(this.#files)) this.#local.set(id, this.#open(file));
+  }
+
+  #open(file: FrozenFile): LocalFd {
+    const kind = kindOf(file);
+    const flags = parseFlags(OPEN_STATUS, file.flags);
+    const fd = this.#context.keep(kind.thaw(file.state, this.#context, flags));
+    if ((flags & O.O_PATH) !== 0) return fd;
+    const now = call('fcntl', 'Asking for the flags of a file', fd, F.F_GETFL, 0);
+    if ((now & SETTABLE) !== (flags & SETTABLE)) {
+      call('fcntl', 'Setting the flags of a file', fd, F.F_SETFL, flags & (SETTABLE | O_ACCMODE));
+    }
+    if (file.position !== '0') call('lseek', 'Setting the position of a file', fd, Number(file.position), SEEK_SET);
+    return fd;
+  }
+
+  /** Puts a process's descriptors into its table. */
+  handOut(process: BuiltProcess): void {
+    for (const { fd, file, closeOnExec } of process.body.descriptors) process.give(this.#localOf(file), fd, closeOnExec);
+  }
+
+  /** What needs the processes and their descriptors to be there: epoll sets, owners of signals. */
+  settle(processes: readonly BuiltProcess[]): void {
+    for (const [id, file] of Object.entries(this.#files)) {
+      const local = this.#localOf(id);
+      if (file.owner) setOwner(local, file.owner);
+      const { settle } = kindOf(file);
+      if (!settle) continue;
+      for (const process of processes) {
+        const held = process.body.descriptors.find((descriptor) => descriptor.file === id);
+        if (!held) continue;
+        settle(file.state, { process, fd: held.fd }, local);
+        break;
+      }
+    }
+  }
+
+  #localOf(id: string): LocalFd {
+    const local = this.#local.get(id);
+    if (local === undefined) throw new RangeError(`the image has no file ${id}`);
+    return local;
+  }
+}
+
+function kindOf(file: FrozenFile): (typeof fileKinds)[number] {
+  const kind = fileKinds.find((candidate) => candidate.name === file.kind);
+  if (!kind) throw new RangeError(`unknown kind of file ${file.kind}`);
+  return kind;
+}
+
+/** struct f_owner_ex of F_SETOWN_EX. */
+function setOwner(fd: LocalFd, owner: NonNullable<FrozenFile['owner']>): void {
+  withStruct(8, (bytes, address) => {
+    bytes.writeInt32LE(owner.type, 0);
+    bytes.writeInt32LE(owner.pid, 4);
+    // The owner may be a process that is not there any more.
+    attempt('fcntl', fd, F.F_SETOWN_EX, address);
+  });
+  if (owner.signal !== 0) call('fcntl', 'Setting the signal of a file', fd, F.F_SETSIG, owner.signal);
+}

@@ -1,0 +1,112 @@
+/** Thawing an image: check everything, build under undo, and let all go on together. On one thread, as freezing is. */
+import { attempt } from '../abi/call.ts';
+import { PTRACE_O } from '../abi/ptrace.ts';
+import { SIGNAL, signalNumber } from '../abi/signal.ts';
+import { WAIT, wait4 } from '../abi/wait.ts';
+import type { TimedStep } from '../lib/progress.ts';
+import type { Watcher } from '../lib/watcher.ts';
+import { readImage, type Image } from '../image/read.ts';
+import { threadResources } from '../resources/registry.ts';
+import type { BuildScope } from '../tracee/build-scope.x86_64.ts';
+import { detach, setOptions } from '../tracee/ptrace.ts';
+import { buildMemory, buildProcess, buildThreads } from './build.ts';
+import { checkSurroundings } from './check.ts';
+import { Thawing } from './context.ts';
+import { ThawedFiles } from './descriptors.ts';
+import type { BuiltProcess } from './process.ts';
+import { endProcess, growTree, type Tree } from './tree.ts';
+
+export interface ThawJob {
+  readonly directory: string;
+}
+
+export interface ThawOutcome {
+  readonly processes: { readonly pid: number; readonly command: string }[];
+  readonly steps: TimedStep[];
+  readonly notes: readonly string[];
+}
+
+export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
+  const steps: TimedStep[] = [];
+  const step = <T>(name: string, action: () => T): T => {
+    watcher.report({ step: name });
+    const start = Date.now();
+    try {
+      return action();
+    } finally {
+      steps.push({ step: name, start, end: Date.now() });
+    }
+  };
+  const image = step('verify', () => readImage(job.directory));
+  step('check', () => checkSurroundings(image));
+  using context = new Thawing(image);
+  const tree = step('build', () => build(context, image, watcher));
+  step('resume', () => goOn(context, tree));
+  return {
+    processes: image.state.processes.map(({ pid, command }) => ({ pid, command })),
+    steps,
+    notes: tree.notes,
+  };
+}
+
+interface BuiltTree extends Tree {
+  readonly threads: ReadonlyMap<BuiltProcess, ReadonlyMap<number, BuildScope>>;
+}
+
+function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
+  const tree = growTree(context, image.state.processes);
+  for (const zombie of tree.zombies) makeZombie(zombie);
+  const files = new ThawedFiles(context, image.state.files);
+  files.openAll();
+  let done = 0;
+  for (const process of tree.processes) {
+    buildMemory(process, tree.vdso, (bytes) => watcher.report({ step: 'build', detail: process.command, done: (done += bytes) }));
+    files.handOut(process);
+    buildProcess(process);
+  }
+  files.settle(tree.processes);
+  const threads = new Map(tree.processes.map((process) => [process, buildThreads(process)]));
+  return { ...tree, threads };
+}
+
+/** Lets a child end as the one that it stands for did, and takes the news of it away from the parent. */
+function makeZombie(zombie: BuiltProcess): void {
+  const status = zombie.state.zombie?.status ?? 0;
+  const signal = status & 0x7f;
+  if (signal === 0) {
+    zombie.scope.exit((status >> 8) & 0xff);
+  } else {
+    attempt('kill', zombie.pid, SIGNAL.SIGKILL);
+  }
+  while (typeof wait4(zombie.pid, WAIT.WALL) === 'object');
+  zombie.parent?.scope.forgetSignal(SIGNAL.SIGCHLD);
+}
+
+/** The last things, in the order in which they stop being possible; after the last detach all run. */
+function goOn(context: Thawing, tree: BuiltTree): void {
+  for (const [process, scopes] of tree.threads) {
+    process.closeDoor();
+    for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name !== 'execution');
+  }
+  context.runAtResume();
+  for (const [process, scopes] of tree.threads) {
+    process.scope.leave();
+    for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name === 'execution');
+  }
+  // The point of no return: from here on the processes outlive us.
+  for (const scopes of tree.threads.values()) for (const tid of scopes.keys()) setOptions(tid, PTRACE_O.TRACESYSGOOD);
+  context.commit();
+  for (const [process, scopes] of tree.threads) {
+    const { stopped } = process.state;
+    if (stopped !== undefined) attempt('kill', process.pid, signalNumber(stopped));
+    for (const tid of scopes.keys()) detach(tid);
+  }
+  endProcess(tree.root);
+}
+
+function thawThread(process: BuiltProcess, tid: number, scope: BuildScope, which: (name: string) => boolean): void {
+  const state = process.body.threads.find((thread) => thread.tid === tid) as Record<string, unknown> | undefined;
+  for (const resource of threadResources) {
+    if (which(resource.name)) resource.thaw({ process, tid, scope }, state?.[resource.name]);
+  }
+}

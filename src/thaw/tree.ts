@@ -1,0 +1,208 @@
+/** Making all processes of the set, blank, with their ids, parents, sessions and process groups (credentials(7)). */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { attempt } from '../abi/call.ts';
+import { CLONE } from '../abi/clone.ts';
+import { MAP, MREMAP, PAGE_SIZE, PROT } from '../abi/mman.ts';
+import { SIGNAL } from '../abi/signal.ts';
+import { WAIT, wait4 } from '../abi/wait.ts';
+import { remoteAddress } from '../lib/brand.ts';
+import { unhex } from '../lib/hex.ts';
+import type { FrozenProcess } from '../image/schema.ts';
+import { parseMaps } from '../proc/maps.ts';
+import { parseStat, parseStatus } from '../proc/status.ts';
+import { moveVdso, vdsoSize, type ParkedVdso } from '../resources/memory/vdso.x86_64.ts';
+import { spawnBlank, WORKSHOP_SIZE, workshopAt, type Workshop } from '../tracee/blank.x86_64.ts';
+import { BuildScope } from '../tracee/build-scope.x86_64.ts';
+import { TraceeMemory } from '../tracee/memory.ts';
+import type { Thawing } from './context.ts';
+import { BuiltProcess, openDoor } from './process.ts';
+import { findFreeSpace, type Range } from './space.ts';
+
+/** Room for any kernel's vDSO with its data pages. */
+const VDSO_ROOM = 256 * 1024;
+
+/** The forest under construction. */
+export interface Tree {
+  readonly processes: readonly BuiltProcess[];
+  readonly zombies: readonly BuiltProcess[];
+  readonly vdso: ParkedVdso;
+  /** The blank process that the roots are children of. */
+  readonly root: number;
+  /** Things that a person should know, though they stopped nothing. */
+  readonly notes: readonly string[];
+}
+
+interface Nursery {
+  readonly context: Thawing;
+  readonly workshop: Workshop;
+  readonly door: number;
+  readonly root: BuildScope;
+  readonly built: Map<number, BuiltProcess>;
+  readonly notes: string[];
+}
+
+/** Makes the processes; parents come before children in `states`. */
+export function growTree(context: Thawing, states: readonly FrozenProcess[]): Tree {
+  const taken = states.flatMap(occupied);
+  const workshop = workshopAt(findFreeSpace(taken, WORKSHOP_SIZE));
+  const parking = findFreeSpace([...taken, workshop], VDSO_ROOM);
+  const root = startRoot(context, workshop);
+  const vdso = clearRoot(root, parking);
+  const nursery = { context, workshop, door: openDoor(root), root, built: new Map(), notes: [] };
+  enterTime(context, root);
+  for (const state of states) if (!states.some((other) => other.pid === state.ppid)) growRoot(nursery, state, states);
+  setGroups(nursery, states);
+  const all = [...nursery.built.values()];
+  return {
+    processes: all.filter((process) => process.state.body),
+    zombies: all.filter((process) => !process.state.body),
+    vdso,
+    root: root.pid,
+    notes: nursery.notes,
+  };
+}
+
+function occupied(state: FrozenProcess): Range[] {
+  const parts = [...(state.body?.mappings ?? []), ...(state.body?.vdso.parts ?? [])];
+  return parts.map((part) => ({
+    start: unhex(part.start),
+    end: unhex(part.end),
+    growsDown: 'growsDown' in part && part.growsDown === true,
+  }));
+}
+
+/** The first blank process: parent of the roots until the end, when init takes them over. */
+function startRoot(context: Thawing, workshop: Workshop): BuildScope {
+  const pid = spawnBlank(workshop.start);
+  context.undo('blank process', () => endProcess(pid));
+  return new BuildScope(pid, pid, new TraceeMemory(pid), workshop);
+}
+
+export function endProcess(pid: number): void {
+  attempt('kill', pid, SIGNAL.SIGKILL);
+  while (typeof wait4(pid, WAIT.WALL) === 'object');
+}
+
+/** Takes away what exec left behind: stack, descriptors, ignored signals, the alarm. Parks the vDSO. */
+function clearRoot(root: BuildScope, parking: number): ParkedVdso {
+  const mappings = parseMaps(readFileSync(`/proc/${root.pid}/maps`, 'utf8'));
+  const parts = mappings
+    .filter((mapping) => ['[vvar]', '[vvar_vclock]', '[vdso]'].includes(mapping.path))
+    .map(({ path, start, end }) => ({ name: path, start, end }));
+  for (const mapping of mappings) {
+    if (mapping.start >= root.workshop.start && mapping.end <= root.workshop.end) continue;
+    if (parts.some((part) => part.start === mapping.start) || mapping.path === '[vsyscall]') continue;
+    root.call('munmap', 'Clearing a blank process', mapping.start, mapping.end - mapping.start);
+  }
+  detachCode(root, parking);
+  root.call('close_range', 'Clearing a blank process', 0, 0xffff_ffff, 0);
+  root.call('alarm', 'Clearing a blank process', 0);
+  const ignored = BigInt(`0x${parseStatus(readFileSync(`/proc/${root.pid}/status`, 'utf8')).get('SigIgn') ?? '0'}`);
+  for (let signal = 1; signal <= 64; signal += 1) {
+    if ((ignored & (1n << BigInt(signal - 1))) === 0n) continue;
+    root.call('rt_sigaction', 'Clearing a blank process', signal, root.put(Buffer.alloc(32)), 0, 8);
+  }
+  if (parts.length === 0) return { parts };
+  const parked = moveVdso(root, { parts }, parking);
+  if (vdsoSize(parked) > VDSO_ROOM) throw new RangeError('the vDSO is larger than ever');
+  return parked;
+}
+
+/**
+ * Puts memory of its own under the workshop's code, at the same address and with the same bytes: while a page of the
+ * program file is mapped, the kernel would not let /proc/PID/exe become another file.
+ */
+function detachCode(root: BuildScope, spare: number): void {
+  const { start } = root.workshop;
+  const flags = MAP.MAP_PRIVATE | MAP.MAP_ANONYMOUS | MAP.MAP_FIXED_NOREPLACE;
+  const about = 'Preparing a blank process';
+  root.call('mmap', about, spare, PAGE_SIZE, PROT.PROT_READ | PROT.PROT_EXEC, flags, -1, 0);
+  root.memory.write(remoteAddress(spare), root.memory.read(start, PAGE_SIZE));
+  root.call('mremap', about, spare, PAGE_SIZE, PAGE_SIZE, MREMAP.MREMAP_MAYMOVE | MREMAP.MREMAP_FIXED, start);
+}
+
+/** Children of the root live in a time namespace whose clocks go on where those of the frozen set stopped. */
+function enterTime(context: Thawing, root: BuildScope): void {
+  root.call('unshare', 'Making a time namespace', CLONE.NEWTIME);
+  const { monotonic, boottime } = context.startClocks();
+  writeFileSync(`/proc/${root.pid}/timens_offsets`, `${offsetLine('monotonic', monotonic)}${offsetLine('boottime', boottime)}`);
+}
+
+/** The kernel wants seconds of either sign and nanoseconds from 0 to 999,999,999. */
+function offsetLine(clock: string, nanoseconds: bigint): string {
+  const second = 1_000_000_000n;
+  const rest = ((nanoseconds % second) + second) % second;
+  return `${clock} ${(nanoseconds - rest) / second} ${rest}\n`;
+}
+
+function growRoot(nursery: Nursery, state: FrozenProcess, states: readonly FrozenProcess[]): void {
+  const { root } = nursery;
+  const ownSession = parseStat(readFileSync('/proc/self/stat', 'utf8')).session;
+  const leads = state.sid === state.pid;
+  if (leads || state.sid === ownSession) {
+    grow(nursery, state, root, undefined, states, ownSession);
+  } else if (existsSync(`/proc/${state.sid}`)) {
+    nursery.notes.push(
+      `Process ${state.pid} (${state.command}) leads a session of its own now: its session ${state.sid} belongs to another terminal.`,
+    );
+    grow(nursery, { ...state, sid: state.pid, pgid: state.pid }, root, undefined, states, ownSession);
+  } else {
+    // The leader of the session has ended before: a stand-in gives the session its number and goes again.
+    const leader = cloneBlank(nursery, root, state.sid, 0);
+    leader.call('setsid', `Making session ${state.sid}`);
+    grow(nursery, state, leader, undefined, states, state.sid, CLONE.PARENT);
+    endProcess(leader.pid);
+  }
+}
+
+function cloneBlank(nursery: Nursery, from: BuildScope, pid: number, exitSignal: number, flags = 0): BuildScope {
+  from.clone({ flags, exitSignal: flags === 0 ? exitSignal : 0 }, pid, `Making a process with the id ${pid}`);
+  nursery.context.undo(`process ${pid}`, () => endProcess(pid));
+  return new BuildScope(pid, pid, new TraceeMemory(pid), nursery.workshop);
+}
+
+/** Makes one process and everything below it. `session` is the one that the new process is born into. */
+function grow(
+  nursery: Nursery,
+  state: FrozenProcess,
+  from: BuildScope,
+  parent: BuiltProcess | undefined,
+  states: readonly FrozenProcess[],
+  session: number,
+  flags = 0,
+): void {
+  const scope = cloneBlank(nursery, from, state.pid, state.exitSignal, flags);
+  const process = new BuiltProcess(nursery.context, state, scope, parent, nursery.door);
+  nursery.built.set(state.pid, process);
+  const children = states.filter((child) => child.ppid === state.pid);
+  const bornEarlier = children.filter((child) => child.sid === session && child.sid !== state.sid);
+  for (const child of bornEarlier) grow(nursery, child, scope, process, states, session);
+  if (state.sid === state.pid) scope.call('setsid', `Making session ${state.sid}`);
+  for (const child of children) {
+    if (!bornEarlier.includes(child)) grow(nursery, child, scope, process, states, state.sid);
+  }
+}
+
+/** Leaders of groups first, then the others; a group whose leader has ended gets a stand-in for the moment. */
+function setGroups(nursery: Nursery, states: readonly FrozenProcess[]): void {
+  const all = [...nursery.built.values()].map((process) => process.state);
+  const scopeOf = (state: FrozenProcess): BuildScope => (nursery.built.get(state.pid) as BuiltProcess).scope;
+  for (const state of all) {
+    if (state.pgid === state.pid && state.sid !== state.pid) scopeOf(state).call('setpgid', `Making group ${state.pgid}`, 0, 0);
+  }
+  for (const state of all) {
+    if (state.pgid === state.pid) continue;
+    const scope = scopeOf(state);
+    if (scope.attempt('getpgid', 0) === state.pgid || scope.attempt('setpgid', 0, state.pgid) === 0) continue;
+    if (existsSync(`/proc/${state.pgid}`)) {
+      nursery.notes.push(`Process ${state.pid} (${state.command}) leads a group of its own now: ${state.pgid} is in another session.`);
+      scope.attempt('setpgid', 0, 0);
+      continue;
+    }
+    const leader = cloneBlank(nursery, scope, state.pgid, 0);
+    leader.call('setpgid', `Making group ${state.pgid}`, 0, 0);
+    for (const member of states) if (member.pgid === state.pgid) scopeOf(member).attempt('setpgid', 0, state.pgid);
+    endProcess(leader.pid);
+    scope.attempt('wait4', leader.pid, 0, WAIT.WALL, 0);
+  }
+}
