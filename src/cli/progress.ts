@@ -1,0 +1,43 @@
+/** Showing where the work is: one line that changes on a terminal, plain lines elsewhere, nothing with --json. */
+import type { ProgressListener } from '../lib/progress.ts';
+import { formatBytes, tell } from './output.ts';
+
+/** How often the line on a terminal changes at most. */
+const REFRESH_MS = 80;
+
+export interface ProgressDisplay {
+  readonly listen: ProgressListener;
+  end(): void;
+}
+
+export function showProgress(json: boolean): ProgressDisplay {
+  if (json) return { listen: () => undefined, end: () => undefined };
+  return process.stderr.isTTY ? liveLine() : plainLines();
+}
+
+function plainLines(): ProgressDisplay {
+  let last = '';
+  return {
+    listen: ({ step }) => {
+      if (step === last) return;
+      last = step;
+      tell(`${step} …`);
+    },
+    end: () => undefined,
+  };
+}
+
+function liveLine(): ProgressDisplay {
+  let shown = 0;
+  const clear = '\r\u001B[K';
+  return {
+    listen: ({ step, detail, done, total, at }) => {
+      if (done !== undefined && done !== total && at - shown < REFRESH_MS) return;
+      shown = at;
+      const amount =
+        done === undefined ? '' : ` ${formatBytes(done)}${total === undefined ? '' : ` of ${formatBytes(total)}`}`;
+      process.stderr.write(`${clear}${step}${detail === undefined ? '' : ` ${detail}`}${amount}`);
+    },
+    end: () => process.stderr.write(clear),
+  };
+}

@@ -1,0 +1,38 @@
+/** Would it freeze? Stops the processes for the time of one look, and lets them go on. */
+import { KmonteError, RefusalList } from '../lib/errors.ts';
+import { Look } from './look.ts';
+import { checkRoots } from './roots.ts';
+import { StoppedSet } from './stop.ts';
+
+export interface CheckOutcome {
+  readonly processes: { readonly pid: number; readonly command: string; readonly threads: number }[];
+  /** What stands in the way, as {@link KmonteError} objects; empty when the set would freeze. */
+  readonly refusals: object[];
+  /** How long the processes stood still, in milliseconds. */
+  readonly pausedMs: number;
+}
+
+export function checkOnly(pids: readonly number[]): CheckOutcome {
+  checkRoots(pids);
+  const start = performance.now();
+  const set = StoppedSet.stop(pids);
+  try {
+    using look = new Look(set);
+    const { refusals } = look.run();
+    return {
+      processes: [...set.processes.values()].map(({ pid, stat, threads }) => ({
+        pid,
+        command: stat.comm,
+        threads: threads.length,
+      })),
+      refusals: refusals.map((refusal) => refusal.toJSON()),
+      pausedMs: performance.now() - start,
+    };
+  } catch (error) {
+    if (!(error instanceof KmonteError)) throw error;
+    const list = error instanceof RefusalList ? error.refusals : [error];
+    return { processes: [], refusals: list.map((refusal) => refusal.toJSON()), pausedMs: performance.now() - start };
+  } finally {
+    set.release();
+  }
+}

@@ -1,0 +1,69 @@
+/** Freezing, for those who use kmonte as a library. */
+import type { ProgressListener, TimedStep } from '../lib/progress.ts';
+import { EngineThread } from '../lib/engine-thread.ts';
+import type { CheckOutcome } from './check.ts';
+import type { FreezeOutcome } from './engine.ts';
+
+export interface FreezeOptions {
+  /** Each process is frozen with all its threads and all its descendants. */
+  readonly pids: readonly number[];
+  /** Where the image goes: a directory that does not exist yet or is empty. It will be readable by its owner alone. */
+  readonly directory: string;
+  /**
+   * What becomes of the processes when the image is complete, on disk and read back: they are ended (`kill`), go on
+   * as if nothing had happened (`resume`), or stand still until {@link FrozenSet.release} or `kill` (`hold`). Should
+   * this process end meanwhile, for whatever reason, a held set goes on.
+   */
+  readonly end: 'kill' | 'resume' | 'hold';
+  readonly onProgress?: ProgressListener;
+  /** Aborting lets the processes go on and takes the unfinished image away. */
+  readonly signal?: AbortSignal;
+}
+
+export interface FrozenSet {
+  readonly directory: string;
+  readonly processes: readonly { readonly pid: number; readonly command: string }[];
+  readonly steps: readonly TimedStep[];
+  /** Bytes of memory written. */
+  readonly bytes: number;
+  /** Lets held processes go on. */
+  release(): Promise<void>;
+  /** Ends held processes. */
+  kill(): Promise<void>;
+}
+
+/**
+ * Freezes processes to files. Throws a `KmonteError`: a `Refusal` or `RefusalList` when something stands in the way, with the
+ * processes untouched.
+ */
+export async function freeze(options: FreezeOptions): Promise<FrozenSet> {
+  const { pids, directory, end } = options;
+  const engine = new EngineThread(import.meta.url, './worker', options.onProgress);
+  try {
+    const outcome = await engine.ask<FreezeOutcome>('run', { pids, directory, end }, options.signal);
+    if (end !== 'hold') await engine.end();
+    return {
+      ...outcome,
+      release: () => finish(engine, 'release'),
+      kill: () => finish(engine, 'kill'),
+    };
+  } catch (error) {
+    await engine.end();
+    throw error;
+  }
+}
+
+async function finish(engine: EngineThread, request: 'release' | 'kill'): Promise<void> {
+  await engine.ask(request, {});
+  await engine.end();
+}
+
+/** Looks whether processes would freeze, and lets them go on. Throws only when they cannot be looked at at all. */
+export async function check(pids: readonly number[]): Promise<CheckOutcome> {
+  const engine = new EngineThread(import.meta.url, './worker', undefined);
+  try {
+    return await engine.ask<CheckOutcome>('check', { pids });
+  } finally {
+    await engine.end();
+  }
+}

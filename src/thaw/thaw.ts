@@ -1,0 +1,27 @@
+/** Thawing, for those who use kmonte as a library. */
+import { EngineThread } from '../lib/engine-thread.ts';
+import type { ProgressListener } from '../lib/progress.ts';
+import type { ThawOutcome } from './engine.ts';
+
+export interface ThawOptions {
+  /** The image: a directory that freeze has written. It stays as it is. */
+  readonly directory: string;
+  readonly onProgress?: ProgressListener;
+  /** Aborting takes back whatever was made so far. */
+  readonly signal?: AbortSignal;
+}
+
+export type ThawReport = ThawOutcome;
+
+/**
+ * Brings the processes of an image back under their own ids, children of init, and lets them go on. All or nothing:
+ * when it throws, no process is left, and the image is as it was.
+ */
+export async function thaw(options: ThawOptions): Promise<ThawReport> {
+  const engine = new EngineThread(import.meta.url, './worker', options.onProgress);
+  try {
+    return await engine.ask<ThawOutcome>('run', { directory: options.directory }, options.signal);
+  } finally {
+    await engine.end();
+  }
+}
