@@ -7,7 +7,7 @@ import { SIGNAL, signalName } from '../abi/signal.ts';
 import { KmonteError, Refusal } from '../lib/errors.ts';
 import { parseStat, parseStatus, type ProcessStat } from '../proc/status.ts';
 import { detach, interrupt, resume, setOptions, trySeize } from '../tracee/ptrace.ts';
-import { pollStop, sleepMicroseconds, TraceeGone, type Stop } from '../tracee/stops.ts';
+import { awaitStop, expectNodeToWatch, pollStop, sleepMicroseconds, TraceeGone, type Stop } from '../tracee/stops.ts';
 
 /** Seccomp filters of the program do not apply to calls that we make in it; needs CAP_SYS_ADMIN. */
 const OPTIONS = PTRACE_O.TRACESYSGOOD | PTRACE_O.SUSPEND_SECCOMP;
@@ -66,6 +66,7 @@ export class StoppedSet implements Disposable {
     if (this.processes.has(pid)) return;
     const stat = readStat(pid);
     if (!stat) return;
+    if (stat.ppid === globalThis.process.pid) expectNodeToWatch(pid);
     const process = { pid, stat, zombie: stat.state === 'Z' && stat.threads <= 1, threads: [] };
     if (!process.zombie) this.#takeThreads(process);
     this.processes.set(pid, process);
@@ -98,23 +99,21 @@ export class StoppedSet implements Disposable {
   }
 
   #awaitStop(process: StoppedProcess, tid: number): string | undefined {
-    const deadline = Date.now() + STOP_DEADLINE_MS;
-    for (let round = 0; ; round += 1) {
+    for (;;) {
       let stop: Stop | undefined;
       try {
-        stop = pollStop(tid);
+        stop = awaitStop(tid, STOP_DEADLINE_MS);
       } catch (error) {
         if (!(error instanceof TraceeGone)) throw error;
         this.#seized.delete(tid);
         return undefined;
       }
-      if (stop?.event === PTRACE_EVENT.STOP) {
+      if (!stop) throw doesNotStop(process, tid);
+      if (stop.event === PTRACE_EVENT.STOP) {
         return stop.signal === SIGNAL.SIGTRAP ? undefined : signalName(stop.signal);
       }
       // A signal on its way to the program: it is delivered, and our own stop comes right after.
-      if (stop) resume('CONT', tid, stop.event === 0 ? stop.signal : 0);
-      else if (round > 200) sleepMicroseconds(50);
-      if (Date.now() > deadline) throw doesNotStop(process, tid);
+      resume('CONT', tid, stop.event === 0 ? stop.signal : 0);
     }
   }
 
@@ -130,7 +129,11 @@ export class StoppedSet implements Disposable {
     // From here on there is no way back: should we die in the middle, the kernel ends the rest.
     for (const { threads } of living) for (const { tid } of threads) setOptions(tid, PTRACE_O.TRACESYSGOOD | PTRACE_O.EXITKILL);
     for (const { pid } of living) attempt('kill', pid, SIGNAL.SIGKILL);
-    for (const { threads } of living) for (const { tid } of threads) waitUntilGone(tid);
+    // The main thread can be waited for only when all others have been.
+    for (const { pid, threads } of living) {
+      for (const { tid } of threads) if (tid !== pid) waitUntilGone(tid);
+      waitUntilGone(pid);
+    }
     this.#seized.clear();
   }
 

@@ -52,7 +52,11 @@ export class EngineThread {
   /** `url` is the engine's file, without its ending: the checkout runs .ts, a package .js. */
   constructor(base: string, name: string, onProgress: ProgressListener | undefined) {
     const ending = base.endsWith('.ts') ? '.ts' : '.js';
-    this.#worker = new Worker(new URL(`${name}${ending}`, base), { workerData: { abort: this.#abort } });
+    this.#worker = new Worker(new URL(`${name}${ending}`, base), {
+      workerData: { abort: this.#abort },
+      // Descriptors come and go by system calls that Node does not see.
+      trackUnmanagedFds: false,
+    });
     this.#onProgress = onProgress;
   }
 

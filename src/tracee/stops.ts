@@ -1,7 +1,11 @@
 /** Waiting for a tracee to stop. */
 import { attempt, withStruct } from '../abi/call.ts';
+import { PTRACE } from '../abi/ptrace.ts';
+import { SIGNAL } from '../abi/signal.ts';
 import { wait4, WAIT, type WaitStatus } from '../abi/wait.ts';
 import { KmonteError } from '../lib/errors.ts';
+
+const { SIGTRAP } = SIGNAL;
 
 export type Stop = Extract<WaitStatus, { state: 'stopped' }>;
 
@@ -24,19 +28,57 @@ export class TraceeGone extends KmonteError {
   }
 }
 
-/** Waits until `tid` stops, however long it takes: for tracees that are known to run towards a stop. */
-export function waitForStop(tid: number): Stop {
-  const status = wait4(tid, WAIT.WALL);
-  if (typeof status === 'object' && status.state === 'stopped') return status;
-  throw new TraceeGone(tid);
-}
-
 /** Looks once whether `tid` has stopped; undefined when it has not. */
 export function pollStop(tid: number): Stop | undefined {
   const status = wait4(tid, WAIT.WALL | WAIT.WNOHANG);
   if (status === undefined) return undefined;
   if (typeof status === 'object' && status.state === 'stopped') return status;
   throw new TraceeGone(tid);
+}
+
+/** Children that Node started and looks after: it may take the news of their stops before we do. */
+const watchedByNode = new Set<number>();
+
+export function expectNodeToWatch(pid: number): void {
+  watchedByNode.add(pid);
+}
+
+/** Waits until `tid` stops, for at most `patience` milliseconds: then undefined. */
+export function awaitStop(tid: number, patience: number): Stop | undefined {
+  const deadline = performance.now() + patience;
+  for (;;) {
+    const stop = pollStop(tid) ?? (watchedByNode.has(tid) ? unreportedStop(tid) : undefined);
+    if (stop || performance.now() > deadline) return stop;
+    sleepMicroseconds(30);
+  }
+}
+
+/** Waits until `tid` stops, however long it takes: for tracees that are known to run towards a stop. */
+export function waitForStop(tid: number): Stop {
+  if (watchedByNode.has(tid)) return awaitStop(tid, Number.POSITIVE_INFINITY) as Stop;
+  const status = wait4(tid, WAIT.WALL);
+  if (typeof status === 'object' && status.state === 'stopped') return status;
+  throw new TraceeGone(tid);
+}
+
+/**
+ * A stop that wait(2) does not tell of. When the tracee is a child that Node started, Node's own waitpid may have
+ * taken the news; what stopped the tracee is then read from its siginfo (ptrace(2), PTRACE_GETSIGINFO).
+ */
+function unreportedStop(tid: number): Stop | undefined {
+  const found = withStruct(128, (bytes, address) =>
+    attempt('ptrace', PTRACE.GETSIGINFO, tid, 0, address) < 0
+      ? undefined
+      : { signal: bytes.readInt32LE(0), code: bytes.readInt32LE(8) },
+  );
+  if (!found) return undefined;
+  // It may have stopped between our look and now: then the news are still there, and must not be met again later.
+  const reported = pollStop(tid);
+  if (reported) return reported;
+  const isTrap = found.signal === SIGTRAP && found.code > 0 && (found.code & 0x7f) === SIGTRAP;
+  return isTrap
+    ? { state: 'stopped', signal: found.code & 0xff, event: found.code >> 8 }
+    : { state: 'stopped', signal: found.signal, event: 0 };
 }
 
 /** Sleeps in the kernel for a number of microseconds, without returning to the event loop. */

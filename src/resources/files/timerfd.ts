@@ -1,10 +1,11 @@
 /** timerfd_create(2): a timer that is read. */
+import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import { attempt, call, withStruct } from '../../abi/call.ts';
 import { CLOCK, encodeItimerspec } from '../../abi/time.ts';
 import type { LocalFd } from '../../lib/brand.ts';
 import { formatFlags, nameOf, parseFlags } from '../../lib/flags.ts';
-import { fdInfoValue } from '../../proc/fdinfo.ts';
+import { fdInfoValue, parseFdInfo } from '../../proc/fdinfo.ts';
 import type { FileKind, ThawContext } from '../contract.ts';
 
 const nanoseconds = v.pipe(v.string(), v.regex(/^\d+$/));
@@ -30,7 +31,10 @@ export const timerFd: FileKind<TimerFdState> = {
   schema,
   recognise: (file) => file.link === 'anon_inode:[timerfd]',
   freeze(file) {
-    const value = (name: string): string => fdInfoValue(file.info, name) ?? '0';
+    // The kernel counts missed expirations when someone asks; only then fdinfo tells all of them.
+    withStruct(32, (_bytes, address) => call('timerfd_gettime', 'Asking a timer', file.local, address));
+    const info = parseFdInfo(readFileSync(`/proc/self/fdinfo/${file.local}`, 'utf8'));
+    const value = (name: string): string => fdInfoValue(info, name) ?? '0';
     return {
       clock: (nameOf(CLOCK, Number(value('clockid'))) ?? 'CLOCK_MONOTONIC') as TimerFdState['clock'],
       settime: formatFlags(TFD, Number.parseInt(value('settime flags'), 8)),

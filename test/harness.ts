@@ -1,0 +1,116 @@
+/** Starting real programs, apart from the test's own session, and taking them through freeze and thaw. */
+import { execFileSync, spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freeze, thaw } from '../src/index.ts';
+
+const PROGRAMS = new URL('programs/', import.meta.url).pathname;
+const BUILD = new URL('../.cache/test-programs/', import.meta.url).pathname;
+const PATIENCE_MS = 20_000;
+
+/** Compiles a C program of test/programs when it is newer than its last build; returns the path of the executable. */
+export function compile(source: string): string {
+  mkdirSync(BUILD, { recursive: true });
+  const from = join(PROGRAMS, source);
+  const to = join(BUILD, basename(source, '.c'));
+  const newest = Math.max(statSync(from).mtimeMs, statSync(join(PROGRAMS, 'kmonte-test.h')).mtimeMs);
+  if (!existsSync(to) || statSync(to).mtimeMs < newest) {
+    const extra = directive(readFileSync(from, 'utf8'), 'cflags')?.split(' ') ?? [];
+    execFileSync('gcc', ['-O1', '-g', '-Wall', '-pthread', '-o', to, from, ...extra, '-lrt'], { stdio: 'inherit' });
+  }
+  return to;
+}
+
+/** The rest of a line `name: …` in a program's first comment. */
+export function directive(source: string, name: string): string | undefined {
+  return new RegExp(`^[ #/*]*kmonte-${name}: *(.*?)(?: *\\*/)?$`, 'm').exec(source)?.[1];
+}
+
+/** A program that was started for a test, in a session of its own, and that is gone when the test ends. */
+export class Program implements AsyncDisposable {
+  readonly pid: number;
+  readonly directory: string;
+  readonly #extraPids = new Set<number>();
+
+  private constructor(pid: number, directory: string) {
+    this.pid = pid;
+    this.directory = directory;
+  }
+
+  /** Starts it with nothing on standard input and its output in a file. */
+  static start(command: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Program {
+    const directory = mkdtempSync(join(tmpdir(), 'kmonte-test-'));
+    const output = openSync(join(directory, 'output'), 'w');
+    const child = spawn(command, args, {
+      detached: true,
+      stdio: ['ignore', output, output],
+      cwd: directory,
+      env: { ...process.env, ...env },
+    });
+    closeSync(output);
+    child.unref();
+    if (child.pid === undefined) throw new Error(`${command} did not start`);
+    return new Program(child.pid, directory);
+  }
+
+  get output(): string {
+    return readFileSync(join(this.directory, 'output'), 'utf8');
+  }
+
+  get alive(): boolean {
+    try {
+      const stat = readFileSync(`/proc/${this.pid}/stat`, 'utf8');
+      return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+    } catch {
+      return false;
+    }
+  }
+
+  /** Waits until the output matches. */
+  async waitFor(pattern: RegExp): Promise<void> {
+    await until(() => pattern.test(this.output) || !this.alive, `${pattern} in the output of ${this.pid}`);
+    if (!pattern.test(this.output)) throw new Error(`the program ended without ${pattern}:\n${this.output}`);
+  }
+
+  /** Freezes it to a fresh image, checks that it is gone, and thaws it. Returns the image's directory. */
+  async roundTrip(): Promise<string> {
+    const directory = await this.freeze();
+    await thaw({ directory });
+    return directory;
+  }
+
+  async freeze(): Promise<string> {
+    const directory = mkdtempSync(join(this.directory, 'image-'));
+    const set = await freeze({ pids: [this.pid], directory, end: 'kill' });
+    for (const { pid } of set.processes) this.#extraPids.add(pid);
+    await until(() => !existsSync(`/proc/${this.pid}`) || !this.alive, `the end of ${this.pid}`);
+    await until(() => set.processes.every(({ pid }) => !existsSync(`/proc/${pid}`)), 'the ids to be free again');
+    return directory;
+  }
+
+  /** Ends it, with everything that was frozen with it, and removes its files. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const pid of [this.pid, ...this.#extraPids]) {
+      for (const target of [-pid, pid]) {
+        try {
+          process.kill(target, 'SIGKILL');
+        } catch {
+          // Gone already.
+        }
+      }
+    }
+    await until(() => !this.alive, `the end of ${this.pid}`);
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Waits for something to become true; fails with `what` after a while. */
+export async function until(condition: () => boolean, what: string, patience: number = PATIENCE_MS): Promise<void> {
+  const deadline = Date.now() + patience;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`waited ${patience} ms in vain for ${what}`);
+    await sleep(5);
+  }
+}
