@@ -1,7 +1,7 @@
 /** The processes that a user named: what can be said of them before anything is stopped. */
 import { readlinkSync } from 'node:fs';
 import { Refusal } from '../lib/errors.ts';
-import { readStat } from './stop.ts';
+import { readStat } from '../proc/read.ts';
 
 /** PF_KTHREAD of /proc/PID/stat's flags (include/linux/sched.h). */
 const PF_KTHREAD = 0x0020_0000;

@@ -1,11 +1,12 @@
 /** Stopping a set of processes, all threads and all descendants, without their knowing: PTRACE_SEIZE and _INTERRUPT. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { attempt } from '../abi/call.ts';
 import { ERRNO, errnoName } from '../abi/errno.ts';
 import { PTRACE_EVENT, PTRACE_O } from '../abi/ptrace.ts';
 import { SIGNAL, signalName } from '../abi/signal.ts';
 import { KmonteError, Refusal } from '../lib/errors.ts';
-import { parseStat, parseStatus, type ProcessStat } from '../proc/status.ts';
+import { childrenOf, readdirOrEmpty, readStat } from '../proc/read.ts';
+import { parseStatus, type ProcessStat } from '../proc/status.ts';
 import { detach, interrupt, resume, setOptions, trySeize } from '../tracee/ptrace.ts';
 import { awaitStop, expectNodeToWatch, pollStop, sleepMicroseconds, TraceeGone, type Stop } from '../tracee/stops.ts';
 
@@ -150,32 +151,6 @@ function waitUntilGone(tid: number): void {
     }
   } catch (error) {
     if (!(error instanceof TraceeGone)) throw error;
-  }
-}
-
-export function childrenOf(pid: number): number[] {
-  return readdirOrEmpty(`/proc/${pid}/task`).flatMap((tid) => {
-    try {
-      return readFileSync(`/proc/${pid}/task/${tid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
-    } catch {
-      return [];
-    }
-  });
-}
-
-function readdirOrEmpty(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
-}
-
-export function readStat(pid: number): ProcessStat | undefined {
-  try {
-    return parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return undefined;
   }
 }
 

@@ -4,7 +4,12 @@ import { stat } from '../abi/stat.ts';
 import { Refusal, RefusalList } from '../lib/errors.ts';
 import { cpuFeatures } from '../image/manifest.ts';
 import type { Image } from '../image/read.ts';
+import { readStat } from '../proc/read.ts';
+import { sleepMicroseconds } from '../tracee/stops.ts';
 import type { PathFileState } from '../resources/objects/path-file.ts';
+
+/** How long init gets to take notice of processes that have ended. */
+const REAPING_MS = 3000;
 
 /** Throws one {@link RefusalList} with all that stands in the way. */
 export function checkSurroundings(image: Image): void {
@@ -51,8 +56,11 @@ function checkCpu(image: Image): Refusal[] {
 
 function checkPids(image: Image): Refusal[] {
   const problems: Refusal[] = [];
+  const deadline = Date.now() + REAPING_MS;
   for (const process of image.state.processes) {
     for (const tid of process.body?.threads.map((thread) => thread.tid) ?? [process.pid]) {
+      // Right after a freeze the old process may still wait for init to take notice of its end.
+      while (isZombie(tid) && Date.now() < deadline) sleepMicroseconds(2000);
       if (!existsSync(`/proc/${tid}`)) continue;
       problems.push(
         new Refusal(
@@ -68,6 +76,11 @@ function checkPids(image: Image): Refusal[] {
     }
   }
   return problems;
+}
+
+function isZombie(pid: number): boolean {
+  const state = readStat(pid)?.state;
+  return state === 'Z' || state === 'X';
 }
 
 function commandOf(pid: number): string {
