@@ -1,12 +1,25 @@
 /** What goes to the terminal: results on standard output, everything else on standard error. */
-import { EXIT_STATUS, KmonteError, RefusalList } from '../lib/errors.ts';
+import { EXIT_STATUS, KmonteError, RefusalList } from "../lib/errors.ts";
+
+/**
+ * A reader that goes away (`kmonte inspect DIR | head`) is no failure, and must not end work in progress: its EPIPE is
+ * ignored. Any other trouble with standard output, such as a full disk, is told.
+ */
+export function outliveReaders(): void {
+  process.stderr.on("error", () => undefined);
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") return;
+    tell(`kmonte: standard output cannot be written (${error.code ?? error.message}).`);
+    process.exitCode = 1;
+  });
+}
 
 /** Prints a result for a script. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 
-export function printLine(text = ''): void {
+export function printLine(text = ""): void {
   process.stdout.write(`${text}\n`);
 }
 
@@ -19,26 +32,39 @@ export function tell(text: string): void {
 export function fail(error: unknown, json: boolean): void {
   process.exitCode = error instanceof KmonteError ? EXIT_STATUS[error.kind] : 1;
   if (json) {
-    const value = error instanceof KmonteError ? error : { code: 'DEFECT', kind: 'failed', what: String(error) };
+    const value = error instanceof KmonteError ? error : { code: "DEFECT", kind: "failed", what: String(error) };
     printJson({ error: value });
     return;
   }
   if (!(error instanceof KmonteError)) {
-    tell('kmonte: this is a defect of kmonte, please report it:');
+    tell("kmonte: this is a defect of kmonte, please report it:");
     tell(error instanceof Error ? (error.stack ?? error.message) : String(error));
     return;
   }
-  tell(`kmonte: ${describe(error)}`);
-  if (error instanceof RefusalList) error.refusals.forEach((refusal, i) => tell(`  ${i + 1}. ${describe(refusal)}`));
+  for (const line of describeFailure(error, "kmonte: ", "  ")) tell(line);
+  if (error instanceof RefusalList) {
+    error.refusals.forEach((refusal, i) => {
+      for (const line of describeFailure(refusal, `  ${i + 1}. `, "     ")) tell(line);
+    });
+  }
 }
 
-function describe(error: KmonteError): string {
-  return [error.what, error.why, error.remedy, `[${error.code}]`].filter(Boolean).join(' ');
+/** What any failure says of itself; as an object from `--json` or from another thread too. */
+export interface FailureSummary {
+  readonly code: string;
+  readonly what: string;
+  readonly why?: string | undefined;
+  readonly remedy?: string | undefined;
+}
+
+/** A failure in lines: what happened with its code, then why, then what to do. */
+export function describeFailure({ what, code, why, remedy }: FailureSummary, first: string, rest: string): string[] {
+  return [`${first}${what} [${code}]`, ...[why, remedy].filter(Boolean).map((text) => `${rest}${text}`)];
 }
 
 /** `1.3 GiB` and the like. */
 export function formatBytes(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let value = bytes;
   let unit = 0;
   while (value >= 1024 && unit < units.length - 1) {

@@ -1,6 +1,6 @@
 /** Showing where the work is: one line that changes on a terminal, plain lines elsewhere, nothing with --json. */
-import type { ProgressListener } from '../lib/progress.ts';
-import { formatBytes, tell } from './output.ts';
+import type { ProgressListener } from "../lib/progress.ts";
+import { formatBytes, tell } from "./output.ts";
 
 /** How often the line on a terminal changes at most. */
 const REFRESH_MS = 80;
@@ -16,7 +16,7 @@ export function showProgress(json: boolean): ProgressDisplay {
 }
 
 function plainLines(): ProgressDisplay {
-  let last = '';
+  let last = "";
   return {
     listen: ({ step }) => {
       if (step === last) return;
@@ -29,14 +29,14 @@ function plainLines(): ProgressDisplay {
 
 function liveLine(): ProgressDisplay {
   let shown = 0;
-  const clear = '\r\u001B[K';
+  const clear = "\r\u001B[K";
   return {
     listen: ({ step, detail, done, total, at }) => {
       if (done !== undefined && done !== total && at - shown < REFRESH_MS) return;
       shown = at;
       const amount =
-        done === undefined ? '' : ` ${formatBytes(done)}${total === undefined ? '' : ` of ${formatBytes(total)}`}`;
-      process.stderr.write(`${clear}${step}${detail === undefined ? '' : ` ${detail}`}${amount}`);
+        done === undefined ? "" : ` ${formatBytes(done)}${total === undefined ? "" : ` of ${formatBytes(total)}`}`;
+      process.stderr.write(`${clear}${step}${detail === undefined ? "" : ` ${detail}`}${amount}`);
     },
     end: () => process.stderr.write(clear),
   };

@@ -1,10 +1,10 @@
 /** `kmonte freeze PID… -o DIR [--leave-running]` */
-import type { Command } from 'commander';
-import { freeze } from '../../freeze/freeze.ts';
-import { parsePid } from '../arguments.ts';
-import { interruptible } from '../interrupt.ts';
-import { formatBytes, formatMilliseconds, printJson, printLine } from '../output.ts';
-import { showProgress } from '../progress.ts';
+import type { Command } from "commander";
+import { freeze } from "../../freeze/freeze.ts";
+import { parsePid } from "../arguments.ts";
+import { interruptible } from "../interrupt.ts";
+import { formatBytes, formatMilliseconds, printJson, printLine } from "../output.ts";
+import { showProgress } from "../progress.ts";
 
 interface Options {
   readonly output: string;
@@ -14,14 +14,14 @@ interface Options {
 
 export function addFreeze(program: Command): void {
   program
-    .command('freeze')
-    .description('freeze processes, each with all its threads and descendants, to a directory')
-    .argument('<pid...>', 'processes to freeze', parsePid)
-    .requiredOption('-o, --output <directory>', 'where the image goes: a new or empty directory')
-    .option('--leave-running', 'let the processes go on when the image is complete')
-    .option('--json', 'print the result as JSON')
+    .command("freeze")
+    .description("freeze processes, each with all its threads and descendants, to a directory")
+    .argument("<pid...>", "processes to freeze", parsePid)
+    .requiredOption("-o, --output <directory>", "where the image goes: a new or empty directory")
+    .option("--leave-running", "let the processes go on when the image is complete")
+    .option("--json", "print the result as JSON")
     .addHelpText(
-      'after',
+      "after",
       `
 Nothing is ended before the whole image is on disk and has been read back; if anything fails before that, ^C and
 kill -9 included, the processes go on as if nothing had happened.
@@ -31,20 +31,26 @@ kill -9 included, the processes go on as if nothing had happened.
     )
     .action(async (pids: number[], options: Options) => {
       const progress = showProgress(options.json === true);
-      const end = options.leaveRunning ? 'resume' : 'kill';
+      const end = options.leaveRunning ? "resume" : "kill";
       const set = await interruptible((signal) =>
         freeze({ pids, directory: options.output, end, onProgress: progress.listen, signal }),
       ).finally(() => progress.end());
-      const stopped = set.steps.find((step) => step.step === 'stop')?.start ?? 0;
+      const stopped = set.steps.find((step) => step.step === "stop")?.start ?? 0;
       const done = set.steps.at(-1)?.end ?? 0;
       if (options.json) {
-        printJson({ directory: set.directory, processes: set.processes, bytes: set.bytes, steps: set.steps, running: end === 'resume' });
+        printJson({
+          directory: set.directory,
+          processes: set.processes,
+          bytes: set.bytes,
+          steps: set.steps,
+          running: end === "resume",
+        });
         return;
       }
-      const names = set.processes.map(({ pid, command }) => `${command} (${pid})`).join(', ');
+      const names = set.processes.map(({ pid, command }) => `${command} (${pid})`).join(", ");
       printLine(`Frozen to ${set.directory}: ${names}.`);
       printLine(
-        `${formatBytes(set.bytes)} of memory; ${end === 'resume' ? 'stood still for' : 'took'} ${formatMilliseconds(done - stopped)}.`,
+        `${formatBytes(set.bytes)} of memory; ${end === "resume" ? "stood still for" : "took"} ${formatMilliseconds(done - stopped)}.`,
       );
     });
 }

@@ -1,39 +1,78 @@
-/** `kmonte thaw DIR` */
-import type { Command } from 'commander';
-import { thaw } from '../../thaw/thaw.ts';
-import { interruptible } from '../interrupt.ts';
-import { formatMilliseconds, printJson, printLine, tell } from '../output.ts';
-import { showProgress } from '../progress.ts';
+/** `kmonte thaw DIR`, and `kmonte thaw --boot` for the unit that a swap installs */
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { EXIT_STATUS, KmonteError } from "../../lib/errors.ts";
+import { formatReport, reportOf } from "../../swap/report.ts";
+import { resumePendingSwaps, settleSwap } from "../../swap/resume.ts";
+import { thaw } from "../../thaw/thaw.ts";
+import { interruptible } from "../interrupt.ts";
+import { formatMilliseconds, printJson, printLine, tell } from "../output.ts";
+import { showProgress } from "../progress.ts";
 
 interface Options {
+  readonly boot?: boolean;
   readonly json?: boolean;
 }
 
 export function addThaw(program: Command): void {
   program
-    .command('thaw')
-    .description('bring frozen processes back under their own ids and let them go on')
-    .argument('<directory>', 'the image that kmonte freeze wrote')
-    .option('--json', 'print the result as JSON')
+    .command("thaw")
+    .description("bring frozen processes back under their own ids and let them go on")
+    .argument("[directory]", "the image that kmonte freeze wrote")
+    .option("--boot", "thaw what kmonte swap froze before this boot; kmonte-thaw.service runs this")
+    .option("--json", "print the result as JSON")
     .addHelpText(
-      'after',
+      "after",
       `
 Everything the processes need is checked before anything is made, and all that is wrong is listed. A thaw that fails
-leaves no process behind and the image as it was. The processes become children of init.`,
+leaves no process behind and the image as it was. The processes become children of init.
+
+An image stays when it has been thawed: remove it when it is no longer needed. Thawing it a second time, after the
+processes have ended, takes them back to the moment of the freeze, while files and peers have gone on.
+
+Example:
+  kmonte thaw /var/lib/images/redis`,
     )
-    .action(async (directory: string, options: Options) => {
-      const progress = showProgress(options.json === true);
-      const report = await interruptible((signal) => thaw({ directory, onProgress: progress.listen, signal })).finally(() =>
-        progress.end(),
-      );
-      if (options.json) {
-        printJson(report);
-        return;
-      }
-      for (const note of report.notes) tell(`kmonte: note: ${note}`);
-      const first = report.steps[0]?.start ?? 0;
-      const last = report.steps.at(-1)?.end ?? 0;
-      printLine(`Running again: ${report.processes.map(({ pid, command }) => `${command} (${pid})`).join(', ')}.`);
-      printLine(`Took ${formatMilliseconds(last - first)}.`);
+    .action(async (directory: string | undefined, options: Options) => {
+      if ((directory === undefined) !== (options.boot === true)) throw wrongArguments();
+      if (directory === undefined) await thawAtBoot(options);
+      else await thawDirectory(directory, options);
     });
+}
+
+function wrongArguments(): KmonteError {
+  const text = { what: "Name one image, or give --boot.", remedy: "See kmonte thaw --help." };
+  return new KmonteError("USAGE", text, { kind: "usage" });
+}
+
+async function thawDirectory(directory: string, options: Options): Promise<void> {
+  const progress = showProgress(options.json === true);
+  const report = await interruptible((signal) => thaw({ directory, onProgress: progress.listen, signal })).finally(
+    progress.end,
+  );
+  // Only root has swaps to remember.
+  if (process.getuid?.() === 0) settleSwap(resolve(directory));
+  if (options.json) {
+    printJson(report);
+    return;
+  }
+  for (const note of report.notes) tell(`kmonte: note: ${note}`);
+  const first = report.steps[0]?.start ?? 0;
+  const last = report.steps.at(-1)?.end ?? 0;
+  printLine(`Running again: ${report.processes.map(({ pid, command }) => `${command} (${pid})`).join(", ")}.`);
+  printLine(`Took ${formatMilliseconds(last - first)}.`);
+}
+
+async function thawAtBoot(options: Options): Promise<void> {
+  const progress = showProgress(options.json === true);
+  const records = await interruptible((signal) => resumePendingSwaps({ onProgress: progress.listen, signal })).finally(
+    progress.end,
+  );
+  if (records.some((record) => record.state !== "done")) process.exitCode = EXIT_STATUS.failed;
+  if (options.json) {
+    printJson({ swaps: records.map(reportOf) });
+    return;
+  }
+  if (records.length === 0) printLine("Nothing waits to be thawed.");
+  for (const record of records) printLine(formatReport(reportOf(record)).trimEnd());
 }

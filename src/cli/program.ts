@@ -1,0 +1,41 @@
+/** All verbs of the command line. Each has a file of its own in commands/; the manual pages are made from this too. */
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { addCheck } from "./commands/check.ts";
+import { addFreeze } from "./commands/freeze.ts";
+import { addInspect } from "./commands/inspect.ts";
+import { addKernels } from "./commands/kernels.ts";
+import { addReport } from "./commands/report.ts";
+import { addSwap } from "./commands/swap.ts";
+import { addThaw } from "./commands/thaw.ts";
+
+const PACKAGE = new URL("../../package.json", import.meta.url);
+
+/** What `kmonte --help` and kmonte(1) say of exit statuses; EXIT_STATUS in lib/errors.ts has the numbers. */
+const EXIT_STATUSES = `
+Exit status:
+  0    done
+  1    failed; the message says what was left as it was
+  2    wrong usage
+  3    refused: nothing was touched
+  130  interrupted; everything was taken back
+
+Every command takes --json for scripts: one JSON object on standard output, {"error": {"code": …}} when it fails.
+The codes are stable; docs/errors.md lists them.`;
+
+export function createProgram(): Command {
+  const { version } = JSON.parse(readFileSync(PACKAGE, "utf8")) as { version: string };
+  const program = new Command("kmonte")
+    .description("Freezes running programs to files, boots another kernel under them, and thaws them where they were.")
+    .version(version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand("help [command]", "print help for a command")
+    .configureHelp({ showGlobalOptions: false })
+    .exitOverride()
+    .showSuggestionAfterError()
+    .addHelpText("after", EXIT_STATUSES);
+  const verbs = [addCheck, addFreeze, addThaw, addInspect, addSwap, addKernels, addReport];
+  for (const add of verbs) add(program);
+  for (const command of program.commands) command.helpOption("-h, --help", "print this help").exitOverride();
+  return program;
+}
