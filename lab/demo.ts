@@ -87,7 +87,12 @@ function stages(demo: Demo, options: DemoOptions): { run(): Promise<unknown> } {
   const rendererOptions = { collapseErrors: false, timer: TIMER };
   return options.json
     ? new Listr(tasks, { renderer: "silent" })
-    : new Listr(tasks, { renderer: "default", fallbackRenderer: "verbose", rendererOptions });
+    : new Listr(tasks, {
+        renderer: "default",
+        fallbackRenderer: "verbose",
+        rendererOptions,
+        fallbackRendererOptions: { timer: TIMER },
+      });
 }
 
 const TIMER = { condition: true, field: (milliseconds: number) => `${(milliseconds / 1000).toFixed(1)} s` };

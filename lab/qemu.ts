@@ -21,7 +21,7 @@ export interface QemuOptions {
 
 const ACCELERATOR: Record<Accelerator, readonly string[]> = {
   kvm: ["-accel", "kvm", "-cpu", "host"],
-  tcg: ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"],
+  tcg: ["-accel", "tcg,thread=multi,tb-size=64", "-cpu", "max"],
 };
 
 export class Qemu implements Disposable {

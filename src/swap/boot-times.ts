@@ -11,25 +11,34 @@ export interface BootTimes {
   readonly initramfs: number | undefined;
   /** When the system's own init began. */
   readonly userland: number | undefined;
+  /** When this program began. */
+  readonly program: number;
 }
 
 export function readBootTimes(): BootTimes {
   const kernel = Date.now() - Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1000;
   const after = (milliseconds: number | undefined) => (milliseconds === undefined ? undefined : kernel + milliseconds);
-  return { kernel, initramfs: after(markInLog(readKernelLog())), userland: after(userspaceTimestamp()) };
+  return {
+    kernel,
+    initramfs: after(markInLog(readKernelLog())),
+    userland: after(userspaceTimestamp()),
+    program: performance.timeOrigin,
+  };
 }
 
-/** The steps between leaving the old kernel (`left`) and now. */
-export function bootSteps(times: BootTimes, left: number, now: number): TimedStep[] {
+/** The steps between leaving the old kernel (`left`) and the beginning of the thaw. */
+export function bootSteps(times: BootTimes, left: number, thaw: number): TimedStep[] {
   // The new kernel takes the time of day from the machine's clock, to the second: it may be half a second early.
   const kernel = Math.max(times.kernel, left);
-  const initramfs = Math.max(times.initramfs ?? times.userland ?? now, kernel);
-  const userland = Math.max(times.userland ?? now, initramfs);
+  const program = Math.min(Math.max(times.program, kernel), thaw);
+  const initramfs = Math.max(times.initramfs ?? times.userland ?? program, kernel);
+  const userland = Math.max(times.userland ?? program, initramfs);
   return [
     { step: "kexec", start: left, end: kernel },
     { step: "kernel", start: kernel, end: initramfs },
     { step: "initramfs", start: initramfs, end: userland },
-    { step: "userland", start: userland, end: now },
+    { step: "userland", start: userland, end: program },
+    { step: "kmonte starts", start: program, end: thaw },
   ];
 }
 

@@ -1,9 +1,10 @@
 /** The swap's second half, in the new kernel's boot: sets the frozen running again and completes the timeline. */
 import { spawnSync } from "node:child_process";
 import { release } from "node:os";
-import { KmonteError } from "../lib/errors.ts";
-import type { ProgressListener, TimedStep } from "../lib/progress.ts";
-import { thaw } from "../thaw/thaw.ts";
+import { resolve } from "node:path";
+import { KmonteError, RefusalList } from "../lib/errors.ts";
+import type { ProgressListener } from "../lib/progress.ts";
+import { thaw, type ThawReport } from "../thaw/thaw.ts";
 import { bootSteps, readBootTimes } from "./boot-times.ts";
 import { Scope } from "./scope.ts";
 import { DEFAULT_SWAP_ROOT, isPending, presentBoot, readRecords, type SwapRecord } from "./store.ts";
@@ -23,51 +24,58 @@ export async function resumePendingSwaps(options: ResumeOptions = {}): Promise<S
   // In the boot that froze them they are still there, held by whoever is about to leave it.
   const pending = readRecords(root).filter((record) => isPending(root, record.id) && record.boot !== boot);
   const results: SwapRecord[] = [];
-  for (const record of pending) results.push(await resume(root, record, options));
+  for (const record of pending) results.push(await bringBack(root, record, options));
   return results;
 }
 
 /** Notes that a swap's processes were thawed by hand, so that the next boot does not thaw them a second time. */
 export function settleSwap(directory: string, root: string = DEFAULT_SWAP_ROOT): void {
   for (const record of readRecords(root)) {
-    if (record.directory !== directory || !isPending(root, record.id)) continue;
+    if (record.directory !== resolve(directory) || !isPending(root, record.id)) continue;
     unmarkPending(root, record.id);
     writeRecord(root, { ...record, state: "done", running: Date.now(), arrived: release() });
   }
 }
 
-async function resume(root: string, record: SwapRecord, options: ResumeOptions): Promise<SwapRecord> {
-  const began = Date.now();
-  keepTmp();
-  keepClockForward(record);
-  using scope = new Scope(`kmonte-${record.id}`);
-  let result: SwapRecord;
+async function bringBack(root: string, record: SwapRecord, options: ResumeOptions): Promise<SwapRecord> {
+  const arrived = release();
+  let report: ThawReport;
   try {
-    const report = await thaw({
+    keepTmp();
+    keepClockForward(record);
+    report = await thaw({
       directory: record.directory,
       ...(options.onProgress && { onProgress: options.onProgress }),
       ...(options.signal && { signal: options.signal }),
     });
-    const running = Date.now();
-    await house(scope, report.processes);
-    const left = record.steps.at(-1)?.end ?? record.stopped;
-    const steps: TimedStep[] = [...record.steps, ...bootSteps(readBootTimes(), left, began), ...report.steps];
-    result = { ...record, state: "done", arrived: release(), steps, running };
-    unmarkPending(root, record.id);
   } catch (error) {
     // The mark stays: another boot, perhaps of the old kernel, tries again with the same images.
-    result = { ...record, state: "failed", arrived: release(), failure: describe(error) };
+    const failed: SwapRecord = { ...record, state: "failed", arrived, failure: describe(error) };
+    writeRecord(root, failed);
+    return failed;
   }
-  writeRecord(root, result);
-  return result;
+  // They run: whatever goes wrong from here on, they must not be thawed a second time.
+  const running = Date.now();
+  unmarkPending(root, record.id);
+  await house(record.id, report.processes);
+  const left = record.steps.at(-1)?.end ?? record.stopped;
+  const booted = bootSteps(readBootTimes(), left, report.steps[0]?.start ?? running);
+  const steps = [...record.steps, ...booted, ...report.steps];
+  const { failure: _, ...rest } = record;
+  const done: SwapRecord = { ...rest, state: "done", arrived, steps, running };
+  writeRecord(root, done);
+  return done;
 }
 
-/** Without a scope they stay where they are, in the unit's group; the unit leaves them alone when it ends. */
-async function house(scope: Scope, processes: readonly { pid: number }[]): Promise<void> {
+/** Moves them out of the unit's control group. Where that fails they stay in it: the unit ends without ending them. */
+async function house(id: string, processes: readonly { pid: number }[]): Promise<void> {
+  // Only now that they run: asking systemd takes longer than thawing.
+  using scope = new Scope(`kmonte-${id}`);
   try {
     await scope.adopt(processes.map(({ pid }) => pid));
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)} They stay in the unit’s.\n`);
+    const why = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`kmonte: note: the processes run, in the control group of the unit. ${why}\n`);
   }
 }
 
@@ -81,6 +89,8 @@ function keepClockForward(record: SwapRecord): void {
 function describe(error: unknown): NonNullable<SwapRecord["failure"]> {
   if (!(error instanceof KmonteError))
     return { code: "DEFECT", what: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-  const { code, what, why, remedy } = error;
+  const { code, what, remedy } = error;
+  const refusals = error instanceof RefusalList ? error.refusals.map((refusal) => refusal.message) : [];
+  const why = [error.why, ...refusals].filter((line) => line !== undefined).join("\n") || undefined;
   return { code, what, ...(why !== undefined && { why }), ...(remedy !== undefined && { remedy }) };
 }

@@ -11,7 +11,6 @@ export class Scope implements Disposable {
   readonly #keeper: ChildProcess;
   readonly #directory: Promise<string>;
 
-  /** Asks systemd for the scope; it is there by the time that {@link adopt} has to know. */
   constructor(name: string) {
     // A scope begins with a process in it: a cat that ends when we close its input.
     const script = "cat /proc/self/cgroup && echo && exec cat";
@@ -23,10 +22,16 @@ export class Scope implements Disposable {
     this.#directory.catch(() => {});
   }
 
-  /** Moves processes into the scope. */
+  /** Moves processes into the scope. What has ended meanwhile, zombies included, is in no group that matters. */
   async adopt(pids: readonly number[]): Promise<void> {
     const procs = join(await this.#directory, "cgroup.procs");
-    for (const pid of pids) writeFileSync(procs, String(pid));
+    for (const pid of pids) {
+      try {
+        writeFileSync(procs, String(pid));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+      }
+    }
   }
 
   #findDirectory(): Promise<string> {

@@ -137,12 +137,13 @@ test("systemd's control group is found in both layouts", () => {
 describe("the timeline", () => {
   test("has the boot's stages, in order and never overlapping", () => {
     assert.equal(markInLog("6,1,100,-;Linux\n12,2,2500000,-;kmonte: user space begins\n"), 2500);
-    const steps = bootSteps({ kernel: 900, initramfs: 3000, userland: undefined }, 1000, 5000);
+    const steps = bootSteps({ kernel: 900, initramfs: 3000, userland: undefined, program: 4500 }, 1000, 5000);
     assert.deepEqual(steps, [
       { step: "kexec", start: 1000, end: 1000 },
       { step: "kernel", start: 1000, end: 3000 },
-      { step: "initramfs", start: 3000, end: 5000 },
-      { step: "userland", start: 5000, end: 5000 },
+      { step: "initramfs", start: 3000, end: 4500 },
+      { step: "userland", start: 4500, end: 4500 },
+      { step: "kmonte starts", start: 4500, end: 5000 },
     ]);
   });
   test("is kept on disk and read back; a broken one is named", () => {
