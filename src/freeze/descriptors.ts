@@ -67,6 +67,18 @@ export class FileTable {
     return seen.id;
   }
 
+  /** An open file that a duplicate of ours leads to; kcmp(2) compares with our own table as with any other. */
+  addLocal(local: LocalFd, holder: OpenFile): string {
+    const info = parseFdInfo(readFileSync(`/proc/self/fdinfo/${local}`, 'utf8'));
+    const link = readlinkSync(`/proc/self/fd/${local}`);
+    const { context, command } = holder;
+    return this.#identify({ context, pid: process.pid, command, fd: local, local, link, stat: fstat(local), info });
+  }
+
+  get all(): readonly (readonly [id: string, file: OpenFile])[] {
+    return this.#order.map(({ id, file }) => [id, file]);
+  }
+
   idOf(pid: number, fd: number): string | undefined {
     return this.#ids.get(`${pid}:${fd}`);
   }

@@ -39,6 +39,8 @@ export class Freeze {
   readonly #watcher: Watcher;
   readonly #steps: TimedStep[] = [];
   #set: StoppedSet | undefined;
+  /** What was found, with our duplicates of the set's files: they are needed until the processes' end. */
+  #look: Look | undefined;
   #bytes = 0;
 
   constructor(job: FreezeJob, watcher: Watcher) {
@@ -53,28 +55,33 @@ export class Freeze {
     this.#set = set;
     try {
       const processes = [...set.processes.values()].map(({ pid, stat }) => ({ pid, command: stat.comm }));
-      this.#writeImage(set);
-      if (this.#job.end === 'kill') this.#step('kill', () => set.kill());
-      if (this.#job.end === 'resume') this.#step('resume', () => set.release());
+      this.#look = new Look(set);
+      this.#writeImage(this.#look);
+      if (this.#job.end === 'kill') this.#step('kill', () => this.kill());
+      if (this.#job.end === 'resume') this.#step('resume', () => this.release());
       return { directory: this.#job.directory, processes, steps: this.#steps, bytes: this.#bytes };
     } catch (error) {
-      set.release();
+      this.release();
       throw error;
     }
   }
 
   /** Lets the processes of a `hold` go on. */
   release(): void {
-    this.#set?.release();
+    try {
+      this.#look?.[Symbol.dispose]();
+    } finally {
+      this.#set?.release();
+    }
   }
 
   /** Ends the processes of a `hold`. */
   kill(): void {
-    this.#set?.kill();
+    this.#look?.ending(() => this.#set?.kill());
+    this.#look?.[Symbol.dispose]();
   }
 
-  #writeImage(set: StoppedSet): void {
-    using look = new Look(set);
+  #writeImage(look: Look): void {
     const findings = this.#step('look', () => look.run());
     if (findings.refusals.length > 0) throw refusalOf(findings.refusals);
     this.#checkAborted();

@@ -8,7 +8,7 @@ import { Refusal } from '../lib/errors.ts';
 import { FORMAT_VERSION, type FrozenBody, type FrozenProcess, type FrozenState } from '../image/schema.ts';
 import { parseMaps } from '../proc/maps.ts';
 import { parseStat, parseStatus } from '../proc/status.ts';
-import type { BlobSource, FreezeContext, FreezeProcess, FreezeThread, ObjectState } from '../resources/contract.ts';
+import type { BlobSource, FreezeContext, FreezeProcess, FreezeThread, ObjectState, OpenFile } from '../resources/contract.ts';
 import { freezeMappings } from '../resources/memory/mappings.ts';
 import { freezeVdso } from '../resources/memory/vdso.x86_64.ts';
 import { processResources, threadResources } from '../resources/registry.ts';
@@ -34,6 +34,8 @@ export class Look implements FreezeContext, Disposable {
   readonly #refusals: Refusal[] = [];
   readonly #kept: LocalFd[] = [];
   readonly #files: FileTable;
+  readonly #beforeKill: (() => () => void)[] = [];
+  readonly #atRelease: (() => void)[] = [];
 
   constructor(set: StoppedSet) {
     this.#set = set;
@@ -65,10 +67,40 @@ export class Look implements FreezeContext, Disposable {
     return this.#files.idOf(pid, fd);
   }
 
+  openFiles(): readonly (readonly [id: string, file: OpenFile])[] {
+    return this.#files.all;
+  }
+
+  addInFlight(local: LocalFd, holder: OpenFile): string {
+    return this.#files.addLocal(this.keep(local), holder);
+  }
+
+  beforeKill(action: () => () => void): void {
+    this.#beforeKill.push(action);
+  }
+
+  atRelease(action: () => void): void {
+    this.#atRelease.push(action);
+  }
+
+  /** Runs what must come right before the end of the processes; `end` ends them, and if it fails all is taken back. */
+  ending(end: () => void): void {
+    const back: (() => void)[] = [];
+    try {
+      for (const action of this.#beforeKill) back.push(action());
+      end();
+      this.#atRelease.length = 0;
+    } catch (error) {
+      for (const action of back.toReversed()) action();
+      throw error;
+    }
+  }
+
   run(): Findings {
     const clocks = readClocks(this.#set);
     const processes = inTreeOrder(this.#set).map((process) => this.#freezeProcess(process));
     const files = this.#files.freezeFiles();
+    for (const process of processes) this.#refuseOrphanMappings(process);
     const state = { format: FORMAT_VERSION, clocks, processes, files, objects: Object.fromEntries(this.#objects) };
     return { state: state as FrozenState, blobs: this.#blobs, refusals: this.#refusals };
   }
@@ -114,6 +146,24 @@ export class Look implements FreezeContext, Disposable {
     return { threads, descriptors, mappings: frozenMappings, vdso, resources } as FrozenBody;
   }
 
+  /** A mapping of something that only a descriptor can tell of, when that descriptor has been closed. */
+  #refuseOrphanMappings(process: FrozenProcess): void {
+    for (const { start, backing } of process.body?.mappings ?? []) {
+      if (!backing || this.#objects.has(backing.object)) continue;
+      this.refuse(
+        new Refusal(
+          'MAPPING_WITHOUT_DESCRIPTOR',
+          {
+            what: `Process ${process.pid} (${process.command}) has memory that cannot be frozen.`,
+            why: `The mapping at ${start} shows ${backing.object}, which no descriptor of the set leads to or which is refused.`,
+            remedy: 'Let the program unmap it first.',
+          },
+          { pid: process.pid, command: process.command, address: start, resource: 'mapping' },
+        ),
+      );
+    }
+  }
+
   #freezeAll<C>(kinds: readonly { name: string; freeze(context: C): unknown }[], context: C): Record<string, unknown> {
     const states: Record<string, unknown> = {};
     for (const kind of kinds) {
@@ -147,7 +197,9 @@ export class Look implements FreezeContext, Disposable {
     }
   }
 
+  /** Our duplicates go, and with them whatever was done to the set for the time of the freeze. */
   [Symbol.dispose](): void {
+    for (const action of this.#atRelease.splice(0).toReversed()) action();
     for (const fd of this.#kept) closeSync(fd);
     this.#kept.length = 0;
   }

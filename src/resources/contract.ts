@@ -34,6 +34,20 @@ export interface FreezeContext {
   keep(fd: LocalFd): LocalFd;
   /** All open file descriptions of the set, by the id that the descriptor tables use. */
   fileId(pid: Pid, fd: number): string | undefined;
+  /** All open files found so far, with their ids. Every descriptor of the set is in it when files are frozen. */
+  openFiles(): readonly (readonly [id: string, file: OpenFile])[];
+  /**
+   * Notes an open file that may have no descriptor in any process, because it is in flight (SCM_RIGHTS, unix(7));
+   * returns its id. `local` is kept.
+   */
+  addInFlight(local: LocalFd, holder: OpenFile): string;
+  /**
+   * Something to do when the image is complete, right before the processes are ended. It returns how to take that
+   * back, should they go on after all.
+   */
+  beforeKill(action: () => () => void): void;
+  /** Something to do when the freeze has ended without ending the processes, or has failed. */
+  atRelease(action: () => void): void;
 }
 
 /** A process that is being looked at: all its threads are stopped. */
@@ -82,6 +96,12 @@ export interface ThawContext {
   undo(what: string, action: () => void): void;
   /** Descriptors of ours that are needed until the thaw has ended. */
   keep(fd: LocalFd): LocalFd;
+  /** Our descriptor of an open file of the set, opened at the first call. */
+  file(id: string): LocalFd;
+  /** A process that is being built, if it is one of the set. It is blank when files are opened. */
+  process(pid: Pid): { readonly scope: RemoteScope; fetch(fd: number): LocalFd } | undefined;
+  /** Something to run when all files are open, before any process gets them. */
+  whenOpen(action: () => void): void;
   /** Something to run when all processes are built, just before they go on (arming timers, for example). */
   atResume(action: () => void): void;
   /** Clocks of the frozen machine when the set was stopped, and of this one now: nanoseconds. */

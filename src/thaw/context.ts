@@ -12,6 +12,11 @@ export class Thawing implements ThawContext, Disposable {
   readonly #image: Image;
   readonly #objects = new Map<string, unknown>();
   readonly #undo: { what: string; action: () => void }[] = [];
+  readonly #whenOpen: (() => void)[] = [];
+  /** Opens a file of the set, or finds it open. */
+  openFile: ((id: string) => LocalFd) | undefined;
+  /** The processes that are being built. */
+  readonly processes = new Map<number, NonNullable<ReturnType<ThawContext['process']>>>();
   readonly #atResume: (() => void)[] = [];
   readonly #kept = new Set<LocalFd>();
 
@@ -52,6 +57,24 @@ export class Thawing implements ThawContext, Disposable {
   keep(fd: LocalFd): LocalFd {
     this.#kept.add(fd);
     return fd;
+  }
+
+  file(id: string): LocalFd {
+    if (!this.openFile) throw new RangeError(`file ${id} is wanted before files are opened`);
+    return this.openFile(id);
+  }
+
+  process(pid: number): ReturnType<ThawContext['process']> {
+    return this.processes.get(pid);
+  }
+
+  whenOpen(action: () => void): void {
+    this.#whenOpen.push(action);
+  }
+
+  /** Opening one file may ask for more to be done. */
+  runWhenOpen(): void {
+    for (let action = this.#whenOpen.shift(); action; action = this.#whenOpen.shift()) action();
   }
 
   atResume(action: () => void): void {

@@ -20,11 +20,13 @@ export class ThawedFiles {
   constructor(context: Thawing, files: FrozenState['files']) {
     this.#context = context;
     this.#files = files;
+    context.openFile = (id) => this.#localOf(id);
   }
 
   /** Opens every file description once. */
   openAll(): void {
-    for (const [id, file] of Object.entries(this.#files)) this.#local.set(id, this.#open(file));
+    for (const id of Object.keys(this.#files)) this.#localOf(id);
+    this.#context.runWhenOpen();
   }
 
   #open(file: FrozenFile): LocalFd {
@@ -62,8 +64,12 @@ export class ThawedFiles {
   }
 
   #localOf(id: string): LocalFd {
-    const local = this.#local.get(id);
-    if (local === undefined) throw new RangeError(`the image has no file ${id}`);
+    const known = this.#local.get(id);
+    if (known !== undefined) return known;
+    const file = this.#files[id];
+    if (!file) throw new RangeError(`the image has no file ${id}`);
+    const local = this.#open(file);
+    this.#local.set(id, local);
     return local;
   }
 }

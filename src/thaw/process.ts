@@ -1,4 +1,6 @@
 /** One process under construction, as the kinds of resource see it. */
+import { closeSync } from 'node:fs';
+import { call } from '../abi/call.ts';
 import { F, O } from '../abi/fcntl.ts';
 import type { LocalFd } from '../lib/brand.ts';
 import type { FrozenBody, FrozenProcess } from '../image/schema.ts';
@@ -38,6 +40,16 @@ export class BuiltProcess implements ThawProcess {
     const moved = this.scope.call('fcntl', 'Moving a descriptor of ours', this.#door, F.F_DUPFD_CLOEXEC, highest + 1);
     this.scope.call('close', 'Closing a descriptor of ours', this.#door);
     this.#door = moved;
+  }
+
+  /** Brings a descriptor of the process to us. */
+  fetch(fd: number): LocalFd {
+    const pidfd = call('pidfd_open', `Reaching into process ${this.pid}`, this.pid, 0);
+    try {
+      return call('pidfd_getfd', `Fetching descriptor ${fd} of process ${this.pid}`, pidfd, fd, 0) as LocalFd;
+    } finally {
+      closeSync(pidfd);
+    }
   }
 
   closeDoor(): void {

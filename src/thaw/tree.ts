@@ -174,6 +174,7 @@ function grow(
   const scope = cloneBlank(nursery, from, state.pid, state.exitSignal, flags);
   const process = new BuiltProcess(nursery.context, state, scope, parent, nursery.door);
   nursery.built.set(state.pid, process);
+  nursery.context.processes.set(state.pid, process);
   const children = states.filter((child) => child.ppid === state.pid);
   const bornEarlier = children.filter((child) => child.sid === session && child.sid !== state.sid);
   for (const child of bornEarlier) grow(nursery, child, scope, process, states, session);
