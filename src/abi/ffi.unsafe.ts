@@ -73,3 +73,8 @@ export class NativeBuffer implements Disposable {
     syscall(SYS.munmap, this.address, this.size);
   }
 }
+
+/** A view of memory of this process that is mapped already. It must not be used after the memory has gone. */
+export function viewMemory(address: number, size: number): Buffer {
+  return Buffer.from(koffi.view(BigInt(address), size));
+}

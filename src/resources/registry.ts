@@ -2,30 +2,32 @@
  * All kinds of resource, in the order in which they are frozen and thawed. The order is part of the design: each list
  * says why where it matters.
  */
-import type { FileKind, ObjectKind, ProcessResource, ThreadResource } from './contract.ts';
-import { statelessDevice } from './files/device.ts';
-import { directory } from './files/directory.ts';
-import { eventFd } from './files/eventfd.ts';
-import { pipeEnd } from './files/pipe.ts';
-import { regularFile } from './files/regular.ts';
-import { timerFd } from './files/timerfd.ts';
-import { layout } from './memory/layout.ts';
-import { memfd } from './objects/memfd.ts';
-import { pathFile } from './objects/path-file.ts';
-import { pipe } from './objects/pipe.ts';
-import { sharedAnonymous } from './objects/shared-anonymous.ts';
-import { unlinkedFile } from './objects/unlinked-file.ts';
-import { attributes } from './process/attributes.ts';
-import { filesystemContext } from './process/filesystem-context.ts';
-import { intervalTimers } from './process/interval-timers.ts';
-import { resourceLimits } from './process/limits.ts';
-import { signalActions } from './process/signal-actions.ts';
-import { credentials } from './thread/credentials.ts';
-import { execution } from './thread/execution.ts';
-import { kernelPointers } from './thread/kernel-pointers.ts';
-import { marks } from './thread/marks.ts';
-import { scheduling } from './thread/scheduling.ts';
-import { threadSignals } from './thread/signals.ts';
+import type { FileKind, ObjectKind, ProcessResource, ThreadResource } from "./contract.ts";
+import { statelessDevice } from "./files/device.ts";
+import { directory } from "./files/directory.ts";
+import { eventFd } from "./files/eventfd.ts";
+import { pipeEnd } from "./files/pipe.ts";
+import { regularFile } from "./files/regular.ts";
+import { timerFd } from "./files/timerfd.ts";
+import { ioUringFile } from "./files/io-uring.ts";
+import { layout } from "./memory/layout.ts";
+import { ioUring } from "./objects/io-uring.ts";
+import { memfd } from "./objects/memfd.ts";
+import { pathFile } from "./objects/path-file.ts";
+import { pipe } from "./objects/pipe.ts";
+import { sharedAnonymous } from "./objects/shared-anonymous.ts";
+import { unlinkedFile } from "./objects/unlinked-file.ts";
+import { attributes } from "./process/attributes.ts";
+import { filesystemContext } from "./process/filesystem-context.ts";
+import { intervalTimers } from "./process/interval-timers.ts";
+import { resourceLimits } from "./process/limits.ts";
+import { signalActions } from "./process/signal-actions.ts";
+import { credentials } from "./thread/credentials.ts";
+import { execution } from "./thread/execution.ts";
+import { kernelPointers } from "./thread/kernel-pointers.ts";
+import { marks } from "./thread/marks.ts";
+import { scheduling } from "./thread/scheduling.ts";
+import { threadSignals } from "./thread/signals.ts";
 
 // The lists hold kinds of many state types; each kind only ever gets its own back.
 // oxlint-disable-next-line typescript/no-explicit-any
@@ -59,6 +61,14 @@ export const fileKinds: readonly FileKind<Any>[] = [
   pipeEnd,
   eventFd,
   timerFd,
+  ioUringFile,
 ];
 
-export const objectKinds: readonly ObjectKind<Any, Any>[] = [pathFile, unlinkedFile, memfd, sharedAnonymous, pipe];
+export const objectKinds: readonly ObjectKind<Any, Any>[] = [
+  pathFile,
+  unlinkedFile,
+  memfd,
+  sharedAnonymous,
+  pipe,
+  ioUring,
+];

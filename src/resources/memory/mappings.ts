@@ -10,6 +10,8 @@ import { hex, hexSchema, unhex } from '../../lib/hex.ts';
 import type { Mapping } from '../../proc/maps.ts';
 import type { FreezeProcess, ThawProcess } from '../contract.ts';
 import { contentsObject, type ContentsHandle } from '../objects/contents.ts';
+import { RING_PREFIX, ringId } from '../objects/io-uring.ts';
+import { mapIntoOnlyGap } from './only-gap.ts';
 import { Pagemap, type PageRuns } from './pages.ts';
 
 export const mappingSchema = v.strictObject({
@@ -80,6 +82,9 @@ function freezeMapping(process: FreezeProcess, mapping: Mapping, pagemap: Pagema
 }
 
 function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<MappingState['backing']> {
+  if (mapping.path === 'anon_inode:[io_uring]') {
+    return { object: ringId(formatMapDevice(mapping.device), mapping.inode), offset: mapping.offset, writable: true };
+  }
   const via = `/proc/${process.pid}/map_files/${mapping.start.toString(16)}-${mapping.end.toString(16)}`;
   const object = contentsObject(process.context, {
     via,
@@ -90,6 +95,14 @@ function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<Ma
     sharedAnonymous: mapping.shared && /^\/dev\/zero \(deleted\)$|^\[anon_shmem:/.test(mapping.path),
   });
   return { object, offset: mapping.offset, writable: mapping.shared && mapping.flags.includes('mw') };
+}
+
+/** `major:minor` in decimal from maps' hexadecimal. */
+function formatMapDevice(device: string): string {
+  return device
+    .split(':')
+    .map((part) => Number.parseInt(part, 16))
+    .join(':');
 }
 
 function refuseSpecial(process: FreezeProcess, mapping: Mapping): void {
@@ -113,7 +126,7 @@ function refuseSpecial(process: FreezeProcess, mapping: Mapping): void {
   if (mapping.path.startsWith('/[aio]')) {
     refuse('AIO', 'is the ring of an asynchronous I/O context', 'Let the program call io_destroy(2) first.');
   }
-  if (mapping.path.startsWith('anon_inode:')) {
+  if (mapping.path.startsWith('anon_inode:') && mapping.path !== 'anon_inode:[io_uring]') {
     refuse('ANON_INODE_MAPPING', 'belongs to a kernel object that cannot be made again', 'Let the program unmap it.');
   }
   if (mapping.flags.includes('pf') || mapping.flags.includes('io')) {
@@ -123,7 +136,29 @@ function refuseSpecial(process: FreezeProcess, mapping: Mapping): void {
 
 /** Makes all mappings, without their contents; those that get contents are writable until these are in. */
 export function thawMappings(process: ThawProcess, mappings: readonly MappingState[]): void {
-  for (const mapping of mappings) thawMapping(process, mapping);
+  // Rings first: while the address space is empty, making their place the only one is cheap.
+  const isRing = (mapping: MappingState): boolean => mapping.backing?.object.startsWith(RING_PREFIX) === true;
+  for (const mapping of mappings.filter(isRing)) thawRingMapping(process, mapping);
+  for (const mapping of mappings) if (!isRing(mapping)) thawMapping(process, mapping);
+}
+
+/** The kernel refuses to put a ring's memory at an address that the program chooses. */
+function thawRingMapping(process: ThawProcess, { start, end, prot, backing }: MappingState): void {
+  if (!backing) return;
+  const at = unhex(start);
+  const length = unhex(end) - at;
+  const local = process.context.object<ContentsHandle>(backing.object).open(O.O_RDWR);
+  try {
+    process.lend(local, (fd) => {
+      const about = `Mapping an io_uring at ${start}`;
+      const got = mapIntoOnlyGap(process.scope, at, length, () =>
+        process.scope.call('mmap', about, 0, length, protBits(prot), MAP.MAP_SHARED | MAP.MAP_POPULATE, fd, backing.offset),
+      );
+      if (got !== at) throw new RangeError(`the kernel put the ring at ${hex(got)} instead of ${start}`);
+    });
+  } finally {
+    closeSync(local);
+  }
 }
 
 function thawMapping(process: ThawProcess, mapping: MappingState): void {
