@@ -1,13 +1,13 @@
 /** Stopping a set of processes, all threads and all descendants, without their knowing: PTRACE_SEIZE and _INTERRUPT. */
 import { readFileSync } from 'node:fs';
-import { attempt } from '../abi/call.ts';
 import { ERRNO, errnoName } from '../abi/errno.ts';
 import { PTRACE_EVENT, PTRACE_O } from '../abi/ptrace.ts';
 import { SIGNAL, signalName } from '../abi/signal.ts';
 import { KmonteError, Refusal } from '../lib/errors.ts';
 import { childrenOf, readdirOrEmpty, readStat } from '../proc/read.ts';
 import { parseStatus, type ProcessStat } from '../proc/status.ts';
-import { detach, interrupt, resume, setOptions, trySeize } from '../tracee/ptrace.ts';
+import { endAll } from '../tracee/end-all.x86_64.ts';
+import { detach, interrupt, resume, trySeize } from '../tracee/ptrace.ts';
 import { awaitStop, expectNodeToWatch, pollStop, sleepMicroseconds, TraceeGone, type Stop } from '../tracee/stops.ts';
 
 /** Seccomp filters of the program do not apply to calls that we make in it; needs CAP_SYS_ADMIN. */
@@ -127,9 +127,7 @@ export class StoppedSet implements Disposable {
   /** Ends all processes for good, and waits until they have gone. */
   kill(): void {
     const living = [...this.processes.values()].filter((process) => !process.zombie);
-    // From here on there is no way back: should we die in the middle, the kernel ends the rest.
-    for (const { threads } of living) for (const { tid } of threads) setOptions(tid, PTRACE_O.TRACESYSGOOD | PTRACE_O.EXITKILL);
-    for (const { pid } of living) attempt('kill', pid, SIGNAL.SIGKILL);
+    endAll(living.map(({ pid }) => pid));
     // The main thread can be waited for only when all others have been.
     for (const { pid, threads } of living) {
       for (const { tid } of threads) if (tid !== pid) waitUntilGone(tid);
