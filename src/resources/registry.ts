@@ -5,9 +5,11 @@
 import type { FileKind, ObjectKind, ProcessResource, ThreadResource } from "./contract.ts";
 import { statelessDevice } from "./files/device.ts";
 import { directory } from "./files/directory.ts";
+import { epoll } from "./files/epoll.ts";
 import { eventFd } from "./files/eventfd.ts";
 import { pipeEnd } from "./files/pipe.ts";
 import { regularFile } from "./files/regular.ts";
+import { signalFd } from "./files/signalfd.ts";
 import { timerFd } from "./files/timerfd.ts";
 import { ioUringFile } from "./files/io-uring.ts";
 import { layout } from "./memory/layout.ts";
@@ -61,6 +63,8 @@ export const fileKinds: readonly FileKind<Any>[] = [
   pipeEnd,
   eventFd,
   timerFd,
+  signalFd,
+  epoll,
   ioUringFile,
 ];
 
