@@ -6,8 +6,13 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   const controller = new AbortController();
   const onSignal = (name: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.kill(process.pid, "SIGKILL");
-    const text = { what: "Interrupted; everything is as it was.", why: `kmonte got ${name}.` };
-    controller.abort(new KmonteError("INTERRUPTED", text, { kind: "interrupted" }));
+    controller.abort(
+      new KmonteError(
+        "INTERRUPTED",
+        { what: "Interrupted; everything is as it was.", why: `kmonte got ${name}.` },
+        { kind: "interrupted" },
+      ),
+    );
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const name of signals) process.on(name, onSignal);

@@ -41,8 +41,11 @@ Example:
 }
 
 function wrongArguments(): KmonteError {
-  const text = { what: "Name one image, or give --boot.", remedy: "See kmonte thaw --help." };
-  return new KmonteError("USAGE", text, { kind: "usage" });
+  return new KmonteError(
+    "USAGE",
+    { what: "Name one image, or give --boot.", remedy: "See kmonte thaw --help." },
+    { kind: "usage" },
+  );
 }
 
 async function thawDirectory(directory: string, options: Options): Promise<void> {

@@ -1,0 +1,118 @@
+/**
+ * Writes docs/errors.md: every code that a failure of kmonte can carry, found in the source itself, with what it says.
+ * `node scripts/errors.ts`; a test checks that what is committed is current.
+ */
+import { globSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { EXIT_STATUS, type FailureKind } from "../src/lib/errors.ts";
+import { callArguments, textOf } from "./source-text.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+const OUTPUT = join(ROOT, "docs/errors.md");
+
+interface Failure {
+  readonly code: string;
+  readonly kind: FailureKind;
+  readonly what: string | undefined;
+  readonly why: string | undefined;
+  readonly remedy: string | undefined;
+}
+
+/** A function inside a file that makes failures with a code that it is given. */
+interface Helper {
+  readonly name: string;
+  readonly parameters: readonly string[];
+  readonly kind: FailureKind;
+  /** Text that it adds itself. */
+  readonly body: string;
+}
+
+const CODE = /["'`]([A-Z][A-Z0-9_]*(?:\$\{\w+\})?)["'`]/g;
+
+function helpersIn(source: string): Helper[] {
+  return [...source.matchAll(/(?:const|function) (\w+)(?: = )?(\(code: string[^)]*\))/g)].map((match) => {
+    const body = source.slice(match.index, match.index + 700);
+    return {
+      name: match[1] ?? "",
+      parameters: [...(match[2] ?? "").matchAll(/(\w+)\??:/g)].map((parameter) => parameter[1] ?? ""),
+      kind: body.includes("new Refusal(") ? "refused" : "failed",
+      body: body.slice(0, body.indexOf("\n  };") > 0 ? body.indexOf("\n  };") : undefined),
+    };
+  });
+}
+
+export function failuresIn(source: string): Failure[] {
+  const helpers = helpersIn(source);
+  const names = ["new Refusal", "new RefusalList", "new KmonteError", ...helpers.map((helper) => helper.name)];
+  if (source.includes("extends KmonteError")) names.push("super");
+  const calls = source.matchAll(new RegExp(`(?<![\\w.])(${names.join("|")})\\(`, "g"));
+  return [...calls].flatMap((match) => {
+    const [first = "", ...rest] = callArguments(source, match.index + match[0].length);
+    const helper = helpers.find(({ name }) => name === match[1]);
+    const codes = [...first.matchAll(CODE)].map((found) => found[1] ?? "");
+    return codes.map((code) =>
+      describe(
+        code.replace(/\$\{(\w+)\}/, (_, name: string) => name.toUpperCase()),
+        match[1] ?? "",
+        rest,
+        helper,
+      ),
+    );
+  });
+}
+
+function describe(code: string, callee: string, rest: readonly string[], helper: Helper | undefined): Failure {
+  const whole = rest.join(",");
+  const find = (field: string): string | undefined => {
+    const position = helper ? helper.parameters.indexOf(field) - 1 : -1;
+    return textOf(rest[position], undefined) ?? textOf(whole, field) ?? textOf(helper?.body, field);
+  };
+  const kind = /\bkind: ["'](\w+)["']/.exec(whole)?.[1] as FailureKind | undefined;
+  const refused = callee.startsWith("new Refusal") || helper?.kind === "refused";
+  return {
+    code,
+    kind: kind ?? (refused ? "refused" : "failed"),
+    what: find("what"),
+    why: find("why"),
+    remedy: find("remedy"),
+  };
+}
+
+/** The document, as text. */
+export function buildErrors(): string {
+  const failures = new Map<string, Failure[]>();
+  for (const file of globSync("src/**/*.ts", { cwd: ROOT }).sort()) {
+    for (const failure of failuresIn(readFileSync(join(ROOT, file), "utf8"))) {
+      failures.set(failure.code, [...(failures.get(failure.code) ?? []), failure]);
+    }
+  }
+  const codes = [...failures.keys()].sort();
+  const kinds = Object.entries(EXIT_STATUS).map(([kind, status]) => `${kind} ${status}`);
+  return [
+    "# Errors",
+    "",
+    "<!-- Made from the source by scripts/errors.ts (npm run errors); do not edit. -->",
+    "",
+    "Every failure has a code that stays the same across versions: match on it, never on the text. `--json` gives it as",
+    "`error.code`; where several things are wrong at once (`CANNOT_FREEZE`, `CANNOT_THAW`), `error.refusals` lists them,",
+    `each with its own code. The kind decides the exit status:`,
+    `${kinds.join(", ")}. What carries the code \`DEFECT\` is a defect of kmonte: please report it.`,
+    "… stands for what differs each time.",
+    "",
+    ...codes.flatMap((code) => section(code, failures.get(code) ?? [])),
+  ].join("\n");
+}
+
+function section(code: string, failures: readonly Failure[]): string[] {
+  const seen = new Set<string>();
+  const lines: string[] = [];
+  for (const { kind, what, why, remedy } of failures) {
+    const text = [what, why, remedy].filter((part) => part !== undefined).join(" ");
+    const line = `- ${kind}${text === "" ? "" : `: ${text}`}`;
+    if (!seen.has(line)) lines.push(line);
+    seen.add(line);
+  }
+  return [`## ${code}`, "", ...lines, ""];
+}
+
+if (import.meta.main) writeFileSync(OUTPUT, buildErrors());
