@@ -31,12 +31,13 @@ const CODE = /["'`]([A-Z][A-Z0-9_]*(?:\$\{\w+\})?)["'`]/g;
 
 function helpersIn(source: string): Helper[] {
   return [...source.matchAll(/(?:const|function) (\w+)(?: = )?(\(code: string[^)]*\))/g)].map((match) => {
-    const body = source.slice(match.index, match.index + 700);
+    const made = /new (Refusal|KmonteError)\(/.exec(source.slice(match.index));
+    const at = made ? match.index + made.index + made[0].length : source.length;
     return {
       name: match[1] ?? "",
       parameters: [...(match[2] ?? "").matchAll(/(\w+)\??:/g)].map((parameter) => parameter[1] ?? ""),
-      kind: body.includes("new Refusal(") ? "refused" : "failed",
-      body: body.slice(0, body.indexOf("\n  };") > 0 ? body.indexOf("\n  };") : undefined),
+      kind: made?.[1] === "Refusal" ? "refused" : "failed",
+      body: callArguments(source, at).join(","),
     };
   });
 }
