@@ -7,6 +7,8 @@ import { statelessDevice } from "./files/device.ts";
 import { directory } from "./files/directory.ts";
 import { epoll } from "./files/epoll.ts";
 import { eventFd } from "./files/eventfd.ts";
+import { inotify } from "./files/inotify.ts";
+import { pidFd } from "./files/pidfd.ts";
 import { pipeEnd } from "./files/pipe.ts";
 import { regularFile } from "./files/regular.ts";
 import { signalFd } from "./files/signalfd.ts";
@@ -58,6 +60,8 @@ export const threadResources: readonly ThreadResource<Any>[] = [
 /** The first kind that recognises a file takes it. */
 export const fileKinds: readonly FileKind<Any>[] = [
   directory,
+  // Since 6.9 a pidfd has an inode of its own, which says that it is a regular file.
+  pidFd,
   regularFile,
   statelessDevice,
   pipeEnd,
@@ -65,6 +69,7 @@ export const fileKinds: readonly FileKind<Any>[] = [
   timerFd,
   signalFd,
   epoll,
+  inotify,
   ioUringFile,
 ];
 

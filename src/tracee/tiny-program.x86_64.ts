@@ -77,6 +77,9 @@ const VFORK_EXEC = Uint8Array.of(
   0xc3, // ret
 );
 
+/** Made once: the foreign function library takes a name only once. */
+let vforkExec: ReturnType<typeof nativeFunction> | undefined;
+
 /** Starts a program as a child of this process; returns its pid once it runs, or a negated errno. */
 export function startProgram(program: Buffer): number {
   const fd = withText('kmonte', (name) => call('memfd_create', 'Making a program', name, MFD.MFD_CLOEXEC));
@@ -85,9 +88,9 @@ export function startProgram(program: Buffer): number {
       program.copy(bytes);
       call('write', 'Writing a program', fd, address, program.length);
     });
-    const vforkExec = nativeFunction('vfork_exec', VFORK_EXEC, 4);
     return withStruct(64, (bytes, address) => {
       bytes.writeBigUInt64LE(BigInt(address + 48), 0); // argv: one empty string
+      vforkExec ??= nativeFunction('vfork_exec', VFORK_EXEC, 4);
       return vforkExec(fd, address + 48, address, address + 16);
     });
   } finally {

@@ -2,10 +2,9 @@
  * What stands behind open regular files and mappings: a file's contents. Descriptors and mappings that lead to the
  * same inode share one object.
  */
-import { existsSync } from 'node:fs';
 import type { LocalFd } from '../../lib/brand.ts';
 import type { FileStat } from '../../abi/stat.ts';
-import { stat } from '../../abi/stat.ts';
+import { lstat } from '../../abi/stat.ts';
 import type { FreezeContext } from '../contract.ts';
 import { freezeMemfd } from './memfd.ts';
 import { freezePathFile } from './path-file.ts';
@@ -34,11 +33,15 @@ export function linkedPath(link: string): string {
   return link.endsWith(' (deleted)') ? link.slice(0, -' (deleted)'.length) : link;
 }
 
-/** Whether a link's path still leads to the file. */
+/** Whether a link's path still leads to the file, which may be a symbolic link itself (O_PATH). */
 export function isLinked(link: string, seen: FileStat): boolean {
-  if (!link.startsWith('/') || !existsSync(link)) return false;
-  const found = stat(link);
-  return found.inode === seen.inode && found.device === seen.device;
+  if (!link.startsWith('/')) return false;
+  try {
+    const found = lstat(link);
+    return found.inode === seen.inode && found.device === seen.device;
+  } catch {
+    return false;
+  }
 }
 
 /** Notes the contents as an object of the frozen set and returns the object's id. */

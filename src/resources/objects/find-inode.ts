@@ -1,0 +1,107 @@
+/**
+ * Finding a name for a file of which only device and inode are known: a watched file (inotify), or one whose name was
+ * removed while another hard link leads to it.
+ */
+import { closeSync, lstatSync, readdirSync, readFileSync, readlinkSync, type BigIntStats } from "node:fs";
+import { dirname, join } from "node:path";
+import { attempt, withStruct } from "../../abi/call.ts";
+import { O } from "../../abi/fcntl.ts";
+import { formatDevice, fstat, type FileStat } from "../../abi/stat.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import { parseMountInfo } from "../../proc/mountinfo.ts";
+import { isLinked } from "./contents.ts";
+import { openPath } from "./path-file.ts";
+
+/** Names looked at before a search is given up: the processes stand still meanwhile. */
+const MOST_NAMES = 100_000;
+
+/** struct file_handle of open_by_handle_at(2), as fdinfo writes it. */
+export interface FileHandle {
+  readonly type: number;
+  readonly bytes: Buffer;
+}
+
+/** Opens a file by handle, with O_PATH, on any mount of the file system `device` (`major:minor`). */
+export function openByHandle(pid: number, device: string, handle: FileHandle): LocalFd | undefined {
+  for (const mount of mountsOf(pid)) {
+    if (mount.device !== device) continue;
+    const mountFd = tryOpen(mount.mountPoint);
+    if (mountFd === undefined) continue;
+    try {
+      const fd = withStruct(8 + handle.bytes.length, (bytes, address) => {
+        bytes.writeUInt32LE(handle.bytes.length, 0);
+        bytes.writeInt32LE(handle.type, 4);
+        handle.bytes.copy(bytes, 8);
+        return attempt("open_by_handle_at", mountFd, address, O.O_PATH | O.O_CLOEXEC);
+      });
+      if (fd >= 0) return fd as LocalFd;
+    } finally {
+      closeSync(mountFd);
+    }
+  }
+  return undefined;
+}
+
+/** A path that leads to an open file now. The one that the kernel remembers is tried first. */
+export function nameOfOpen(fd: LocalFd, pid: number, hints: readonly string[]): string | undefined {
+  const seen = fstat(fd);
+  const link = readlinkSync(`/proc/self/fd/${fd}`);
+  return isLinked(link, seen) ? link : searchName(pid, seen, [dirname(link), ...hints]);
+}
+
+/** Walks the folders of `hints` and then the whole file system of the first of them, for a name of the inode. */
+export function searchName(pid: number, seen: FileStat, hints: readonly string[]): string | undefined {
+  const isIt = (path: string): boolean => isLinked(path, seen);
+  for (const folder of hints) {
+    for (const name of namesIn(folder)) if (isIt(join(folder, name))) return join(folder, name);
+  }
+  let left = MOST_NAMES;
+  for (const { mountPoint } of mountsOf(pid)) {
+    const device = deviceOf(mountPoint);
+    if (device === undefined || !mountPoint.startsWith("/") || formatDevice(device) !== seen.device) continue;
+    const folders = [mountPoint];
+    for (let folder = folders.pop(); folder !== undefined && left > 0; folder = folders.pop()) {
+      for (const name of namesIn(folder)) {
+        left -= 1;
+        const path = join(folder, name);
+        const stats = lookAt(path);
+        if (stats?.dev !== device) continue;
+        if (stats.ino === seen.inode) return path;
+        if (stats.isDirectory()) folders.push(path);
+      }
+    }
+  }
+  return undefined;
+}
+
+function mountsOf(pid: number): ReturnType<typeof parseMountInfo> {
+  return parseMountInfo(readFileSync(`/proc/${pid}/mountinfo`, "utf8"));
+}
+
+function deviceOf(path: string): bigint | undefined {
+  return lookAt(path)?.dev;
+}
+
+function lookAt(path: string): BigIntStats | undefined {
+  try {
+    return lstatSync(path, { bigint: true });
+  } catch {
+    return undefined;
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function tryOpen(path: string): LocalFd | undefined {
+  try {
+    return openPath(path, 0);
+  } catch {
+    return undefined;
+  }
+}
