@@ -1,22 +1,29 @@
 /** Looking at everything that a stopped set holds, without changing anything; what cannot be frozen is listed. */
-import { closeSync, readFileSync } from 'node:fs';
-import { attempt } from '../abi/call.ts';
-import { KCMP } from '../abi/fcntl.ts';
-import { CLOCK, clockNow } from '../abi/time.ts';
-import type { LocalFd } from '../lib/brand.ts';
-import { Refusal } from '../lib/errors.ts';
-import { FORMAT_VERSION, type FrozenBody, type FrozenProcess, type FrozenState } from '../image/schema.ts';
-import { parseMaps } from '../proc/maps.ts';
-import { parseStat, parseStatus } from '../proc/status.ts';
-import type { BlobSource, FreezeContext, FreezeProcess, FreezeThread, ObjectState, OpenFile } from '../resources/contract.ts';
-import { freezeMappings } from '../resources/memory/mappings.ts';
-import { freezeVdso } from '../resources/memory/vdso.x86_64.ts';
-import { processResources, threadResources } from '../resources/registry.ts';
-import { findAnchor } from '../tracee/anchor.x86_64.ts';
-import { GuardedScope } from '../tracee/guarded-scope.x86_64.ts';
-import { TraceeMemory } from '../tracee/memory.ts';
-import { FileTable } from './descriptors.ts';
-import type { StoppedProcess, StoppedSet } from './stop.ts';
+import { closeSync, readFileSync } from "node:fs";
+import { attempt } from "../abi/call.ts";
+import { KCMP } from "../abi/fcntl.ts";
+import { CLOCK, clockNow } from "../abi/time.ts";
+import type { LocalFd } from "../lib/brand.ts";
+import { Refusal } from "../lib/errors.ts";
+import { FORMAT_VERSION, type FrozenBody, type FrozenProcess, type FrozenState } from "../image/schema.ts";
+import { parseMaps } from "../proc/maps.ts";
+import { parseStat, parseStatus } from "../proc/status.ts";
+import type {
+  BlobSource,
+  FreezeContext,
+  FreezeProcess,
+  FreezeThread,
+  ObjectState,
+  OpenFile,
+} from "../resources/contract.ts";
+import { freezeMappings } from "../resources/memory/mappings.ts";
+import { freezeVdso } from "../resources/memory/vdso.x86_64.ts";
+import { processResources, threadResources } from "../resources/registry.ts";
+import { findAnchor } from "../tracee/anchor.x86_64.ts";
+import { GuardedScope } from "../tracee/guarded-scope.x86_64.ts";
+import { TraceeMemory } from "../tracee/memory.ts";
+import { FileTable } from "./descriptors.ts";
+import type { StoppedProcess, StoppedSet } from "./stop.ts";
 
 /** What looking has found: the state, and what else goes into the image. */
 export interface Findings {
@@ -33,6 +40,7 @@ export class Look implements FreezeContext, Disposable {
   readonly #blobs = new Map<string, BlobSource>();
   readonly #refusals: Refusal[] = [];
   readonly #kept: LocalFd[] = [];
+  #clocksReadAt = 0n;
   readonly #files: FileTable;
   readonly #beforeKill: (() => () => void)[] = [];
   readonly #atRelease: (() => void)[] = [];
@@ -49,7 +57,7 @@ export class Look implements FreezeContext, Disposable {
   }
 
   blob(name: string, source: BlobSource): string {
-    const file = `${name.replaceAll(/[^\w.-]+/g, '-')}.blob`;
+    const file = `${name.replaceAll(/[^\w.-]+/g, "-")}.blob`;
     this.#blobs.set(file, source);
     return file;
   }
@@ -96,7 +104,13 @@ export class Look implements FreezeContext, Disposable {
     }
   }
 
+  /** Nanoseconds since the image's clocks were read. */
+  get elapsed(): bigint {
+    return clockNow(CLOCK.CLOCK_MONOTONIC) - this.#clocksReadAt;
+  }
+
   run(): Findings {
+    this.#clocksReadAt = clockNow(CLOCK.CLOCK_MONOTONIC);
     const clocks = readClocks(this.#set);
     const processes = inTreeOrder(this.#set).map((process) => this.#freezeProcess(process));
     const files = this.#files.freezeFiles();
@@ -106,7 +120,7 @@ export class Look implements FreezeContext, Disposable {
   }
 
   #freezeProcess(stopped: StoppedProcess): FrozenProcess {
-    const stat = parseStat(readFileSync(`/proc/${stopped.pid}/stat`, 'utf8'));
+    const stat = parseStat(readFileSync(`/proc/${stopped.pid}/stat`, "utf8"));
     const groupStop = stopped.threads.find((thread) => thread.groupStop !== undefined)?.groupStop;
     const base = {
       pid: stopped.pid,
@@ -124,14 +138,14 @@ export class Look implements FreezeContext, Disposable {
   #freezeBody(stopped: StoppedProcess, stat: ReturnType<typeof parseStat>): FrozenBody {
     const { pid } = stopped;
     using memory = new TraceeMemory(pid);
-    const mappings = parseMaps(readFileSync(`/proc/${pid}/smaps`, 'utf8'));
+    const mappings = parseMaps(readFileSync(`/proc/${pid}/smaps`, "utf8"));
     const main = stopped.threads.find((thread) => thread.tid === pid)?.tid ?? (stopped.threads[0]?.tid as number);
     const anchor = findAnchor(main, memory, mappings);
-    const status = parseStatus(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    const status = parseStatus(readFileSync(`/proc/${pid}/status`, "utf8"));
     const descriptors = this.#files.addProcess(pid, stat.comm);
     let resources: Record<string, unknown> = {};
-    let frozenMappings: FrozenBody['mappings'] = [];
-    let vdso: FrozenBody['vdso'] = { parts: [], code: '' };
+    let frozenMappings: FrozenBody["mappings"] = [];
+    let vdso: FrozenBody["vdso"] = { parts: [], code: "" };
     const threads = stopped.threads.map(({ tid }) => {
       this.#refuseUnshared(pid, tid, stat.comm);
       using scope = new GuardedScope(pid, tid, anchor);
@@ -141,7 +155,7 @@ export class Look implements FreezeContext, Disposable {
         vdso = freezeVdso(process);
         frozenMappings = freezeMappings(process);
       }
-      return { tid, ...this.#freezeAll(threadResources, lookAtThread(process, tid)) };
+      return { tid, ...this.#freezeAll(threadResources, lookAtThread(process, tid, this.#set)) };
     });
     return { threads, descriptors, mappings: frozenMappings, vdso, resources } as FrozenBody;
   }
@@ -152,13 +166,13 @@ export class Look implements FreezeContext, Disposable {
       if (!backing || this.#objects.has(backing.object)) continue;
       this.refuse(
         new Refusal(
-          'MAPPING_WITHOUT_DESCRIPTOR',
+          "MAPPING_WITHOUT_DESCRIPTOR",
           {
             what: `Process ${process.pid} (${process.command}) has memory that cannot be frozen.`,
             why: `The mapping at ${start} shows ${backing.object}, which no descriptor of the set leads to or which is refused.`,
-            remedy: 'Let the program unmap it first.',
+            remedy: "Let the program unmap it first.",
           },
-          { pid: process.pid, command: process.command, address: start, resource: 'mapping' },
+          { pid: process.pid, command: process.command, address: start, resource: "mapping" },
         ),
       );
     }
@@ -180,15 +194,18 @@ export class Look implements FreezeContext, Disposable {
   /** Threads may have left what a process shares as a rule (unshare(2)); that is told apart nowhere else. */
   #refuseUnshared(pid: number, tid: number, command: string): void {
     if (tid === pid) return;
-    for (const [name, type] of [['open files', KCMP.FILES], ['file system context', KCMP.FS]] as const) {
-      if (attempt('kcmp', pid, tid, type, 0, 0) > 0) {
+    for (const [name, type] of [
+      ["open files", KCMP.FILES],
+      ["file system context", KCMP.FS],
+    ] as const) {
+      if (attempt("kcmp", pid, tid, type, 0, 0) > 0) {
         this.refuse(
           new Refusal(
-            'UNSHARED_THREAD',
+            "UNSHARED_THREAD",
             {
               what: `Process ${pid} (${command}) has a thread that went its own way.`,
               why: `Thread ${tid} has its own ${name} (unshare(2)).`,
-              remedy: 'Leave this process out.',
+              remedy: "Leave this process out.",
             },
             { pid, tid, command },
           ),
@@ -205,14 +222,15 @@ export class Look implements FreezeContext, Disposable {
   }
 }
 
-function lookAtThread(process: FreezeProcess, tid: number): FreezeThread {
+function lookAtThread(process: FreezeProcess, tid: number, set: StoppedSet): FreezeThread {
   const base = `/proc/${process.pid}/task/${tid}`;
   return {
     process,
     tid,
+    sleepsUntil: set.sleepsUntil(tid),
     scope: process.scope,
-    stat: tid === process.pid ? process.stat : parseStat(readFileSync(`${base}/stat`, 'utf8')),
-    status: tid === process.pid ? process.status : parseStatus(readFileSync(`${base}/status`, 'utf8')),
+    stat: tid === process.pid ? process.stat : parseStat(readFileSync(`${base}/stat`, "utf8")),
+    status: tid === process.pid ? process.status : parseStatus(readFileSync(`${base}/status`, "utf8")),
   };
 }
 
@@ -231,7 +249,7 @@ function inTreeOrder(set: StoppedSet): StoppedProcess[] {
   return ordered;
 }
 
-function readClocks(set: StoppedSet): FrozenState['clocks'] {
+function readClocks(set: StoppedSet): FrozenState["clocks"] {
   const first = [...set.processes.values()].find((process) => !process.zombie);
   const offsets = first ? readClockOffsets(first.pid) : { monotonic: 0n, boottime: 0n };
   return {
@@ -243,16 +261,16 @@ function readClocks(set: StoppedSet): FrozenState['clocks'] {
 
 /** The offsets of a process's time namespace against ours, in nanoseconds (time_namespaces(7)). */
 function readClockOffsets(pid: number): { monotonic: bigint; boottime: bigint } {
-  const read = (who: number | 'self'): Map<string, bigint> => {
+  const read = (who: number | "self"): Map<string, bigint> => {
     const offsets = new Map<string, bigint>();
-    for (const line of readFileSync(`/proc/${who}/timens_offsets`, 'utf8').trim().split('\n')) {
-      const [clock = '', seconds = '0', nanoseconds = '0'] = line.trim().split(/\s+/);
+    for (const line of readFileSync(`/proc/${who}/timens_offsets`, "utf8").trim().split("\n")) {
+      const [clock = "", seconds = "0", nanoseconds = "0"] = line.trim().split(/\s+/);
       offsets.set(clock, BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds));
     }
     return offsets;
   };
   const theirs = read(pid);
-  const ours = read('self');
+  const ours = read("self");
   const difference = (clock: string): bigint => (theirs.get(clock) ?? 0n) - (ours.get(clock) ?? 0n);
-  return { monotonic: difference('monotonic'), boottime: difference('boottime') };
+  return { monotonic: difference("monotonic"), boottime: difference("boottime") };
 }

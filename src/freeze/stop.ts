@@ -1,14 +1,17 @@
 /** Stopping a set of processes, all threads and all descendants, without their knowing: PTRACE_SEIZE and _INTERRUPT. */
-import { readFileSync } from 'node:fs';
-import { ERRNO, errnoName } from '../abi/errno.ts';
-import { PTRACE_EVENT, PTRACE_O } from '../abi/ptrace.ts';
-import { SIGNAL, signalName } from '../abi/signal.ts';
-import { KmonteError, Refusal } from '../lib/errors.ts';
-import { childrenOf, readdirOrEmpty, readStat } from '../proc/read.ts';
-import { parseStatus, type ProcessStat } from '../proc/status.ts';
-import { endAll } from '../tracee/end-all.x86_64.ts';
-import { detach, interrupt, resume, trySeize } from '../tracee/ptrace.ts';
-import { awaitStop, expectNodeToWatch, pollStop, sleepMicroseconds, TraceeGone, type Stop } from '../tracee/stops.ts';
+import { readFileSync } from "node:fs";
+import { ERRNO, errnoName } from "../abi/errno.ts";
+import { PTRACE_EVENT, PTRACE_O } from "../abi/ptrace.ts";
+import { CLOCK, clockNow } from "../abi/time.ts";
+import { SIGNAL, signalName } from "../abi/signal.ts";
+import { KmonteError, Refusal } from "../lib/errors.ts";
+import { childrenOf, readdirOrEmpty, readStat } from "../proc/read.ts";
+import { parseStatus, type ProcessStat } from "../proc/status.ts";
+import { endAll } from "../tracee/end-all.x86_64.ts";
+import { detach, interrupt, resume, trySeize } from "../tracee/ptrace.ts";
+import { settleThread } from "./settle.ts";
+import { measureSleeps } from "./sleepers.ts";
+import { awaitStop, expectNodeToWatch, pollStop, sleepMicroseconds, TraceeGone, type Stop } from "../tracee/stops.ts";
 
 /** Seccomp filters of the program do not apply to calls that we make in it; needs CAP_SYS_ADMIN. */
 const OPTIONS = PTRACE_O.TRACESYSGOOD | PTRACE_O.SUSPEND_SECCOMP;
@@ -17,6 +20,8 @@ const STOP_DEADLINE_MS = 10_000;
 
 export interface StoppedThread {
   readonly tid: number;
+  /** CLOCK_MONOTONIC when we saw it stop. */
+  readonly stoppedAt: bigint;
   /** The signal of the group stop that the thread was in before we came, if any. */
   readonly groupStop: string | undefined;
 }
@@ -32,17 +37,46 @@ export interface StoppedProcess {
 export class StoppedSet implements Disposable {
   readonly processes = new Map<number, StoppedProcess>();
   readonly #seized = new Set<number>();
+  #sleepsUntil: ReadonlyMap<number, bigint> = new Map();
 
   /** Seizes and stops the processes with everything below them; on failure, lets all go on and throws. */
   static stop(roots: readonly number[]): StoppedSet {
     const set = new StoppedSet();
     try {
       set.#stopAll(roots);
+      set.#measureSleeps();
+      // A sleeper whose time ended meanwhile may have made a thread or a child.
+      set.#stopAll(roots);
       return set;
     } catch (error) {
       set.release();
       throw error;
     }
+  }
+
+  /** When, on our CLOCK_MONOTONIC, the relative sleep that a thread is in ends; undefined when nothing tells. */
+  sleepsUntil(tid: number): bigint | undefined {
+    return this.#sleepsUntil.get(tid);
+  }
+
+  #measureSleeps(): void {
+    const free = [...this.processes.values()].flatMap((process) =>
+      process.threads
+        .filter((thread) => thread.groupStop === undefined)
+        .map((thread) => ({ ...thread, process, pid: process.pid })),
+    );
+    const processOf = new Map(free.map(({ tid, process }) => [tid, process]));
+    this.#sleepsUntil = measureSleeps(free, {
+      run: (tids) => {
+        for (const tid of tids) if (this.#seized.has(tid)) resume("CONT", tid);
+        for (const tid of tids) awaitSleep(tid);
+      },
+      halt: (tids) => {
+        const running = tids.filter((tid) => this.#seized.has(tid));
+        for (const tid of running) interrupt(tid);
+        for (const tid of running) this.#awaitStop(processOf.get(tid) as StoppedProcess, tid);
+      },
+    });
   }
 
   get threadCount(): number {
@@ -53,7 +87,7 @@ export class StoppedSet implements Disposable {
     for (const pid of roots) this.#takeProcess(pid);
     // A program that forks or starts threads while we look is looked at again, until nothing new appears. Whoever has
     // been stopped cannot make more, so this ends.
-    for (let before = -1; before !== this.#seized.size + this.processes.size; ) {
+    for (let before = -1; before !== this.#seized.size + this.processes.size;) {
       before = this.#seized.size + this.processes.size;
       for (const process of [...this.processes.values()]) {
         if (process.zombie) continue;
@@ -68,7 +102,7 @@ export class StoppedSet implements Disposable {
     const stat = readStat(pid);
     if (!stat) return;
     if (stat.ppid === globalThis.process.pid) expectNodeToWatch(pid);
-    const process = { pid, stat, zombie: stat.state === 'Z' && stat.threads <= 1, threads: [] };
+    const process = { pid, stat, zombie: stat.state === "Z" && stat.threads <= 1, threads: [] };
     if (!process.zombie) this.#takeThreads(process);
     this.processes.set(pid, process);
   }
@@ -84,7 +118,7 @@ export class StoppedSet implements Disposable {
     for (const tid of fresh) interrupt(tid);
     for (const tid of fresh) {
       const groupStop = this.#awaitStop(process, tid);
-      if (this.#seized.has(tid)) process.threads.push({ tid, groupStop });
+      if (this.#seized.has(tid)) process.threads.push({ tid, groupStop, stoppedAt: clockNow(CLOCK.CLOCK_MONOTONIC) });
     }
   }
 
@@ -111,10 +145,12 @@ export class StoppedSet implements Disposable {
       }
       if (!stop) throw doesNotStop(process, tid);
       if (stop.event === PTRACE_EVENT.STOP) {
-        return stop.signal === SIGNAL.SIGTRAP ? undefined : signalName(stop.signal);
+        if (stop.signal !== SIGNAL.SIGTRAP) return signalName(stop.signal);
+        settleThread(tid);
+        return undefined;
       }
       // A signal on its way to the program: it is delivered, and our own stop comes right after.
-      resume('CONT', tid, stop.event === 0 ? stop.signal : 0);
+      resume("CONT", tid, stop.event === 0 ? stop.signal : 0);
     }
   }
 
@@ -154,22 +190,22 @@ function waitUntilGone(tid: number): void {
 
 function cannotSeize(process: StoppedProcess, tid: number, result: number): KmonteError {
   const tracer = tracerOf(process.pid);
-  const facts = { pid: process.pid, tid, command: process.stat.comm, syscall: 'ptrace', errno: errnoName(result) };
+  const facts = { pid: process.pid, tid, command: process.stat.comm, syscall: "ptrace", errno: errnoName(result) };
   const what = `Process ${process.pid} (${process.stat.comm}) cannot be stopped.`;
   if (tracer !== 0) {
-    const command = readStat(tracer)?.comm ?? '?';
+    const command = readStat(tracer)?.comm ?? "?";
     return new Refusal(
-      'TRACED',
-      { what, why: `Process ${tracer} (${command}) traces it already.`, remedy: 'Detach the debugger first.' },
+      "TRACED",
+      { what, why: `Process ${tracer} (${command}) traces it already.`, remedy: "Detach the debugger first." },
       facts,
     );
   }
   return new Refusal(
-    'NOT_PERMITTED',
+    "NOT_PERMITTED",
     {
       what,
       why: `ptrace(PTRACE_SEIZE) on task ${tid} answered ${errnoName(result)}.`,
-      remedy: 'Run kmonte as root, or as the owner of the process.',
+      remedy: "Run kmonte as root, or as the owner of the process.",
     },
     facts,
   );
@@ -177,21 +213,26 @@ function cannotSeize(process: StoppedProcess, tid: number, result: number): Kmon
 
 function tracerOf(pid: number): number {
   try {
-    return Number(parseStatus(readFileSync(`/proc/${pid}/status`, 'utf8')).get('TracerPid') ?? 0);
+    return Number(parseStatus(readFileSync(`/proc/${pid}/status`, "utf8")).get("TracerPid") ?? 0);
   } catch {
     return 0;
   }
 }
 
 function doesNotStop(process: StoppedProcess, tid: number): KmonteError {
-  const state = readStat(tid)?.state ?? '?';
+  const state = readStat(tid)?.state ?? "?";
   return new KmonteError(
-    'DOES_NOT_STOP',
+    "DOES_NOT_STOP",
     {
       what: `Process ${process.pid} (${process.stat.comm}) does not stop.`,
-      why: `Thread ${tid} has been in state ${state} for ${STOP_DEADLINE_MS / 1000} seconds${state === 'D' ? ', waiting for a device or for a child of vfork' : ''}.`,
-      remedy: 'Try again when the device answers; nothing was changed.',
+      why: `Thread ${tid} has been in state ${state} for ${STOP_DEADLINE_MS / 1000} seconds${state === "D" ? ", waiting for a device or for a child of vfork" : ""}.`,
+      remedy: "Try again when the device answers; nothing was changed.",
     },
     { facts: { pid: process.pid, tid, command: process.stat.comm } },
   );
+}
+
+/** Waits, not for long, until a thread that has just been let go sleeps again. */
+function awaitSleep(tid: number): void {
+  for (let looks = 0; looks < 100 && readStat(tid)?.state === "R"; looks += 1) sleepMicroseconds(30);
 }

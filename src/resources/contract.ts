@@ -5,14 +5,15 @@
  * Freezing only looks: it changes nothing in the program or the kernel, and throws a {@link Refusal} for what it
  * cannot carry. Thawing builds under undo: whatever it makes goes away by itself if a later step fails.
  */
-import type { GenericSchema } from 'valibot';
-import type { LocalFd, Pid } from '../lib/brand.ts';
-import type { Refusal } from '../lib/errors.ts';
-import type { Mapping } from '../proc/maps.ts';
-import type { FdInfo } from '../proc/fdinfo.ts';
-import type { ProcessStat } from '../proc/status.ts';
-import type { RemoteScope } from '../tracee/scope.ts';
-import type { FileStat } from '../abi/stat.ts';
+import type { GenericSchema } from "valibot";
+import type { LocalFd, Pid } from "../lib/brand.ts";
+import type { Refusal } from "../lib/errors.ts";
+import type { Mapping } from "../proc/maps.ts";
+import type { FdInfo } from "../proc/fdinfo.ts";
+import type { ProcessStat } from "../proc/status.ts";
+import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
+import type { RemoteScope } from "../tracee/scope.ts";
+import type { FileStat } from "../abi/stat.ts";
 
 /** Bytes that go into a file of their own beside state.json. */
 export type BlobSource =
@@ -22,6 +23,11 @@ export type BlobSource =
 
 /** What the looking phase collects for the whole frozen set. */
 export interface FreezeContext {
+  /**
+   * Nanoseconds since the clocks of the image were read. Clocks run on while we look: a time that remains now is
+   * written with this added, as it was at that one moment.
+   */
+  readonly elapsed: bigint;
   /** The processes that are being frozen. */
   readonly pids: ReadonlySet<Pid>;
   /** Notes an object that several files or mappings share, once; later calls with the same id make nothing. */
@@ -64,6 +70,8 @@ export interface FreezeProcess {
 
 /** One of its threads. */
 export interface FreezeThread {
+  /** When the relative sleep that the thread is in ends, on our CLOCK_MONOTONIC; undefined when nothing tells. */
+  readonly sleepsUntil: bigint | undefined;
   readonly process: FreezeProcess;
   readonly tid: Pid;
   readonly stat: ProcessStat;
@@ -106,6 +114,8 @@ export interface ThawContext {
   atResume(action: () => void): void;
   /** Clocks of the frozen machine when the set was stopped, and of this one now: nanoseconds. */
   readonly clocks: ThawClocks;
+  /** Nanoseconds that the processes' clocks have gone on since the freeze, while they were being built. */
+  readonly lateness: bigint;
 }
 
 export interface ThawClocks {
@@ -131,7 +141,7 @@ export interface ThawProcess {
 export interface ThawThread {
   readonly process: ThawProcess;
   readonly tid: Pid;
-  readonly scope: RemoteScope;
+  readonly scope: BuildScope;
 }
 
 interface Kind<S> {

@@ -28,6 +28,7 @@ import { resourceLimits } from "./process/limits.ts";
 import { signalActions } from "./process/signal-actions.ts";
 import { credentials } from "./thread/credentials.ts";
 import { execution } from "./thread/execution.ts";
+import { interruptedCall } from "./thread/interrupted-call.ts";
 import { kernelPointers } from "./thread/kernel-pointers.ts";
 import { marks } from "./thread/marks.ts";
 import { scheduling } from "./thread/scheduling.ts";
@@ -54,6 +55,7 @@ export const threadResources: readonly ThreadResource<Any>[] = [
   credentials,
   marks,
   threadSignals,
+  interruptedCall,
   execution,
 ];
 

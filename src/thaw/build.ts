@@ -2,14 +2,16 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { SyscallError } from '../abi/call.ts';
 import { CLONE } from '../abi/clone.ts';
-import type { LocalFd } from '../lib/brand.ts';
 import { KmonteError } from '../lib/errors.ts';
 import { unhex } from '../lib/hex.ts';
-import { extentsOf, headerSize, parseSegments, type Extent } from '../image/core-file.ts';
-import { finishMappings, thawMappings } from '../resources/memory/mappings.ts';
+import { extentsOf, headerSize, parseSegments, type Extent, type Segment } from '../image/core-file.ts';
+import { PR } from '../abi/prctl.ts';
+import { remoteAddress, type LocalFd } from '../lib/brand.ts';
+import { finishMappings, isPoked, thawMappings } from '../resources/memory/place.ts';
 import { thawVdso, type ParkedVdso } from '../resources/memory/vdso.x86_64.ts';
 import { processResources } from '../resources/registry.ts';
-import { BuildScope, type Row } from '../tracee/build-scope.x86_64.ts';
+import { BuildScope } from '../tracee/build-scope.x86_64.ts';
+import type { Row } from '../tracee/scope.ts';
 import type { BuiltProcess } from './process.ts';
 import { findFreeSpace } from './space.ts';
 
@@ -36,34 +38,57 @@ export function buildMemory(process: BuiltProcess, vdso: ParkedVdso, onBytes: (b
 
 /** The process itself reads its memory from the core file, straight into place. */
 function readContents(process: BuiltProcess, onBytes: (bytes: number) => void): void {
-  const local = openSync(process.context.blobPath(`${process.pid}.core`), 'r') as LocalFd;
+  const local = openSync(process.context.blobPath(`${process.pid}.core`), "r") as LocalFd;
   try {
     const extents = findExtents(process, local);
     process.lend(local, (fd) => {
-      const rows: Row[] = [];
-      for (const { address, length, offset } of extents) {
-        for (let done = 0; done < length; done += LONGEST_READ) {
-          rows.push(['pread64', fd, address + done, Math.min(LONGEST_READ, length - done), offset + done]);
-        }
-      }
-      for (let first = 0; first < rows.length; first += process.scope.batchSize) {
-        const part = rows.slice(first, first + process.scope.batchSize);
-        process.scope.batch(part).forEach((result, i) => {
-          const wanted = part[i]?.[3] ?? 0;
-          if (result < 0) throw new SyscallError('pread64', result, `Reading memory into process ${process.pid}`, process.pid);
-          if (result !== wanted) {
-            throw new KmonteError('IMAGE_SHORT', { what: `The image ends before the memory of process ${process.pid} does.` });
-          }
-          onBytes(result);
-        });
-      }
+      readExtents(process, fd, parts.filter((part) => part.huge), onBytes);
+      // A fault in the rest must not bring a huge page where the frozen process had a few small ones.
+      process.scope.call('prctl', 'Holding huge pages back', PR.SET_THP_DISABLE, 1, 0, 0, 0);
+      readExtents(process, fd, parts.filter((part) => !part.huge), onBytes);
+      process.scope.call('prctl', 'Allowing huge pages', PR.SET_THP_DISABLE, 0, 0, 0, 0);
     });
   } finally {
     closeSync(local);
   }
 }
 
-function findExtents(process: BuiltProcess, core: LocalFd): Extent[] {
+type Part = Extent & { readonly huge: boolean };
+
+/** Whole huge pages, and the rest. */
+function cutAtHugePages(extent: Extent): Part[] {
+  const { address, length, offset } = extent;
+  const first = Math.ceil(address / HUGE_PAGE) * HUGE_PAGE;
+  const last = Math.floor((address + length) / HUGE_PAGE) * HUGE_PAGE;
+  if (last <= first) return [{ ...extent, huge: false }];
+  const part = (from: number, to: number, huge: boolean): Part[] =>
+    from < to ? [{ address: from, length: to - from, offset: offset + (from - address), huge }] : [];
+  return [...part(address, first, false), ...part(first, last, true), ...part(last, address + length, false)];
+}
+
+function readExtents(process: BuiltProcess, fd: number, extents: readonly Extent[], onBytes: (bytes: number) => void): void {
+  const rows: Row[] = [];
+  for (const { address, length, offset } of extents) {
+    for (let done = 0; done < length; done += LONGEST_READ) {
+      rows.push(['pread64', fd, address + done, Math.min(LONGEST_READ, length - done), offset + done]);
+    }
+  }
+  for (let first = 0; first < rows.length; first += process.scope.batchSize) {
+    const part = rows.slice(first, first + process.scope.batchSize);
+    process.scope.batch(part).forEach((result, i) => {
+      const wanted = part[i]?.[3] ?? 0;
+      if (result < 0) throw new SyscallError('pread64', result, `Reading memory into process ${process.pid}`, process.pid);
+      if (result !== wanted) throw endsTooEarly(process);
+      onBytes(result);
+    });
+  }
+}
+
+function endsTooEarly(process: BuiltProcess): KmonteError {
+  return new KmonteError('IMAGE_SHORT', { what: `The image ends before the memory of process ${process.pid} does.` });
+}
+
+function readSegments(core: LocalFd): Segment[] {
   const first = Buffer.alloc(FIRST_HEADER_BYTES);
   readSync(core, first, 0, first.length, 0);
   const header = Buffer.alloc(headerSize(first));
@@ -75,8 +100,7 @@ function findExtents(process: BuiltProcess, core: LocalFd): Extent[] {
 /** Threads besides the main one, with their ids; all share what threads of a process share. */
 export function buildThreads(process: BuiltProcess): Map<number, BuildScope> {
   const scopes = new Map<number, BuildScope>([[process.pid, process.scope]]);
-  const flags =
-    CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
+  const flags = CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
   for (const { tid } of process.body.threads) {
     if (tid === process.pid) continue;
     process.scope.clone({ flags, exitSignal: 0 }, tid, `Making thread ${tid} of process ${process.pid}`);

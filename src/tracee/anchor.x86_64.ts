@@ -7,13 +7,13 @@
  * call, the thread walks home by itself. This stack stands in the dead part of the main thread's, far below its end,
  * where any signal handler might write, and its bytes are put back as well.
  */
-import { getRegisters, getXstate } from './ptrace.ts';
-import { sigframeSize } from '../abi/sigframe.x86_64.ts';
-import { KmonteError } from '../lib/errors.ts';
-import { remoteAddress, type RemoteAddress } from '../lib/brand.ts';
-import type { TraceeMemory } from './memory.ts';
-import type { Mapping } from '../proc/maps.ts';
-import { SCRATCH_SIZE } from './scope.ts';
+import { getRegisters, getXstate } from "./ptrace.ts";
+import { sigframeSize } from "../abi/sigframe.x86_64.ts";
+import { KmonteError } from "../lib/errors.ts";
+import { remoteAddress, type RemoteAddress } from "../lib/brand.ts";
+import type { TraceeMemory } from "./memory.ts";
+import type { Mapping } from "../proc/maps.ts";
+import { SCRATCH_SIZE } from "./scope.ts";
 
 export interface Anchor {
   readonly memory: TraceeMemory;
@@ -32,17 +32,17 @@ const RED_ZONE = 128;
 /** Programs' text is searched for the restorer in pieces of this size. */
 const TEXT_CHUNK = 1024 * 1024;
 /** `mov $15, %rax; syscall` and the shorter `mov $15, %eax; syscall`. */
-const RESTORERS = ['48c7c00f0000000f05', 'b80f0000000f05'].map((hex) => Buffer.from(hex, 'hex'));
+const RESTORERS = ["48c7c00f0000000f05", "b80f0000000f05"].map((hex) => Buffer.from(hex, "hex"));
 
 /** Looks for the places in a stopped process; `tid` is its main thread, or any other if that has ended. */
 export function findAnchor(tid: number, memory: TraceeMemory, mappings: readonly Mapping[]): Anchor {
-  const vdso = mappings.find((mapping) => mapping.path === '[vdso]');
+  const vdso = mappings.find((mapping) => mapping.path === "[vdso]");
   const gate = vdso && findSyscallReturn(memory.read(remoteAddress(vdso.start), vdso.end - vdso.start));
   if (!vdso || !gate) {
-    throw new KmonteError('NO_VDSO', {
+    throw new KmonteError("NO_VDSO", {
       what: `No system call can be made inside process ${tid}.`,
-      why: 'It has no vDSO with a system call in it (was it started with vdso=0?).',
-      remedy: 'Start the program on a kernel with the vDSO switched on.',
+      why: "It has no vDSO with a system call in it (was it started with vdso=0?).",
+      remedy: "Start the program on a kernel with the vDSO switched on.",
     });
   }
   const areaSize = SCRATCH_SIZE + 128 + sigframeSize(getXstate(tid).length) + 64;
@@ -64,7 +64,7 @@ function isRegisterXor(code: Buffer, at: number): boolean {
 
 /** Finds `0f 05`, any number of `pop`s and register clearings, and a `ret`. */
 function findSyscallReturn(code: Buffer): { offset: number; pops: number } | undefined {
-  for (let at = code.indexOf('0f05', 0, 'hex'); at >= 0; at = code.indexOf('0f05', at + 1, 'hex')) {
+  for (let at = code.indexOf("0f05", 0, "hex"); at >= 0; at = code.indexOf("0f05", at + 1, "hex")) {
     let next = at + 2;
     let pops = 0;
     for (;;) {
@@ -83,7 +83,7 @@ function findSyscallReturn(code: Buffer): { offset: number; pops: number } | und
 
 function findRestorer(memory: TraceeMemory, mappings: readonly Mapping[]): RemoteAddress | undefined {
   for (const mapping of mappings) {
-    if (!mapping.prot.includes('x') || mapping.inode === 0) continue;
+    if (!mapping.prot.includes("x") || mapping.inode === 0) continue;
     for (let start = mapping.start; start < mapping.end; start += TEXT_CHUNK) {
       const text = memory.read(remoteAddress(start), Math.min(TEXT_CHUNK + 16, mapping.end - start));
       for (const pattern of RESTORERS) {
@@ -96,13 +96,17 @@ function findRestorer(memory: TraceeMemory, mappings: readonly Mapping[]): Remot
 }
 
 function findDeadStack(tid: number, mappings: readonly Mapping[], size: number): RemoteAddress {
-  const rsp = Number(getRegisters(tid).get('rsp'));
+  const rsp = Number(getRegisters(tid).get("rsp"));
   const stack =
-    mappings.find((mapping) => mapping.start <= rsp && rsp < mapping.end && mapping.path === '[stack]') ??
-    mappings.find((mapping) => mapping.path === '[stack]') ??
+    mappings.find((mapping) => mapping.start <= rsp && rsp < mapping.end && mapping.path === "[stack]") ??
+    mappings.find((mapping) => mapping.path === "[stack]") ??
     mappings.find((mapping) => mapping.start <= rsp && rsp < mapping.end);
   if (!stack) {
-    throw new KmonteError('NO_STACK', { what: `Process ${tid} has no stack mapping to work on.` }, { facts: { pid: tid } });
+    throw new KmonteError(
+      "NO_STACK",
+      { what: `Process ${tid} has no stack mapping to work on.` },
+      { facts: { pid: tid } },
+    );
   }
   const inside = stack.start <= rsp && rsp < stack.end;
   const top = inside ? rsp - RED_ZONE - size : stack.start + size;

@@ -1,14 +1,14 @@
 /**
  * A process with nothing in it but the kernel's vDSO and a few pages of ours, in which a frozen process is built.
  */
-import { readFileSync } from 'node:fs';
-import { attempt } from '../abi/call.ts';
-import { PTRACE_O } from '../abi/ptrace.ts';
-import { KmonteError } from '../lib/errors.ts';
-import { remoteAddress, type RemoteAddress } from '../lib/brand.ts';
-import { interrupt, trySeize } from './ptrace.ts';
-import { waitForStop } from './stops.ts';
-import { buildProgram, headerBytes, PF_R, PF_W, PF_X, startProgram } from './tiny-program.x86_64.ts';
+import { readFileSync } from "node:fs";
+import { attempt } from "../abi/call.ts";
+import { PTRACE_O } from "../abi/ptrace.ts";
+import { KmonteError } from "../lib/errors.ts";
+import { remoteAddress, type RemoteAddress } from "../lib/brand.ts";
+import { interrupt, trySeize } from "./ptrace.ts";
+import { waitForStop } from "./stops.ts";
+import { buildProgram, headerBytes, PF_R, PF_W, PF_X, startProgram } from "./tiny-program.x86_64.ts";
 
 const PAGE = 4096;
 /** Bytes of ELF headers before the code. */
@@ -80,15 +80,15 @@ export const BUILD_OPTIONS =
 /** Starts a blank process, traced and stopped, with its workshop at `start`. Returns its pid; the caller ends it. */
 export function spawnBlank(start: number): number {
   const pid = startProgram(buildBlank(start));
-  if (pid < 0) throw new KmonteError('BLANK_FAILED', { what: 'No new process could be made.' });
+  if (pid < 0) throw new KmonteError("BLANK_FAILED", { what: "No new process could be made." });
   const seized = trySeize(pid, BUILD_OPTIONS);
   if (seized < 0) {
-    attempt('kill', pid, 9);
-    attempt('wait4', pid, 0, 0, 0);
-    throw new KmonteError('BLANK_FAILED', {
-      what: 'A blank process could not be started.',
+    attempt("kill", pid, 9);
+    attempt("wait4", pid, 0, 0, 0);
+    throw new KmonteError("BLANK_FAILED", {
+      what: "A blank process could not be started.",
       why: `Its program did not run or could not be traced (${readComm(pid)}).`,
-      remedy: 'Check that /proc/sys/vm/memfd_noexec is not 2 and that /proc/sys/kernel/yama/ptrace_scope is below 3.',
+      remedy: "Check that /proc/sys/vm/memfd_noexec is not 2 and that /proc/sys/kernel/yama/ptrace_scope is below 3.",
     });
   }
   interrupt(pid);
@@ -98,8 +98,8 @@ export function spawnBlank(start: number): number {
 
 function readComm(pid: number): string {
   try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
   } catch {
-    return 'it has ended';
+    return "it has ended";
   }
 }

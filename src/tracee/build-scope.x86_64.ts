@@ -1,18 +1,16 @@
 /** Remote calls inside a process that is being built: fast, with pages of ours, and killed with us. */
-import { CLONE_ARGS_SIZE, encodeCloneArgs, type CloneArgs } from '../abi/clone.ts';
-import { PTRACE_EVENT } from '../abi/ptrace.ts';
-import { Registers } from '../abi/registers.x86_64.ts';
-import { SIGNAL } from '../abi/signal.ts';
-import { SYS, type SyscallName } from '../abi/syscalls.x86_64.ts';
-import type { RemoteAddress } from '../lib/brand.ts';
-import { ROW_SIZE, type Workshop } from './blank.x86_64.ts';
-import type { TraceeMemory } from './memory.ts';
-import { getEventMessage, getRegisters, resume, setRegisters, setSignalMask } from './ptrace.ts';
-import { RemoteScope, SCRATCH_SIZE } from './scope.ts';
-import { TraceeGone, waitForStop } from './stops.ts';
-
-/** One system call of a batch. */
-export type Row = readonly [name: SyscallName, ...args: number[]];
+import { CLONE_ARGS_SIZE, encodeCloneArgs, type CloneArgs } from "../abi/clone.ts";
+import { RESTART } from "../abi/errno.ts";
+import { PTRACE_EVENT } from "../abi/ptrace.ts";
+import { Registers } from "../abi/registers.x86_64.ts";
+import { SIGNAL } from "../abi/signal.ts";
+import { SYS, type SyscallName } from "../abi/syscalls.x86_64.ts";
+import type { RemoteAddress } from "../lib/brand.ts";
+import { ROW_SIZE, type Workshop } from "./blank.x86_64.ts";
+import type { TraceeMemory } from "./memory.ts";
+import { getEventMessage, getRegisters, interrupt, resume, setRegisters, setSignalMask } from "./ptrace.ts";
+import { RemoteScope, SCRATCH_SIZE, type Row } from "./scope.ts";
+import { TraceeGone, waitForStop } from "./stops.ts";
 
 const ALL_SIGNALS = 0xffff_ffff_ffff_ffffn;
 const CREATION_EVENTS: readonly number[] = [PTRACE_EVENT.FORK, PTRACE_EVENT.VFORK, PTRACE_EVENT.CLONE];
@@ -25,6 +23,10 @@ export class BuildScope extends RemoteScope {
   readonly blocked = 0n;
   readonly workshop: Workshop;
   readonly registers: Registers;
+  /** The kernel holds a call of this thread's that restart_syscall(2) goes on with. */
+  hasRestartBlock = false;
+  /** The call that the thread was in, when its registers do not tell. */
+  restartAs: SyscallName | undefined;
 
   constructor(pid: number, tid: number, memory: TraceeMemory, workshop: Workshop) {
     super();
@@ -34,16 +36,16 @@ export class BuildScope extends RemoteScope {
     this.workshop = workshop;
     this.scratch = workshop.data;
     // A blank process was stopped in pause(2) or, as a child, in clone3(2): nothing of that shall go on.
-    this.registers = getRegisters(tid).set('orig_rax', -1);
+    this.registers = getRegisters(tid).set("orig_rax", -1);
     setSignalMask(tid, ALL_SIGNALS);
   }
 
   attempt(name: SyscallName, ...args: number[]): number {
-    const registers = this.registers.clone().set('rip', this.workshop.single).set('rax', SYS[name]);
-    (['rdi', 'rsi', 'rdx', 'r10', 'r8', 'r9'] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
+    const registers = this.registers.clone().set("rip", this.workshop.single).set("rax", SYS[name]);
+    (["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
     setRegisters(this.tid, registers);
     this.#toBreakpoint();
-    return getRegisters(this.tid).getInt('rax');
+    return getRegisters(this.tid).getInt("rax");
   }
 
   /** Rows that fit into one {@link batch}. */
@@ -51,8 +53,8 @@ export class BuildScope extends RemoteScope {
     return Math.floor((this.workshop.dataSize - SCRATCH_SIZE) / ROW_SIZE);
   }
 
-  /** Makes many system calls in one go; returns their results in order. A failure does not stop the others. */
-  batch(rows: readonly Row[]): number[] {
+  /** Many system calls in one go: the loop in the workshop makes them. */
+  override batch(rows: readonly Row[]): number[] {
     const results: number[] = [];
     const table = (this.workshop.data + SCRATCH_SIZE) as RemoteAddress;
     for (let first = 0; first < rows.length; first += this.batchSize) {
@@ -64,7 +66,7 @@ export class BuildScope extends RemoteScope {
       });
       this.memory.write(table, bytes);
       const registers = this.registers.clone();
-      setRegisters(this.tid, registers.set('rip', this.workshop.loop).set('rbx', table).set('rbp', part.length));
+      setRegisters(this.tid, registers.set("rip", this.workshop.loop).set("rbx", table).set("rbp", part.length));
       this.#toBreakpoint();
       const done = this.memory.read(table, bytes.length);
       part.forEach((_, row) => results.push(Number(done.readBigInt64LE(row * ROW_SIZE + 56))));
@@ -72,20 +74,38 @@ export class BuildScope extends RemoteScope {
     return results;
   }
 
+  /**
+   * Makes the call and interrupts it at once, so that the kernel keeps what it needs to go on with it. The trap is set
+   * while the thread stands at the call's entry: the call finds that it is interrupted as soon as it wants to sleep.
+   */
+  interruptIn(name: SyscallName, ...args: number[]): void {
+    const registers = this.registers.clone().set("rip", this.workshop.single).set("rax", SYS[name]);
+    (["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
+    setRegisters(this.tid, registers);
+    resume("SYSCALL", this.tid);
+    waitForStop(this.tid);
+    interrupt(this.tid);
+    resume("CONT", this.tid);
+    const stop = waitForStop(this.tid);
+    this.hasRestartBlock = getRegisters(this.tid).getInt("rax") === -RESTART.ERESTART_RESTARTBLOCK;
+    // The call may have ended by itself, and the thread have run into the breakpoint behind it before the trap.
+    if (stop.event !== PTRACE_EVENT.STOP) this.hasRestartBlock = false;
+  }
+
   /** clone3(2) with the given id for the child, which is traced and stopped when this returns. */
-  clone(args: Omit<CloneArgs, 'setTid' | 'setTidSize'>, tid: number, about: string): number {
+  clone(args: Omit<CloneArgs, "setTid" | "setTidSize">, tid: number, about: string): number {
     const ids = Buffer.alloc(4);
     ids.writeInt32LE(tid);
     const setTid = this.put(ids, CLONE_ARGS_SIZE);
     const at = this.put(encodeCloneArgs({ ...args, setTid, setTidSize: 1 }));
-    return this.call('clone3', about, at, CLONE_ARGS_SIZE);
+    return this.call("clone3", about, at, CLONE_ARGS_SIZE);
   }
 
   /** exit_group(2): the process ends and stays for its parent to wait for. */
   exit(status: number): void {
-    const registers = this.registers.clone().set('rip', this.workshop.single).set('rax', SYS.exit_group);
-    setRegisters(this.tid, registers.set('rdi', status));
-    resume('CONT', this.tid);
+    const registers = this.registers.clone().set("rip", this.workshop.single).set("rax", SYS.exit_group);
+    setRegisters(this.tid, registers.set("rdi", status));
+    resume("CONT", this.tid);
   }
 
   /** Takes one pending signal out of the queue, as if it had never come. */
@@ -93,27 +113,27 @@ export class BuildScope extends RemoteScope {
     const set = Buffer.alloc(24);
     set.writeBigUInt64LE(1n << BigInt(signal - 1));
     const at = this.put(set);
-    while (this.attempt('rt_sigtimedwait', at, 0, at + 8, 8) === signal);
+    while (this.attempt("rt_sigtimedwait", at, 0, at + 8, 8) === signal);
   }
 
   #toBreakpoint(): void {
-    resume('CONT', this.tid);
+    resume("CONT", this.tid);
     for (;;) {
       const stop = waitForStop(this.tid);
       if (stop.signal === SIGNAL.SIGTRAP && stop.event === 0) return;
       if (CREATION_EVENTS.includes(stop.event)) waitForStop(getEventMessage(this.tid));
       else if (stop.event === 0 && stop.signal === SIGNAL.SIGSEGV) throw new TraceeGone(this.tid);
-      resume('CONT', this.tid, stop.event === 0 ? stop.signal : 0);
+      resume("CONT", this.tid, stop.event === 0 ? stop.signal : 0);
     }
   }
 
   /** Unmaps the workshop as its own last call. The thread stands behind a call of ours and needs its registers now. */
   leave(): void {
     const { start, end, single } = this.workshop;
-    const registers = this.registers.clone().set('rip', single).set('rax', SYS.munmap);
-    setRegisters(this.tid, registers.set('rdi', start).set('rsi', end - start));
-    for (let stops = 0; stops < 2; ) {
-      resume('SYSCALL', this.tid);
+    const registers = this.registers.clone().set("rip", single).set("rax", SYS.munmap);
+    setRegisters(this.tid, registers.set("rdi", start).set("rsi", end - start));
+    for (let stops = 0; stops < 2;) {
+      resume("SYSCALL", this.tid);
       if (waitForStop(this.tid).signal === (SIGNAL.SIGTRAP | 0x80)) stops += 1;
     }
   }

@@ -3,11 +3,11 @@
  * tiny program of its own sends all the signals. Before it runs, nobody has been touched; once it runs, nothing of
  * ours is needed any more.
  */
-import { attempt } from '../abi/call.ts';
-import { SIGNAL } from '../abi/signal.ts';
-import { wait4 } from '../abi/wait.ts';
-import { KmonteError } from '../lib/errors.ts';
-import { buildProgram, headerBytes, PF_R, PF_X, startProgram } from './tiny-program.x86_64.ts';
+import { attempt } from "../abi/call.ts";
+import { SIGNAL } from "../abi/signal.ts";
+import { wait4 } from "../abi/wait.ts";
+import { KmonteError } from "../lib/errors.ts";
+import { buildProgram, headerBytes, PF_R, PF_X, startProgram } from "./tiny-program.x86_64.ts";
 
 const START = 0x10_0000;
 
@@ -39,15 +39,15 @@ export function endAll(pids: readonly number[]): void {
   const size = headerBytes(1) + code.length;
   const pid = startProgram(buildProgram(START, code, [{ flags: PF_R | PF_X, address: START, fileSize: size }]));
   const status = pid > 0 ? wait4(pid, 0) : undefined;
-  if (typeof status === 'object' && status.state === 'exited' && status.code === 0) return;
+  if (typeof status === "object" && status.state === "exited" && status.code === 0) return;
   // Where programs cannot be run from memory, the signals are sent one by one.
-  if (typeof status === 'object' && status.state === 'exited' && status.code === 127) {
-    for (const target of pids) attempt('kill', target, SIGNAL.SIGKILL);
+  if (typeof status === "object" && status.state === "exited" && status.code === 127) {
+    for (const target of pids) attempt("kill", target, SIGNAL.SIGKILL);
     return;
   }
-  throw new KmonteError('END_FAILED', {
-    what: 'The frozen processes could not be ended.',
-    why: 'The small program that ends them did not run.',
-    remedy: 'End them by hand before the thaw.',
+  throw new KmonteError("END_FAILED", {
+    what: "The frozen processes could not be ended.",
+    why: "The small program that ends them did not run.",
+    remedy: "End them by hand before the thaw.",
   });
 }

@@ -1,26 +1,31 @@
 /** Remote calls inside a program that must go on unharmed whatever happens, the sudden death of kmonte included. */
-import { RESTART } from '../abi/errno.ts';
-import type { Registers } from '../abi/registers.x86_64.ts';
-import { buildSigframe } from '../abi/sigframe.x86_64.ts';
-import { SYS, type SyscallName } from '../abi/syscalls.x86_64.ts';
-import { remoteAddress, type RemoteAddress } from '../lib/brand.ts';
-import type { Anchor } from './anchor.x86_64.ts';
-import type { TraceeMemory } from './memory.ts';
-import { getRegisters, getSignalMask, getXstate, resume, setRegisters, setSignalMask } from './ptrace.ts';
-import { RemoteScope, SCRATCH_SIZE } from './scope.ts';
-import { waitForStop } from './stops.ts';
+import { RESTART } from "../abi/errno.ts";
+import type { Registers } from "../abi/registers.x86_64.ts";
+import { buildSigframe } from "../abi/sigframe.x86_64.ts";
+import { SYS, type SyscallName } from "../abi/syscalls.x86_64.ts";
+import { remoteAddress, type RemoteAddress } from "../lib/brand.ts";
+import type { Anchor } from "./anchor.x86_64.ts";
+import type { TraceeMemory } from "./memory.ts";
+import { getRegisters, getSignalMask, getXstate, resume, setRegisters, setSignalMask } from "./ptrace.ts";
+import { resumedCall } from "./interrupted-call.x86_64.ts";
+import { RemoteScope, SCRATCH_SIZE } from "./scope.ts";
+import { waitForStop } from "./stops.ts";
 
 const SIGTRAP_SYSCALL = 5 | 0x80;
 const ALL_SIGNALS = 0xffff_ffff_ffff_ffffn;
 
 /** How the thread would have gone on by itself: an interrupted call is run again (see signal(7)). */
-export function restarted(registers: Registers): Registers {
-  const nr = registers.getInt('orig_rax');
-  const result = -registers.getInt('rax');
+export function restarted(registers: Registers, memory: TraceeMemory): Registers {
+  const call = resumedCall(registers, memory);
+  const nr = call && call !== "unknown" ? SYS[call.name] : registers.getInt("orig_rax");
+  const result = -registers.getInt("rax");
   const again = Object.values(RESTART).some((code) => code === result);
   if (nr < 0 || !again) return registers;
   // A call with a remaining time is run from its beginning here: only the kernel knows what remains.
-  return registers.clone().set('rip', registers.get('rip') - 2n).set('rax', nr);
+  return registers
+    .clone()
+    .set("rip", registers.get("rip") - 2n)
+    .set("rax", nr);
 }
 
 /** Opens a scope in a thread that is stopped; end it with `using`. */
@@ -60,13 +65,13 @@ export class GuardedScope extends RemoteScope implements Disposable {
     const stack = frameAt - (pops + 1) * 8;
     const home = Buffer.alloc((pops + 1) * 8);
     home.writeBigUInt64LE(BigInt(restorer), pops * 8);
-    const frame = buildSigframe(frameAt, restarted(this.registers), getXstate(this.tid), this.blocked);
+    const frame = buildSigframe(frameAt, restarted(this.registers, this.memory), getXstate(this.tid), this.blocked);
     this.memory.write(remoteAddress(stack), Buffer.concat([home, frame]));
   }
 
   #homeward(restorer: RemoteAddress): Registers {
     const frameAt = this.#rsp + (this.#anchor.pops + 1) * 8;
-    return this.registers.clone().set('rip', restorer).set('rsp', frameAt).set('orig_rax', -1);
+    return this.registers.clone().set("rip", restorer).set("rsp", frameAt).set("orig_rax", -1);
   }
 
   get #rsp(): number {
@@ -76,20 +81,20 @@ export class GuardedScope extends RemoteScope implements Disposable {
 
   attempt(name: SyscallName, ...args: number[]): number {
     const registers = this.registers.clone();
-    registers.set('rip', this.#anchor.syscall).set('rsp', this.#rsp).set('rax', SYS[name]).set('orig_rax', -1);
-    (['rdi', 'rsi', 'rdx', 'r10', 'r8', 'r9'] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
+    registers.set("rip", this.#anchor.syscall).set("rsp", this.#rsp).set("rax", SYS[name]).set("orig_rax", -1);
+    (["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
     setRegisters(this.tid, registers);
     this.#toSyscallStop();
     this.#toSyscallStop();
-    return getRegisters(this.tid).getInt('rax');
+    return getRegisters(this.tid).getInt("rax");
   }
 
   #toSyscallStop(): void {
-    resume('SYSCALL', this.tid);
+    resume("SYSCALL", this.tid);
     let stop = waitForStop(this.tid);
     while (stop.signal !== SIGTRAP_SYSCALL) {
       // All signals are blocked; only a SIGSTOP gets here, and it is given on: the stop is seen when we let go.
-      resume('SYSCALL', this.tid, stop.event === 0 ? stop.signal : 0);
+      resume("SYSCALL", this.tid, stop.event === 0 ? stop.signal : 0);
       stop = waitForStop(this.tid);
     }
   }

@@ -1,7 +1,7 @@
 /** A tracee's memory through /proc/PID/mem (proc_pid_mem(5)), which reads and writes past page protections. */
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
-import type { RemoteAddress } from '../lib/brand.ts';
-import { KmonteError } from '../lib/errors.ts';
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import type { RemoteAddress } from "../lib/brand.ts";
+import { KmonteError } from "../lib/errors.ts";
 
 export class TraceeMemory implements Disposable {
   readonly #pid: number;
@@ -9,19 +9,19 @@ export class TraceeMemory implements Disposable {
 
   constructor(pid: number) {
     this.#pid = pid;
-    this.#fd = openSync(`/proc/${pid}/mem`, 'r+');
+    this.#fd = openSync(`/proc/${pid}/mem`, "r+");
   }
 
   /** Reads exactly `length` bytes. */
   read(address: RemoteAddress, length: number): Buffer {
     const bytes = Buffer.allocUnsafe(length);
-    this.#whole('reading', address, length, (done) => readSync(this.#fd, bytes, done, length - done, address + done));
+    this.#whole("reading", address, length, (done) => readSync(this.#fd, bytes, done, length - done, address + done));
     return bytes;
   }
 
   /** Writes all of `bytes`, also where the page is mapped read-only: the tracee gets its own copy of the page. */
   write(address: RemoteAddress, bytes: Buffer): void {
-    this.#whole('writing', address, bytes.length, (done) =>
+    this.#whole("writing", address, bytes.length, (done) =>
       writeSync(this.#fd, bytes, done, bytes.length - done, address + done),
     );
   }
@@ -34,7 +34,7 @@ export class TraceeMemory implements Disposable {
         moved = step(done);
       } catch (cause) {
         throw new KmonteError(
-          'TRACEE_MEMORY',
+          "TRACEE_MEMORY",
           {
             what: `The memory of process ${this.#pid} could not be used.`,
             why: `${doing} ${length} bytes at 0x${address.toString(16)} answered ${(cause as NodeJS.ErrnoException).code}.`,
@@ -42,7 +42,7 @@ export class TraceeMemory implements Disposable {
           { facts: { pid: this.#pid, address: `0x${address.toString(16)}` }, cause },
         );
       }
-      if (moved === 0) throw new KmonteError('TRACEE_MEMORY', { what: `Process ${this.#pid} is gone.` });
+      if (moved === 0) throw new KmonteError("TRACEE_MEMORY", { what: `Process ${this.#pid} is gone.` });
       done += moved;
     }
   }

@@ -1,48 +1,48 @@
 /** ptrace(2) requests as functions. All of them must run on the thread that seized the tracee. */
-import { attempt, SyscallError, withStruct } from '../abi/call.ts';
-import { ERRNO } from '../abi/errno.ts';
-import { NT, PTRACE } from '../abi/ptrace.ts';
-import { Registers, USER_REGS_SIZE } from '../abi/registers.x86_64.ts';
+import { attempt, SyscallError, withStruct } from "../abi/call.ts";
+import { ERRNO } from "../abi/errno.ts";
+import { NT, PTRACE } from "../abi/ptrace.ts";
+import { Registers, USER_REGS_SIZE } from "../abi/registers.x86_64.ts";
 
 /** Room for any XSAVE area of today, AMX tiles (11 KiB) included. */
 const XSTATE_ROOM = 16 * 1024;
 
 /** A ptrace request that must succeed; throws a {@link SyscallError} that names the tracee. */
 function request(name: keyof typeof PTRACE, tid: number, address: number, data: number): number {
-  const result = attempt('ptrace', PTRACE[name], tid, address, data);
+  const result = attempt("ptrace", PTRACE[name], tid, address, data);
   if (result < 0) throw new SyscallError(`ptrace(PTRACE_${name})`, result, `Tracing task ${tid}`, tid);
   return result;
 }
 
 /** PTRACE_SEIZE: attaches without stopping. Returns 0 or a negated errno, since tasks may vanish meanwhile. */
 export function trySeize(tid: number, options: number): number {
-  return attempt('ptrace', PTRACE.SEIZE, tid, 0, options);
+  return attempt("ptrace", PTRACE.SEIZE, tid, 0, options);
 }
 
 export function interrupt(tid: number): void {
-  request('INTERRUPT', tid, 0, 0);
+  request("INTERRUPT", tid, 0, 0);
 }
 
 export function setOptions(tid: number, options: number): void {
-  request('SETOPTIONS', tid, 0, options);
+  request("SETOPTIONS", tid, 0, options);
 }
 
 /** Resumes with PTRACE_CONT, PTRACE_SYSCALL or PTRACE_SINGLESTEP, delivering `signal` if it is not 0. */
-export function resume(how: 'CONT' | 'SYSCALL' | 'SINGLESTEP', tid: number, signal = 0): void {
+export function resume(how: "CONT" | "SYSCALL" | "SINGLESTEP", tid: number, signal = 0): void {
   request(how, tid, 0, signal);
 }
 
 /** PTRACE_DETACH; a task that is gone already is no failure. */
 export function detach(tid: number, signal = 0): void {
-  const result = attempt('ptrace', PTRACE.DETACH, tid, 0, signal);
+  const result = attempt("ptrace", PTRACE.DETACH, tid, 0, signal);
   if (result < 0 && result !== -ERRNO.ESRCH) {
-    throw new SyscallError('ptrace(PTRACE_DETACH)', result, `Letting go of task ${tid}`, tid);
+    throw new SyscallError("ptrace(PTRACE_DETACH)", result, `Letting go of task ${tid}`, tid);
   }
 }
 
 export function getRegisters(tid: number): Registers {
   return withStruct(USER_REGS_SIZE, (bytes, address) => {
-    request('GETREGS', tid, 0, address);
+    request("GETREGS", tid, 0, address);
     return new Registers(Buffer.from(bytes));
   });
 }
@@ -50,7 +50,7 @@ export function getRegisters(tid: number): Registers {
 export function setRegisters(tid: number, registers: Registers): void {
   withStruct(USER_REGS_SIZE, (bytes, address) => {
     registers.bytes.copy(bytes);
-    request('SETREGS', tid, 0, address);
+    request("SETREGS", tid, 0, address);
   });
 }
 
@@ -59,7 +59,7 @@ export function getRegisterSet(tid: number, type: number): Buffer {
   return withStruct(16 + XSTATE_ROOM, (bytes, address) => {
     bytes.writeBigUInt64LE(BigInt(address + 16), 0);
     bytes.writeBigUInt64LE(BigInt(XSTATE_ROOM), 8);
-    request('GETREGSET', tid, type, address);
+    request("GETREGSET", tid, type, address);
     return Buffer.from(bytes.subarray(16, 16 + Number(bytes.readBigUInt64LE(8))));
   });
 }
@@ -69,7 +69,7 @@ export function setRegisterSet(tid: number, type: number, data: Buffer): void {
     bytes.writeBigUInt64LE(BigInt(address + 16), 0);
     bytes.writeBigUInt64LE(BigInt(data.length), 8);
     data.copy(bytes, 16);
-    request('SETREGSET', tid, type, address);
+    request("SETREGSET", tid, type, address);
   });
 }
 
@@ -81,7 +81,7 @@ export function getXstate(tid: number): Buffer {
 /** The blocked signals of a thread; bit 0 is signal 1. */
 export function getSignalMask(tid: number): bigint {
   return withStruct(8, (bytes, address) => {
-    request('GETSIGMASK', tid, 8, address);
+    request("GETSIGMASK", tid, 8, address);
     return bytes.readBigUInt64LE(0);
   });
 }
@@ -89,14 +89,14 @@ export function getSignalMask(tid: number): bigint {
 export function setSignalMask(tid: number, mask: bigint): void {
   withStruct(8, (bytes, address) => {
     bytes.writeBigUInt64LE(mask, 0);
-    request('SETSIGMASK', tid, 8, address);
+    request("SETSIGMASK", tid, 8, address);
   });
 }
 
 /** PTRACE_GETEVENTMSG: what belongs to the last event, such as the id of a new child. */
 export function getEventMessage(tid: number): number {
   return withStruct(8, (bytes, address) => {
-    request('GETEVENTMSG', tid, 0, address);
+    request("GETEVENTMSG", tid, 0, address);
     return Number(bytes.readBigUInt64LE(0));
   });
 }
@@ -115,7 +115,7 @@ export function peekSignals(tid: number, shared: boolean): Buffer[] {
       bytes.writeBigUInt64LE(BigInt(all.length), 0);
       bytes.writeUInt32LE(shared ? 1 : 0, 8);
       bytes.writeInt32LE(batch, 12);
-      const count = request('PEEKSIGINFO', tid, address, address + 16);
+      const count = request("PEEKSIGINFO", tid, address, address + 16);
       return Array.from({ length: count }, (_, i) =>
         Buffer.from(bytes.subarray(16 + i * SIGINFO_SIZE, 16 + (i + 1) * SIGINFO_SIZE)),
       );

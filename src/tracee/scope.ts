@@ -1,9 +1,12 @@
 /** What a remote call looks like, whoever makes it: a stopped program (freeze) or a blank one (thaw). */
-import { SyscallError } from '../abi/call.ts';
-import type { Registers } from '../abi/registers.x86_64.ts';
-import type { SyscallName } from '../abi/syscalls.x86_64.ts';
-import type { RemoteAddress } from '../lib/brand.ts';
-import type { TraceeMemory } from './memory.ts';
+import { SyscallError } from "../abi/call.ts";
+import type { Registers } from "../abi/registers.x86_64.ts";
+import type { SyscallName } from "../abi/syscalls.x86_64.ts";
+import type { RemoteAddress } from "../lib/brand.ts";
+import type { TraceeMemory } from "./memory.ts";
+
+/** One system call of a batch. */
+export type Row = readonly [name: SyscallName, ...args: number[]];
 
 /** Bytes of scratch memory that a scope lends for the structs of a remote call. */
 export const SCRATCH_SIZE = 4096;
@@ -26,6 +29,18 @@ export abstract class RemoteScope {
   /** Makes the system call in the tracee; returns its result or the negated errno. */
   abstract attempt(name: SyscallName, ...args: number[]): number;
 
+  /** Makes many system calls; returns their results in order. A failure does not stop the others. */
+  batch(rows: readonly Row[]): number[] {
+    return rows.map(([name, ...args]) => this.attempt(name, ...args));
+  }
+
+  /** Makes many system calls and throws at the first that the kernel refused. */
+  callAll(about: string, rows: readonly Row[]): void {
+    this.batch(rows).forEach((result, i) => {
+      if (result < 0 && result >= -4095) throw new SyscallError(rows[i]?.[0] ?? "?", result, about, this.pid);
+    });
+  }
+
   /** Makes the system call in the tracee; throws when the kernel refuses. */
   call(name: SyscallName, about: string, ...args: number[]): number {
     const result = this.attempt(name, ...args);
@@ -35,7 +50,8 @@ export abstract class RemoteScope {
 
   /** Puts `bytes` into scratch memory, at an offset, and tells where they stand. */
   put(bytes: Buffer, offset = 0): RemoteAddress {
-    if (offset + bytes.length > SCRATCH_SIZE) throw new RangeError(`${bytes.length} bytes do not fit into scratch memory`);
+    if (offset + bytes.length > SCRATCH_SIZE)
+      throw new RangeError(`${bytes.length} bytes do not fit into scratch memory`);
     const address = (this.scratch + offset) as RemoteAddress;
     this.memory.write(address, bytes);
     return address;

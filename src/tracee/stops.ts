@@ -1,26 +1,26 @@
 /** Waiting for a tracee to stop. */
-import { attempt, withStruct } from '../abi/call.ts';
-import { PTRACE } from '../abi/ptrace.ts';
-import { SIGNAL } from '../abi/signal.ts';
-import { wait4, WAIT, type WaitStatus } from '../abi/wait.ts';
-import { KmonteError } from '../lib/errors.ts';
+import { attempt, withStruct } from "../abi/call.ts";
+import { PTRACE } from "../abi/ptrace.ts";
+import { SIGNAL } from "../abi/signal.ts";
+import { wait4, WAIT, type WaitStatus } from "../abi/wait.ts";
+import { KmonteError } from "../lib/errors.ts";
 
 const { SIGTRAP } = SIGNAL;
 
-export type Stop = Extract<WaitStatus, { state: 'stopped' }>;
+export type Stop = Extract<WaitStatus, { state: "stopped" }>;
 
 /** A tracee ended while it was ours: killed from outside, most likely. */
 export class TraceeGone extends KmonteError {
-  override readonly name = 'TraceeGone';
+  override readonly name = "TraceeGone";
   readonly tid: number;
 
   constructor(tid: number) {
     super(
-      'TRACEE_GONE',
+      "TRACEE_GONE",
       {
         what: `Task ${tid} ended while kmonte held it.`,
-        why: 'Something outside killed it.',
-        remedy: 'Run the command again for the processes that are left.',
+        why: "Something outside killed it.",
+        remedy: "Run the command again for the processes that are left.",
       },
       { facts: { tid } },
     );
@@ -32,7 +32,7 @@ export class TraceeGone extends KmonteError {
 export function pollStop(tid: number): Stop | undefined {
   const status = wait4(tid, WAIT.WALL | WAIT.WNOHANG);
   if (status === undefined) return undefined;
-  if (typeof status === 'object' && status.state === 'stopped') return status;
+  if (typeof status === "object" && status.state === "stopped") return status;
   throw new TraceeGone(tid);
 }
 
@@ -57,7 +57,7 @@ export function awaitStop(tid: number, patience: number): Stop | undefined {
 export function waitForStop(tid: number): Stop {
   if (watchedByNode.has(tid)) return awaitStop(tid, Number.POSITIVE_INFINITY) as Stop;
   const status = wait4(tid, WAIT.WALL);
-  if (typeof status === 'object' && status.state === 'stopped') return status;
+  if (typeof status === "object" && status.state === "stopped") return status;
   throw new TraceeGone(tid);
 }
 
@@ -67,7 +67,7 @@ export function waitForStop(tid: number): Stop {
  */
 function unreportedStop(tid: number): Stop | undefined {
   const found = withStruct(128, (bytes, address) =>
-    attempt('ptrace', PTRACE.GETSIGINFO, tid, 0, address) < 0
+    attempt("ptrace", PTRACE.GETSIGINFO, tid, 0, address) < 0
       ? undefined
       : { signal: bytes.readInt32LE(0), code: bytes.readInt32LE(8) },
   );
@@ -77,8 +77,8 @@ function unreportedStop(tid: number): Stop | undefined {
   if (reported) return reported;
   const isTrap = found.signal === SIGTRAP && found.code > 0 && (found.code & 0x7f) === SIGTRAP;
   return isTrap
-    ? { state: 'stopped', signal: found.code & 0xff, event: found.code >> 8 }
-    : { state: 'stopped', signal: found.signal, event: 0 };
+    ? { state: "stopped", signal: found.code & 0xff, event: found.code >> 8 }
+    : { state: "stopped", signal: found.signal, event: 0 };
 }
 
 /** Sleeps in the kernel for a number of microseconds, without returning to the event loop. */
@@ -86,6 +86,6 @@ export function sleepMicroseconds(microseconds: number): void {
   withStruct(16, (bytes, address) => {
     bytes.writeBigInt64LE(BigInt(Math.floor(microseconds / 1e6)), 0);
     bytes.writeBigInt64LE(BigInt(Math.round((microseconds % 1e6) * 1000)), 8);
-    attempt('nanosleep', address, 0);
+    attempt("nanosleep", address, 0);
   });
 }

@@ -1,13 +1,16 @@
 /** Where a thread stands: its registers, its vector state, the call it was in, the signals it blocks (ptrace(2)). */
-import * as v from 'valibot';
-import { RESTART } from '../../abi/errno.ts';
-import { NT } from '../../abi/ptrace.ts';
-import { REGISTER_NAMES, Registers, USER_CS_64, type RegisterName } from '../../abi/registers.x86_64.ts';
-import { maskOfSignals, signalsInMask } from '../../abi/signal.ts';
-import { Refusal } from '../../lib/errors.ts';
-import { hexSchema } from '../../lib/hex.ts';
-import { getXstate, setRegisters, setRegisterSet, setSignalMask } from '../../tracee/ptrace.ts';
-import type { ThreadResource } from '../contract.ts';
+import * as v from "valibot";
+import { RESTART } from "../../abi/errno.ts";
+import { NT } from "../../abi/ptrace.ts";
+import { REGISTER_NAMES, Registers, USER_CS_64, type RegisterName } from "../../abi/registers.x86_64.ts";
+import { maskOfSignals, signalsInMask } from "../../abi/signal.ts";
+import { Refusal } from "../../lib/errors.ts";
+import { SYS } from "../../abi/syscalls.x86_64.ts";
+import { hexSchema } from "../../lib/hex.ts";
+import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
+import { isResumed } from "../../tracee/interrupted-call.x86_64.ts";
+import { getXstate, setRegisters, setRegisterSet, setSignalMask } from "../../tracee/ptrace.ts";
+import type { ThreadResource } from "../contract.ts";
 
 const schema = v.strictObject({
   general: v.strictObject(
@@ -19,36 +22,43 @@ const schema = v.strictObject({
 });
 
 export const execution: ThreadResource<v.InferOutput<typeof schema>> = {
-  name: 'execution',
+  name: "execution",
   schema,
   freeze({ tid, process, scope }) {
     const general = scope.registers;
-    if (general.getInt('cs') !== USER_CS_64) {
+    if (general.getInt("cs") !== USER_CS_64) {
       throw new Refusal(
-        'COMPAT_TASK',
+        "COMPAT_TASK",
         {
           what: `Process ${process.pid} (${process.command}) runs 32-bit code.`,
-          why: `Thread ${tid} has the code segment 0x${general.getInt('cs').toString(16)}.`,
-          remedy: 'Use the 64-bit build of the program.',
+          why: `Thread ${tid} has the code segment 0x${general.getInt("cs").toString(16)}.`,
+          remedy: "Use the 64-bit build of the program.",
         },
         { pid: process.pid, tid, command: process.command },
       );
     }
-    return { general: general.toJSON(), xstate: getXstate(tid).toString('base64'), blocked: signalsInMask(scope.blocked) };
+    return {
+      general: general.toJSON(),
+      xstate: getXstate(tid).toString("base64"),
+      blocked: signalsInMask(scope.blocked),
+    };
   },
   /** The very last: every remote call uses the registers, and runs with all signals blocked. */
-  thaw({ tid }, state) {
-    setRegisterSet(tid, NT.X86_XSTATE, Buffer.from(state.xstate, 'base64'));
-    setRegisters(tid, resumable(Registers.fromJSON(state.general)));
+  thaw({ tid, scope }, state) {
+    setRegisterSet(tid, NT.X86_XSTATE, Buffer.from(state.xstate, "base64"));
+    setRegisters(tid, resumable(Registers.fromJSON(state.general), scope));
     setSignalMask(tid, maskOfSignals(state.blocked));
   },
 };
 
 /**
- * A fresh kernel has no restart block of the thread's: what would have gone on through restart_syscall is made again
- * with its own arguments. The other restart codes mean the same to every kernel and stay for it to act upon.
+ * Restart codes mean the same to every kernel and stay for it to act upon, but for ERESTART_RESTARTBLOCK: that one
+ * needs what the kernel has kept of the call, which is there again only if {@link interruptedCall} could see to it.
+ * Otherwise the call is made once more with its own arguments, and answers EINTR if a handler runs first.
  */
-function resumable(general: Registers): Registers {
-  if (general.getInt('orig_rax') < 0 || general.getInt('rax') !== -RESTART.ERESTART_RESTARTBLOCK) return general;
-  return general.clone().set('rax', -RESTART.ERESTARTNOINTR);
+function resumable(general: Registers, scope: BuildScope): Registers {
+  if (!isResumed(general) || scope.hasRestartBlock) return general;
+  const { restartAs } = scope;
+  if (restartAs !== undefined) general.set("orig_rax", SYS[restartAs]);
+  return general.set("rax", -RESTART.ERESTARTNOHAND);
 }

@@ -1,10 +1,10 @@
 /** Addresses that the kernel keeps for a thread: robust futexes, the tid to clear, rseq (set_tid_address(2), rseq(2)). */
-import * as v from 'valibot';
-import { attempt, call, withStruct } from '../../abi/call.ts';
-import { PTRACE } from '../../abi/ptrace.ts';
-import { PR } from '../../abi/prctl.ts';
-import { hex, hexSchema, unhex } from '../../lib/hex.ts';
-import type { ThreadResource } from '../contract.ts';
+import * as v from "valibot";
+import { attempt, call, withStruct } from "../../abi/call.ts";
+import { PTRACE } from "../../abi/ptrace.ts";
+import { PR } from "../../abi/prctl.ts";
+import { hex, hexSchema, unhex } from "../../lib/hex.ts";
+import type { ThreadResource } from "../contract.ts";
 
 const schema = v.strictObject({
   /** Cleared, with a futex wake, when the thread ends. */
@@ -14,18 +14,18 @@ const schema = v.strictObject({
 });
 
 export const kernelPointers: ThreadResource<v.InferOutput<typeof schema>> = {
-  name: 'kernelPointers',
+  name: "kernelPointers",
   schema,
   freeze({ tid, scope }) {
-    scope.call('prctl', 'Asking for the address of the thread id', PR.GET_TID_ADDRESS, scope.scratch);
+    scope.call("prctl", "Asking for the address of the thread id", PR.GET_TID_ADDRESS, scope.scratch);
     const clearChildTid = hex(scope.take(8).readBigUInt64LE(0));
     const robust = withStruct(16, (bytes, address) => {
-      call('get_robust_list', 'Asking for the robust list', tid, address, address + 8);
+      call("get_robust_list", "Asking for the robust list", tid, address, address + 8);
       return { head: bytes.readBigUInt64LE(0), size: Number(bytes.readBigUInt64LE(8)) };
     });
     // struct ptrace_rseq_configuration; kernels before 5.13 cannot tell, and their C libraries did not register.
     const rseq = withStruct(24, (bytes, address) => {
-      const got = attempt('ptrace', PTRACE.GET_RSEQ_CONFIGURATION, tid, 24, address);
+      const got = attempt("ptrace", PTRACE.GET_RSEQ_CONFIGURATION, tid, 24, address);
       return got < 24 || bytes.readBigUInt64LE(0) === 0n
         ? undefined
         : { address: hex(bytes.readBigUInt64LE(0)), size: bytes.readUInt32LE(8), signature: bytes.readUInt32LE(12) };
@@ -37,13 +37,13 @@ export const kernelPointers: ThreadResource<v.InferOutput<typeof schema>> = {
     };
   },
   thaw({ scope }, state) {
-    scope.call('set_tid_address', 'Setting the address of the thread id', unhex(state.clearChildTid));
+    scope.call("set_tid_address", "Setting the address of the thread id", unhex(state.clearChildTid));
     if (state.robustList) {
-      scope.call('set_robust_list', 'Setting the robust list', unhex(state.robustList.head), state.robustList.size);
+      scope.call("set_robust_list", "Setting the robust list", unhex(state.robustList.head), state.robustList.size);
     }
     if (state.rseq) {
       const { address, size, signature } = state.rseq;
-      scope.call('rseq', 'Registering the rseq area', unhex(address), size, 0, signature);
+      scope.call("rseq", "Registering the rseq area", unhex(address), size, 0, signature);
     }
   },
 };

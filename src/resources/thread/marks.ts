@@ -1,8 +1,8 @@
 /** Small marks of a thread: its name and the signal at its parent's death (prctl(2)). */
-import { readFileSync } from 'node:fs';
-import * as v from 'valibot';
-import { PR } from '../../abi/prctl.ts';
-import type { ThreadResource } from '../contract.ts';
+import { readFileSync } from "node:fs";
+import * as v from "valibot";
+import { PR } from "../../abi/prctl.ts";
+import type { ThreadResource } from "../contract.ts";
 
 const schema = v.strictObject({
   /** /proc/PID/task/TID/comm, up to 15 bytes. */
@@ -14,22 +14,22 @@ const schema = v.strictObject({
 });
 
 export const marks: ThreadResource<v.InferOutput<typeof schema>> = {
-  name: 'marks',
+  name: "marks",
   schema,
   freeze({ tid, process, scope }) {
-    scope.call('prctl', 'Asking for the parent-death signal', PR.GET_PDEATHSIG, scope.scratch);
+    scope.call("prctl", "Asking for the parent-death signal", PR.GET_PDEATHSIG, scope.scratch);
     return {
-      name: readFileSync(`/proc/${process.pid}/task/${tid}/comm`, 'utf8').replace(/\n$/, ''),
+      name: readFileSync(`/proc/${process.pid}/task/${tid}/comm`, "utf8").replace(/\n$/, ""),
       parentDeathSignal: scope.take(4).readInt32LE(0),
-      personality: Number.parseInt(readFileSync(`/proc/${process.pid}/task/${tid}/personality`, 'utf8'), 16),
+      personality: Number.parseInt(readFileSync(`/proc/${process.pid}/task/${tid}/personality`, "utf8"), 16),
     };
   },
   thaw({ scope }, state) {
-    scope.call('prctl', 'Naming the thread', PR.SET_NAME, scope.put(Buffer.from(`${state.name}\0`)));
-    if (state.personality !== 0) scope.call('personality', 'Setting the personality', state.personality);
+    scope.call("prctl", "Naming the thread", PR.SET_NAME, scope.put(Buffer.from(`${state.name}\0`)));
+    if (state.personality !== 0) scope.call("personality", "Setting the personality", state.personality);
     // After the credentials: changing ids clears it.
     if (state.parentDeathSignal !== 0) {
-      scope.call('prctl', 'Setting the parent-death signal', PR.SET_PDEATHSIG, state.parentDeathSignal);
+      scope.call("prctl", "Setting the parent-death signal", PR.SET_PDEATHSIG, state.parentDeathSignal);
     }
   },
 };

@@ -1,13 +1,13 @@
 /** When a thread runs: policy, priority, affinity, I/O priority, timer slack (sched(7), ioprio_set(2)). */
-import { readFileSync } from 'node:fs';
-import * as v from 'valibot';
-import { attempt, call, withStruct } from '../../abi/call.ts';
-import { ERRNO } from '../../abi/errno.ts';
-import { PR } from '../../abi/prctl.ts';
-import type { ThreadResource } from '../contract.ts';
+import { readFileSync } from "node:fs";
+import * as v from "valibot";
+import { attempt, call, withStruct } from "../../abi/call.ts";
+import { ERRNO } from "../../abi/errno.ts";
+import { PR } from "../../abi/prctl.ts";
+import type { ThreadResource } from "../contract.ts";
 
 const schema = v.strictObject({
-  policy: v.picklist(['SCHED_OTHER', 'SCHED_FIFO', 'SCHED_RR', 'SCHED_BATCH', 'SCHED_IDLE', 'SCHED_DEADLINE']),
+  policy: v.picklist(["SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_IDLE", "SCHED_DEADLINE"]),
   resetOnFork: v.boolean(),
   nice: v.number(),
   realtimePriority: v.number(),
@@ -23,7 +23,7 @@ const schema = v.strictObject({
 type Scheduling = v.InferOutput<typeof schema>;
 
 /** Policy numbers of include/uapi/linux/sched.h; 4 is not used. */
-const POLICIES = ['SCHED_OTHER', 'SCHED_FIFO', 'SCHED_RR', 'SCHED_BATCH', undefined, 'SCHED_IDLE', 'SCHED_DEADLINE'];
+const POLICIES = ["SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", undefined, "SCHED_IDLE", "SCHED_DEADLINE"];
 /** struct sched_attr of 48 bytes (sched_setattr(2)). */
 const ATTR_SIZE = 48;
 const RESET_ON_FORK = 1n;
@@ -31,14 +31,14 @@ const IOPRIO_WHO_PROCESS = 1;
 const CPU_SET_SIZE = 1024;
 
 export const scheduling: ThreadResource<Scheduling> = {
-  name: 'scheduling',
+  name: "scheduling",
   schema,
   freeze({ tid, process }) {
     return {
       ...withStruct(ATTR_SIZE, (bytes, address) => {
-        call('sched_getattr', `Asking for the scheduling of thread ${tid}`, tid, address, ATTR_SIZE, 0);
+        call("sched_getattr", `Asking for the scheduling of thread ${tid}`, tid, address, ATTR_SIZE, 0);
         return {
-          policy: POLICIES[bytes.readUInt32LE(4)] as Scheduling['policy'],
+          policy: POLICIES[bytes.readUInt32LE(4)] as Scheduling["policy"],
           resetOnFork: (bytes.readBigUInt64LE(8) & RESET_ON_FORK) !== 0n,
           nice: bytes.readInt32LE(16),
           realtimePriority: bytes.readUInt32LE(20),
@@ -48,8 +48,8 @@ export const scheduling: ThreadResource<Scheduling> = {
         };
       }),
       ...readAffinity(tid),
-      ioPriority: call('ioprio_get', `Asking for the I/O priority of thread ${tid}`, IOPRIO_WHO_PROCESS, tid),
-      timerSlackNs: Number(readFileSync(`/proc/${tid === process.pid ? process.pid : tid}/timerslack_ns`, 'utf8')),
+      ioPriority: call("ioprio_get", `Asking for the I/O priority of thread ${tid}`, IOPRIO_WHO_PROCESS, tid),
+      timerSlackNs: Number(readFileSync(`/proc/${tid === process.pid ? process.pid : tid}/timerslack_ns`, "utf8")),
     };
   },
   thaw({ tid, scope }, state) {
@@ -62,13 +62,13 @@ export const scheduling: ThreadResource<Scheduling> = {
       bytes.writeBigUInt64LE(BigInt(state.runtime), 24);
       bytes.writeBigUInt64LE(BigInt(state.deadline), 32);
       bytes.writeBigUInt64LE(BigInt(state.period), 40);
-      call('sched_setattr', `Setting the scheduling of thread ${tid}`, tid, address, 0);
+      call("sched_setattr", `Setting the scheduling of thread ${tid}`, tid, address, 0);
     });
     if (state.affinity) setAffinity(tid, state.affinity);
     if (state.ioPriority !== 0) {
-      call('ioprio_set', `Setting the I/O priority of thread ${tid}`, IOPRIO_WHO_PROCESS, tid, state.ioPriority);
+      call("ioprio_set", `Setting the I/O priority of thread ${tid}`, IOPRIO_WHO_PROCESS, tid, state.ioPriority);
     }
-    scope.call('prctl', 'Setting the timer slack', PR.SET_TIMERSLACK, state.timerSlackNs);
+    scope.call("prctl", "Setting the timer slack", PR.SET_TIMERSLACK, state.timerSlackNs);
   },
 };
 
@@ -80,7 +80,7 @@ function readAffinity(tid: number): { affinity?: number[] } {
 
 function cpusOf(tid: number): number[] {
   return withStruct(CPU_SET_SIZE / 8, (bytes, address) => {
-    call('sched_getaffinity', `Asking for the affinity of thread ${tid}`, tid, CPU_SET_SIZE / 8, address);
+    call("sched_getaffinity", `Asking for the affinity of thread ${tid}`, tid, CPU_SET_SIZE / 8, address);
     return Array.from({ length: CPU_SET_SIZE }, (_, cpu) => cpu).filter(
       (cpu) => ((bytes[cpu >> 3] ?? 0) >> (cpu & 7)) & 1,
     );
@@ -90,11 +90,11 @@ function cpusOf(tid: number): number[] {
 let online: number | undefined;
 
 function onlineCpus(): number {
-  online ??= readFileSync('/sys/devices/system/cpu/online', 'utf8')
+  online ??= readFileSync("/sys/devices/system/cpu/online", "utf8")
     .trim()
-    .split(',')
+    .split(",")
     .reduce((sum, range) => {
-      const [first = 0, last = first] = range.split('-').map(Number);
+      const [first = 0, last = first] = range.split("-").map(Number);
       return sum + last - first + 1;
     }, 0);
   return online;
@@ -104,9 +104,9 @@ function onlineCpus(): number {
 function setAffinity(tid: number, cpus: readonly number[]): void {
   withStruct(CPU_SET_SIZE / 8, (bytes, address) => {
     for (const cpu of cpus) bytes[cpu >> 3] = (bytes[cpu >> 3] ?? 0) | (1 << (cpu & 7));
-    const result = attempt('sched_setaffinity', tid, CPU_SET_SIZE / 8, address);
+    const result = attempt("sched_setaffinity", tid, CPU_SET_SIZE / 8, address);
     if (result < 0 && result !== -ERRNO.EINVAL) {
-      call('sched_setaffinity', `Setting the affinity of thread ${tid}`, tid, CPU_SET_SIZE / 8, address);
+      call("sched_setaffinity", `Setting the affinity of thread ${tid}`, tid, CPU_SET_SIZE / 8, address);
     }
   });
 }

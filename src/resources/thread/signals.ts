@@ -1,8 +1,8 @@
 /** A thread's queued signals and its alternate stack (rt_sigqueueinfo(2), sigaltstack(2)). */
-import * as v from 'valibot';
-import { hex, hexSchema } from '../../lib/hex.ts';
-import { peekSignals } from '../../tracee/ptrace.ts';
-import type { ThreadResource } from '../contract.ts';
+import * as v from "valibot";
+import { hex, hexSchema } from "../../lib/hex.ts";
+import { peekSignals } from "../../tracee/ptrace.ts";
+import type { ThreadResource } from "../contract.ts";
 
 const schema = v.strictObject({
   /** siginfo_t of each queued signal, base64, oldest first. */
@@ -16,11 +16,11 @@ const SS_DISABLE = 2;
 const SS_AUTODISARM = 0x8000_0000;
 
 export const threadSignals: ThreadResource<v.InferOutput<typeof schema>> = {
-  name: 'signals',
+  name: "signals",
   schema,
   freeze({ tid, scope, process }) {
-    const encode = (shared: boolean): string[] => peekSignals(tid, shared).map((info) => info.toString('base64'));
-    scope.call('sigaltstack', 'Asking for the alternate signal stack', 0, scope.scratch);
+    const encode = (shared: boolean): string[] => peekSignals(tid, shared).map((info) => info.toString("base64"));
+    scope.call("sigaltstack", "Asking for the alternate signal stack", 0, scope.scratch);
     const stack = scope.take(24);
     const flags = stack.readUInt32LE(8);
     return {
@@ -39,16 +39,16 @@ export const threadSignals: ThreadResource<v.InferOutput<typeof schema>> = {
       // Whether the thread stands on it right now follows from its stack pointer, not from a flag.
       bytes.writeUInt32LE((flags & SS_AUTODISARM) >>> 0, 8);
       bytes.writeBigUInt64LE(BigInt(size), 16);
-      scope.call('sigaltstack', 'Setting the alternate signal stack', scope.put(bytes), 0);
+      scope.call("sigaltstack", "Setting the alternate signal stack", scope.put(bytes), 0);
     }
-    const queue = (name: 'rt_tgsigqueueinfo' | 'rt_sigqueueinfo', base64: string): void => {
-      const info = Buffer.from(base64, 'base64');
+    const queue = (name: "rt_tgsigqueueinfo" | "rt_sigqueueinfo", base64: string): void => {
+      const info = Buffer.from(base64, "base64");
       scope.put(info);
       const signal = info.readInt32LE(0);
-      const args = name === 'rt_sigqueueinfo' ? [process.pid, signal] : [process.pid, tid, signal];
-      scope.call(name, 'Queueing a signal', ...args, scope.scratch);
+      const args = name === "rt_sigqueueinfo" ? [process.pid, signal] : [process.pid, tid, signal];
+      scope.call(name, "Queueing a signal", ...args, scope.scratch);
     };
-    for (const info of state.queued) queue('rt_tgsigqueueinfo', info);
-    for (const info of state.queuedToProcess ?? []) queue('rt_sigqueueinfo', info);
+    for (const info of state.queued) queue("rt_tgsigqueueinfo", info);
+    for (const info of state.queuedToProcess ?? []) queue("rt_sigqueueinfo", info);
   },
 };

@@ -1,0 +1,71 @@
+/**
+ * A sleep in progress that goes on with the time that is left of it: nanosleep(2), clock_nanosleep(2), poll(2) and
+ * futex(2) with a relative timeout (restart_syscall(2)).
+ *
+ * Only the kernel can hold such a rest, because the call's arguments are the program's own and say the whole time.
+ * So the thread really makes the call once more, with the rest, and is interrupted in it: the new kernel then keeps
+ * what the old one kept, and goes on with it by itself when the thread's own registers ask for it.
+ */
+import * as v from "valibot";
+import { CLOCK, clockNow, encodeTimespec } from "../../abi/time.ts";
+import { Refusal } from "../../lib/errors.ts";
+import { hex, hexSchema, unhex } from "../../lib/hex.ts";
+import { RESUMED_CALLS, resumedCall } from "../../tracee/interrupted-call.x86_64.ts";
+import { requestedTime } from "../../tracee/sleep-time.x86_64.ts";
+import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
+import type { ThreadResource } from "../contract.ts";
+
+const schema = v.optional(
+  v.strictObject({
+    name: v.picklist(RESUMED_CALLS),
+    args: v.array(hexSchema),
+    /** Nanoseconds; absent when the call waits for ever or until a moment, and can be made again as it is. */
+    remaining: v.optional(v.pipe(v.string(), v.regex(/^-?\d+$/))),
+  }),
+);
+type State = v.InferOutput<typeof schema>;
+
+export const interruptedCall: ThreadResource<State> = {
+  name: "interruptedCall",
+  schema,
+  freeze({ tid, process, scope, sleepsUntil }) {
+    const call = resumedCall(scope.registers, scope.memory);
+    if (!call) return undefined;
+    if (call === "unknown") {
+      throw new Refusal(
+        "UNKNOWN_SLEEP",
+        {
+          what: `Process ${process.pid} (${process.command}) sleeps in a way that cannot be told.`,
+          why: `Thread ${tid} was interrupted before, and its registers do not tell in which system call.`,
+          remedy: "Try again when the thread has woken up.",
+        },
+        { pid: process.pid, tid, command: process.command },
+      );
+    }
+    const { name, args } = call;
+    const requested = requestedTime(call, scope.memory);
+    const left =
+      sleepsUntil === undefined ? requested : sleepsUntil - clockNow(CLOCK.CLOCK_MONOTONIC) + process.context.elapsed;
+    return {
+      name,
+      args: args.map(hex),
+      ...(requested !== undefined && { remaining: String(left) }),
+    };
+  },
+  thaw({ scope, process }, state) {
+    if (!state) return;
+    scope.restartAs = state.name;
+    if (state.remaining === undefined) return;
+    const left = BigInt(state.remaining) - process.context.lateness;
+    beginAgain(scope, state, left > 0n ? left : 1n);
+  },
+};
+
+function beginAgain(scope: BuildScope, { name, args }: NonNullable<State>, left: bigint): void {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = args.map(unhex);
+  const time = scope.put(encodeTimespec(left));
+  if (name === "nanosleep") scope.interruptIn(name, time, b);
+  else if (name === "clock_nanosleep") scope.interruptIn(name, a, b, time, d);
+  else if (name === "futex") scope.interruptIn(name, a, b, c, time, e, f);
+  else scope.interruptIn(name, a, b, Number((left + 999_999n) / 1_000_000n));
+}
