@@ -1,31 +1,32 @@
 /** Starting real programs, apart from the test's own session, and taking them through freeze and thaw. */
-import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { freeze, thaw } from '../src/index.ts';
+import { execFileSync, spawn } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { freeze, thaw } from "../src/index.ts";
 
-const PROGRAMS = new URL('programs/', import.meta.url).pathname;
-const BUILD = new URL('../.cache/test-programs/', import.meta.url).pathname;
+const PROGRAMS = new URL("programs/", import.meta.url).pathname;
+const BUILD = new URL("../.cache/test-programs/", import.meta.url).pathname;
 const PATIENCE_MS = 20_000;
 
 /** Compiles a C program of test/programs when it is newer than its last build; returns the path of the executable. */
 export function compile(source: string): string {
   mkdirSync(BUILD, { recursive: true });
   const from = join(PROGRAMS, source);
-  const to = join(BUILD, basename(source, '.c'));
-  const newest = Math.max(statSync(from).mtimeMs, statSync(join(PROGRAMS, 'kmonte-test.h')).mtimeMs);
+  const to = join(BUILD, basename(source, ".c"));
+  const headers = readdirSync(PROGRAMS).filter((name) => name.endsWith(".h"));
+  const newest = Math.max(...[source, ...headers].map((name) => statSync(join(PROGRAMS, name)).mtimeMs));
   if (!existsSync(to) || statSync(to).mtimeMs < newest) {
-    const extra = directive(readFileSync(from, 'utf8'), 'cflags')?.split(' ') ?? [];
-    execFileSync('gcc', ['-O1', '-g', '-Wall', '-pthread', '-o', to, from, ...extra, '-lrt'], { stdio: 'inherit' });
+    const extra = directive(readFileSync(from, "utf8"), "cflags")?.split(" ") ?? [];
+    execFileSync("gcc", ["-O1", "-g", "-Wall", "-pthread", "-o", to, from, ...extra, "-lrt"], { stdio: "inherit" });
   }
   return to;
 }
 
 /** The rest of a line `name: …` in a program's first comment. */
 export function directive(source: string, name: string): string | undefined {
-  return new RegExp(`^[ #/*]*kmonte-${name}: *(.*?)(?: *\\*/)?$`, 'm').exec(source)?.[1];
+  return new RegExp(`^[ #/*]*kmonte-${name}: *(.*?)(?: *\\*/)?$`, "m").exec(source)?.[1];
 }
 
 /** A program that was started for a test, in a session of its own, and that is gone when the test ends. */
@@ -41,11 +42,11 @@ export class Program implements AsyncDisposable {
 
   /** Starts it with nothing on standard input and its output in a file. */
   static start(command: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Program {
-    const directory = mkdtempSync(join(tmpdir(), 'kmonte-test-'));
-    const output = openSync(join(directory, 'output'), 'w');
+    const directory = mkdtempSync(join(tmpdir(), "kmonte-test-"));
+    const output = openSync(join(directory, "output"), "w");
     const child = spawn(command, args, {
       detached: true,
-      stdio: ['ignore', output, output],
+      stdio: ["ignore", output, output],
       cwd: directory,
       env: { ...process.env, ...env },
     });
@@ -56,13 +57,13 @@ export class Program implements AsyncDisposable {
   }
 
   get output(): string {
-    return readFileSync(join(this.directory, 'output'), 'utf8');
+    return readFileSync(join(this.directory, "output"), "utf8");
   }
 
   get alive(): boolean {
     try {
-      const stat = readFileSync(`/proc/${this.pid}/stat`, 'utf8');
-      return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+      const stat = readFileSync(`/proc/${this.pid}/stat`, "utf8");
+      return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
     } catch {
       return false;
     }
@@ -82,11 +83,11 @@ export class Program implements AsyncDisposable {
   }
 
   async freeze(): Promise<string> {
-    const directory = mkdtempSync(join(this.directory, 'image-'));
-    const set = await freeze({ pids: [this.pid], directory, end: 'kill' });
+    const directory = mkdtempSync(join(this.directory, "image-"));
+    const set = await freeze({ pids: [this.pid], directory, end: "kill" });
     for (const { pid } of set.processes) this.#extraPids.add(pid);
     await until(() => !existsSync(`/proc/${this.pid}`) || !this.alive, `the end of ${this.pid}`);
-    await until(() => set.processes.every(({ pid }) => !existsSync(`/proc/${pid}`)), 'the ids to be free again');
+    await until(() => set.processes.every(({ pid }) => !existsSync(`/proc/${pid}`)), "the ids to be free again");
     return directory;
   }
 
@@ -95,7 +96,7 @@ export class Program implements AsyncDisposable {
     for (const pid of [this.pid, ...this.#extraPids]) {
       for (const target of [-pid, pid]) {
         try {
-          process.kill(target, 'SIGKILL');
+          process.kill(target, "SIGKILL");
         } catch {
           // Gone already.
         }

@@ -33,7 +33,9 @@ export const MADV = {
   MADV_HUGEPAGE: 14,
   MADV_NOHUGEPAGE: 15,
   MADV_DONTDUMP: 16,
+  MADV_DODUMP: 17,
   MADV_WIPEONFORK: 18,
+  MADV_GUARD_INSTALL: 102,
 } as const satisfies FlagTable;
 
 /** VmFlags of smaps that stand for an madvise mark (proc_pid_smaps(5)). */

@@ -14,6 +14,7 @@ import { regularFile } from "./files/regular.ts";
 import { signalFd } from "./files/signalfd.ts";
 import { timerFd } from "./files/timerfd.ts";
 import { ioUringFile } from "./files/io-uring.ts";
+import { futureLocks } from "./memory/future-locks.ts";
 import { layout } from "./memory/layout.ts";
 import { ioUring } from "./objects/io-uring.ts";
 import { memfd } from "./objects/memfd.ts";
@@ -41,6 +42,7 @@ type Any = any;
 /** Before any thread gives up its rights. */
 export const processResources: readonly ProcessResource<Any>[] = [
   layout,
+  futureLocks,
   signalActions,
   filesystemContext,
   attributes,

@@ -1,23 +1,25 @@
 /** Filling one blank process: memory, descriptors, everything that belongs to the process, and its threads. */
-import { closeSync, openSync, readSync } from 'node:fs';
-import { SyscallError } from '../abi/call.ts';
-import { CLONE } from '../abi/clone.ts';
-import { KmonteError } from '../lib/errors.ts';
-import { unhex } from '../lib/hex.ts';
-import { extentsOf, headerSize, parseSegments, type Extent, type Segment } from '../image/core-file.ts';
-import { PR } from '../abi/prctl.ts';
-import { remoteAddress, type LocalFd } from '../lib/brand.ts';
-import { finishMappings, isPoked, thawMappings } from '../resources/memory/place.ts';
-import { thawVdso, type ParkedVdso } from '../resources/memory/vdso.x86_64.ts';
-import { processResources } from '../resources/registry.ts';
-import { BuildScope } from '../tracee/build-scope.x86_64.ts';
-import type { Row } from '../tracee/scope.ts';
-import type { BuiltProcess } from './process.ts';
-import { findFreeSpace } from './space.ts';
+import { closeSync, openSync, readSync } from "node:fs";
+import { SyscallError } from "../abi/call.ts";
+import { CLONE } from "../abi/clone.ts";
+import { KmonteError } from "../lib/errors.ts";
+import { unhex } from "../lib/hex.ts";
+import { extentsOf, headerSize, parseSegments, type Extent, type Segment } from "../image/core-file.ts";
+import { PR } from "../abi/prctl.ts";
+import { remoteAddress, type LocalFd } from "../lib/brand.ts";
+import { finishMappings, isPoked, thawMappings } from "../resources/memory/place.ts";
+import { thawVdso, type ParkedVdso } from "../resources/memory/vdso.x86_64.ts";
+import { processResources } from "../resources/registry.ts";
+import { BuildScope } from "../tracee/build-scope.x86_64.ts";
+import type { Row } from "../tracee/scope.ts";
+import type { BuiltProcess } from "./process.ts";
+import { findFreeSpace } from "./space.ts";
 
 /** The kernel moves at most this much in one read(2); a multiple of the page size. */
 const LONGEST_READ = 0x7fff_f000;
 const FIRST_HEADER_BYTES = 64;
+/** A huge page of x86-64. */
+const HUGE_PAGE = 2 * 1024 * 1024;
 
 /** All memory of the process: mappings, their contents, the vDSO, and what /proc tells of them. */
 export function buildMemory(process: BuiltProcess, vdso: ParkedVdso, onBytes: (bytes: number) => void): void {
@@ -40,14 +42,34 @@ export function buildMemory(process: BuiltProcess, vdso: ParkedVdso, onBytes: (b
 function readContents(process: BuiltProcess, onBytes: (bytes: number) => void): void {
   const local = openSync(process.context.blobPath(`${process.pid}.core`), "r") as LocalFd;
   try {
-    const extents = findExtents(process, local);
+    const segments = readSegments(local);
+    const { poked = [], usual = [] } = Object.groupBy(process.body.mappings, (mapping) =>
+      isPoked(mapping) ? "poked" : "usual",
+    );
+    const parts = usual.flatMap((mapping) => extentsOf(mapping, segments)).flatMap(cutAtHugePages);
     process.lend(local, (fd) => {
-      readExtents(process, fd, parts.filter((part) => part.huge), onBytes);
+      readExtents(
+        process,
+        fd,
+        parts.filter((part) => part.huge),
+        onBytes,
+      );
       // A fault in the rest must not bring a huge page where the frozen process had a few small ones.
-      process.scope.call('prctl', 'Holding huge pages back', PR.SET_THP_DISABLE, 1, 0, 0, 0);
-      readExtents(process, fd, parts.filter((part) => !part.huge), onBytes);
-      process.scope.call('prctl', 'Allowing huge pages', PR.SET_THP_DISABLE, 0, 0, 0, 0);
+      process.scope.call("prctl", "Holding huge pages back", PR.SET_THP_DISABLE, 1, 0, 0, 0);
+      readExtents(
+        process,
+        fd,
+        parts.filter((part) => !part.huge),
+        onBytes,
+      );
+      process.scope.call("prctl", "Allowing huge pages", PR.SET_THP_DISABLE, 0, 0, 0, 0);
     });
+    for (const { address, length, offset } of poked.flatMap((mapping) => extentsOf(mapping, segments))) {
+      const bytes = Buffer.alloc(length);
+      if (readSync(local, bytes, 0, length, offset) !== length) throw endsTooEarly(process);
+      process.scope.memory.write(remoteAddress(address), bytes);
+      onBytes(length);
+    }
   } finally {
     closeSync(local);
   }
@@ -66,18 +88,24 @@ function cutAtHugePages(extent: Extent): Part[] {
   return [...part(address, first, false), ...part(first, last, true), ...part(last, address + length, false)];
 }
 
-function readExtents(process: BuiltProcess, fd: number, extents: readonly Extent[], onBytes: (bytes: number) => void): void {
+function readExtents(
+  process: BuiltProcess,
+  fd: number,
+  extents: readonly Extent[],
+  onBytes: (bytes: number) => void,
+): void {
   const rows: Row[] = [];
   for (const { address, length, offset } of extents) {
     for (let done = 0; done < length; done += LONGEST_READ) {
-      rows.push(['pread64', fd, address + done, Math.min(LONGEST_READ, length - done), offset + done]);
+      rows.push(["pread64", fd, address + done, Math.min(LONGEST_READ, length - done), offset + done]);
     }
   }
   for (let first = 0; first < rows.length; first += process.scope.batchSize) {
     const part = rows.slice(first, first + process.scope.batchSize);
     process.scope.batch(part).forEach((result, i) => {
       const wanted = part[i]?.[3] ?? 0;
-      if (result < 0) throw new SyscallError('pread64', result, `Reading memory into process ${process.pid}`, process.pid);
+      if (result < 0)
+        throw new SyscallError("pread64", result, `Reading memory into process ${process.pid}`, process.pid);
       if (result !== wanted) throw endsTooEarly(process);
       onBytes(result);
     });
@@ -85,7 +113,7 @@ function readExtents(process: BuiltProcess, fd: number, extents: readonly Extent
 }
 
 function endsTooEarly(process: BuiltProcess): KmonteError {
-  return new KmonteError('IMAGE_SHORT', { what: `The image ends before the memory of process ${process.pid} does.` });
+  return new KmonteError("IMAGE_SHORT", { what: `The image ends before the memory of process ${process.pid} does.` });
 }
 
 function readSegments(core: LocalFd): Segment[] {
@@ -93,8 +121,7 @@ function readSegments(core: LocalFd): Segment[] {
   readSync(core, first, 0, first.length, 0);
   const header = Buffer.alloc(headerSize(first));
   readSync(core, header, 0, header.length, 0);
-  const segments = parseSegments(header);
-  return process.body.mappings.flatMap((mapping) => extentsOf(mapping, segments));
+  return parseSegments(header);
 }
 
 /** Threads besides the main one, with their ids; all share what threads of a process share. */

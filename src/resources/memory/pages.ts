@@ -1,7 +1,8 @@
 /** Which pages of a private mapping are the process's own (Documentation/admin-guide/mm/pagemap.rst). */
-import { closeSync, openSync, readSync } from 'node:fs';
-import { PAGE_SIZE } from '../../abi/mman.ts';
-import { NativeBuffer } from '../../abi/ffi.unsafe.ts';
+import { closeSync, openSync, readSync } from "node:fs";
+import { PAGE_SIZE } from "../../abi/mman.ts";
+import { NativeBuffer } from "../../abi/ffi.unsafe.ts";
+import { runsWithin, scanPages, type PageRegion } from "./page-scan.ts";
 
 /** Runs of pages: number of the first page, counted from the start of the mapping, and how many. */
 export type PageRuns = readonly (readonly [first: number, count: number])[];
@@ -18,10 +19,17 @@ const PFN_HIGH = 0x007f_ffff;
 /** Reads a process's pagemap; keeps the file open for the length of the freeze. */
 export class Pagemap implements Disposable {
   readonly #fd: number;
-  readonly #buffer = Buffer.allocUnsafe(BATCH * ENTRY);
+  #buffer: Buffer | undefined;
+  readonly #regions: readonly PageRegion[] | undefined;
 
   constructor(pid: number) {
-    this.#fd = openSync(`/proc/${pid}/pagemap`, 'r');
+    this.#fd = openSync(`/proc/${pid}/pagemap`, "r");
+    this.#regions = scanPages(this.#fd);
+  }
+
+  /** The pages between two addresses that are guards (MADV_GUARD_INSTALL), where the kernel tells of them. */
+  guardPages(start: number, end: number): PageRuns {
+    return this.#regions ? runsWithin(this.#regions, start, end, true) : [];
   }
 
   /**
@@ -29,19 +37,25 @@ export class Pagemap implements Disposable {
    * file pages that were written to. Untouched pages and the kernel's page of zeros are left out.
    */
   ownPages(start: number, end: number): PageRuns {
+    return this.#regions ? runsWithin(this.#regions, start, end, false) : this.#readEntries(start, end);
+  }
+
+  /** The same from the pagemap's entries, for kernels before 6.7. */
+  #readEntries(start: number, end: number): PageRuns {
     const runs: [number, number][] = [];
     const total = (end - start) / PAGE_SIZE;
+    const buffer = (this.#buffer ??= Buffer.allocUnsafe(BATCH * ENTRY));
     let last: [number, number] | undefined;
     for (let base = 0; base < total; base += BATCH) {
       const count = Math.min(BATCH, total - base);
-      const got = readSync(this.#fd, this.#buffer, 0, count * ENTRY, (start / PAGE_SIZE + base) * ENTRY);
+      const got = readSync(this.#fd, buffer, 0, count * ENTRY, (start / PAGE_SIZE + base) * ENTRY);
       for (let i = 0; i < got / ENTRY; i += 1) {
-        const high = this.#buffer.readUInt32LE(i * ENTRY + 4);
+        const high = buffer.readUInt32LE(i * ENTRY + 4);
         if (high === 0) continue;
         const swapped = (high & SWAPPED) !== 0;
         const anonymous = (high & PRESENT) !== 0 && (high & FILE) === 0;
         if (!swapped && !anonymous) continue;
-        if (!swapped && isZeroFrame((high & PFN_HIGH) * 2 ** 32 + this.#buffer.readUInt32LE(i * ENTRY))) continue;
+        if (!swapped && isZeroFrame((high & PFN_HIGH) * 2 ** 32 + buffer.readUInt32LE(i * ENTRY))) continue;
         const page = base + i;
         if (last && last[0] + last[1] === page) last[1] += 1;
         else runs.push((last = [page, 1]));
@@ -62,9 +76,9 @@ function isZeroFrame(frame: number): boolean {
   if (frame === 0) return false;
   if (zeroFrame === undefined) {
     using page = new NativeBuffer(PAGE_SIZE);
-    if (page.bytes[0] !== 0) throw new Error('fresh memory is not zero');
+    if (page.bytes[0] !== 0) throw new Error("fresh memory is not zero");
     const entry = Buffer.alloc(ENTRY);
-    const fd = openSync('/proc/self/pagemap', 'r');
+    const fd = openSync("/proc/self/pagemap", "r");
     readSync(fd, entry, 0, ENTRY, (page.address / PAGE_SIZE) * ENTRY);
     closeSync(fd);
     zeroFrame = (entry.readUInt32LE(4) & PFN_HIGH) * 2 ** 32 + entry.readUInt32LE(0);

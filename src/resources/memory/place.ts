@@ -1,0 +1,157 @@
+/** Making the mappings of a process again: shape first, then contents (`thaw/build.ts`), then marks and protection. */
+import { closeSync } from "node:fs";
+import { ERRNO } from "../../abi/errno.ts";
+import { O } from "../../abi/fcntl.ts";
+import { MADV, MAP, MLOCK_ONFAULT, PAGE_SIZE, PROT, protBits } from "../../abi/mman.ts";
+import { PR, PR_SET_VMA_ANON_NAME } from "../../abi/prctl.ts";
+import { remoteAddress, type LocalFd } from "../../lib/brand.ts";
+import { unhex } from "../../lib/hex.ts";
+import type { Row } from "../../tracee/scope.ts";
+import type { ThawProcess } from "../contract.ts";
+import type { ContentsHandle } from "../objects/contents.ts";
+import type { MappingState } from "./mappings.ts";
+import { oddOnes, wouldMerge } from "./neighbours.ts";
+import { isRing, placeRing } from "./place-ring.ts";
+
+/** Marks that decide whether a fault brings a huge page: they must stand before the contents come. */
+const HUGE_MARKS: readonly string[] = ["MADV_HUGEPAGE", "MADV_NOHUGEPAGE"];
+/** Marks that kernels built without the feature answer with EINVAL; nothing but speed depends on them. */
+const OPTIONAL_MARKS: readonly string[] = [...HUGE_MARKS, "MADV_MERGEABLE"];
+
+/** The protection while the contents come in. */
+function workingProt(mapping: MappingState): number {
+  if (mapping.shared) return protBits(mapping.prot);
+  if (mapping.pages.length > 0 && !isPoked(mapping)) return PROT.PROT_READ | PROT.PROT_WRITE;
+  return protBits(mapping.prot) | (mapping.charged ? PROT.PROT_WRITE : 0);
+}
+
+/**
+ * Memory that was never writable and still has pages of its own, as where a debugger has set a breakpoint: making it
+ * writable, even for a moment, would count it as memory of the process for ever. It is written past its protection.
+ */
+export function isPoked(mapping: MappingState): boolean {
+  return mapping.pages.length > 0 && !mapping.prot.includes("w") && !mapping.charged && !mapping.noReserve;
+}
+
+function shape(mapping: MappingState): { start: number; length: number; flags: number } {
+  const start = unhex(mapping.start);
+  let flags = (mapping.shared ? MAP.MAP_SHARED : MAP.MAP_PRIVATE) | MAP.MAP_FIXED_NOREPLACE;
+  if (mapping.growsDown) flags |= MAP.MAP_GROWSDOWN;
+  if (mapping.noReserve) flags |= MAP.MAP_NORESERVE;
+  return { start, length: unhex(mapping.end) - start, flags };
+}
+
+/** Makes all mappings, without their contents; private ones that get contents are writable until these are in. */
+export function thawMappings(process: ThawProcess, all: readonly MappingState[]): void {
+  // Rings first: while the address space is empty, making their place the only one is cheap.
+  for (const mapping of all) if (isRing(mapping)) placeRing(process, mapping);
+  const mappings = all.filter((mapping) => !isRing(mapping));
+  const odd = oddOnes(mappings);
+  const sources = new Map<string, LocalFd>();
+  const keyOf = (mapping: MappingState): string =>
+    mapping.backing ? `${mapping.backing.object} ${mapping.backing.writable} ${odd.has(mapping)}` : "";
+  try {
+    for (const mapping of mappings) {
+      const { backing } = mapping;
+      const key = keyOf(mapping);
+      if (!backing || sources.has(key)) continue;
+      const contents = process.context.object<ContentsHandle>(backing.object);
+      sources.set(key, contents.open(backing.writable ? O.O_RDWR : 0));
+    }
+    lendAll(process, [...sources], new Map(), (fds) => {
+      const rows = mappings.flatMap((mapping) => rowsOf(mapping, fds.get(keyOf(mapping)) ?? -1, odd.has(mapping)));
+      process.scope.callAll(`Making the mappings of process ${process.pid}`, rows);
+    });
+  } finally {
+    for (const local of sources.values()) closeSync(local);
+  }
+  for (const mapping of mappings) {
+    for (const advice of mapping.advice ?? []) {
+      const { start, length } = shape(mapping);
+      if (HUGE_MARKS.includes(advice)) process.scope.attempt("madvise", start, length, MADV[advice]);
+    }
+  }
+  separate(process, mappings, odd);
+}
+
+function rowsOf(mapping: MappingState, fd: number, odd: boolean): Row[] {
+  const { start, length, flags } = shape(mapping);
+  const prot = workingProt(mapping);
+  if (mapping.backing) return [["mmap", start, length, prot, flags, fd, mapping.backing.offset]];
+  const anonymous = flags | MAP.MAP_ANONYMOUS;
+  if (!odd) return [["mmap", start, length, prot, anonymous, -1, 0]];
+  return [
+    ["mmap", start, length, 0, anonymous, -1, 0],
+    ["madvise", start, length, MADV.MADV_DONTDUMP],
+    ["mprotect", start, length, prot],
+  ];
+}
+
+/** Gives anonymous neighbours that are to stay apart a past of their own: what was faulted in apart is never joined. */
+function separate(process: ThawProcess, mappings: readonly MappingState[], odd: ReadonlySet<MappingState>): void {
+  mappings.forEach((mapping, i) => {
+    if (mapping.backing || mapping.shared || mapping.pages.length > 0) return;
+    const next = mappings[i + 1];
+    const apart =
+      wouldMerge(mappings[i - 1], mapping) || (next !== undefined && wouldMerge(mapping, next)) || odd.has(mapping);
+    if (!apart) return;
+    const { start } = shape(mapping);
+    process.scope.memory.write(remoteAddress(start), Buffer.alloc(1));
+    process.scope.attempt("madvise", start, PAGE_SIZE, MADV.MADV_DONTNEED);
+  });
+}
+
+/** Lends several descriptors at once. */
+function lendAll(
+  process: ThawProcess,
+  [first, ...rest]: readonly (readonly [string, LocalFd])[],
+  lent: Map<string, number>,
+  use: (fds: ReadonlyMap<string, number>) => void,
+): void {
+  if (!first) return use(lent);
+  process.lend(first[1], (fd) => lendAll(process, rest, lent.set(first[0], fd), use));
+}
+
+/** After the contents: guards, advice, locks, names and protection as they were. */
+export function finishMappings(process: ThawProcess, mappings: readonly MappingState[]): void {
+  const { scope } = process;
+  const about = `Marking the mappings of process ${process.pid}`;
+  const tolerated: Row[] = [];
+  const needed: Row[] = [];
+  const last: Row[] = [];
+  const odd = oddOnes(mappings);
+  for (const mapping of mappings) {
+    const { start, length } = shape(mapping);
+    if (mapping.name !== undefined) {
+      // Kernels without named anonymous memory (before 5.17) answer EINVAL; the name is for people only.
+      scope.attempt(
+        "prctl",
+        PR.SET_VMA,
+        PR_SET_VMA_ANON_NAME,
+        start,
+        length,
+        scope.put(Buffer.from(`${mapping.name}\0`)),
+      );
+    }
+    for (const [page, count] of mapping.guards ?? []) {
+      needed.push(["madvise", start + page * PAGE_SIZE, count * PAGE_SIZE, MADV.MADV_GUARD_INSTALL]);
+    }
+    for (const advice of mapping.advice ?? []) {
+      if (OPTIONAL_MARKS.includes(advice)) tolerated.push(["madvise", start, length, MADV[advice]]);
+      else needed.push(["madvise", start, length, MADV[advice]]);
+    }
+    // Memory that cannot be faulted in is locked all the same, and the answer is ENOMEM (mlock(2)).
+    if (mapping.locked) tolerated.push(["mlock2", start, length, mapping.locked === "on-fault" ? MLOCK_ONFAULT : 0]);
+    if (workingProt(mapping) !== protBits(mapping.prot)) last.push(["mprotect", start, length, protBits(mapping.prot)]);
+    if (odd.has(mapping) && !mapping.backing && !mapping.advice?.includes("MADV_DONTDUMP")) {
+      last.push(["madvise", start, length, MADV.MADV_DODUMP]);
+    }
+  }
+  scope.callAll(about, needed);
+  scope.batch(tolerated).forEach((result, i) => {
+    const row = tolerated[i] as Row;
+    if (result < 0 && ![-ERRNO.EINVAL, -ERRNO.ENOMEM, -ERRNO.EAGAIN].includes(result))
+      scope.call(row[0], about, ...(row.slice(1) as number[]));
+  });
+  scope.callAll(about, last);
+}
