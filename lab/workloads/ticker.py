@@ -19,7 +19,7 @@ directory = sys.argv[1]
 lines = open(f"{directory}/lines", "ab", buffering=0)
 complaints = open(f"{directory}/complaints", "ab", buffering=0)
 hashes = open(f"{directory}/hashes", "ab", buffering=0)
-lock = threading.RLock()
+lock = threading.Lock()
 number = 0
 
 
@@ -73,7 +73,12 @@ for target, arguments in (
 ):
     threading.Thread(target=target, args=arguments).start()
 
-signal.signal(signal.SIGALRM, lambda *_: write_line("timer"))
+# The handler interrupts the main thread anywhere, in write_line too: it only takes note.
+ticks = []
+signal.signal(signal.SIGALRM, lambda *_: ticks.append(1))
 signal.setitimer(signal.ITIMER_REAL, 0.4, 0.4)
 while True:
     signal.pause()
+    while ticks:
+        ticks.pop()
+        write_line("timer")
