@@ -63,7 +63,7 @@ export class StoppedSet implements Disposable {
     const free = [...this.processes.values()].flatMap((process) =>
       process.threads
         .filter((thread) => thread.groupStop === undefined)
-        .map((thread) => ({ ...thread, process, pid: process.pid })),
+        .map(({ tid, stoppedAt }) => ({ tid, stoppedAt, process, pid: process.pid })),
     );
     const processOf = new Map(free.map(({ tid, process }) => [tid, process]));
     this.#sleepsUntil = measureSleeps(free, {

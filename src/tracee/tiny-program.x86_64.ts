@@ -1,7 +1,7 @@
 /** Programs of some hundred bytes that are put together here and started from memory (elf(5), memfd_create(2)). */
-import { call, withStruct, withText } from '../abi/call.ts';
-import { MFD } from '../abi/fcntl.ts';
-import { nativeFunction } from '../abi/ffi.unsafe.ts';
+import { call, withStruct, withText } from "../abi/call.ts";
+import { MFD } from "../abi/fcntl.ts";
+import { nativeFunction } from "../abi/ffi.unsafe.ts";
 
 const ELF_HEADER = 64;
 const PROGRAM_HEADER = 56;
@@ -82,11 +82,11 @@ let vforkExec: ReturnType<typeof nativeFunction> | undefined;
 
 /** Starts a program as a child of this process; returns its pid once it runs, or a negated errno. */
 export function startProgram(program: Buffer): number {
-  const fd = withText('kmonte', (name) => call('memfd_create', 'Making a program', name, MFD.MFD_CLOEXEC));
+  const fd = withText("kmonte", (name) => call("memfd_create", "Making a program", name, MFD.MFD_CLOEXEC));
   try {
     withStruct(program.length, (bytes, address) => {
       program.copy(bytes);
-      call('write', 'Writing a program', fd, address, program.length);
+      call("write", "Writing a program", fd, address, program.length);
     });
     return withStruct(64, (bytes, address) => {
       bytes.writeBigUInt64LE(BigInt(address + 48), 0); // argv: one empty string
@@ -94,6 +94,6 @@ export function startProgram(program: Buffer): number {
       return vforkExec(fd, address + 48, address, address + 16);
     });
   } finally {
-    call('close', 'Closing a program', fd);
+    call("close", "Closing a program", fd);
   }
 }
