@@ -8,10 +8,10 @@
 import { readFileSync } from "node:fs";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import { parseSleeperTimers, parseTimerListNow } from "../proc/timer-list.ts";
-import { resumedCall } from "../tracee/interrupted-call.x86_64.ts";
+import { resumedCall, rewritingCall } from "../tracee/interrupted-call.x86_64.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
 import { getRegisters } from "../tracee/ptrace.ts";
-import { reportedRest, requestedTime } from "../tracee/sleep-time.x86_64.ts";
+import { reportedRest, requestedTime, rewrittenRest } from "../tracee/sleep-time.x86_64.ts";
 
 /** Below this, sleeping the whole time again is as good as any measurement. */
 const SHORT_NS = 2_000_000n;
@@ -37,7 +37,11 @@ export function measureSleeps(stopped: readonly Sleeper[], control: SleepControl
   const unknown = new Map<number, bigint>();
   for (const { pid, tid, stoppedAt } of stopped) {
     using memory = new TraceeMemory(pid);
-    const call = resumedCall(getRegisters(tid), memory);
+    const registers = getRegisters(tid);
+    const rewriting = rewritingCall(registers);
+    const rewritten = rewriting && rewrittenRest(rewriting, memory);
+    if (rewritten !== undefined) deadlines.set(tid, stoppedAt + rewritten);
+    const call = resumedCall(registers, memory);
     const requested = call && call !== "unknown" ? requestedTime(call, memory) : undefined;
     if (!call || call === "unknown" || requested === undefined) continue;
     const rest = reportedRest(call, memory);

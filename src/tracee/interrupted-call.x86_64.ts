@@ -42,8 +42,12 @@ export const RESUMED_CALLS = [
 ] as const satisfies readonly SyscallName[];
 export type ResumedCall = (typeof RESUMED_CALLS)[number];
 
-export interface InterruptedCall {
-  readonly name: ResumedCall;
+/** Calls that write the time that is left over the time that they were given, and then are simply made again. */
+export const REWRITING_CALLS = ["ppoll", "pselect6", "select"] as const satisfies readonly SyscallName[];
+export type RewritingCall = (typeof REWRITING_CALLS)[number];
+
+export interface InterruptedCall<Name extends SyscallName = ResumedCall> {
+  readonly name: Name;
   readonly args: readonly bigint[];
 }
 
@@ -67,6 +71,13 @@ export function resumedCall(registers: Registers, memory: TraceeMemory): Interru
       ? (nameFromCode(registers, memory) ?? nameFromArguments(args))
       : RESUMED_CALLS.find((candidate) => SYS[candidate] === nr);
   return name ? { name, args } : "unknown";
+}
+
+/** The call with a rewritten time that the thread would make again; undefined when there is none. */
+export function rewritingCall(registers: Registers): InterruptedCall<RewritingCall> | undefined {
+  if (registers.getInt("rax") !== -RESTART.ERESTARTNOHAND) return undefined;
+  const name = REWRITING_CALLS.find((candidate) => SYS[candidate] === registers.getInt("orig_rax"));
+  return name && { name, args: ARGUMENTS.map((argument) => registers.get(argument)) };
 }
 
 /** Bytes before a `syscall` instruction in which its number is loaded as a rule. */

@@ -1,7 +1,7 @@
 /** How long a call asked to wait, and what the kernel has said of the time that is left. */
-import { decodeTimespec } from "../abi/time.ts";
+import { decodeTimespec, encodeTimespec } from "../abi/time.ts";
 import { remoteAddress } from "../lib/brand.ts";
-import type { InterruptedCall } from "./interrupted-call.x86_64.ts";
+import type { InterruptedCall, RewritingCall } from "./interrupted-call.x86_64.ts";
 import type { TraceeMemory } from "./memory.ts";
 
 const TIMER_ABSTIME = 1n;
@@ -30,6 +30,27 @@ export function requestedTime(call: InterruptedCall, memory: TraceeMemory): bigi
 export function reportedRest(call: InterruptedCall, memory: TraceeMemory): bigint | undefined {
   if (call.name !== "nanosleep" && call.name !== "clock_nanosleep") return undefined;
   return readTimespec(call.args[TIMES[call.name][1]] ?? 0n, memory);
+}
+
+const REWRITTEN = { ppoll: 2, pselect6: 4, select: 4 } as const;
+
+/** What ppoll(2), pselect(2) and select(2) have left in their timeout; undefined when they wait for ever. */
+export function rewrittenRest(
+  { name, args }: InterruptedCall<RewritingCall>,
+  memory: TraceeMemory,
+): bigint | undefined {
+  const value = readTimespec(args[REWRITTEN[name]] ?? 0n, memory);
+  if (value === undefined || name !== "select") return value;
+  // struct timeval counts microseconds in its second word.
+  const seconds = value / 1_000_000_000n;
+  return seconds * 1_000_000_000n + (value - seconds * 1_000_000_000n) * 1000n;
+}
+
+/** Writes what is left now to where the call reads it from when it is made again. */
+export function rewriteRest(call: InterruptedCall<RewritingCall>, memory: TraceeMemory, rest: bigint): void {
+  const bytes = encodeTimespec(rest);
+  if (call.name === "select") bytes.writeBigInt64LE(bytes.readBigInt64LE(8) / 1000n, 8);
+  memory.write(remoteAddress(Number(call.args[REWRITTEN[call.name]])), bytes);
 }
 
 function readTimespec(address: bigint, memory: TraceeMemory): bigint | undefined {

@@ -1,6 +1,6 @@
 /**
  * A sleep in progress that goes on with the time that is left of it: nanosleep(2), clock_nanosleep(2), poll(2) and
- * futex(2) with a relative timeout (restart_syscall(2)).
+ * futex(2) with a relative timeout (restart_syscall(2)); ppoll(2), pselect(2) and select(2), which keep it in memory.
  *
  * Only the kernel can hold such a rest, because the call's arguments are the program's own and say the whole time.
  * So the thread really makes the call once more, with the rest, and is interrupted in it: the new kernel then keeps
@@ -10,14 +10,20 @@ import * as v from "valibot";
 import { CLOCK, clockNow, encodeTimespec } from "../../abi/time.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { hex, hexSchema, unhex } from "../../lib/hex.ts";
-import { RESUMED_CALLS, resumedCall } from "../../tracee/interrupted-call.x86_64.ts";
-import { requestedTime } from "../../tracee/sleep-time.x86_64.ts";
+import {
+  RESUMED_CALLS,
+  resumedCall,
+  REWRITING_CALLS,
+  rewritingCall,
+  type ResumedCall,
+} from "../../tracee/interrupted-call.x86_64.ts";
+import { requestedTime, rewriteRest } from "../../tracee/sleep-time.x86_64.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import type { ThreadResource } from "../contract.ts";
 
 const schema = v.optional(
   v.strictObject({
-    name: v.picklist(RESUMED_CALLS),
+    name: v.picklist([...RESUMED_CALLS, ...REWRITING_CALLS]),
     args: v.array(hexSchema),
     /** Nanoseconds; absent when the call waits for ever or until a moment, and can be made again as it is. */
     remaining: v.optional(v.pipe(v.string(), v.regex(/^-?\d+$/))),
@@ -29,6 +35,11 @@ export const interruptedCall: ThreadResource<State> = {
   name: "interruptedCall",
   schema,
   freeze({ tid, process, scope, sleepsUntil }) {
+    const until = (moment: bigint): bigint => moment - clockNow(CLOCK.CLOCK_MONOTONIC) + process.context.elapsed;
+    const rewriting = rewritingCall(scope.registers);
+    if (rewriting && sleepsUntil !== undefined) {
+      return { name: rewriting.name, args: rewriting.args.map(hex), remaining: String(until(sleepsUntil)) };
+    }
     const call = resumedCall(scope.registers, scope.memory);
     if (!call) return undefined;
     if (call === "unknown") {
@@ -44,8 +55,7 @@ export const interruptedCall: ThreadResource<State> = {
     }
     const { name, args } = call;
     const requested = requestedTime(call, scope.memory);
-    const left =
-      sleepsUntil === undefined ? requested : sleepsUntil - clockNow(CLOCK.CLOCK_MONOTONIC) + process.context.elapsed;
+    const left = sleepsUntil === undefined ? requested : until(sleepsUntil);
     return {
       name,
       args: args.map(hex),
@@ -54,15 +64,19 @@ export const interruptedCall: ThreadResource<State> = {
   },
   thaw({ scope, process }, state) {
     if (!state) return;
-    scope.restartAs = state.name;
-    if (state.remaining === undefined) return;
-    const left = BigInt(state.remaining) - process.context.lateness;
-    beginAgain(scope, state, left > 0n ? left : 1n);
+    const { name, args, remaining } = state;
+    const left = remaining === undefined ? undefined : BigInt(remaining) - process.context.lateness;
+    if (name === "ppoll" || name === "pselect6" || name === "select") {
+      if (left !== undefined) rewriteRest({ name, args: args.map(BigInt) }, scope.memory, left > 0n ? left : 0n);
+      return;
+    }
+    scope.restartAs = name;
+    if (left !== undefined) beginAgain(scope, name, args.map(unhex), left > 0n ? left : 1n);
   },
 };
 
-function beginAgain(scope: BuildScope, { name, args }: NonNullable<State>, left: bigint): void {
-  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = args.map(unhex);
+function beginAgain(scope: BuildScope, name: ResumedCall, args: readonly number[], left: bigint): void {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = args;
   const time = scope.put(encodeTimespec(left));
   if (name === "nanosleep") scope.interruptIn(name, time, b);
   else if (name === "clock_nanosleep") scope.interruptIn(name, a, b, time, d);
