@@ -6,6 +6,9 @@ import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freeze, thaw } from "../src/index.ts";
 
+// Tests sign with a key of their own, and leave the machine's alone.
+process.env["KMONTE_KEYS"] ??= new URL("../.cache/test-keys/", import.meta.url).pathname;
+
 const PROGRAMS = new URL("programs/", import.meta.url).pathname;
 const BUILD = new URL("../.cache/test-programs/", import.meta.url).pathname;
 const PATIENCE_MS = 20_000;

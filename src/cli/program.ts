@@ -5,6 +5,7 @@ import { addCheck } from "./commands/check.ts";
 import { addFreeze } from "./commands/freeze.ts";
 import { addInspect } from "./commands/inspect.ts";
 import { addKernels } from "./commands/kernels.ts";
+import { addKey } from "./commands/key.ts";
 import { addReport } from "./commands/report.ts";
 import { addSwap } from "./commands/swap.ts";
 import { addThaw } from "./commands/thaw.ts";
@@ -34,8 +35,9 @@ export function createProgram(): Command {
     .exitOverride()
     .showSuggestionAfterError()
     .addHelpText("after", EXIT_STATUSES);
-  const verbs = [addCheck, addFreeze, addThaw, addInspect, addSwap, addKernels, addReport];
+  const verbs = [addCheck, addFreeze, addThaw, addInspect, addSwap, addKernels, addReport, addKey];
   for (const add of verbs) add(program);
-  for (const command of program.commands) command.helpOption("-h, --help", "print this help").exitOverride();
+  const all = program.commands.flatMap((command) => [command, ...command.commands]);
+  for (const command of all) command.helpOption("-h, --help", "print this help").exitOverride();
   return program;
 }

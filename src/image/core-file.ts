@@ -4,9 +4,9 @@
  * Each mapping becomes one or more PT_LOAD segments. Segments with bytes in the file start on a page of the file;
  * within them, pages that were never touched are holes. The other parts of a mapping have a size in memory only.
  */
-import { PAGE_SIZE, protBits } from '../abi/mman.ts';
-import { unhex } from '../lib/hex.ts';
-import type { MappingState } from '../resources/memory/mappings.ts';
+import { PAGE_SIZE, protBits } from "../abi/mman.ts";
+import { unhex } from "../lib/hex.ts";
+import type { MappingState } from "../resources/memory/mappings.ts";
 
 export interface Segment {
   readonly address: number;

@@ -1,6 +1,6 @@
 /** The notes of a core file: registers by thread, the process, its files (core(5), elf(5), include/uapi/linux/elfcore.h). */
-import { NT } from '../abi/ptrace.ts';
-import { Registers, type RegisterName } from '../abi/registers.x86_64.ts';
+import { NT } from "../abi/ptrace.ts";
+import { Registers, type RegisterName } from "../abi/registers.x86_64.ts";
 
 export interface CoreThread {
   readonly tid: number;
@@ -20,7 +20,12 @@ export interface CoreProcess {
   readonly commandLine: string;
   readonly auxv: Buffer;
   /** File mappings: addresses and offset in bytes. */
-  readonly files: readonly { readonly start: number; readonly end: number; readonly offset: number; readonly path: string }[];
+  readonly files: readonly {
+    readonly start: number;
+    readonly end: number;
+    readonly offset: number;
+    readonly path: string;
+  }[];
   /** The main thread first. */
   readonly threads: readonly CoreThread[];
 }
@@ -31,7 +36,7 @@ const FXSAVE_SIZE = 512;
 const SIGINFO_SIZE = 128;
 const PAGE = 4096;
 
-function note(type: number, data: Buffer, owner = 'CORE'): Buffer {
+function note(type: number, data: Buffer, owner = "CORE"): Buffer {
   const name = Buffer.from(`${owner}\0`);
   const header = Buffer.alloc(12);
   header.writeUInt32LE(name.length, 0);
@@ -57,17 +62,17 @@ function prstatus(process: CoreProcess, thread: CoreThread): Buffer {
 /** struct elf_prpsinfo. */
 function prpsinfo(process: CoreProcess): Buffer {
   const bytes = Buffer.alloc(PRPSINFO_SIZE);
-  bytes.write('R', 1, 'latin1');
+  bytes.write("R", 1, "latin1");
   [process.uid, process.gid, process.pid, process.ppid, process.pgid, process.sid].forEach((id, i) =>
     bytes.writeUInt32LE(id >>> 0, 16 + i * 4),
   );
-  bytes.write(process.command.slice(0, 15), 40, 'utf8');
-  bytes.write(process.commandLine.slice(0, 79), 56, 'utf8');
+  bytes.write(process.command.slice(0, 15), 40, "utf8");
+  bytes.write(process.commandLine.slice(0, 79), 56, "utf8");
   return bytes;
 }
 
 /** NT_FILE: count, page size, then start, end and page offset of each, then the names. */
-function fileNote(files: CoreProcess['files']): Buffer {
+function fileNote(files: CoreProcess["files"]): Buffer {
   const head = Buffer.alloc(16 + files.length * 24);
   head.writeBigUInt64LE(BigInt(files.length), 0);
   head.writeBigUInt64LE(BigInt(PAGE), 8);
@@ -91,7 +96,7 @@ export function buildNotes(process: CoreProcess): Buffer {
           ]
         : []),
       note(NT.FPREGSET, thread.xstate.subarray(0, FXSAVE_SIZE)),
-      note(NT.X86_XSTATE, thread.xstate, 'LINUX'),
+      note(NT.X86_XSTATE, thread.xstate, "LINUX"),
     ]),
   );
 }

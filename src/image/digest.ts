@@ -1,15 +1,18 @@
 /** Digests of image files, chunk by chunk, so that they can be made and checked in parallel and holes cost nothing. */
-import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { dataRanges } from '../resources/objects/copy.ts';
+import { createHash } from "node:crypto";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { dataRanges } from "../resources/objects/copy.ts";
 
 export const CHUNK_SIZE = 4 * 1024 * 1024;
 
 let zeroDigest: string | undefined;
 
 /** The SHA-256 of each chunk of an open file, in hexadecimal; the last chunk may be short. */
-export function digestFile(path: string, onBytes: (bytes: number) => void = () => undefined): { size: number; sha256: string[] } {
-  const fd = openSync(path, 'r');
+export function digestFile(
+  path: string,
+  onBytes: (bytes: number) => void = () => undefined,
+): { size: number; sha256: string[] } {
+  const fd = openSync(path, "r");
   try {
     const { size } = fstatSync(fd);
     const buffer = Buffer.allocUnsafe(Math.min(CHUNK_SIZE, Math.max(size, 1)));
@@ -21,7 +24,7 @@ export function digestFile(path: string, onBytes: (bytes: number) => void = () =
     for (let chunk = 0; chunk * CHUNK_SIZE < size; chunk += 1) {
       const length = Math.min(CHUNK_SIZE, size - chunk * CHUNK_SIZE);
       if (!touched.has(chunk) && length === CHUNK_SIZE) {
-        zeroDigest ??= createHash('sha256').update(Buffer.alloc(CHUNK_SIZE)).digest('hex');
+        zeroDigest ??= createHash("sha256").update(Buffer.alloc(CHUNK_SIZE)).digest("hex");
         sha256.push(zeroDigest);
       } else {
         let got = 0;
@@ -30,7 +33,7 @@ export function digestFile(path: string, onBytes: (bytes: number) => void = () =
           if (more === 0) break;
           got += more;
         }
-        sha256.push(createHash('sha256').update(buffer.subarray(0, got)).digest('hex'));
+        sha256.push(createHash("sha256").update(buffer.subarray(0, got)).digest("hex"));
       }
       onBytes(length);
     }

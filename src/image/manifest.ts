@@ -1,12 +1,12 @@
 /** manifest.json: every file of an image with its size and digest, and the machine that the image came from. */
-import { readFileSync } from 'node:fs';
-import { arch, hostname, release, version } from 'node:os';
-import * as v from 'valibot';
-import { CHUNK_SIZE } from './digest.ts';
-import { FORMAT_VERSION } from './schema.ts';
+import { readFileSync } from "node:fs";
+import { arch, hostname, release, version } from "node:os";
+import * as v from "valibot";
+import { CHUNK_SIZE } from "./digest.ts";
+import { FORMAT_VERSION } from "./schema.ts";
 
-export const MANIFEST = 'manifest.json';
-export const STATE = 'state.json';
+export const MANIFEST = "manifest.json";
+export const STATE = "state.json";
 
 const fileSchema = v.strictObject({
   /** A plain file name: images have no folders. */
@@ -34,18 +34,18 @@ export const manifestSchema = v.strictObject({
 export type Manifest = v.InferOutput<typeof manifestSchema>;
 export type ManifestFile = v.InferOutput<typeof fileSchema>;
 
-export function describeMachine(): Manifest['machine'] {
+export function describeMachine(): Manifest["machine"] {
   return {
     kernel: release(),
     kernelBuild: version(),
     hostname: hostname(),
     architecture: arch(),
-    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+    bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
     cpuFeatures: cpuFeatures(),
   };
 }
 
 export function cpuFeatures(): string[] {
-  const line = /^flags\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'));
-  return line?.[1]?.split(' ') ?? [];
+  const line = /^flags\s*:\s*(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"));
+  return line?.[1]?.split(" ") ?? [];
 }

@@ -1,11 +1,12 @@
 /** Reading an image: the manifest, then every digest, and only then a byte of anything else. */
-import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import * as v from 'valibot';
-import { KmonteError, Refusal } from '../lib/errors.ts';
-import { digestFile } from './digest.ts';
-import { MANIFEST, manifestSchema, STATE, type Manifest } from './manifest.ts';
-import { FORMAT_VERSION, stateSchema, type FrozenState } from './schema.ts';
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import * as v from "valibot";
+import { KmonteError, Refusal } from "../lib/errors.ts";
+import { digestFile } from "./digest.ts";
+import { MANIFEST, manifestSchema, STATE, type Manifest } from "./manifest.ts";
+import { FORMAT_VERSION, stateSchema, type FrozenState } from "./schema.ts";
+import { verifyManifest } from "./trust.ts";
 
 export interface Image {
   readonly directory: string;
@@ -13,30 +14,40 @@ export interface Image {
   readonly state: FrozenState;
 }
 
-/** Opens an image; throws a {@link Refusal} that says what is wrong with it. Bytes read are told to `onBytes`. */
-export function readImage(directory: string, onBytes?: (bytes: number) => void): Image {
-  const manifest = readManifest(directory);
-  for (const file of manifest.files) checkFile(directory, file, onBytes);
+export interface ReadOptions {
+  /** Takes an image whoever wrote it. */
+  readonly unsigned?: boolean;
+  /** Told of bytes whose digest has been checked. */
+  readonly onBytes?: (bytes: number) => void;
+}
+
+/** Opens an image; throws a {@link Refusal} that says what is wrong with it. */
+export function readImage(directory: string, options: ReadOptions = {}): Image {
+  const manifest = readManifest(directory, options.unsigned === true);
+  for (const file of manifest.files) checkFile(directory, file, options.onBytes);
   const state = parseJson(directory, STATE, stateSchema);
   return { directory, manifest, state };
 }
 
-export function readManifest(directory: string): Manifest {
-  let text: string;
+/** The manifest, once its signature has been found to be that of a trusted key. */
+export function readManifest(directory: string, unsigned: boolean): Manifest {
+  let bytes: Buffer;
   try {
-    text = readFileSync(join(directory, MANIFEST), 'utf8');
+    bytes = readFileSync(join(directory, MANIFEST));
   } catch (cause) {
     throw new Refusal(
-      'NOT_AN_IMAGE',
+      "NOT_AN_IMAGE",
       {
         what: `${directory} is not a frozen image.`,
         why: `Its ${MANIFEST} cannot be read (${(cause as NodeJS.ErrnoException).code}).`,
-        remedy: 'Name the directory that kmonte freeze wrote.',
+        remedy: "Name the directory that kmonte freeze wrote.",
       },
       { path: directory },
       cause,
     );
   }
+  if (!unsigned) verifyManifest(directory, bytes);
+  const text = bytes.toString("utf8");
   refuseNewer(directory, text);
   return parseText(directory, MANIFEST, text, manifestSchema);
 }
@@ -45,18 +56,18 @@ function refuseNewer(directory: string, text: string): void {
   const format = Number(/"format":\s*(\d+)/.exec(text)?.[1] ?? Number.NaN);
   if (format > FORMAT_VERSION) {
     throw new Refusal(
-      'FORMAT_NEWER',
+      "FORMAT_NEWER",
       {
         what: `${directory} was written by a newer kmonte.`,
         why: `It has format ${format}; this kmonte knows formats up to ${FORMAT_VERSION}.`,
-        remedy: 'Use the kmonte that wrote it, or a newer one.',
+        remedy: "Use the kmonte that wrote it, or a newer one.",
       },
       { path: directory },
     );
   }
 }
 
-function checkFile(directory: string, file: Manifest['files'][number], onBytes?: (bytes: number) => void): void {
+function checkFile(directory: string, file: Manifest["files"][number], onBytes?: (bytes: number) => void): void {
   const path = join(directory, file.name);
   const damaged = (code: string, why: string, cause?: unknown): Refusal =>
     new Refusal(
@@ -64,7 +75,7 @@ function checkFile(directory: string, file: Manifest['files'][number], onBytes?:
       {
         what: `The image in ${directory} is damaged.`,
         why,
-        remedy: 'Take the image from a copy; nothing was thawed.',
+        remedy: "Take the image from a copy; nothing was thawed.",
       },
       { path },
       cause,
@@ -73,30 +84,35 @@ function checkFile(directory: string, file: Manifest['files'][number], onBytes?:
   try {
     ({ size } = statSync(path));
   } catch (cause) {
-    throw damaged('IMAGE_FILE_MISSING', `${file.name} is missing.`, cause);
+    throw damaged("IMAGE_FILE_MISSING", `${file.name} is missing.`, cause);
   }
   if (size !== file.size) {
-    throw damaged('IMAGE_FILE_SIZE', `${file.name} has ${size} bytes instead of ${file.size}.`);
+    throw damaged("IMAGE_FILE_SIZE", `${file.name} has ${size} bytes instead of ${file.size}.`);
   }
   const { sha256 } = digestFile(path, onBytes);
   const wrong = file.sha256.findIndex((digest, chunk) => digest !== sha256[chunk]);
   if (wrong >= 0 || sha256.length !== file.sha256.length) {
-    throw damaged('IMAGE_FILE_DIGEST', `${file.name} is not what was written (chunk ${wrong} has another digest).`);
+    throw damaged("IMAGE_FILE_DIGEST", `${file.name} is not what was written (chunk ${wrong} has another digest).`);
   }
 }
 
 function parseJson<S extends v.GenericSchema>(directory: string, name: string, schema: S): v.InferOutput<S> {
-  return parseText(directory, name, readFileSync(join(directory, name), 'utf8'), schema);
+  return parseText(directory, name, readFileSync(join(directory, name), "utf8"), schema);
 }
 
-function parseText<S extends v.GenericSchema>(directory: string, name: string, text: string, schema: S): v.InferOutput<S> {
+function parseText<S extends v.GenericSchema>(
+  directory: string,
+  name: string,
+  text: string,
+  schema: S,
+): v.InferOutput<S> {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
     throw new Refusal(
-      'IMAGE_NOT_JSON',
-      { what: `The image in ${directory} is damaged.`, why: `${name} is not JSON.`, remedy: 'Take it from a copy.' },
+      "IMAGE_NOT_JSON",
+      { what: `The image in ${directory} is damaged.`, why: `${name} is not JSON.`, remedy: "Take it from a copy." },
       { path: join(directory, name) },
       cause,
     );
@@ -105,12 +121,12 @@ function parseText<S extends v.GenericSchema>(directory: string, name: string, t
   if (result.success) return result.output;
   const issue = result.issues[0];
   throw new KmonteError(
-    'IMAGE_SCHEMA',
+    "IMAGE_SCHEMA",
     {
       what: `The image in ${directory} is not of the form that this kmonte knows.`,
-      why: `${name}: ${v.getDotPath(issue) ?? 'the whole'}: ${issue.message}.`,
-      remedy: 'Use the kmonte that wrote it.',
+      why: `${name}: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}.`,
+      remedy: "Use the kmonte that wrote it.",
     },
-    { kind: 'refused', facts: { path: join(directory, name) } },
+    { kind: "refused", facts: { path: join(directory, name) } },
   );
 }

@@ -1,8 +1,8 @@
 /** The shape of state.json. One place puts together what the kinds of resource say of themselves. */
-import * as v from 'valibot';
-import { fileKinds, objectKinds, processResources, threadResources } from '../resources/registry.ts';
-import { mappingsSchema } from '../resources/memory/mappings.ts';
-import { vdsoSchema } from '../resources/memory/vdso.x86_64.ts';
+import * as v from "valibot";
+import { fileKinds, objectKinds, processResources, threadResources } from "../resources/registry.ts";
+import { mappingsSchema } from "../resources/memory/mappings.ts";
+import { vdsoSchema } from "../resources/memory/vdso.x86_64.ts";
 
 /** The version of the format, not of the program. Readers refuse what is newer. */
 export const FORMAT_VERSION = 1;

@@ -11,27 +11,28 @@ import {
   renameSync,
   rmSync,
   writeSync,
-} from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
-import type { LocalFd } from '../lib/brand.ts';
-import { KmonteError, Refusal } from '../lib/errors.ts';
-import type { BlobSource } from '../resources/contract.ts';
-import { copyRanges, dataRanges } from '../resources/objects/copy.ts';
-import { fstat } from '../abi/stat.ts';
-import { CHUNK_SIZE, digestFile } from './digest.ts';
-import { describeMachine, MANIFEST, type Manifest, type ManifestFile } from './manifest.ts';
-import { FORMAT_VERSION } from './schema.ts';
+} from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import type { LocalFd } from "../lib/brand.ts";
+import { KmonteError, Refusal } from "../lib/errors.ts";
+import type { BlobSource } from "../resources/contract.ts";
+import { copyRanges, dataRanges } from "../resources/objects/copy.ts";
+import { fstat } from "../abi/stat.ts";
+import { CHUNK_SIZE, digestFile } from "./digest.ts";
+import { describeMachine, MANIFEST, type Manifest, type ManifestFile } from "./manifest.ts";
+import { FORMAT_VERSION } from "./schema.ts";
+import { SIGNATURE, signManifest } from "./trust.ts";
 
 /** Refuses a directory that holds something: no image is ever overwritten. */
 export function checkTarget(directory: string): void {
   if (!existsSync(directory)) {
     if (existsSync(dirname(resolve(directory)))) return;
     throw new Refusal(
-      'DIRECTORY_PARENT',
+      "DIRECTORY_PARENT",
       {
         what: `The image cannot be written to ${directory}.`,
         why: `${dirname(resolve(directory))} does not exist.`,
-        remedy: 'Make it first, or choose another place.',
+        remedy: "Make it first, or choose another place.",
       },
       { path: directory },
     );
@@ -41,19 +42,23 @@ export function checkTarget(directory: string): void {
     entries = readdirSync(directory);
   } catch (cause) {
     throw new Refusal(
-      'DIRECTORY_NOT_USABLE',
-      { what: `${directory} cannot hold an image.`, why: (cause as Error).message, remedy: 'Choose another directory.' },
+      "DIRECTORY_NOT_USABLE",
+      {
+        what: `${directory} cannot hold an image.`,
+        why: (cause as Error).message,
+        remedy: "Choose another directory.",
+      },
       { path: directory },
       cause,
     );
   }
   if (entries.length > 0) {
     throw new Refusal(
-      'DIRECTORY_NOT_EMPTY',
+      "DIRECTORY_NOT_EMPTY",
       {
         what: `${directory} is not empty.`,
-        why: `It holds ${entries.length} ${entries.length === 1 ? 'entry' : 'entries'}, such as ${entries[0]}.`,
-        remedy: 'Choose a directory that is empty or does not exist yet.',
+        why: `It holds ${entries.length} ${entries.length === 1 ? "entry" : "entries"}, such as ${entries[0]}.`,
+        remedy: "Choose a directory that is empty or does not exist yet.",
       },
       { path: directory },
     );
@@ -77,7 +82,7 @@ export class ImageWriter implements Disposable {
   file(name: string, fill: (fd: LocalFd, path: string) => void, onRead?: (bytes: number) => void): void {
     const path = join(this.#partial, name);
     wrapped(path, () => {
-      const fd = openSync(path, 'wx', 0o600) as LocalFd;
+      const fd = openSync(path, "wx", 0o600) as LocalFd;
       try {
         fill(fd, path);
         fsyncSync(fd);
@@ -90,7 +95,7 @@ export class ImageWriter implements Disposable {
 
   blob(name: string, source: BlobSource): void {
     this.file(name, (fd) => {
-      if ('bytes' in source) writeWhole(fd, source.bytes);
+      if ("bytes" in source) writeWhole(fd, source.bytes);
       else {
         const { size } = fstat(source.fd);
         ftruncateSync(fd, size);
@@ -103,7 +108,7 @@ export class ImageWriter implements Disposable {
     this.file(name, (fd) => writeWhole(fd, Buffer.from(`${JSON.stringify(value, undefined, 1)}\n`)));
   }
 
-  /** Writes the manifest and gives the image its name: from now on it is there, whole. */
+  /** Writes the manifest, signs it, and gives the image its name: from now on it is there, whole. */
   commit(): void {
     const manifest: Manifest = {
       format: FORMAT_VERSION,
@@ -112,7 +117,10 @@ export class ImageWriter implements Disposable {
       machine: describeMachine(),
       files: this.#files,
     };
-    this.json(MANIFEST, manifest);
+    const bytes = Buffer.from(`${JSON.stringify(manifest, undefined, 1)}\n`);
+    const signature = signManifest(bytes);
+    this.file(MANIFEST, (fd) => writeWhole(fd, bytes));
+    this.file(SIGNATURE, (fd) => writeWhole(fd, Buffer.from(signature)));
     wrapped(this.#target, () => {
       syncDirectory(this.#partial);
       renameSync(this.#partial, this.#target);
@@ -129,11 +137,11 @@ export class ImageWriter implements Disposable {
 }
 
 export function writeWhole(fd: number, bytes: Buffer): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done);
+  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done);
 }
 
 function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r');
+  const fd = openSync(path, "r");
   try {
     fsyncSync(fd);
   } finally {
@@ -149,13 +157,13 @@ function wrapped<T>(path: string, action: () => T): T {
     const code =
       cause instanceof KmonteError && cause.facts.errno ? cause.facts.errno : (cause as NodeJS.ErrnoException).code;
     if (code === undefined || cause instanceof Refusal || !/^E[A-Z0-9]+$/.test(code)) throw cause;
-    const full = code === 'ENOSPC' || code === 'EDQUOT';
+    const full = code === "ENOSPC" || code === "EDQUOT";
     throw new KmonteError(
-      full ? 'DISK_FULL' : 'IMAGE_WRITE',
+      full ? "DISK_FULL" : "IMAGE_WRITE",
       {
-        what: 'The image could not be written; the processes go on as they were.',
-        why: `Writing ${path} answered ${code}${full ? ': there is no room left' : ''}.`,
-        remedy: full ? 'Free some space or choose another file system.' : 'Choose another directory.',
+        what: "The image could not be written; the processes go on as they were.",
+        why: `Writing ${path} answered ${code}${full ? ": there is no room left" : ""}.`,
+        remedy: full ? "Free some space or choose another file system." : "Choose another directory.",
       },
       { facts: { path, errno: code }, cause },
     );

@@ -18,6 +18,7 @@ import { endProcess, growTree, type Tree } from './tree.ts';
 
 export interface ThawJob {
   readonly directory: string;
+  readonly unsigned?: boolean;
 }
 
 export interface ThawOutcome {
@@ -37,7 +38,7 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
       steps.push({ step: name, start, end: Date.now() });
     }
   };
-  const image = step('verify', () => readImage(job.directory));
+  const image = step('verify', () => readImage(job.directory, { unsigned: job.unsigned === true }));
   step('check', () => checkSurroundings(image));
   using context = new Thawing(image);
   const tree = step('build', () => build(context, image, watcher));

@@ -6,6 +6,11 @@ import type { ThawOutcome } from './engine.ts';
 export interface ThawOptions {
   /** The image: a directory that freeze has written. It stays as it is. */
   readonly directory: string;
+  /**
+   * Takes an image whoever wrote it. An image can become any process with any rights: only for those who know that
+   * nobody else could have written or changed it.
+   */
+  readonly unsigned?: boolean;
   readonly onProgress?: ProgressListener;
   /** Aborting takes back whatever was made so far. */
   readonly signal?: AbortSignal;
@@ -20,7 +25,7 @@ export type ThawReport = ThawOutcome;
 export async function thaw(options: ThawOptions): Promise<ThawReport> {
   const engine = new EngineThread(import.meta.url, './worker', options.onProgress);
   try {
-    return await engine.ask<ThawOutcome>('run', { directory: options.directory }, options.signal);
+    return await engine.ask<ThawOutcome>('run', { directory: options.directory, unsigned: options.unsigned === true }, options.signal);
   } finally {
     await engine.end();
   }

@@ -6,6 +6,7 @@ import { readImage, type Image } from "../../image/read.ts";
 import { formatBytes, printJson, printLine } from "../output.ts";
 
 interface Options {
+  readonly unsigned?: boolean;
   readonly json?: boolean;
 }
 
@@ -14,9 +15,10 @@ export function addInspect(program: Command): void {
     .command("inspect")
     .description("show what is in an image")
     .argument("<directory>", "the image")
+    .option("--unsigned", "look into an image that no trusted key has signed")
     .option("--json", "print the manifest and the whole state as JSON")
     .action((directory: string, options: Options) => {
-      const image = readImage(directory);
+      const image = readImage(directory, { unsigned: options.unsigned === true });
       if (options.json) printJson({ manifest: image.manifest, state: image.state });
       else printImage(image);
     });

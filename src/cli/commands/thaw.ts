@@ -10,6 +10,7 @@ import { formatMilliseconds, printJson, printLine, tell } from "../output.ts";
 import { showProgress } from "../progress.ts";
 
 interface Options {
+  readonly unsigned?: boolean;
   readonly boot?: boolean;
   readonly json?: boolean;
 }
@@ -20,6 +21,7 @@ export function addThaw(program: Command): void {
     .description("bring frozen processes back under their own ids and let them go on")
     .argument("[directory]", "the image that kmonte freeze wrote")
     .option("--boot", "thaw what kmonte swap froze before this boot; kmonte-thaw.service runs this")
+    .option("--unsigned", "take an image that no trusted key has signed: it can become any process with any rights")
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
@@ -50,7 +52,7 @@ function wrongArguments(): KmonteError {
 
 async function thawDirectory(directory: string, options: Options): Promise<void> {
   const progress = showProgress(options.json === true);
-  const report = await interruptible((signal) => thaw({ directory, onProgress: progress.listen, signal })).finally(
+  const report = await interruptible((signal) => thaw({ directory, unsigned: options.unsigned === true, onProgress: progress.listen, signal })).finally(
     progress.end,
   );
   // Only root has swaps to remember.

@@ -1,0 +1,79 @@
+/** `kmonte key new|list|trust|revoke` */
+import { readFileSync } from "node:fs";
+import type { Command } from "commander";
+import { keyDirectory, newMachineKey, revokeKey, trustedKeys, trustKey } from "../../image/keys.ts";
+import { Refusal } from "../../lib/errors.ts";
+import { printJson, printLine } from "../output.ts";
+
+interface Options {
+  readonly json?: boolean;
+}
+
+export function addKey(program: Command): void {
+  const key = program
+    .command("key")
+    .description("the keys that images are signed with and that are trusted here")
+    .addHelpText(
+      "after",
+      `
+Every image is signed as it is written, and only images signed by a key that is trusted here are thawed. This machine's
+own key is made at the first freeze. Keys and signatures are in minisign's format:
+  minisign -V -p /etc/kmonte/machine.pub -m IMAGE/manifest.json`,
+    );
+  key
+    .command("list")
+    .description("show the keys that are trusted here")
+    .option("--json", "print the result as JSON")
+    .action((options: Options) => {
+      const keys = trustedKeys().map(({ id, own, path }) => ({ id, own, path }));
+      if (options.json) printJson({ directory: keyDirectory(), keys });
+      else if (keys.length === 0) printLine(`No keys in ${keyDirectory()}; one is made at the first freeze.`);
+      else for (const { id, own, path } of keys) printLine(`${id}  ${own ? "signs here" : "trusted"}  ${path}`);
+    });
+  key
+    .command("new")
+    .description("make a new key to sign with; images of the old one are still thawed until it is revoked")
+    .option("--json", "print the result as JSON")
+    .action((options: Options) => {
+      const { id } = newMachineKey();
+      if (options.json) printJson({ id, directory: keyDirectory() });
+      else printLine(`This machine signs with key ${id} from now on.`);
+    });
+  key
+    .command("trust")
+    .description("trust another machine's key")
+    .argument("<file>", "its public key: /etc/kmonte/machine.pub there")
+    .option("--json", "print the result as JSON")
+    .action((file: string, options: Options) => {
+      const id = trustKey(readKeyFile(file));
+      if (options.json) printJson({ id });
+      else printLine(`Images signed by ${id} are thawed here from now on.`);
+    });
+  key
+    .command("revoke")
+    .description("stop trusting a key")
+    .argument("<id>", "its sixteen digits, as kmonte key list shows them")
+    .option("--json", "print the result as JSON")
+    .action((id: string, options: Options) => {
+      revokeKey(id);
+      if (options.json) printJson({ id });
+      else printLine(`Images signed by ${id} are refused here from now on.`);
+    });
+}
+
+function readKeyFile(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new Refusal(
+      "NOT_A_KEY",
+      {
+        what: `${path} cannot be read.`,
+        why: `Opening it answered ${(cause as NodeJS.ErrnoException).code}.`,
+        remedy: "Name a file with a public key.",
+      },
+      { path },
+      cause,
+    );
+  }
+}

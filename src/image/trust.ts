@@ -1,0 +1,73 @@
+/** Signing an image and deciding whether one is to be trusted: over the manifest, which has every file's digest. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Refusal } from "../lib/errors.ts";
+import { keyDirectory, machineKey, trustedKeys } from "./keys.ts";
+import { MANIFEST } from "./manifest.ts";
+import { parseSignature, signBytes, verifyBytes, type SignatureFile } from "./minisign.ts";
+
+export const SIGNATURE = `${MANIFEST}.minisig`;
+
+/** The text of the signature file for these bytes of a manifest. */
+export function signManifest(manifest: Buffer): string {
+  const comment = `timestamp:${Math.floor(Date.now() / 1000)}\tfile:${MANIFEST}\thashed`;
+  return signBytes(manifest, machineKey(), comment);
+}
+
+/** Who signed an image. */
+export interface Signer {
+  readonly keyId: string;
+  readonly own: boolean;
+}
+
+/** Throws a {@link Refusal} unless the manifest's bytes are signed by a key that is trusted here. */
+export function verifyManifest(directory: string, manifest: Buffer): Signer {
+  const file = readSignature(directory);
+  const keys = trustedKeys();
+  const key = keys.find((candidate) => candidate.id === file.keyId);
+  if (!key) {
+    throw new Refusal(
+      "KEY_NOT_TRUSTED",
+      {
+        what: `The image in ${directory} was signed by a stranger.`,
+        why: `Its key ${file.keyId} is not among those trusted here (${keyDirectory()}).`,
+        remedy: "If you know the machine that wrote it: kmonte key trust its-machine.pub.",
+      },
+      { path: join(directory, SIGNATURE) },
+    );
+  }
+  if (!verifyBytes(manifest, file, key)) {
+    throw new Refusal(
+      "SIGNATURE_WRONG",
+      {
+        what: `The image in ${directory} has been altered.`,
+        why: `The signature of key ${file.keyId} is not that of this ${MANIFEST}.`,
+        remedy: "Take the image from where it was written; do not thaw this one.",
+      },
+      { path: join(directory, MANIFEST) },
+    );
+  }
+  return { keyId: key.id, own: key.own };
+}
+
+function readSignature(directory: string): SignatureFile {
+  const path = join(directory, SIGNATURE);
+  try {
+    return parseSignature(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw new Refusal(
+      "NOT_SIGNED",
+      {
+        what: `The image in ${directory} is not signed.`,
+        why:
+          cause instanceof RangeError
+            ? `${SIGNATURE} is no signature.`
+            : `${SIGNATURE} cannot be read (${(cause as NodeJS.ErrnoException).code}).`,
+        remedy:
+          "Thaw it with --unsigned only if you know that nobody could have changed it: it can become any process.",
+      },
+      { path },
+      cause,
+    );
+  }
+}
