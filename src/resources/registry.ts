@@ -7,6 +7,7 @@ import { statelessDevice } from "./files/device.ts";
 import { directory } from "./files/directory.ts";
 import { epoll } from "./files/epoll.ts";
 import { eventFd } from "./files/eventfd.ts";
+import { fifoEnd } from "./files/fifo.ts";
 import { inotify } from "./files/inotify.ts";
 import { pidFd } from "./files/pidfd.ts";
 import { pipeEnd } from "./files/pipe.ts";
@@ -16,6 +17,7 @@ import { timerFd } from "./files/timerfd.ts";
 import { ioUringFile } from "./files/io-uring.ts";
 import { futureLocks } from "./memory/future-locks.ts";
 import { layout } from "./memory/layout.ts";
+import { fifo } from "./objects/fifo.ts";
 import { ioUring } from "./objects/io-uring.ts";
 import { memfd } from "./objects/memfd.ts";
 import { pathFile } from "./objects/path-file.ts";
@@ -69,6 +71,7 @@ export const fileKinds: readonly FileKind<Any>[] = [
   regularFile,
   statelessDevice,
   pipeEnd,
+  fifoEnd,
   eventFd,
   timerFd,
   signalFd,
@@ -83,5 +86,6 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   memfd,
   sharedAnonymous,
   pipe,
+  fifo,
   ioUring,
 ];

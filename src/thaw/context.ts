@@ -118,9 +118,14 @@ export class Thawing implements ThawContext, Disposable {
     this.#undo.length = 0;
   }
 
-  [Symbol.dispose](): void {
-    this.rollBack();
+  /** Closes our descriptors of what the processes hold: a pipe without a reader must not have one in us. */
+  closeKept(): void {
     for (const fd of this.#kept) closeSync(fd);
     this.#kept.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.rollBack();
+    this.closeKept();
   }
 }

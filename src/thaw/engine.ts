@@ -97,6 +97,7 @@ function goOn(context: Thawing, tree: BuiltTree): void {
   // The point of no return: from here on the processes outlive us.
   for (const scopes of tree.threads.values()) for (const tid of scopes.keys()) setOptions(tid, PTRACE_O.TRACESYSGOOD);
   context.commit();
+  context.closeKept();
   for (const [process, scopes] of tree.threads) {
     const { stopped } = process.state;
     if (stopped !== undefined) attempt('kill', process.pid, signalNumber(stopped));

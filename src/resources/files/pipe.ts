@@ -2,17 +2,23 @@
 import * as v from 'valibot';
 import { S_IF } from '../../abi/stat.ts';
 import type { FileKind } from '../contract.ts';
+import { findInherited, inheritedSchema, thawInherited } from '../objects/inherited.ts';
 import { freezePipe, type PipeHandle } from '../objects/pipe.ts';
 
-const schema = v.strictObject({ pipe: v.string() });
+const schema = v.union([v.strictObject({ pipe: v.string() }), v.strictObject({ inherited: inheritedSchema })]);
 
 export const pipeEnd: FileKind<v.InferOutput<typeof schema>> = {
   name: 'pipe',
   schema,
   recognise: (file) => file.stat.type === S_IF.S_IFIFO && file.link.startsWith('pipe:['),
   freeze(file) {
+    const inherited = findInherited(file);
+    if (inherited) return { inherited };
     const id = `pipe:${file.stat.inode}`;
     return { pipe: file.context.object(id, () => freezePipe(file, id)) };
   },
-  thaw: (state, context, flags) => context.object<PipeHandle>(state.pipe).open(flags),
+  thaw: (state, context, flags) =>
+    'pipe' in state
+      ? context.object<PipeHandle>(state.pipe).open(flags)
+      : thawInherited(state.inherited, context, flags),
 };

@@ -52,9 +52,7 @@ export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
   thaw(state, context: ThawContext): ContentsHandle {
     // Made at its old path, so that /proc shows it as it did, and unlinked again. Where that name is taken by now,
     // any name in the same directory does: the file must lie on the same file system.
-    const name = existsSync(state.path)
-      ? join(dirname(state.path), `.kmonte-${process.pid}-${basename(state.path)}`)
-      : state.path;
+    const name = spareName(state.path);
     const fd = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL, 0o600);
     unlinkSync(name);
     context.keep(fd);
@@ -64,3 +62,8 @@ export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
     return { open: (flags) => openPath(`/proc/self/fd/${fd}`, flags) };
   },
 };
+
+/** The path, or where that name is taken another one in the same directory. */
+export function spareName(path: string): string {
+  return existsSync(path) ? join(dirname(path), `.kmonte-${process.pid}-${basename(path)}`) : path;
+}

@@ -1,0 +1,45 @@
+/** Who on the machine has a pipe, a FIFO or a terminal open: one walk through /proc. */
+import { readFileSync, readlinkSync } from "node:fs";
+import { O_ACCMODE } from "../abi/fcntl.ts";
+import { parseFdInfo } from "./fdinfo.ts";
+import { readdirOrEmpty, readStat } from "./read.ts";
+
+export interface Holder {
+  readonly pid: number;
+  readonly command: string;
+  readonly fd: number;
+  /** O_RDONLY, O_WRONLY or O_RDWR. */
+  readonly access: number;
+}
+
+/** All holders, by what /proc/PID/fd/N says; `wanted` chooses the links, `skip` the processes to leave out. */
+export function findHolders(wanted: (link: string) => boolean, skip: (pid: number) => boolean): Map<string, Holder[]> {
+  const holders = new Map<string, Holder[]>();
+  for (const name of readdirOrEmpty("/proc")) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || skip(pid)) continue;
+    for (const fd of readdirOrEmpty(`/proc/${pid}/fd`)) {
+      const link = linkOf(pid, fd);
+      if (link === undefined || !wanted(link)) continue;
+      const holder = { pid, command: readStat(pid)?.comm ?? "?", fd: Number(fd), access: accessOf(pid, fd) };
+      holders.set(link, [...(holders.get(link) ?? []), holder]);
+    }
+  }
+  return holders;
+}
+
+function linkOf(pid: number, fd: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${fd}`);
+  } catch {
+    return undefined;
+  }
+}
+
+function accessOf(pid: number, fd: string): number {
+  try {
+    return parseFdInfo(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8")).flags & O_ACCMODE;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,71 @@
+/** A named pipe (fifo(7)), with its name or without one by now. */
+import { chmodSync, chownSync, unlinkSync } from "node:fs";
+import * as v from "valibot";
+import { attempt, call, withText } from "../../abi/call.ts";
+import { ERRNO } from "../../abi/errno.ts";
+import { AT_FDCWD, O } from "../../abi/fcntl.ts";
+import { lstat, S_IF } from "../../abi/stat.ts";
+import { Refusal } from "../../lib/errors.ts";
+import type { ObjectKind, OpenFile, ThawContext } from "../contract.ts";
+import { isLinked, linkedPath } from "./contents.ts";
+import { refuseOutside } from "./outside.ts";
+import { openPath } from "./path-file.ts";
+import type { PipeHandle } from "./pipe.ts";
+import { fillPipe, pipeData, readPipe } from "./pipe-data.ts";
+import { spareName } from "./unlinked-file.ts";
+
+const schema = v.strictObject({
+  kind: v.literal("fifo"),
+  path: v.string(),
+  /** Whether the path still leads to it. */
+  linked: v.boolean(),
+  mode: v.number(),
+  uid: v.number(),
+  gid: v.number(),
+  ...pipeData,
+});
+export type FifoState = v.InferOutput<typeof schema>;
+
+export function freezeFifo(file: OpenFile, id: string): FifoState {
+  refuseOutside(file);
+  const { mode, uid, gid } = file.stat;
+  const linked = isLinked(file.link, file.stat);
+  return { kind: "fifo", path: linkedPath(file.link), linked, mode, uid, gid, ...readPipe(file, id) };
+}
+
+export const fifo: ObjectKind<FifoState, PipeHandle> = {
+  name: "fifo",
+  schema,
+  thaw(state, context: ThawContext): PipeHandle {
+    const path = state.linked ? state.path : spareName(state.path);
+    if (makeFifo(path, state)) {
+      if (state.linked) context.undo(path, () => unlinkSync(path));
+    } else if (lstat(path).type !== S_IF.S_IFIFO) {
+      throw new Refusal(
+        "FILE_CHANGED",
+        {
+          what: `${path} is not what the processes had open.`,
+          why: "It was a FIFO.",
+          remedy: "Move it out of the way.",
+        },
+        { path },
+      );
+    }
+    const both = context.keep(openPath(path, O.O_RDWR | O.O_NONBLOCK));
+    if (!state.linked) unlinkSync(path);
+    fillPipe(both, state, context);
+    // Not blocking: a reader would wait for a writer to come. The caller sets the flags that the file had.
+    return { open: (flags) => openPath(`/proc/self/fd/${both}`, (flags & ~O.O_DIRECT) | O.O_NONBLOCK) };
+  },
+};
+
+/** mkfifo(3), because a reboot wipes /tmp; false when there is something already. */
+function makeFifo(path: string, { mode, uid, gid }: FifoState): boolean {
+  const result = withText(path, (address) => attempt("mknodat", AT_FDCWD, address, S_IF.S_IFIFO | mode, 0));
+  if (result === -ERRNO.EEXIST) return false;
+  if (result < 0)
+    withText(path, (address) => call("mknodat", `Making ${path}`, AT_FDCWD, address, S_IF.S_IFIFO | mode, 0));
+  chownSync(path, uid, gid);
+  chmodSync(path, mode);
+  return true;
+}

@@ -1,0 +1,72 @@
+/**
+ * Descriptors that a program merely inherited. A shell or a supervisor keeps a pipe open for itself, forgets to mark it
+ * close-on-exec, and all that it starts has it too: under the very same number, the very same open file description.
+ * Whoever means to talk through a pipe closes the other's end. Such a descriptor comes back from the process that still
+ * has it; when that is gone as well, what is left is a pipe without another end, as anyone's would be.
+ */
+import { closeSync, readFileSync, readlinkSync } from "node:fs";
+import * as v from "valibot";
+import { attempt } from "../../abi/call.ts";
+import { KCMP, O_ACCMODE } from "../../abi/fcntl.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import { readStat } from "../../proc/read.ts";
+import type { OpenFile, ThawContext } from "../contract.ts";
+import { holdersOutside } from "./outside.ts";
+import { makePipe } from "./pipe-data.ts";
+
+/** Standard input, output and error are meant. */
+const FIRST_UNMEANT = 3;
+
+export const inheritedSchema = v.strictObject({
+  /** What /proc shows: `pipe:[inode]`. */
+  link: v.string(),
+  fd: v.number(),
+  bootId: v.string(),
+  /** Processes that have it too, oldest first, with their start in clock ticks since boot. */
+  from: v.array(v.strictObject({ pid: v.number(), command: v.string(), startTime: v.number() })),
+});
+export type Inherited = v.InferOutput<typeof inheritedSchema>;
+
+/** Tells who else has this very description under this very number, or undefined when no one outside the set does. */
+export function findInherited(file: OpenFile): Inherited | undefined {
+  if (file.fd < FIRST_UNMEANT) return undefined;
+  const from = holdersOutside(file)
+    .filter(({ pid, fd }) => fd === file.fd && attempt("kcmp", file.pid, pid, KCMP.FILE, fd, fd) === 0)
+    .map(({ pid, command }) => ({ pid, command, startTime: readStat(pid)?.startTime ?? 0 }))
+    .toSorted((a, b) => a.startTime - b.startTime);
+  return from.length === 0 ? undefined : { link: file.link, fd: file.fd, bootId: bootId(), from };
+}
+
+/** Fetches it from a process that still has it, or makes an end that leads nowhere. */
+export function thawInherited(state: Inherited, context: ThawContext, flags: number): LocalFd {
+  const fetched = state.bootId === bootId() ? fetch(state) : undefined;
+  if (fetched !== undefined) return context.keep(fetched);
+  const [read, write] = makePipe(0);
+  const [ours, other] = (flags & O_ACCMODE) === 0 ? [read, write] : [write, read];
+  closeSync(other);
+  return context.keep(ours);
+}
+
+function fetch({ from, link, fd }: Inherited): LocalFd | undefined {
+  for (const { pid, startTime } of from) {
+    if (readStat(pid)?.startTime !== startTime || linkOf(pid, fd) !== link) continue;
+    const pidfd = attempt("pidfd_open", pid, 0);
+    if (pidfd < 0) continue;
+    const fetched = attempt("pidfd_getfd", pidfd, fd, 0);
+    closeSync(pidfd);
+    if (fetched >= 0) return fetched as LocalFd;
+  }
+  return undefined;
+}
+
+function linkOf(pid: number, fd: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${fd}`);
+  } catch {
+    return undefined;
+  }
+}
+
+function bootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+}
