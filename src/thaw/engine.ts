@@ -3,6 +3,7 @@ import { attempt } from '../abi/call.ts';
 import { PTRACE_O } from '../abi/ptrace.ts';
 import { SIGNAL, signalNumber } from '../abi/signal.ts';
 import { WAIT, wait4 } from '../abi/wait.ts';
+import { KmonteError } from '../lib/errors.ts';
 import type { TimedStep } from '../lib/progress.ts';
 import type { Watcher } from '../lib/watcher.ts';
 import { readImage, type Image } from '../image/read.ts';
@@ -30,6 +31,7 @@ export interface ThawOutcome {
 export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
   const steps: TimedStep[] = [];
   const step = <T>(name: string, action: () => T): T => {
+    checkAborted(watcher);
     watcher.report({ step: name });
     const start = Date.now();
     try {
@@ -50,6 +52,16 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
   };
 }
 
+/** Until all processes go on together, ^C takes everything back. */
+function checkAborted(watcher: Watcher): void {
+  if (!watcher.aborted()) return;
+  throw new KmonteError(
+    'INTERRUPTED',
+    { what: 'The thaw was interrupted; nothing was left running, and the image is as it was.' },
+    { kind: 'interrupted' },
+  );
+}
+
 interface BuiltTree extends Tree {
   readonly threads: ReadonlyMap<BuiltProcess, ReadonlyMap<number, BuildScope>>;
 }
@@ -61,7 +73,11 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
   files.openAll();
   let done = 0;
   for (const process of tree.processes) {
-    buildMemory(process, tree.vdso, (bytes) => watcher.report({ step: 'build', detail: process.command, done: (done += bytes) }));
+    buildMemory(process, tree.vdso, (bytes) => {
+      watcher.report({ step: 'build', detail: process.command, done: (done += bytes) });
+      checkAborted(watcher);
+    });
+    checkAborted(watcher);
     files.handOut(process);
     buildProcess(process);
   }
