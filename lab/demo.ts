@@ -95,7 +95,11 @@ function stages(demo: Demo, options: DemoOptions): { run(): Promise<unknown> } {
       });
 }
 
-const TIMER = { condition: true, field: (milliseconds: number) => `${(milliseconds / 1000).toFixed(1)} s` };
+const TIMER = {
+  condition: true,
+  field: (milliseconds: number) => `${(milliseconds / 1000).toFixed(1)} s`,
+  format: () => (text?: string) => text ?? "",
+};
 
 function result(report: SwapReport, checks: readonly Check[], ok: boolean): string {
   const width = Math.max(...checks.map(({ name }) => name.length));
