@@ -107,7 +107,7 @@ export interface ThawContext {
   /** Our descriptor of an open file of the set, opened at the first call. */
   file(id: string): LocalFd;
   /** A process that is being built, if it is one of the set. It is blank when files are opened. */
-  process(pid: Pid): { readonly scope: RemoteScope; fetch(fd: number): LocalFd } | undefined;
+  process(pid: Pid): (ThawProcess & { fetch(fd: number): LocalFd }) | undefined;
   /** Something to run when all files are open, before any process gets them. */
   whenOpen(action: () => void): void;
   /** Something to run when all processes are built, just before they go on (arming timers, for example). */

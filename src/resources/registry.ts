@@ -15,6 +15,7 @@ import { regularFile } from "./files/regular.ts";
 import { signalFd } from "./files/signalfd.ts";
 import { timerFd } from "./files/timerfd.ts";
 import { ioUringFile } from "./files/io-uring.ts";
+import { unixSocket } from "./files/sockets/unix.ts";
 import { futureLocks } from "./memory/future-locks.ts";
 import { layout } from "./memory/layout.ts";
 import { fifo } from "./objects/fifo.ts";
@@ -23,6 +24,7 @@ import { memfd } from "./objects/memfd.ts";
 import { pathFile } from "./objects/path-file.ts";
 import { pipe } from "./objects/pipe.ts";
 import { sharedAnonymous } from "./objects/shared-anonymous.ts";
+import { unixConnection } from "./objects/unix-connection.ts";
 import { unlinkedFile } from "./objects/unlinked-file.ts";
 import { attributes } from "./process/attributes.ts";
 import { filesystemContext } from "./process/filesystem-context.ts";
@@ -78,6 +80,7 @@ export const fileKinds: readonly FileKind<Any>[] = [
   epoll,
   inotify,
   ioUringFile,
+  unixSocket,
 ];
 
 export const objectKinds: readonly ObjectKind<Any, Any>[] = [
@@ -88,4 +91,5 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   pipe,
   fifo,
   ioUring,
+  unixConnection,
 ];

@@ -1,0 +1,60 @@
+/** sock_diag(7): asking the kernel about sockets of a network namespace, one dump a question. */
+import { attempt, call, SyscallError } from "./call.ts";
+import { NativeBuffer } from "./ffi.unsafe.ts";
+import { AF, SOCK, SOCK_CLOEXEC } from "./socket.ts";
+import { trySend } from "./message.ts";
+import { closeSync } from "node:fs";
+
+const NETLINK_SOCK_DIAG = 4;
+export const SOCK_DIAG_BY_FAMILY = 20;
+const NLM_F_REQUEST_DUMP = 0x1 | 0x300;
+const NLMSG_DONE = 3;
+const NLMSG_ERROR = 2;
+const HEADER = 16;
+const align = (length: number): number => (length + 3) & ~3;
+
+/** Sends a dump request (the part behind struct nlmsghdr) and returns the bodies of all answers. */
+export function sockDiagDump(request: Buffer): Buffer[] {
+  const fd = call("socket", "Asking about sockets", AF.AF_NETLINK, SOCK.SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+  try {
+    const header = Buffer.alloc(HEADER);
+    header.writeUInt32LE(HEADER + request.length, 0);
+    header.writeUInt16LE(SOCK_DIAG_BY_FAMILY, 4);
+    header.writeUInt16LE(NLM_F_REQUEST_DUMP, 6);
+    const sent = trySend(fd, Buffer.concat([header, request]), [], undefined);
+    if (sent < 0) throw new SyscallError("sendmsg", sent, "Asking about sockets");
+    return readAnswers(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function readAnswers(fd: number): Buffer[] {
+  using room = new NativeBuffer(64 * 1024);
+  const answers: Buffer[] = [];
+  for (;;) {
+    const got = attempt("recvfrom", fd, room.address, room.size, 0, 0, 0);
+    if (got < 0) throw new SyscallError("recvfrom", got, "Hearing about sockets");
+    for (let at = 0; at + HEADER <= got;) {
+      const length = room.bytes.readUInt32LE(at);
+      const type = room.bytes.readUInt16LE(at + 4);
+      if (type === NLMSG_DONE) return answers;
+      if (type === NLMSG_ERROR)
+        throw new SyscallError("sock_diag", room.bytes.readInt32LE(at + HEADER), "Asking about sockets");
+      answers.push(Buffer.from(room.bytes.subarray(at + HEADER, at + length)));
+      at += align(length);
+    }
+  }
+}
+
+/** Attributes behind a fixed struct of `fixed` bytes: type → value. */
+export function attributesOf(body: Buffer, fixed: number): Map<number, Buffer> {
+  const attributes = new Map<number, Buffer>();
+  for (let at = align(fixed); at + 4 <= body.length;) {
+    const length = body.readUInt16LE(at);
+    if (length < 4) break;
+    attributes.set(body.readUInt16LE(at + 2) & 0x3fff, body.subarray(at + 4, at + length));
+    at += align(length);
+  }
+  return attributes;
+}

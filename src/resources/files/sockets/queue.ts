@@ -1,0 +1,146 @@
+/** What stands in a socket's receive queue: looked at without taking it (recv(2), MSG_PEEK), and put back by sending. */
+import * as v from "valibot";
+import { SyscallError } from "../../../abi/call.ts";
+import { ERRNO } from "../../../abi/errno.ts";
+import { NativeBuffer } from "../../../abi/ffi.unsafe.ts";
+import { credentialsMessage, receive, rightsMessage, SCM, send, type ReceivedMessage } from "../../../abi/message.ts";
+import { unixNameOf } from "../../../abi/sockaddr.ts";
+import { getInt, ioctlInt, MSG, setInt, SIOCINQ, SO, SOCK, SOL } from "../../../abi/socket.ts";
+import type { LocalFd } from "../../../lib/brand.ts";
+import { closeSync } from "node:fs";
+import type { OpenFile, ThawContext } from "../../contract.ts";
+
+const messageSchema = v.strictObject({
+  /** Bytes of the queue's blob that belong to it. */
+  length: v.number(),
+  /** The sender's name, of datagrams. */
+  from: v.optional(v.string()),
+  /** Open files in flight with it (SCM_RIGHTS). */
+  files: v.optional(v.array(v.string())),
+  /** Who sent it, where the receiver asks for that (SO_PASSCRED). */
+  credentials: v.optional(v.strictObject({ pid: v.number(), uid: v.number(), gid: v.number() })),
+});
+export const queueSchema = v.strictObject({ blob: v.string(), messages: v.array(messageSchema) });
+export type Queue = v.InferOutput<typeof queueSchema>;
+
+/** Larger than any message that a sender's buffer allows by default; pages that nothing is written to cost nothing. */
+const ROOM = 32 * 1024 * 1024;
+
+/** Looks at a unix socket's queue. Nothing is taken out, and SO_PEEK_OFF is what it was afterwards. */
+export function peekQueue(file: OpenFile, type: number): Queue | undefined {
+  using room = new NativeBuffer(ROOM);
+  const messages = type === SOCK.SOCK_STREAM ? peekStream(file.local, room) : peekMessages(file.local, room);
+  if (messages.length === 0) return undefined;
+  const blob = file.context.blob(`socket:${file.stat.inode}`, {
+    bytes: Buffer.concat(messages.map(({ data }) => data)),
+  });
+  return { blob, messages: messages.map((message) => describe(file, type, message)) };
+}
+
+function peekStream(fd: LocalFd, room: NativeBuffer): ReceivedMessage[] {
+  // The length first: asking an empty stream would take a pending error away.
+  const total = ioctlInt(fd, SIOCINQ) ?? 0;
+  if (total === 0) return [];
+  if (getInt(fd, SOL.SOL_SOCKET, SO.SO_PEEK_OFF) === -1) {
+    const first = peek(fd, room);
+    if (first?.data.length === total) return [first];
+    if (first) closeRights(first);
+  }
+  const messages: ReceivedMessage[] = [];
+  withPeekOffset(fd, () => {
+    for (let seen = 0; seen < total;) {
+      const message = peek(fd, room);
+      if (!message || message.data.length === 0) break;
+      messages.push(message);
+      seen += message.data.length;
+    }
+  });
+  return messages;
+}
+
+function peekMessages(fd: LocalFd, room: NativeBuffer): ReceivedMessage[] {
+  if (getInt(fd, SOL.SOL_SOCKET, SO.SO_PEEK_OFF) === -1) {
+    const first = peek(fd, room);
+    if (!first || isEnd(first)) return [];
+    closeRights(first);
+  }
+  const messages: ReceivedMessage[] = [];
+  withPeekOffset(fd, () => {
+    for (let message = peek(fd, room); message && !isEnd(message); message = peek(fd, room)) messages.push(message);
+  });
+  return messages;
+}
+
+/** A SOCK_SEQPACKET socket that is shut down answers with nothing, as often as one asks. */
+function isEnd(message: ReceivedMessage): boolean {
+  return message.data.length === 0 && message.from.length === 0 && message.control.length === 0;
+}
+
+function peek(fd: LocalFd, room: NativeBuffer): ReceivedMessage | undefined {
+  const message = receive(fd, room, MSG.MSG_PEEK | MSG.MSG_DONTWAIT);
+  if (message === -ERRNO.EAGAIN) return undefined;
+  if (typeof message === "number") throw new SyscallError("recvmsg", message, "Looking into a socket");
+  if ((message.flags & (MSG.MSG_TRUNC | MSG.MSG_CTRUNC)) !== 0) throw new RangeError("a message is larger than ever");
+  return message;
+}
+
+/** With an offset, each look goes on where the last one stopped (socket(7), SO_PEEK_OFF). */
+function withPeekOffset(fd: LocalFd, use: () => void): void {
+  const before = getInt(fd, SOL.SOL_SOCKET, SO.SO_PEEK_OFF) ?? -1;
+  setInt(fd, SOL.SOL_SOCKET, SO.SO_PEEK_OFF, 0, "Looking into a socket");
+  try {
+    use();
+  } finally {
+    setInt(fd, SOL.SOL_SOCKET, SO.SO_PEEK_OFF, before, "Looking into a socket");
+  }
+}
+
+function rightsOf(message: ReceivedMessage, type: number): LocalFd[] {
+  return message.control
+    .filter((control) => control.level === SOL.SOL_SOCKET && control.type === type)
+    .flatMap(({ data }) => Array.from({ length: data.length / 4 }, (_, i) => data.readInt32LE(i * 4) as LocalFd));
+}
+
+function closeRights(message: ReceivedMessage): void {
+  for (const fd of [...rightsOf(message, SCM.SCM_RIGHTS), ...rightsOf(message, SCM.SCM_PIDFD)]) closeSync(fd);
+}
+
+function describe(file: OpenFile, type: number, message: ReceivedMessage): Queue["messages"][number] {
+  const files = rightsOf(message, SCM.SCM_RIGHTS).map((fd) => file.context.addInFlight(fd, file));
+  for (const fd of rightsOf(message, SCM.SCM_PIDFD)) closeSync(fd);
+  const cred = message.control.find((control) => control.type === SCM.SCM_CREDENTIALS)?.data;
+  const from = type === SOCK.SOCK_DGRAM && message.from.length > 2 ? unixNameOf(message.from) : undefined;
+  return {
+    length: message.data.length,
+    ...(from !== undefined && { from }),
+    ...(files.length > 0 && { files }),
+    ...(cred && { credentials: { pid: cred.readInt32LE(0), uid: cred.readUInt32LE(4), gid: cred.readUInt32LE(8) } }),
+  };
+}
+
+/** Sends a queue's messages again; `route` says through which of our sockets, and where to, for a sender's name. */
+export function refillQueue(
+  context: ThawContext,
+  queue: Queue,
+  route: (from: string | undefined) => { fd: LocalFd; to?: Buffer },
+): void {
+  const bytes = context.blob(queue.blob);
+  let at = 0;
+  for (const { length, from, files, credentials } of queue.messages) {
+    const { fd, to } = route(from);
+    const rights = files ? [rightsMessage(files.map((id) => context.file(id)))] : [];
+    const data = bytes.subarray(at, at + length);
+    at += length;
+    const about = "Filling a socket";
+    if (credentials) {
+      try {
+        send(fd, data, [...rights, credentialsMessage(credentials.pid, credentials.uid, credentials.gid)], to, about);
+        continue;
+      } catch (error) {
+        // The sender has ended since: nothing can speak in its name any more.
+        if (!(error instanceof SyscallError) || error.errno !== "ESRCH") throw error;
+      }
+    }
+    send(fd, data, rights, to, about);
+  }
+}

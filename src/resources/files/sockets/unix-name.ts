@@ -1,0 +1,149 @@
+/** Names of unix sockets (unix(7)): in the file system, abstract, or none. */
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+} from "node:fs";
+import { dirname, isAbsolute, join } from "node:path";
+import * as v from "valibot";
+import { call, withText } from "../../../abi/call.ts";
+import { CLONE } from "../../../abi/clone.ts";
+import { parseUnixName, unixAddress } from "../../../abi/sockaddr.ts";
+import { useAddress } from "../../../abi/socket.ts";
+import type { LocalFd } from "../../../lib/brand.ts";
+import { KmonteError } from "../../../lib/errors.ts";
+import type { UnixSocketInfo } from "../../../proc/unix-diag.ts";
+import type { OpenFile, ThawContext } from "../../contract.ts";
+
+const owned = { mode: v.number(), uid: v.number(), gid: v.number() };
+
+export const nameSchema = v.strictObject({
+  /** As bind(2) got it; `@` marks an abstract name, `\xNN` a byte that is no plain character. */
+  name: v.string(),
+  /** The directory that a relative path began in. */
+  directory: v.optional(v.string()),
+  /** The socket file, if the name still leads to it, with the directory that it lies in. */
+  file: v.optional(v.strictObject({ ...owned, parent: v.strictObject(owned) })),
+});
+export type BoundName = v.InferOutput<typeof nameSchema>;
+
+export function isPathName(name: string): boolean {
+  return name !== "" && !name.startsWith("@");
+}
+
+function pathOf({ name, directory }: { name: string; directory?: string | undefined }): string {
+  const path = parseUnixName(name).toString();
+  return isAbsolute(path) ? path : join(directory ?? "/", path);
+}
+
+/** The name of a socket, with the socket file that stands behind it. */
+export function freezeName(file: OpenFile, info: UnixSocketInfo): BoundName | undefined {
+  if (info.name === "") return undefined;
+  if (!isPathName(info.name)) return { name: info.name };
+  const directory = info.name.startsWith("/") ? undefined : readlinkSync(`/proc/${file.pid}/cwd`);
+  const base = { name: info.name, ...(directory !== undefined && { directory }) };
+  const path = pathOf(base);
+  const seen = lstatSync(path, { throwIfNoEntry: false });
+  if (!seen?.isSocket() || seen.ino !== info.file?.inode) return base;
+  return { ...base, file: { ...ownership(seen), parent: ownership(statSync(dirname(path))) } };
+}
+
+function ownership(stats: { mode: number; uid: number; gid: number }): { mode: number; uid: number; gid: number } {
+  return { mode: stats.mode & 0o7777, uid: stats.uid, gid: stats.gid };
+}
+
+/**
+ * Binds a socket to its old name. A socket file that still stands there, left by the frozen program, is replaced; one
+ * that had no file gets none. Returns what to do when nobody has to find the socket by its name any more.
+ */
+export function bindUnix(context: ThawContext, fd: LocalFd, bound: BoundName): () => void {
+  const about = `Binding a socket to ${bound.name}`;
+  if (!isPathName(bound.name)) {
+    useAddress("bind", fd, unixAddress(bound.name), about);
+    return () => undefined;
+  }
+  const path = pathOf(bound);
+  makeParent(context, path, bound);
+  const aside = moveAside(context, path);
+  inDirectory(bound.directory, () => useAddress("bind", fd, unixAddress(bound.name), about));
+  context.undo(`socket file ${path}`, () => unlinkSync(path));
+  if (bound.file) {
+    const { mode, uid, gid } = bound.file;
+    chownSync(path, uid, gid);
+    chmodSync(path, mode);
+    context.atResume(() => {
+      if (aside !== undefined) unlinkSync(aside);
+    });
+    return () => undefined;
+  }
+  return () => {
+    unlinkSync(path);
+    if (aside !== undefined) renameSync(aside, path);
+  };
+}
+
+/** connect(2) by name. */
+export function connectUnix(fd: LocalFd, { name, directory }: BoundName): void {
+  inDirectory(directory, () => useAddress("connect", fd, unixAddress(name), `Connecting a socket to ${name}`));
+}
+
+function makeParent(context: ThawContext, path: string, { file }: BoundName): void {
+  const parent = dirname(path);
+  if (existsSync(parent)) return;
+  const first = mkdirSync(parent, { recursive: true });
+  if (!file || first === undefined) return;
+  chownSync(parent, file.parent.uid, file.parent.gid);
+  chmodSync(parent, file.parent.mode);
+  context.undo(`directory ${first}`, () => undefined);
+}
+
+function moveAside(context: ThawContext, path: string): string | undefined {
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (!there) return undefined;
+  if (!there.isSocket()) {
+    throw new KmonteError(
+      "SOCKET_NAME_TAKEN",
+      {
+        what: `A socket cannot get its name ${path} back.`,
+        why: "Something that is not a socket stands there.",
+        remedy: "Move it away.",
+      },
+      { kind: "refused", facts: { path } },
+    );
+  }
+  const aside = `${path}.kmonte-${process.pid}-${(counter += 1)}`;
+  renameSync(path, aside);
+  context.undo(`socket file ${path}`, () => {
+    if (existsSync(aside)) renameSync(aside, path);
+  });
+  return aside;
+}
+let counter = 0;
+
+let ownDirectory = false;
+
+/** Does something in another working directory: this thread's alone (unshare(2), CLONE_FS). */
+export function inDirectory(directory: string | undefined, action: () => void): void {
+  if (directory === undefined) {
+    action();
+    return;
+  }
+  if (!ownDirectory) call("unshare", "Having a working directory of our own", CLONE.FS);
+  ownDirectory = true;
+  const before = openSync(".", "r");
+  try {
+    withText(directory, (address) => call("chdir", `Going to ${directory}`, address));
+    action();
+  } finally {
+    call("fchdir", "Going back", before);
+    closeSync(before);
+  }
+}

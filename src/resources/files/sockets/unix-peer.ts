@@ -1,0 +1,133 @@
+/** Who stands at the other end of a unix socket. */
+import { ioctlInt, SIOCOUTQ, SOCK } from "../../../abi/socket.ts";
+import { nameOf } from "../../../lib/flags.ts";
+import { TCP_LISTEN } from "../../../proc/unix-diag.ts";
+import type { UnixConnectionState } from "../../objects/unix-connection.ts";
+import { peerCredentials } from "./creator.ts";
+import { externalSocket, socketRefusal } from "./external.ts";
+import type { SeenSocket, UnixLook } from "./unix-look.ts";
+import { freezeName, isPathName, type BoundName } from "./unix-name.ts";
+
+export interface PeerState {
+  readonly connection?: { object: string; end: 0 | 1 };
+  readonly target?: BoundName;
+  /** The name is part of the connection. */
+  readonly named?: boolean;
+}
+
+const BOTH_SHUT = 3;
+
+export function freezePeer(me: SeenSocket, look: UnixLook): PeerState {
+  const { info } = me;
+  refuseForeignSenders(me, look);
+  if (info.peer === undefined) return {};
+  if (info.peer === 0) return freezeLost(me, look);
+  const other = look.inside.get(info.peer);
+  if (other && other.info.peer === info.inode) return connect(me, other, look);
+  const outside = look.everywhere.get(info.peer);
+  if (info.type !== SOCK.SOCK_DGRAM || !outside || outside.peer === info.inode)
+    throw externalSocket(me.file, describe(me), info.peer);
+  if (outside.name === "") throw externalSocket(me.file, describe(me), info.peer);
+  const target = other ? freezeName(other.file, other.info) : { name: outside.name };
+  return target ? { target } : {};
+}
+
+/** The other end has no descriptor: it is closed, or it waits to be accepted. */
+function freezeLost(me: SeenSocket, look: UnixLook): PeerState {
+  const { info } = me;
+  if (info.type === SOCK.SOCK_DGRAM || info.shutdown === BOTH_SHUT) return connect(me, undefined, look);
+  const listener = [...look.everywhere.values()].find(({ pending }) => pending.includes(info.inode));
+  if (!listener || !look.inside.has(listener.inode)) throw externalSocket(me.file, describe(me), listener?.inode);
+  if ((ioctlInt(me.file.local, SIOCOUTQ) ?? 0) > 0) {
+    throw socketRefusal(
+      me.file,
+      "UNIX_PENDING_DATA",
+      "sent data to a connection that is not accepted yet",
+      "nobody can read data that stands behind a backlog.",
+      "Try again when the server has accepted the connection.",
+    );
+  }
+  return {};
+}
+
+/** The sockets that wait in a listener's backlog. */
+export function freezePending(me: SeenSocket, look: UnixLook): string[] {
+  return me.info.pending.map((inode) => {
+    const client = look.inside.get(inode);
+    if (!client) throw externalSocket(me.file, `${describe(me)}, a connection that waits to be accepted`, inode);
+    return client.id;
+  });
+}
+
+function connect(me: SeenSocket, other: SeenSocket | undefined, look: UnixLook): PeerState {
+  const accepted = acceptedEnd(me, other, look);
+  const first = accepted ? (accepted === me ? other : me) : !other || me.info.inode < other.info.inode ? me : other;
+  const second = first === me ? other : me;
+  const object = `unix:${Math.min(me.info.inode, other?.info.inode ?? me.info.inode)}`;
+  me.file.context.object(object, () => describeConnection(me, first, second, accepted, look));
+  return { connection: { object, end: first === me ? 0 : 1 }, ...(accepted && { named: true }) };
+}
+
+function describeConnection(
+  me: SeenSocket,
+  first: SeenSocket | undefined,
+  second: SeenSocket | undefined,
+  accepted: SeenSocket | undefined,
+  look: UnixLook,
+): UnixConnectionState {
+  const seenBySecond = second && peerCredentials(second.file);
+  const seenByFirst = first && peerCredentials(first.file);
+  const creators = [seenBySecond ?? seenByFirst, seenByFirst ?? seenBySecond];
+  const bound = accepted && first && freezeName(first.file, first.info);
+  return {
+    kind: "unix-connection",
+    type: nameOf(SOCK, me.info.type) ?? String(me.info.type),
+    held: [first !== undefined, second !== undefined],
+    ...(creators[0] && creators[1] && { creators: [creators[0], creators[1]] }),
+    ...(accepted && { accepted: describeListener(accepted, look) }),
+    ...(bound && { bound }),
+  };
+}
+
+/** Which end came out of accept(2): its name is its listener's. */
+function acceptedEnd(me: SeenSocket, other: SeenSocket | undefined, look: UnixLook): SeenSocket | undefined {
+  if (me.info.type === SOCK.SOCK_DGRAM) return undefined;
+  const named = [me, other].filter((socket) => socket !== undefined && socket.info.name !== "");
+  return named.find((socket) => socket && listenerOf(socket, look) !== undefined) ?? named[0];
+}
+
+function listenerOf({ info }: SeenSocket, look: UnixLook): number | undefined {
+  for (const other of look.everywhere.values()) {
+    if (other.state === TCP_LISTEN && other.name === info.name && other.file?.inode === info.file?.inode)
+      return other.inode;
+  }
+  return undefined;
+}
+
+function describeListener(accepted: SeenSocket, look: UnixLook): NonNullable<UnixConnectionState["accepted"]> {
+  const inode = listenerOf(accepted, look);
+  const listener = inode === undefined ? undefined : look.inside.get(inode);
+  // A name for the moment only, if the listener is not in the set: no socket file is left behind.
+  const name = listener
+    ? freezeName(listener.file, listener.info)
+    : withoutFile(freezeName(accepted.file, accepted.info));
+  return { ...(listener && { listener: listener.id }), name: name ?? { name: accepted.info.name } };
+}
+
+function withoutFile(bound: BoundName | undefined): BoundName | undefined {
+  return bound && { name: bound.name, ...(bound.directory !== undefined && { directory: bound.directory }) };
+}
+
+/** A datagram that came from an abstract name, whose owner stays outside: nobody else can send from there. */
+function refuseForeignSenders(me: SeenSocket, look: UnixLook): void {
+  for (const { from } of me.queue?.messages ?? []) {
+    if (from === undefined || isPathName(from)) continue;
+    const sender = [...look.everywhere.values()].find(({ name }) => name === from);
+    if (sender && !look.inside.has(sender.inode))
+      throw externalSocket(me.file, `a datagram from ${from}`, sender.inode);
+  }
+}
+
+function describe({ info }: SeenSocket): string {
+  return `unix socket${info.name === "" ? "" : ` ${info.name}`}`;
+}

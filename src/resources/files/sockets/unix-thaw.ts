@@ -1,0 +1,122 @@
+/**
+ * Making a unix socket again. When all files are open, three steps follow, each for all sockets before the next: fill
+ * the queues; connect, shut down and take temporary names away; close the ends that nobody holds.
+ */
+import { closeSync } from "node:fs";
+import { attempt, call } from "../../../abi/call.ts";
+import { trySend } from "../../../abi/message.ts";
+import { unixAddress } from "../../../abi/sockaddr.ts";
+import { AF, getInt, SHUT, SO, SOCK, SOCK_CLOEXEC, SOL } from "../../../abi/socket.ts";
+import type { LocalFd } from "../../../lib/brand.ts";
+import { parseFlags } from "../../../lib/flags.ts";
+import type { ThawContext } from "../../contract.ts";
+import type { UnixConnection } from "../../objects/unix-connection.ts";
+import { asCreator } from "./creator.ts";
+import { setBufferSize, thawOptions } from "./options.ts";
+import { refillQueue, type Queue } from "./queue.ts";
+import { bindUnix, connectUnix, inDirectory, type BoundName } from "./unix-name.ts";
+import type { UnixState } from "./unix.ts";
+
+/** While a queue is filled, so that no message has to wait. */
+const LARGE_BUFFER = 256 * 1024 * 1024;
+
+const nothing = (): void => undefined;
+
+export function thawUnixSocket(state: UnixState, context: ThawContext): LocalFd {
+  const connection = state.connection && context.object<UnixConnection>(state.connection.object);
+  const fd = connection ? (connection.ends[state.connection?.end ?? 0] as LocalFd) : newSocket(state, context);
+  const peer = connection?.ends[state.connection?.end === 0 ? 1 : 0];
+  thawOptions(fd, state.options, "early");
+  const unname = state.name ? bindUnix(context, fd, state.name) : nothing;
+  if (state.name) namesOf(context).set(state.name.name, fd);
+  if (state.listening) listen(state.listening, context, fd);
+  context.whenOpen(() => {
+    if (state.queue) fill(state, state.queue, context, peer);
+    for (const id of state.listening?.pending ?? []) connectUnix(context.file(id), state.name as BoundName);
+    context.whenOpen(() => {
+      if (state.target) connectTarget(fd, state.target);
+      unname();
+      // The other end goes with this byte unread, in the third step.
+      if (state.reset) trySend(fd, Buffer.alloc(1), [], undefined);
+      if (state.shutdown) attempt("shutdown", fd, SHUT[state.shutdown]);
+      thawOptions(fd, state.options, "late");
+    });
+  });
+  return fd;
+}
+
+/** Sockets of the set by name, for datagrams that came from them. */
+const named = new WeakMap<ThawContext, Map<string, LocalFd>>();
+function namesOf(context: ThawContext): Map<string, LocalFd> {
+  const known = named.get(context) ?? new Map<string, LocalFd>();
+  named.set(context, known);
+  return known;
+}
+
+function newSocket({ type }: { type: string }, context: ThawContext): LocalFd {
+  return context.keep(
+    call("socket", "Making a socket", AF.AF_UNIX, parseFlags(SOCK, type) | SOCK_CLOEXEC, 0) as LocalFd,
+  );
+}
+
+function listen({ backlog, creator }: NonNullable<UnixState["listening"]>, context: ThawContext, fd: LocalFd): void {
+  const process = creator && context.process(creator.pid);
+  if (!process) {
+    call("listen", "Listening", fd, backlog);
+    return;
+  }
+  asCreator(process, creator, (scope) =>
+    process.lend(fd, (remote) => scope.call("listen", "Listening", remote, backlog)),
+  );
+}
+
+function connectTarget(fd: LocalFd, target: BoundName): void {
+  try {
+    connectUnix(fd, target);
+  } catch {
+    // Datagrams to a service that is not there (yet): senders such as syslog(3) connect again by themselves.
+  }
+}
+
+function fill(state: UnixState, queue: Queue, context: ThawContext, peer: LocalFd | undefined): void {
+  if (peer !== undefined) {
+    withLargeBuffer(peer, () => refillQueue(context, queue, () => ({ fd: peer })));
+    return;
+  }
+  const done: (() => void)[] = [];
+  const senders = new Map<string | undefined, LocalFd>();
+  const to = unixAddress(state.name?.name ?? "");
+  const route = (from: string | undefined): { fd: LocalFd; to: Buffer } => {
+    let sender = senders.get(from) ?? (from === undefined ? undefined : namesOf(context).get(from));
+    if (sender === undefined) {
+      const made = call(
+        "socket",
+        "Making a socket",
+        AF.AF_UNIX,
+        parseFlags(SOCK, state.type) | SOCK_CLOEXEC,
+        0,
+      ) as LocalFd;
+      const unname = from === undefined ? nothing : bindUnix(context, made, { name: from, ...inSame(state.name) });
+      done.push(() => {
+        unname();
+        closeSync(made);
+      });
+      sender = made;
+    }
+    senders.set(from, sender);
+    return { fd: sender, to };
+  };
+  inDirectory(state.name?.directory, () => refillQueue(context, queue, route));
+  for (const action of done) action();
+}
+
+function inSame(name: BoundName | undefined): { directory?: string } {
+  return name?.directory === undefined ? {} : { directory: name.directory };
+}
+
+function withLargeBuffer(fd: LocalFd, use: () => void): void {
+  const before = getInt(fd, SOL.SOL_SOCKET, SO.SO_SNDBUF) ?? 0;
+  setBufferSize(fd, "SO_SNDBUF", LARGE_BUFFER);
+  use();
+  setBufferSize(fd, "SO_SNDBUF", before);
+}

@@ -1,0 +1,104 @@
+/** A unix socket (unix(7)): listening, connected, bound, or none of these. */
+import { closeSync } from "node:fs";
+import * as v from "valibot";
+import { call } from "../../../abi/call.ts";
+import { AF, POLL, pollNow, SHUT, SOCK, SOCK_CLOEXEC } from "../../../abi/socket.ts";
+import type { LocalFd } from "../../../lib/brand.ts";
+import { formatFlags, nameOf } from "../../../lib/flags.ts";
+import { TCP_LISTEN } from "../../../proc/unix-diag.ts";
+import type { FileKind } from "../../contract.ts";
+import { creatorSchema, peerCredentials } from "./creator.ts";
+import { socketRefusal } from "./external.ts";
+import { freezeOptions, optionsSchema, SOCKET_OPTIONS, type Options } from "./options.ts";
+import { queueSchema } from "./queue.ts";
+import { isUnixSocket, lookAtUnixSockets, type SeenSocket } from "./unix-look.ts";
+import { freezeName, nameSchema } from "./unix-name.ts";
+import { freezePeer, freezePending } from "./unix-peer.ts";
+import { thawUnixSocket } from "./unix-thaw.ts";
+
+const schema = v.strictObject({
+  type: v.string(),
+  /** What bind(2) was called with; an accepted socket has its name from its listener instead. */
+  name: v.optional(nameSchema),
+  options: optionsSchema,
+  /** The connection that it is one end of. */
+  connection: v.optional(v.strictObject({ object: v.string(), end: v.picklist([0, 1]) })),
+  /** A listening socket: its backlog, and the sockets that connected and were not accepted yet, in order. */
+  listening: v.optional(
+    v.strictObject({ backlog: v.number(), pending: v.array(v.string()), creator: v.optional(creatorSchema) }),
+  ),
+  /** A datagram socket that sends to one name unless told otherwise. */
+  target: v.optional(nameSchema),
+  queue: v.optional(queueSchema),
+  /** The other end went away with unread data: the next call here fails with ECONNRESET. */
+  reset: v.optional(v.literal(true)),
+  /** If shutdown(2) was called. */
+  shutdown: v.optional(v.picklist(Object.keys(SHUT) as (keyof typeof SHUT)[])),
+});
+export type UnixState = v.InferOutput<typeof schema>;
+
+const SHUTDOWNS = [undefined, "SHUT_RD", "SHUT_WR", "SHUT_RDWR"] as const;
+
+export const unixSocket: FileKind<UnixState> = {
+  name: "unix-socket",
+  schema,
+  recognise: isUnixSocket,
+  freeze(file) {
+    const look = lookAtUnixSockets(file.context);
+    const me = look.inside.get(Number(file.stat.inode));
+    if (!me) {
+      throw socketRefusal(
+        file,
+        "NETWORK_NAMESPACE",
+        "a socket of another network namespace",
+        "it is not of the one that kmonte runs in.",
+      );
+    }
+    const reset = stateOfErrors(me);
+    const peer = me.info.state === TCP_LISTEN ? {} : freezePeer(me, look);
+    const name = peer.named ? undefined : freezeName(file, me.info);
+    const shutdown = SHUTDOWNS[me.info.shutdown & 3];
+    const creator = peerCredentials(file);
+    return {
+      type: nameOf(SOCK, me.info.type) ?? String(me.info.type),
+      ...(name && { name }),
+      options: optionsOf(me),
+      ...(me.queue && { queue: me.queue }),
+      ...(reset && { reset }),
+      ...(shutdown && { shutdown }),
+      ...(peer.connection && { connection: peer.connection }),
+      ...(peer.target && { target: peer.target }),
+      ...(me.info.state === TCP_LISTEN && {
+        listening: { backlog: me.info.backlog, pending: freezePending(me, look), ...(creator && { creator }) },
+      }),
+    };
+  },
+  thaw: thawUnixSocket,
+};
+
+/** An error that waits to be told can only be made again where it comes from a peer that has gone. */
+function stateOfErrors({ file, info }: SeenSocket): true | undefined {
+  const POLLPRI = 2;
+  const events = pollNow(file.local, POLLPRI);
+  if ((events & POLLPRI) !== 0) {
+    throw socketRefusal(
+      file,
+      "SOCKET_URGENT_DATA",
+      "a unix socket with urgent data (MSG_OOB)",
+      "the byte out of band is not read yet.",
+    );
+  }
+  if ((events & POLL.POLLERR) === 0) return undefined;
+  if (info.type === SOCK.SOCK_STREAM && info.peer === 0) return true;
+  throw socketRefusal(
+    file,
+    "SOCKET_ERROR",
+    "a socket with an error that it was not told yet",
+    `poll(2) answers ${formatFlags(POLL, events)}.`,
+  );
+}
+
+function optionsOf({ file, info }: SeenSocket): Options {
+  const make = (): LocalFd => call("socket", "Making a socket", AF.AF_UNIX, info.type | SOCK_CLOEXEC, 0) as LocalFd;
+  return freezeOptions(file.local, [SOCKET_OPTIONS], `unix:${info.type}`, make, closeSync);
+}
