@@ -8,7 +8,7 @@
 import { readFileSync } from "node:fs";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import { parseSleeperTimers, parseTimerListNow } from "../proc/timer-list.ts";
-import { resumedCall, rewritingCall } from "../tracee/interrupted-call.x86_64.ts";
+import { isResumed, resumedCall, rewritingCall } from "../tracee/interrupted-call.x86_64.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
 import { getRegisters } from "../tracee/ptrace.ts";
 import { reportedRest, requestedTime, rewrittenRest } from "../tracee/sleep-time.x86_64.ts";
@@ -36,9 +36,10 @@ export function measureSleeps(stopped: readonly Sleeper[], control: SleepControl
   const deadlines = new Map<number, bigint>();
   const unknown = new Map<number, bigint>();
   for (const { pid, tid, stoppedAt } of stopped) {
-    using memory = new TraceeMemory(pid);
     const registers = getRegisters(tid);
     const rewriting = rewritingCall(registers);
+    if (!rewriting && !isResumed(registers)) continue;
+    using memory = new TraceeMemory(pid);
     const rewritten = rewriting && rewrittenRest(rewriting, memory);
     if (rewritten !== undefined) deadlines.set(tid, stoppedAt + rewritten);
     const call = resumedCall(registers, memory);

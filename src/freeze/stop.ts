@@ -9,7 +9,7 @@ import { childrenOf, readdirOrEmpty, readStat } from "../proc/read.ts";
 import { parseStatus, type ProcessStat } from "../proc/status.ts";
 import { endAll } from "../tracee/end-all.x86_64.ts";
 import { detach, interrupt, resume, trySeize } from "../tracee/ptrace.ts";
-import { settleThread } from "./settle.ts";
+import { settleThread, standsInVdso } from "./settle.ts";
 import { measureSleeps } from "./sleepers.ts";
 import { awaitStop, expectNodeToWatch, pollStop, sleepMicroseconds, TraceeGone, type Stop } from "../tracee/stops.ts";
 
@@ -17,6 +17,8 @@ import { awaitStop, expectNodeToWatch, pollStop, sleepMicroseconds, TraceeGone, 
 const OPTIONS = PTRACE_O.TRACESYSGOOD | PTRACE_O.SUSPEND_SECCOMP;
 /** A task in an uninterruptible sleep gets this long to come out of it. */
 const STOP_DEADLINE_MS = 10_000;
+/** A program that does nothing but ask for the time is outside the vDSO one time in five or so. */
+const MOST_TRIES = 400;
 
 export interface StoppedThread {
   readonly tid: number;
@@ -134,7 +136,7 @@ export class StoppedSet implements Disposable {
   }
 
   #awaitStop(process: StoppedProcess, tid: number): string | undefined {
-    for (;;) {
+    for (let tries = 0; ;) {
       let stop: Stop | undefined;
       try {
         stop = awaitStop(tid, STOP_DEADLINE_MS);
@@ -146,8 +148,17 @@ export class StoppedSet implements Disposable {
       if (!stop) throw doesNotStop(process, tid);
       if (stop.event === PTRACE_EVENT.STOP) {
         if (stop.signal !== SIGNAL.SIGTRAP) return signalName(stop.signal);
-        settleThread(tid);
-        return undefined;
+        if (!standsInVdso(tid)) {
+          settleThread(tid);
+          return undefined;
+        }
+        // It is in there for some nanoseconds only: another moment will be better. Stepping would take it out for
+        // certain, but a death of ours between two steps would be its own.
+        if ((tries += 1) > MOST_TRIES) throw staysInVdso(process, tid);
+        resume("CONT", tid);
+        sleepMicroseconds(tries % 20);
+        interrupt(tid);
+        continue;
       }
       // A signal on its way to the program: it is delivered, and our own stop comes right after.
       resume("CONT", tid, stop.event === 0 ? stop.signal : 0);
@@ -235,4 +246,16 @@ function doesNotStop(process: StoppedProcess, tid: number): KmonteError {
 /** Waits, not for long, until a thread that has just been let go sleeps again. */
 function awaitSleep(tid: number): void {
   for (let looks = 0; looks < 100 && readStat(tid)?.state === "R"; looks += 1) sleepMicroseconds(30);
+}
+
+function staysInVdso(process: StoppedProcess, tid: number): KmonteError {
+  return new Refusal(
+    "IN_VDSO",
+    {
+      what: `Process ${process.pid} (${process.stat.comm}) could not be stopped in a good moment.`,
+      why: `Thread ${tid} was in the kernel's own code (the vDSO) ${MOST_TRIES} times in a row.`,
+      remedy: "Try again.",
+    },
+    { pid: process.pid, tid, command: process.stat.comm },
+  );
 }

@@ -1,9 +1,9 @@
 /** Addresses that the kernel keeps for a thread: robust futexes, the tid to clear, rseq (set_tid_address(2), rseq(2)). */
 import * as v from "valibot";
-import { attempt, call, withStruct } from "../../abi/call.ts";
-import { PTRACE } from "../../abi/ptrace.ts";
+import { call, withStruct } from "../../abi/call.ts";
 import { PR } from "../../abi/prctl.ts";
 import { hex, hexSchema, unhex } from "../../lib/hex.ts";
+import { askRseq, kernelTellsRseq, probeRseq } from "../../tracee/rseq.x86_64.ts";
 import type { ThreadResource } from "../contract.ts";
 
 const schema = v.strictObject({
@@ -23,17 +23,11 @@ export const kernelPointers: ThreadResource<v.InferOutput<typeof schema>> = {
       call("get_robust_list", "Asking for the robust list", tid, address, address + 8);
       return { head: bytes.readBigUInt64LE(0), size: Number(bytes.readBigUInt64LE(8)) };
     });
-    // struct ptrace_rseq_configuration; kernels before 5.13 cannot tell, and their C libraries did not register.
-    const rseq = withStruct(24, (bytes, address) => {
-      const got = attempt("ptrace", PTRACE.GET_RSEQ_CONFIGURATION, tid, 24, address);
-      return got < 24 || bytes.readBigUInt64LE(0) === 0n
-        ? undefined
-        : { address: hex(bytes.readBigUInt64LE(0)), size: bytes.readUInt32LE(8), signature: bytes.readUInt32LE(12) };
-    });
+    const rseq = kernelTellsRseq(tid) ? askRseq(tid) : probeRseq(scope);
     return {
       clearChildTid,
       ...(robust.head !== 0n && { robustList: { head: hex(robust.head), size: robust.size } }),
-      ...(rseq && { rseq }),
+      ...(rseq && { rseq: { ...rseq, address: hex(rseq.address) } }),
     };
   },
   thaw({ scope }, state) {
