@@ -1,5 +1,5 @@
 /** mmap(2), madvise(2) (include/uapi/asm-generic/mman-common.h, arch/x86/include/uapi/asm/mman.h). */
-import type { FlagTable } from '../lib/flags.ts';
+import type { FlagTable } from "../lib/flags.ts";
 
 export const PAGE_SIZE = 4096;
 
@@ -8,6 +8,7 @@ export const PROT = { PROT_READ: 1, PROT_WRITE: 2, PROT_EXEC: 4 } as const satis
 export const MAP = {
   MAP_SHARED: 1,
   MAP_PRIVATE: 2,
+  MAP_DROPPABLE: 8,
   MAP_FIXED: 0x10,
   MAP_ANONYMOUS: 0x20,
   MAP_GROWSDOWN: 0x100,
@@ -40,14 +41,14 @@ export const MADV = {
 
 /** VmFlags of smaps that stand for an madvise mark (proc_pid_smaps(5)). */
 export const ADVICE_BY_VMFLAG: Readonly<Record<string, keyof typeof MADV>> = {
-  rr: 'MADV_RANDOM',
-  sr: 'MADV_SEQUENTIAL',
-  dc: 'MADV_DONTFORK',
-  mg: 'MADV_MERGEABLE',
-  hg: 'MADV_HUGEPAGE',
-  nh: 'MADV_NOHUGEPAGE',
-  dd: 'MADV_DONTDUMP',
-  wf: 'MADV_WIPEONFORK',
+  rr: "MADV_RANDOM",
+  sr: "MADV_SEQUENTIAL",
+  dc: "MADV_DONTFORK",
+  mg: "MADV_MERGEABLE",
+  hg: "MADV_HUGEPAGE",
+  nh: "MADV_NOHUGEPAGE",
+  dd: "MADV_DONTDUMP",
+  wf: "MADV_WIPEONFORK",
 };
 
 export const MLOCK_ONFAULT = 1;
@@ -65,5 +66,5 @@ export const PAGEMAP = {
 
 /** Prot bits for the letters of /proc/PID/maps. */
 export function protBits(letters: string): number {
-  return (letters.includes('r') ? 1 : 0) | (letters.includes('w') ? 2 : 0) | (letters.includes('x') ? 4 : 0);
+  return (letters.includes("r") ? 1 : 0) | (letters.includes("w") ? 2 : 0) | (letters.includes("x") ? 4 : 0);
 }

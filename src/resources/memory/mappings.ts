@@ -18,6 +18,8 @@ export const mappingSchema = v.strictObject({
   shared: v.boolean(),
   growsDown: v.optional(v.boolean()),
   noReserve: v.optional(v.boolean()),
+  /** MAP_DROPPABLE: the kernel may take the contents away at any time, so they are not kept. */
+  droppable: v.optional(v.boolean()),
   /** Private memory that is not writable, but counts as if it were: it was writable once (VmFlags `ac`). */
   charged: v.optional(v.boolean()),
   locked: v.optional(v.picklist(["now", "on-fault"])),
@@ -62,7 +64,8 @@ function freezeMapping(process: FreezeProcess, mapping: Mapping, pagemap: Pagema
   refuseSpecial(process, mapping);
   const flags = new Set(mapping.flags);
   const advice = mapping.flags.flatMap((flag) => ADVICE_BY_VMFLAG[flag] ?? []);
-  const pages: PageRuns = mapping.shared ? [] : pagemap.ownPages(mapping.start, mapping.end);
+  const droppable = flags.has("dp");
+  const pages: PageRuns = mapping.shared || droppable ? [] : pagemap.ownPages(mapping.start, mapping.end);
   const guards = mapping.shared ? [] : pagemap.guardPages(mapping.start, mapping.end);
   const charged = flags.has("ac") && !mapping.shared && !mapping.prot.includes("w");
   const name = /^\[anon(?:_shmem)?:(.*)\]$/.exec(mapping.path)?.[1];
@@ -73,6 +76,7 @@ function freezeMapping(process: FreezeProcess, mapping: Mapping, pagemap: Pagema
     shared: mapping.shared,
     ...(flags.has("gd") && { growsDown: true }),
     ...(flags.has("nr") && { noReserve: true }),
+    ...(droppable && { droppable }),
     ...(charged && { charged }),
     ...(flags.has("lo") && { locked: flags.has("lf") ? ("on-fault" as const) : ("now" as const) }),
     ...(advice.length > 0 && { advice: advice as MappingState["advice"] }),

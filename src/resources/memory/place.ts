@@ -35,7 +35,8 @@ export function isPoked(mapping: MappingState): boolean {
 
 function shape(mapping: MappingState): { start: number; length: number; flags: number } {
   const start = unhex(mapping.start);
-  let flags = (mapping.shared ? MAP.MAP_SHARED : MAP.MAP_PRIVATE) | MAP.MAP_FIXED_NOREPLACE;
+  const type = mapping.shared ? MAP.MAP_SHARED : mapping.droppable ? MAP.MAP_DROPPABLE : MAP.MAP_PRIVATE;
+  let flags = type | MAP.MAP_FIXED_NOREPLACE;
   if (mapping.growsDown) flags |= MAP.MAP_GROWSDOWN;
   if (mapping.noReserve) flags |= MAP.MAP_NORESERVE;
   return { start, length: unhex(mapping.end) - start, flags };

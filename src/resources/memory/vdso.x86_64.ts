@@ -4,14 +4,14 @@
  * The same bytes on the new kernel: its vDSO is moved to the old place, and nobody can tell. Other bytes: the old pages
  * stay where they were as ordinary memory, and each of their functions becomes a jump to the new one's namesake.
  */
-import * as v from 'valibot';
-import { MAP, MREMAP, PROT } from '../../abi/mman.ts';
-import { remoteAddress } from '../../lib/brand.ts';
-import { KmonteError } from '../../lib/errors.ts';
-import { hex, hexSchema, unhex } from '../../lib/hex.ts';
-import type { Mapping } from '../../proc/maps.ts';
-import type { FreezeProcess, ThawProcess } from '../contract.ts';
-import { readDynamicSymbols } from '../../lib/elf-symbols.ts';
+import * as v from "valibot";
+import { MAP, MREMAP, PROT } from "../../abi/mman.ts";
+import { remoteAddress } from "../../lib/brand.ts";
+import { KmonteError } from "../../lib/errors.ts";
+import { hex, hexSchema, unhex } from "../../lib/hex.ts";
+import type { Mapping } from "../../proc/maps.ts";
+import type { FreezeProcess, ThawProcess } from "../contract.ts";
+import { readDynamicSymbols } from "../../lib/elf-symbols.ts";
 
 export const vdsoSchema = v.strictObject({
   /** [vvar], [vvar_vclock] and [vdso], in the order of their addresses. */
@@ -21,7 +21,7 @@ export const vdsoSchema = v.strictObject({
 });
 export type VdsoState = v.InferOutput<typeof vdsoSchema>;
 
-const PARTS = ['[vvar]', '[vvar_vclock]', '[vdso]'];
+const PARTS = ["[vvar]", "[vvar_vclock]", "[vdso]"];
 
 function partsOf(mappings: readonly Mapping[]): Mapping[] {
   return mappings.filter((mapping) => PARTS.includes(mapping.path));
@@ -29,10 +29,10 @@ function partsOf(mappings: readonly Mapping[]): Mapping[] {
 
 export function freezeVdso(process: FreezeProcess): VdsoState {
   const parts = partsOf(process.mappings);
-  const code = parts.find((part) => part.path === '[vdso]');
+  const code = parts.find((part) => part.path === "[vdso]");
   return {
     parts: parts.map((part) => ({ name: part.path, start: hex(part.start), end: hex(part.end) })),
-    code: code ? process.scope.memory.read(remoteAddress(code.start), code.end - code.start).toString('base64') : '',
+    code: code ? process.scope.memory.read(remoteAddress(code.start), code.end - code.start).toString("base64") : "",
   };
 }
 
@@ -42,14 +42,14 @@ export interface ParkedVdso {
 }
 
 /** Moves the vDSO's mappings by the same distance, [vvar] first: the code reads its data relative to itself. */
-export function moveVdso(scope: ThawProcess['scope'], from: ParkedVdso, firstStart: number): ParkedVdso {
+export function moveVdso(scope: ThawProcess["scope"], from: ParkedVdso, firstStart: number): ParkedVdso {
   const distance = firstStart - Math.min(...from.parts.map((part) => part.start));
   if (distance === 0) return from;
   const parts = from.parts.map((part) => {
     const start = part.start + distance;
     const length = part.end - part.start;
     const flags = MREMAP.MREMAP_MAYMOVE | MREMAP.MREMAP_FIXED;
-    scope.call('mremap', `Moving ${part.name}`, part.start, length, length, flags, start);
+    scope.call("mremap", `Moving ${part.name}`, part.start, length, length, flags, start);
     return { name: part.name, start, end: start + length };
   });
   return { parts };
@@ -70,18 +70,18 @@ export function thawVdso(
   freeSpace: (size: number) => number,
 ): void {
   const { scope } = process;
-  const oldCode = Buffer.from(state.code, 'base64');
-  const newPart = parked.parts.find((part) => part.name === '[vdso]');
+  const oldCode = Buffer.from(state.code, "base64");
+  const newPart = parked.parts.find((part) => part.name === "[vdso]");
   if (!newPart) {
-    throw new KmonteError('NO_VDSO', {
-      what: 'This kernel gives processes no vDSO.',
-      remedy: 'Boot it without vdso=0.',
+    throw new KmonteError("NO_VDSO", {
+      what: "This kernel gives processes no vDSO.",
+      remedy: "Boot it without vdso=0.",
     });
   }
   const newCode = scope.memory.read(remoteAddress(newPart.start), newPart.end - newPart.start);
-  const oldPart = state.parts.find((part) => part.name === '[vdso]');
+  const oldPart = state.parts.find((part) => part.name === "[vdso]");
   if (!oldPart) {
-    for (const part of parked.parts) scope.call('munmap', 'Taking the vDSO away', part.start, part.end - part.start);
+    for (const part of parked.parts) scope.call("munmap", "Taking the vDSO away", part.start, part.end - part.start);
     return;
   }
   const oldStart = unhex(oldPart.start);
@@ -90,10 +90,10 @@ export function thawVdso(
     return;
   }
   const placed = moveVdso(scope, parked, freeSpace(vdsoSize(parked)));
-  const target = placed.parts.find((part) => part.name === '[vdso]')?.start ?? 0;
+  const target = placed.parts.find((part) => part.name === "[vdso]")?.start ?? 0;
   scope.call(
-    'mmap',
-    'Keeping the old vDSO',
+    "mmap",
+    "Keeping the old vDSO",
     oldStart,
     oldCode.length,
     PROT.PROT_READ | PROT.PROT_EXEC,
