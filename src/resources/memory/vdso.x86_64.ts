@@ -6,12 +6,13 @@
  */
 import * as v from "valibot";
 import { MAP, MREMAP, PROT } from "../../abi/mman.ts";
+import { SYS } from "../../abi/syscalls.x86_64.ts";
 import { remoteAddress } from "../../lib/brand.ts";
 import { KmonteError } from "../../lib/errors.ts";
 import { hex, hexSchema, unhex } from "../../lib/hex.ts";
 import type { Mapping } from "../../proc/maps.ts";
 import type { FreezeProcess, ThawProcess } from "../contract.ts";
-import { readDynamicSymbols } from "../../lib/elf-symbols.ts";
+import { readDynamicSymbols, type DynamicSymbol } from "../../lib/elf-symbols.ts";
 
 export const vdsoSchema = v.strictObject({
   /** [vvar], [vvar_vclock] and [vdso], in the order of their addresses. */
@@ -106,22 +107,36 @@ export function thawVdso(
 
 /** System calls that the vDSO's functions stand for, for kernels that lack one of them. */
 const FALLBACKS: Readonly<Record<string, number>> = {
-  __vdso_gettimeofday: 96,
-  __vdso_time: 201,
-  __vdso_getcpu: 309,
-  __vdso_clock_gettime: 228,
-  __vdso_clock_getres: 229,
+  gettimeofday: SYS.gettimeofday,
+  time: SYS.time,
+  getcpu: SYS.getcpu,
+  clock_gettime: SYS.clock_gettime,
+  clock_getres: SYS.clock_getres,
+  // The two arguments more that the function has are for its own state, which the kernel does not need.
+  getrandom: SYS.getrandom,
 };
 
+/** Each function has a weak alias without the prefix; kernels differ in which of the two they have. */
+function plainName(symbol: DynamicSymbol): string {
+  return symbol.name.replace(/^__vdso_/, "");
+}
+
 /** The old code with a jump at each of its functions. */
-function redirect(oldCode: Buffer, newCode: Buffer, newStart: number): Buffer {
+export function redirect(oldCode: Buffer, newCode: Buffer, newStart: number): Buffer {
   const patched = Buffer.from(oldCode);
-  const targets = new Map(readDynamicSymbols(newCode).map((symbol) => [symbol.name, symbol.value]));
-  for (const symbol of readDynamicSymbols(oldCode)) {
-    if (!symbol.isFunction) continue;
-    const target = targets.get(symbol.name);
-    if (target !== undefined) absoluteJump(newStart + target).copy(patched, symbol.value);
-    else systemCall(FALLBACKS[symbol.name]).copy(patched, symbol.value);
+  const functions = (code: Buffer): DynamicSymbol[] => readDynamicSymbols(code).filter((symbol) => symbol.isFunction);
+  const targets = new Map(functions(newCode).map((symbol) => [plainName(symbol), symbol.value]));
+  for (const symbol of functions(oldCode)) {
+    const target = targets.get(plainName(symbol));
+    const code = target === undefined ? systemCall(FALLBACKS[plainName(symbol)]) : absoluteJump(newStart + target);
+    if (code.length > symbol.size) {
+      throw new KmonteError("VDSO_FUNCTION_SHORT", {
+        what: "The vDSO that the processes came with cannot be carried over to this kernel.",
+        why: `Its function ${symbol.name} has ${symbol.size} bytes, too few for a jump.`,
+        remedy: "Thaw on the kernel that the image came from.",
+      });
+    }
+    code.copy(patched, symbol.value);
   }
   return patched;
 }
