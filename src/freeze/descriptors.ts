@@ -11,6 +11,7 @@ import { formatFlags } from '../lib/flags.ts';
 import type { FrozenDescriptor, FrozenFile } from '../image/schema.ts';
 import { parseFdInfo } from '../proc/fdinfo.ts';
 import type { FreezeContext, OpenFile } from '../resources/contract.ts';
+import { freezeLocks } from '../resources/files/locks.ts';
 import { fileKinds } from '../resources/registry.ts';
 
 interface Seen {
@@ -112,11 +113,13 @@ function freezeFile(file: OpenFile): FrozenFile {
     );
   }
   const owner = readOwner(file.local);
+  const locks = freezeLocks(file);
   return {
     kind: kind.name,
     flags: formatFlags(OPEN_STATUS, file.info.flags & ~O.O_CLOEXEC),
     position: String(file.info.pos),
     ...(owner && { owner }),
+    ...(locks.length > 0 && { locks }),
     state: kind.freeze(file) as unknown,
   };
 }

@@ -1,6 +1,7 @@
 /** The shape of state.json. One place puts together what the kinds of resource say of themselves. */
 import * as v from "valibot";
 import { fileKinds, objectKinds, processResources, threadResources } from "../resources/registry.ts";
+import { locksSchema } from '../resources/files/locks.ts';
 import { mappingsSchema } from "../resources/memory/mappings.ts";
 import { vdsoSchema } from "../resources/memory/vdso.x86_64.ts";
 
@@ -49,6 +50,8 @@ const fileSchema = v.strictObject({
   position: v.string(),
   /** Who gets SIGIO (fcntl(2), F_SETOWN_EX). */
   owner: v.optional(v.strictObject({ type: v.number(), pid: v.number(), signal: v.number() })),
+  /** Locks that belong to the open file; those of fcntl(2), F_SETLK, belong to a process. */
+  locks: v.optional(locksSchema),
   state: v.unknown(),
 });
 

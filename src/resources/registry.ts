@@ -30,6 +30,7 @@ import { attributes } from "./process/attributes.ts";
 import { filesystemContext } from "./process/filesystem-context.ts";
 import { intervalTimers } from "./process/interval-timers.ts";
 import { resourceLimits } from "./process/limits.ts";
+import { posixLocks } from "./process/posix-locks.ts";
 import { signalActions } from "./process/signal-actions.ts";
 import { credentials } from "./thread/credentials.ts";
 import { execution } from "./thread/execution.ts";
@@ -52,6 +53,7 @@ export const processResources: readonly ProcessResource<Any>[] = [
   attributes,
   intervalTimers,
   resourceLimits,
+  posixLocks,
 ];
 
 /** Credentials before the marks that changing them clears; execution last, because every remote call uses registers. */

@@ -4,6 +4,7 @@ import { F, O, O_ACCMODE, OPEN_STATUS } from '../abi/fcntl.ts';
 import type { LocalFd } from '../lib/brand.ts';
 import { parseFlags } from '../lib/flags.ts';
 import type { FrozenFile, FrozenState } from '../image/schema.ts';
+import { thawLocks } from '../resources/files/locks.ts';
 import { fileKinds } from '../resources/registry.ts';
 import type { Thawing } from './context.ts';
 import type { BuiltProcess } from './process.ts';
@@ -52,6 +53,7 @@ export class ThawedFiles {
     for (const [id, file] of Object.entries(this.#files)) {
       const local = this.#localOf(id);
       if (file.owner) setOwner(local, file.owner);
+      if (file.locks) thawLocks(local, file.locks, this.#context);
       const { settle } = kindOf(file);
       if (!settle) continue;
       for (const process of processes) {
