@@ -1,9 +1,12 @@
 /** The parts of the lab that need no virtual machine. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { cacheDirectory, cached } from "../../lab/cache.ts";
 import { mirrorInDeb822, mirrorInOneLine } from "../../lab/mirror.ts";
 import { runTool } from "../../lab/tool.ts";
@@ -60,6 +63,31 @@ test("a tool that fails is quoted", async () => {
   });
   await assert.rejects(runTool("/nowhere", []), { code: "LAB_TOOL_FAILED" });
   assert.equal(existsSync("/nowhere"), false);
+});
+
+test("an interrupt ends what was started and removes what was made", async () => {
+  const lifetime = join(import.meta.dirname, "../../lab/lifetime.ts");
+  const tool = join(import.meta.dirname, "../../lab/tool.ts");
+  const program = `
+    import { temporaryDirectory } from ${JSON.stringify(lifetime)};
+    import { runTool } from ${JSON.stringify(tool)};
+    using directory = temporaryDirectory("kmonte-test-");
+    const started = runTool("sh", ["-c", 'echo $$ > "$0/pid"; sleep 600 & wait', directory.path]);
+    console.log(directory.path);
+    await started;`;
+  const child = spawn(process.execPath, ["--input-type=module-typescript", "-e", program], { stdio: "pipe" });
+  const [path] = (await once(child.stdout.setEncoding("utf8"), "data")) as [string];
+  const pidFile = join(path.trim(), "pid");
+  while (!existsSync(pidFile) || readFileSync(pidFile, "utf8") === "") await delay(20);
+  const group = Number(readFileSync(pidFile, "utf8"));
+  child.kill("SIGINT");
+  const [status] = (await once(child, "close")) as [number];
+  assert.equal(status, 130);
+  assert.equal(existsSync(path.trim()), false);
+  await delay(200);
+  // Nobody waits for an orphan in some containers: then it stays as a zombie.
+  const state = existsSync(`/proc/${group}/status`) ? readFileSync(`/proc/${group}/status`, "utf8") : "State:\tZ";
+  assert.match(state, /^State:\tZ/m);
 });
 
 test("missing packages are told from installed ones", () => {
