@@ -19,6 +19,7 @@ import { unixSocket } from "./files/sockets/unix.ts";
 import { futureLocks } from "./memory/future-locks.ts";
 import { layout } from "./memory/layout.ts";
 import { fifo } from "./objects/fifo.ts";
+import { goneDirectory } from "./objects/gone-directory.ts";
 import { ioUring } from "./objects/io-uring.ts";
 import { memfd } from "./objects/memfd.ts";
 import { pathFile } from "./objects/path-file.ts";
@@ -92,6 +93,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   sharedAnonymous,
   pipe,
   fifo,
+  goneDirectory,
   ioUring,
   unixConnection,
 ];

@@ -10,8 +10,9 @@ import type { Thawing } from './context.ts';
 import type { BuiltProcess } from './process.ts';
 
 /** Status flags that F_SETFL can change (fcntl(2)). */
-const SETTABLE = O.O_APPEND | O.O_NONBLOCK | O.O_ASYNC | O.O_DIRECT | O.O_NOATIME;
+const SETTABLE = O.O_APPEND | O.O_NONBLOCK | O.O_DIRECT | O.O_NOATIME;
 const SEEK_SET = 0;
+const SEEK_CUR = 1;
 
 export class ThawedFiles {
   readonly #context: Thawing;
@@ -39,7 +40,7 @@ export class ThawedFiles {
     if ((now & SETTABLE) !== (flags & SETTABLE)) {
       call('fcntl', 'Setting the flags of a file', fd, F.F_SETFL, flags & (SETTABLE | O_ACCMODE));
     }
-    if (file.position !== '0') call('lseek', 'Setting the position of a file', fd, Number(file.position), SEEK_SET);
+    if (file.position !== '0') seek(fd, BigInt(file.position));
     return fd;
   }
 
@@ -55,11 +56,13 @@ export class ThawedFiles {
       if (file.owner) setOwner(local, file.owner);
       if (file.locks) thawLocks(local, file.locks, this.#context);
       const { settle } = kindOf(file);
-      if (!settle) continue;
+      const signals = (parseFlags(OPEN_STATUS, file.flags) & O.O_ASYNC) !== 0;
+      if (!settle && !signals) continue;
       for (const process of processes) {
         const held = process.body.descriptors.find((descriptor) => descriptor.file === id);
         if (!held) continue;
-        settle(file.state, { process, fd: held.fd }, local);
+        settle?.(file.state, { process, fd: held.fd }, local);
+        if (signals) setAsync(process, held.fd);
         break;
       }
     }
@@ -74,6 +77,20 @@ export class ThawedFiles {
     this.#local.set(id, local);
     return local;
   }
+}
+
+/** By the process itself: SIGIO tells the number of the descriptor through which O_ASYNC was set. */
+function setAsync({ scope, pid }: BuiltProcess, fd: number): void {
+  const about = `Making descriptor ${fd} of process ${pid} send signals`;
+  const flags = scope.call("fcntl", about, fd, F.F_GETFL, 0);
+  scope.call("fcntl", about, fd, F.F_SETFL, flags | O.O_ASYNC);
+}
+
+/** In two steps, each a number that JavaScript has: positions in directories use all 63 bits. */
+function seek(fd: LocalFd, position: bigint): void {
+  const high = position & ~0xffff_ffffn;
+  call('lseek', 'Setting the position of a file', fd, Number(high), SEEK_SET);
+  if (position !== high) call('lseek', 'Setting the position of a file', fd, Number(position - high), SEEK_CUR);
 }
 
 function kindOf(file: FrozenFile): (typeof fileKinds)[number] {

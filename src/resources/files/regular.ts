@@ -23,5 +23,9 @@ export const regularFile: FileKind<v.InferOutput<typeof schema>> = {
       command: file.command,
     }),
   }),
-  thaw: (state, context, flags) => context.object<ContentsHandle>(state.contents).open(flags & OPEN_ONLY),
+  thaw(state, context, flags) {
+    const contents = context.object<ContentsHandle>(state.contents);
+    const temporary = (flags & O.O_TMPFILE) === O.O_TMPFILE ? contents.temporary?.(flags) : undefined;
+    return temporary ?? contents.open(flags & OPEN_ONLY);
+  },
 };

@@ -2,12 +2,15 @@
  * What stands behind open regular files and mappings: a file's contents. Descriptors and mappings that lead to the
  * same inode share one object.
  */
+import { dirname } from 'node:path';
 import type { LocalFd } from '../../lib/brand.ts';
 import type { FileStat } from '../../abi/stat.ts';
-import { lstat } from '../../abi/stat.ts';
+import { lstat, S_IF } from '../../abi/stat.ts';
+import { Refusal } from '../../lib/errors.ts';
 import type { FreezeContext } from '../contract.ts';
+import { searchName } from './find-inode.ts';
 import { freezeMemfd } from './memfd.ts';
-import { freezePathFile } from './path-file.ts';
+import { freezePathFile, type PathFileState } from './path-file.ts';
 import { freezeSharedAnonymous } from './shared-anonymous.ts';
 import { freezeUnlinkedFile } from './unlinked-file.ts';
 
@@ -26,6 +29,8 @@ export interface ContentsLook {
 export interface ContentsHandle {
   /** Opens it anew with these flags of open(2): a new open file description each time, which the caller owns. */
   open(flags: number): LocalFd;
+  /** The descriptor of O_TMPFILE itself, once. */
+  temporary?(flags: number): LocalFd | undefined;
 }
 
 /** The path that a magic link shows, without the kernel's mark for files that have no name any more. */
@@ -51,6 +56,22 @@ export function contentsObject(context: FreezeContext, look: ContentsLook): stri
     if (look.sharedAnonymous) return freezeSharedAnonymous(context, id, look);
     if (look.link.startsWith('/memfd:')) return freezeMemfd(context, id, look);
     if (isLinked(look.link, look.stat)) return freezePathFile(look);
-    return freezeUnlinkedFile(context, id, look);
+    return freezeLinkedElsewhere(look) ?? freezeUnlinkedFile(context, id, look);
   });
+}
+
+/** A file whose name was removed but that has another one (link(2)) is not to be doubled. */
+function freezeLinkedElsewhere(look: ContentsLook): PathFileState | undefined {
+  if (look.stat.type !== S_IF.S_IFREG || look.stat.links === 0 || !look.link.startsWith('/')) return undefined;
+  const path = searchName(look.pid, look.stat, [dirname(linkedPath(look.link))]);
+  if (path !== undefined) return freezePathFile({ ...look, link: path });
+  throw new Refusal(
+    'HARD_LINK',
+    {
+      what: `Process ${look.pid} (${look.command}) uses a file under a name that is gone.`,
+      why: `${look.link} has ${look.stat.links} other names (hard links), and none was found.`,
+      remedy: `Link it back: find ${dirname(linkedPath(look.link))} -xdev -inum ${look.stat.inode}, or let the program close it.`,
+    },
+    { pid: look.pid, command: look.command, path: look.link },
+  );
 }

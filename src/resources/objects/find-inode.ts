@@ -49,37 +49,38 @@ export function nameOfOpen(fd: LocalFd, pid: number, hints: readonly string[]): 
   return isLinked(link, seen) ? link : searchName(pid, seen, [dirname(link), ...hints]);
 }
 
-/** Walks the folders of `hints` and then the whole file system of the first of them, for a name of the inode. */
+/** Looks for a name of the inode around the folders of `hints` first, and then ever further up. */
 export function searchName(pid: number, seen: FileStat, hints: readonly string[]): string | undefined {
-  const isIt = (path: string): boolean => isLinked(path, seen);
-  for (const folder of hints) {
-    for (const name of namesIn(folder)) if (isIt(join(folder, name))) return join(folder, name);
-  }
+  const roots = mountsOf(pid).map(({ mountPoint }) => mountPoint);
+  const around = [...new Set([...hints.flatMap(ancestors).toSorted((a, b) => b.length - a.length), ...roots])];
+  const walked = new Set<string>();
   let left = MOST_NAMES;
-  for (const { mountPoint } of mountsOf(pid)) {
-    const device = deviceOf(mountPoint);
-    if (device === undefined || !mountPoint.startsWith("/") || formatDevice(device) !== seen.device) continue;
-    const folders = [mountPoint];
-    for (let folder = folders.pop(); folder !== undefined && left > 0; folder = folders.pop()) {
+  for (const start of around) {
+    const folders = [start];
+    for (let folder = folders.shift(); folder !== undefined && left > 0; folder = folders.shift()) {
+      const stats = walked.has(folder) ? undefined : lookAt(folder);
+      walked.add(folder);
+      if (!stats?.isDirectory() || formatDevice(stats.dev) !== seen.device) continue;
       for (const name of namesIn(folder)) {
         left -= 1;
         const path = join(folder, name);
-        const stats = lookAt(path);
-        if (stats?.dev !== device) continue;
-        if (stats.ino === seen.inode) return path;
-        if (stats.isDirectory()) folders.push(path);
+        const found = lookAt(path);
+        if (found?.dev !== stats.dev) continue;
+        if (found.ino === seen.inode) return path;
+        if (found.isDirectory()) folders.push(path);
       }
     }
   }
   return undefined;
 }
 
-function mountsOf(pid: number): ReturnType<typeof parseMountInfo> {
-  return parseMountInfo(readFileSync(`/proc/${pid}/mountinfo`, "utf8"));
+/** A folder and all above it. */
+function ancestors(folder: string): string[] {
+  return folder === dirname(folder) ? [folder] : [folder, ...ancestors(dirname(folder))];
 }
 
-function deviceOf(path: string): bigint | undefined {
-  return lookAt(path)?.dev;
+function mountsOf(pid: number): ReturnType<typeof parseMountInfo> {
+  return parseMountInfo(readFileSync(`/proc/${pid}/mountinfo`, "utf8"));
 }
 
 function lookAt(path: string): BigIntStats | undefined {

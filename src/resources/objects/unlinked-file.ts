@@ -3,12 +3,14 @@ import { existsSync, unlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import * as v from 'valibot';
 import { call } from '../../abi/call.ts';
-import { O } from '../../abi/fcntl.ts';
+import { O, O_ACCMODE } from '../../abi/fcntl.ts';
 import { S_IF } from '../../abi/stat.ts';
+import type { LocalFd } from '../../lib/brand.ts';
 import { Refusal } from '../../lib/errors.ts';
 import type { FreezeContext, ObjectKind, ThawContext } from '../contract.ts';
 import { copyContents } from './copy.ts';
 import { linkedPath, type ContentsHandle, type ContentsLook } from './contents.ts';
+import { inFolder } from './gone-directory.ts';
 import { openPath } from './path-file.ts';
 
 const schema = v.strictObject({
@@ -19,6 +21,8 @@ const schema = v.strictObject({
   uid: v.number(),
   gid: v.number(),
   size: v.number(),
+  /** O_TMPFILE (open(2)): it never had a name and may get one by linkat(2). */
+  temporary: v.optional(v.literal(true)),
   blob: v.string(),
 });
 export type UnlinkedFileState = v.InferOutput<typeof schema>;
@@ -42,6 +46,7 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
     uid: look.stat.uid,
     gid: look.stat.gid,
     size: look.stat.size,
+    ...(isTemporary(context, look) && { temporary: true }),
     blob: context.blob(id, { fd: context.keep(openPath(look.via, 0)) }),
   };
 }
@@ -50,18 +55,41 @@ export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
   name: 'unlinked-file',
   schema,
   thaw(state, context: ThawContext): ContentsHandle {
-    // Made at its old path, so that /proc shows it as it did, and unlinked again. Where that name is taken by now,
-    // any name in the same directory does: the file must lie on the same file system.
-    const name = spareName(state.path);
-    const fd = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL, 0o600);
-    unlinkSync(name);
+    const fd = inFolder(dirname(state.path), () => makeNameless(state));
     context.keep(fd);
     copyContents(context.blobPath(state.blob), fd, state.size);
     call('fchown', `Owning ${state.path}`, fd, state.uid, state.gid);
     call('fchmod', `Marking ${state.path}`, fd, state.mode);
-    return { open: (flags) => openPath(`/proc/self/fd/${fd}`, flags) };
+    let fresh = state.temporary;
+    return {
+      open: (flags) => openPath(`/proc/self/fd/${fd}`, flags),
+      temporary(flags) {
+        if (!fresh || (flags & O_ACCMODE) !== O.O_RDWR) return undefined;
+        fresh = undefined;
+        return fd;
+      },
+    };
   },
 };
+
+/** Only the descriptor that open(2) gave shows the flag. */
+function isTemporary(context: FreezeContext, { stat }: ContentsLook): boolean {
+  return context
+    .openFiles()
+    .some(([, file]) => file.stat.inode === stat.inode && file.stat.device === stat.device && (file.info.flags & O.O_TMPFILE) === O.O_TMPFILE);
+}
+
+/**
+ * Made at its old path, so that /proc shows it as it did, and unlinked again. Where that name is taken by now, any name
+ * in the same directory does: the file must lie on the same file system.
+ */
+function makeNameless(state: UnlinkedFileState): LocalFd {
+  if (state.temporary) return openPath(dirname(state.path), O.O_RDWR | O.O_TMPFILE, 0o600);
+  const name = spareName(state.path);
+  const fd = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL, 0o600);
+  unlinkSync(name);
+  return fd;
+}
 
 /** The path, or where that name is taken another one in the same directory. */
 export function spareName(path: string): string {

@@ -3,12 +3,13 @@ import { readlinkSync } from 'node:fs';
 import * as v from 'valibot';
 import { O } from '../../abi/fcntl.ts';
 import { stat } from '../../abi/stat.ts';
-import { Refusal } from '../../lib/errors.ts';
 import type { FreezeProcess, ProcessResource } from '../contract.ts';
-import { isLinked } from '../objects/contents.ts';
+import { isLinked, type ContentsHandle } from '../objects/contents.ts';
+import { freezeGoneDirectory, goneDirectoryId } from '../objects/gone-directory.ts';
 import { openPath } from '../objects/path-file.ts';
 
-const schema = v.strictObject({ cwd: v.string(), root: v.string(), umask: v.number() });
+const place = v.union([v.string(), v.strictObject({ gone: v.string() })]);
+const schema = v.strictObject({ cwd: place, root: place, umask: v.number() });
 
 export const filesystemContext: ProcessResource<v.InferOutput<typeof schema>> = {
   name: 'filesystemContext',
@@ -20,32 +21,30 @@ export const filesystemContext: ProcessResource<v.InferOutput<typeof schema>> = 
   }),
   thaw(process, { cwd, root, umask }) {
     const { scope } = process;
-    const enter = (path: string, then: (fd: number) => void): void => {
-      const local = process.context.keep(openPath(path, O.O_DIRECTORY | O.O_PATH));
+    const enter = (where: v.InferOutput<typeof place>, then: (fd: number) => void): void => {
+      const flags = O.O_DIRECTORY | O.O_PATH;
+      const gone = typeof where === "string" ? undefined : process.context.object<ContentsHandle>(where.gone);
+      const local = process.context.keep(gone ? gone.open(flags) : openPath(where as string, flags));
       process.lend(local, then);
     };
     if (root !== '/') {
-      enter(root, (fd) => scope.call('fchdir', `Entering ${root}`, fd));
-      scope.call('chroot', `Making ${root} the root of process ${process.pid}`, scope.put(Buffer.from('.\0')));
+      enter(root, (fd) => scope.call('fchdir', `Entering ${nameOf(root)}`, fd));
+      scope.call('chroot', `Making ${nameOf(root)} the root of process ${process.pid}`, scope.put(Buffer.from('.\0')));
     }
-    enter(cwd, (fd) => scope.call('fchdir', `Entering ${cwd}`, fd));
+    enter(cwd, (fd) => scope.call('fchdir', `Entering ${nameOf(cwd)}`, fd));
     scope.call('umask', 'Setting the umask', umask);
   },
 };
 
-function readPlace(process: FreezeProcess, name: 'cwd' | 'root'): string {
+function nameOf(where: v.InferOutput<typeof place>): string {
+  return typeof where === "string" ? where : "a directory that is gone";
+}
+
+/** A path, or the object of a directory that is gone. */
+function readPlace(process: FreezeProcess, name: 'cwd' | 'root'): v.InferOutput<typeof place> {
   const via = `/proc/${process.pid}/${name}`;
   const path = readlinkSync(via);
-  if (!isLinked(path, stat(via))) {
-    throw new Refusal(
-      'UNLINKED_DIRECTORY',
-      {
-        what: `Process ${process.pid} (${process.command}) stands in a directory that is gone.`,
-        why: `Its ${name === 'cwd' ? 'working directory' : 'root'} is ${path}.`,
-        remedy: 'Make the directory again, or let the program change to another one.',
-      },
-      { pid: process.pid, command: process.command, path },
-    );
-  }
-  return path;
+  const seen = stat(via);
+  if (isLinked(path, seen)) return path;
+  return { gone: process.context.object(goneDirectoryId(seen), () => freezeGoneDirectory(path, seen)) };
 }

@@ -1,0 +1,57 @@
+/** A directory that was removed while someone had it open or stood in it. It is empty: rmdir(2) takes no other. */
+import { chmodSync, chownSync, mkdirSync, rmdirSync } from "node:fs";
+import { dirname } from "node:path";
+import * as v from "valibot";
+import { O } from "../../abi/fcntl.ts";
+import type { FileStat } from "../../abi/stat.ts";
+import type { ObjectKind, ObjectState, ThawContext } from "../contract.ts";
+import { linkedPath, type ContentsHandle } from "./contents.ts";
+import { openPath } from "./path-file.ts";
+import { spareName } from "./unlinked-file.ts";
+
+const schema = v.strictObject({
+  kind: v.literal("gone-directory"),
+  path: v.string(),
+  mode: v.number(),
+  uid: v.number(),
+  gid: v.number(),
+});
+type GoneDirectoryState = v.InferOutput<typeof schema>;
+
+export function goneDirectoryId(stat: FileStat): string {
+  return `directory:${stat.device}:${stat.inode}`;
+}
+
+export function freezeGoneDirectory(link: string, { mode, uid, gid }: FileStat): ObjectState & GoneDirectoryState {
+  return { kind: "gone-directory", path: linkedPath(link), mode, uid, gid };
+}
+
+export const goneDirectory: ObjectKind<GoneDirectoryState, ContentsHandle> = {
+  name: "gone-directory",
+  schema,
+  thaw(state, context: ThawContext): ContentsHandle {
+    const fd = inFolder(dirname(state.path), () => {
+      const path = spareName(state.path);
+      mkdirSync(path);
+      try {
+        chownSync(path, state.uid, state.gid);
+        chmodSync(path, state.mode);
+        return openPath(path, O.O_DIRECTORY | O.O_PATH);
+      } finally {
+        rmdirSync(path);
+      }
+    });
+    context.keep(fd);
+    return { open: (flags) => openPath(`/proc/self/fd/${fd}`, flags) };
+  },
+};
+
+/** Sees to it that a folder is there while something is made in it. */
+export function inFolder<T>(folder: string, use: () => T): T {
+  const first = mkdirSync(folder, { recursive: true });
+  try {
+    return use();
+  } finally {
+    for (let made = folder; first !== undefined && made.startsWith(first); made = dirname(made)) rmdirSync(made);
+  }
+}
