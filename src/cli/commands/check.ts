@@ -1,38 +1,95 @@
-/** `kmonte check PID…` */
+/** `kmonte check PID…` and `kmonte check --all` */
 import type { Command } from "commander";
+import type { CheckOutcome } from "../../freeze/check.ts";
 import { check } from "../../freeze/freeze.ts";
-import { EXIT_STATUS } from "../../lib/errors.ts";
+import { checkEach, treesOfMachine } from "../../freeze/machine.ts";
+import { EXIT_STATUS, KmonteError } from "../../lib/errors.ts";
 import { parsePid } from "../arguments.ts";
-import { formatMilliseconds, printJson, printLine } from "../output.ts";
+import { describeFailure, formatMilliseconds, printJson, printLine, type FailureSummary } from "../output.ts";
 
 interface Options {
+  readonly all?: boolean;
   readonly json?: boolean;
 }
+
+type Obstacle = FailureSummary & { readonly pid?: number };
 
 export function addCheck(program: Command): void {
   program
     .command("check")
     .description("say whether processes would freeze, and what stands in the way")
-    .argument("<pid...>", "processes to look at, each with all its descendants", parsePid)
+    .argument("[pid...]", "processes to look at, each with all its descendants", parsePid)
+    .option("--all", "look at every process of the machine, and sort by what stands in the way")
     .option("--json", "print the result as JSON")
-    .addHelpText("after", "\nThe processes stand still for the time of one look, some milliseconds, and go on.")
+    .addHelpText(
+      "after",
+      `
+The processes stand still for the time of one look, some milliseconds, and go on. The exit status is 3 when something
+stands in the way; with --all it is 0.
+
+Examples:
+  kmonte check 4711
+  sudo kmonte check --all`,
+    )
     .action(async (pids: number[], options: Options) => {
-      const outcome = await check(pids);
-      if (outcome.refusals.length > 0) process.exitCode = EXIT_STATUS.refused;
-      if (options.json) {
-        printJson(outcome);
-        return;
+      if ((pids.length === 0) !== (options.all === true)) {
+        throw new KmonteError(
+          "USAGE",
+          { what: "Name processes, or give --all.", remedy: "See kmonte check --help." },
+          { kind: "usage" },
+        );
       }
-      for (const { pid, command, threads } of outcome.processes) {
-        printLine(`${pid}  ${command}${threads > 1 ? `, ${threads} threads` : ""}`);
-      }
-      if (outcome.refusals.length === 0) {
-        printLine(`Would freeze. Stood still for ${formatMilliseconds(outcome.pausedMs)}.`);
-        return;
-      }
-      printLine("Would not freeze:");
-      for (const refusal of outcome.refusals as { code: string; what: string; why?: string; remedy?: string }[]) {
-        printLine(`- ${[refusal.what, refusal.why, refusal.remedy, `[${refusal.code}]`].filter(Boolean).join(" ")}`);
-      }
+      if (options.all) await checkMachine(options);
+      else await checkProcesses(pids, options);
     });
+}
+
+async function checkProcesses(pids: readonly number[], options: Options): Promise<void> {
+  const outcome = await check(pids);
+  if (outcome.refusals.length > 0) process.exitCode = EXIT_STATUS.refused;
+  if (options.json) {
+    printJson(outcome);
+    return;
+  }
+  for (const { pid, command, threads } of outcome.processes) {
+    printLine(`${pid}  ${command}${threads > 1 ? `, ${threads} threads` : ""}`);
+  }
+  if (outcome.refusals.length === 0) {
+    printLine(`Would freeze. Stood still for ${formatMilliseconds(outcome.pausedMs)}.`);
+    return;
+  }
+  printLine("Would not freeze:");
+  for (const obstacle of obstaclesOf(outcome))
+    for (const line of describeFailure(obstacle, "- ", "  ")) printLine(line);
+}
+
+async function checkMachine(options: Options): Promise<void> {
+  const roots = treesOfMachine();
+  const trees: (CheckOutcome & { readonly root: number })[] = [];
+  for await (const outcome of checkEach(roots.map((root) => [root]))) {
+    trees.push({ root: roots[trees.length] as number, ...outcome });
+  }
+  if (options.json) {
+    printJson({ trees });
+    return;
+  }
+  const free = trees.filter((tree) => tree.refusals.length === 0);
+  printLine(`${free.length} of ${trees.length} trees of processes would freeze:`);
+  for (const { processes } of free)
+    printLine(`  ${processes.map(({ pid, command }) => `${command} (${pid})`).join(", ")}`);
+  for (const [code, found] of byCode(trees.flatMap(obstaclesOf))) {
+    printLine();
+    printLine(`${code}, ${found.length} times:`);
+    for (const obstacle of found) for (const line of describeFailure(obstacle, "  - ", "    ")) printLine(line);
+  }
+}
+
+function obstaclesOf(outcome: CheckOutcome): Obstacle[] {
+  return outcome.refusals as Obstacle[];
+}
+
+/** What stands in the way, the most frequent first. */
+function byCode(obstacles: readonly Obstacle[]): [string, Obstacle[]][] {
+  const groups = Map.groupBy(obstacles, ({ code }) => code);
+  return [...groups].sort(([, one], [, other]) => other.length - one.length);
 }
