@@ -1,18 +1,18 @@
 /** The open files of the set: which descriptors share one open file description, and what kind each is. */
-import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { attempt, call } from '../abi/call.ts';
-import { ERRNO } from '../abi/errno.ts';
-import { F, KCMP, O, OPEN_STATUS } from '../abi/fcntl.ts';
-import { fstat } from '../abi/stat.ts';
-import { withStruct } from '../abi/call.ts';
-import type { LocalFd } from '../lib/brand.ts';
-import { Refusal } from '../lib/errors.ts';
-import { formatFlags } from '../lib/flags.ts';
-import type { FrozenDescriptor, FrozenFile } from '../image/schema.ts';
-import { parseFdInfo } from '../proc/fdinfo.ts';
-import type { FreezeContext, OpenFile } from '../resources/contract.ts';
-import { freezeLocks } from '../resources/files/locks.ts';
-import { fileKinds } from '../resources/registry.ts';
+import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { attempt, call } from "../abi/call.ts";
+import { ERRNO } from "../abi/errno.ts";
+import { F, KCMP, O, OPEN_STATUS } from "../abi/fcntl.ts";
+import { fstat } from "../abi/stat.ts";
+import { withStruct } from "../abi/call.ts";
+import type { LocalFd } from "../lib/brand.ts";
+import { Refusal } from "../lib/errors.ts";
+import { formatFlags } from "../lib/flags.ts";
+import type { FrozenDescriptor, FrozenFile } from "../image/schema.ts";
+import { parseFdInfo } from "../proc/fdinfo.ts";
+import type { FreezeContext, OpenFile } from "../resources/contract.ts";
+import { freezeLocks } from "../resources/files/locks.ts";
+import { fileKinds } from "../resources/registry.ts";
 
 interface Seen {
   readonly id: string;
@@ -33,7 +33,7 @@ export class FileTable {
 
   /** Notes all descriptors of a process. What they lead to is looked into later, by {@link freezeFiles}. */
   addProcess(pid: number, command: string): FrozenDescriptor[] {
-    const pidfd = call('pidfd_open', `Opening process ${pid}`, pid, 0);
+    const pidfd = call("pidfd_open", `Opening process ${pid}`, pid, 0);
     try {
       return readdirSync(`/proc/${pid}/fd`)
         .map(Number)
@@ -46,9 +46,9 @@ export class FileTable {
 
   #addDescriptor(pidfd: number, pid: number, command: string, fd: number): FrozenDescriptor {
     const local = this.#context.keep(
-      call('pidfd_getfd', `Duplicating descriptor ${fd} of process ${pid}`, pidfd, fd, 0) as LocalFd,
+      call("pidfd_getfd", `Duplicating descriptor ${fd} of process ${pid}`, pidfd, fd, 0) as LocalFd,
     );
-    const info = parseFdInfo(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'));
+    const info = parseFdInfo(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8"));
     const link = readlinkSync(`/proc/${pid}/fd/${fd}`);
     const file: OpenFile = { context: this.#context, pid, command, fd, local, link, stat: fstat(local), info };
     const id = this.#identify(file);
@@ -60,7 +60,7 @@ export class FileTable {
     const key = `${file.stat.device}:${file.stat.inode}:${file.info.flags & ~O.O_CLOEXEC}`;
     const candidates = this.#seen.get(key) ?? [];
     for (const seen of candidates) {
-      if (attempt('kcmp', file.pid, seen.file.pid, KCMP.FILE, file.fd, seen.file.fd) === 0) return seen.id;
+      if (attempt("kcmp", file.pid, seen.file.pid, KCMP.FILE, file.fd, seen.file.fd) === 0) return seen.id;
     }
     const seen = { id: `f${this.#order.length + 1}`, file };
     this.#seen.set(key, [...candidates, seen]);
@@ -70,7 +70,7 @@ export class FileTable {
 
   /** An open file that a duplicate of ours leads to; kcmp(2) compares with our own table as with any other. */
   addLocal(local: LocalFd, holder: OpenFile): string {
-    const info = parseFdInfo(readFileSync(`/proc/self/fdinfo/${local}`, 'utf8'));
+    const info = parseFdInfo(readFileSync(`/proc/self/fdinfo/${local}`, "utf8"));
     const link = readlinkSync(`/proc/self/fd/${local}`);
     const { context, command } = holder;
     return this.#identify({ context, pid: process.pid, command, fd: local, local, link, stat: fstat(local), info });
@@ -103,13 +103,13 @@ function freezeFile(file: OpenFile): FrozenFile {
   const kind = fileKinds.find((candidate) => candidate.recognise(file));
   if (!kind) {
     throw new Refusal(
-      'FILE_KIND',
+      "FILE_KIND",
       {
         what: `Process ${file.pid} (${file.command}) has something open that cannot be frozen.`,
         why: `Descriptor ${file.fd} leads to ${file.link}.`,
-        remedy: 'Let the program close it, or leave this process out.',
+        remedy: "Let the program close it, or leave this process out.",
       },
-      { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: 'file' },
+      { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "file" },
     );
   }
   const owner = readOwner(file.local);
@@ -125,12 +125,12 @@ function freezeFile(file: OpenFile): FrozenFile {
 }
 
 /** Who gets SIGIO for the file: struct f_owner_ex of F_GETOWN_EX. */
-function readOwner(fd: LocalFd): FrozenFile['owner'] {
+function readOwner(fd: LocalFd): FrozenFile["owner"] {
   return withStruct(8, (bytes, address) => {
-    const result = attempt('fcntl', fd, F.F_GETOWN_EX, address);
+    const result = attempt("fcntl", fd, F.F_GETOWN_EX, address);
     if (result === -ERRNO.EBADF) return undefined; // O_PATH
     const pid = bytes.readInt32LE(4);
-    const signal = attempt('fcntl', fd, F.F_GETSIG, 0);
+    const signal = attempt("fcntl", fd, F.F_GETSIG, 0);
     return pid === 0 && signal <= 0 ? undefined : { type: bytes.readInt32LE(0), pid, signal: Math.max(signal, 0) };
   });
 }

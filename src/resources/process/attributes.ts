@@ -1,8 +1,8 @@
 /** Small marks of a process: dumpable, subreaper, out-of-memory score, personality (prctl(2), proc(5), personality(2)). */
-import { readFileSync, writeFileSync } from 'node:fs';
-import * as v from 'valibot';
-import { PR } from '../../abi/prctl.ts';
-import type { ProcessResource } from '../contract.ts';
+import { readFileSync, writeFileSync } from "node:fs";
+import * as v from "valibot";
+import { PR } from "../../abi/prctl.ts";
+import type { ProcessResource } from "../contract.ts";
 
 const schema = v.strictObject({
   dumpable: v.picklist([0, 1, 2]),
@@ -13,20 +13,20 @@ const schema = v.strictObject({
 });
 
 export const attributes: ProcessResource<v.InferOutput<typeof schema>> = {
-  name: 'attributes',
+  name: "attributes",
   schema,
   freeze({ pid, scope }) {
-    scope.call('prctl', 'Asking whether the process is a subreaper', PR.GET_CHILD_SUBREAPER, scope.scratch);
+    scope.call("prctl", "Asking whether the process is a subreaper", PR.GET_CHILD_SUBREAPER, scope.scratch);
     return {
       childSubreaper: scope.take(4).readInt32LE(0) === 1,
-      dumpable: scope.call('prctl', 'Asking whether the process is dumpable', PR.GET_DUMPABLE) as 0 | 1 | 2,
-      thpDisabled: scope.call('prctl', 'Asking for huge pages', PR.GET_THP_DISABLE, 0, 0, 0, 0) === 1,
-      oomScoreAdj: Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8')),
+      dumpable: scope.call("prctl", "Asking whether the process is dumpable", PR.GET_DUMPABLE) as 0 | 1 | 2,
+      thpDisabled: scope.call("prctl", "Asking for huge pages", PR.GET_THP_DISABLE, 0, 0, 0, 0) === 1,
+      oomScoreAdj: Number(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8")),
     };
   },
   thaw({ pid, scope }, state) {
-    if (state.childSubreaper) scope.call('prctl', 'Becoming a subreaper', PR.SET_CHILD_SUBREAPER, 1);
-    if (state.thpDisabled) scope.call('prctl', 'Switching huge pages off', PR.SET_THP_DISABLE, 1, 0, 0, 0);
+    if (state.childSubreaper) scope.call("prctl", "Becoming a subreaper", PR.SET_CHILD_SUBREAPER, 1);
+    if (state.thpDisabled) scope.call("prctl", "Switching huge pages off", PR.SET_THP_DISABLE, 1, 0, 0, 0);
     writeFileSync(`/proc/${pid}/oom_score_adj`, String(state.oomScoreAdj));
   },
 };

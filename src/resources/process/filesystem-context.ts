@@ -1,23 +1,23 @@
 /** Working directory, root and umask of a process (chdir(2), chroot(2), umask(2)). */
-import { readlinkSync } from 'node:fs';
-import * as v from 'valibot';
-import { O } from '../../abi/fcntl.ts';
-import { stat } from '../../abi/stat.ts';
-import type { FreezeProcess, ProcessResource } from '../contract.ts';
-import { isLinked, type ContentsHandle } from '../objects/contents.ts';
-import { freezeGoneDirectory, goneDirectoryId } from '../objects/gone-directory.ts';
-import { openPath } from '../objects/path-file.ts';
+import { readlinkSync } from "node:fs";
+import * as v from "valibot";
+import { O } from "../../abi/fcntl.ts";
+import { stat } from "../../abi/stat.ts";
+import type { FreezeProcess, ProcessResource } from "../contract.ts";
+import { isLinked, type ContentsHandle } from "../objects/contents.ts";
+import { freezeGoneDirectory, goneDirectoryId } from "../objects/gone-directory.ts";
+import { openPath } from "../objects/path-file.ts";
 
 const place = v.union([v.string(), v.strictObject({ gone: v.string() })]);
 const schema = v.strictObject({ cwd: place, root: place, umask: v.number() });
 
 export const filesystemContext: ProcessResource<v.InferOutput<typeof schema>> = {
-  name: 'filesystemContext',
+  name: "filesystemContext",
   schema,
   freeze: (process) => ({
-    cwd: readPlace(process, 'cwd'),
-    root: readPlace(process, 'root'),
-    umask: Number.parseInt(process.status.get('Umask') ?? '022', 8),
+    cwd: readPlace(process, "cwd"),
+    root: readPlace(process, "root"),
+    umask: Number.parseInt(process.status.get("Umask") ?? "022", 8),
   }),
   thaw(process, { cwd, root, umask }) {
     const { scope } = process;
@@ -27,12 +27,12 @@ export const filesystemContext: ProcessResource<v.InferOutput<typeof schema>> = 
       const local = process.context.keep(gone ? gone.open(flags) : openPath(where as string, flags));
       process.lend(local, then);
     };
-    if (root !== '/') {
-      enter(root, (fd) => scope.call('fchdir', `Entering ${nameOf(root)}`, fd));
-      scope.call('chroot', `Making ${nameOf(root)} the root of process ${process.pid}`, scope.put(Buffer.from('.\0')));
+    if (root !== "/") {
+      enter(root, (fd) => scope.call("fchdir", `Entering ${nameOf(root)}`, fd));
+      scope.call("chroot", `Making ${nameOf(root)} the root of process ${process.pid}`, scope.put(Buffer.from(".\0")));
     }
-    enter(cwd, (fd) => scope.call('fchdir', `Entering ${nameOf(cwd)}`, fd));
-    scope.call('umask', 'Setting the umask', umask);
+    enter(cwd, (fd) => scope.call("fchdir", `Entering ${nameOf(cwd)}`, fd));
+    scope.call("umask", "Setting the umask", umask);
   },
 };
 
@@ -41,7 +41,7 @@ function nameOf(where: v.InferOutput<typeof place>): string {
 }
 
 /** A path, or the object of a directory that is gone. */
-function readPlace(process: FreezeProcess, name: 'cwd' | 'root'): v.InferOutput<typeof place> {
+function readPlace(process: FreezeProcess, name: "cwd" | "root"): v.InferOutput<typeof place> {
   const via = `/proc/${process.pid}/${name}`;
   const path = readlinkSync(via);
   const seen = stat(via);

@@ -1,15 +1,25 @@
 /** What a process does at each signal: sigaction(2). */
-import * as v from 'valibot';
-import { KERNEL_SIGACTION_SIZE, NSIG, SA, SIGNAL, SIGSET_SIZE, signalName, signalNumber, signalsInMask, maskOfSignals } from '../../abi/signal.ts';
-import { formatFlags, parseFlags } from '../../lib/flags.ts';
-import { hex, hexSchema } from '../../lib/hex.ts';
-import type { ProcessResource } from '../contract.ts';
+import * as v from "valibot";
+import {
+  KERNEL_SIGACTION_SIZE,
+  NSIG,
+  SA,
+  SIGNAL,
+  SIGSET_SIZE,
+  signalName,
+  signalNumber,
+  signalsInMask,
+  maskOfSignals,
+} from "../../abi/signal.ts";
+import { formatFlags, parseFlags } from "../../lib/flags.ts";
+import { hex, hexSchema } from "../../lib/hex.ts";
+import type { ProcessResource } from "../contract.ts";
 
 const schema = v.record(
   v.string(),
   v.strictObject({
     /** SIG_IGN, or the handler's address. */
-    handler: v.union([v.literal('SIG_DFL'), v.literal('SIG_IGN'), hexSchema]),
+    handler: v.union([v.literal("SIG_DFL"), v.literal("SIG_IGN"), hexSchema]),
     flags: v.string(),
     restorer: hexSchema,
     mask: v.array(v.string()),
@@ -17,17 +27,17 @@ const schema = v.record(
 );
 type SignalActions = v.InferOutput<typeof schema>;
 
-const SPECIAL = ['SIG_DFL', 'SIG_IGN'] as const;
+const SPECIAL = ["SIG_DFL", "SIG_IGN"] as const;
 
 /** Only what differs from the default is kept. */
 export const signalActions: ProcessResource<SignalActions> = {
-  name: 'signalActions',
+  name: "signalActions",
   schema,
   freeze({ scope }) {
     const actions: SignalActions = {};
     for (let number = 1; number <= NSIG; number += 1) {
       if (number === SIGNAL.SIGKILL || number === SIGNAL.SIGSTOP) continue;
-      scope.call('rt_sigaction', 'Asking for a signal action', number, 0, scope.scratch, SIGSET_SIZE);
+      scope.call("rt_sigaction", "Asking for a signal action", number, 0, scope.scratch, SIGSET_SIZE);
       const bytes = scope.take(KERNEL_SIGACTION_SIZE);
       if (bytes.every((byte) => byte === 0)) continue;
       const handler = bytes.readBigUInt64LE(0);
@@ -43,12 +53,12 @@ export const signalActions: ProcessResource<SignalActions> = {
   thaw({ scope }, actions) {
     for (const [name, action] of Object.entries(actions)) {
       const bytes = Buffer.alloc(KERNEL_SIGACTION_SIZE);
-      const special = SPECIAL.indexOf(action.handler as 'SIG_DFL');
+      const special = SPECIAL.indexOf(action.handler as "SIG_DFL");
       bytes.writeBigUInt64LE(special >= 0 ? BigInt(special) : BigInt(action.handler), 0);
       bytes.writeBigUInt64LE(BigInt(parseFlags(SA, action.flags)), 8);
       bytes.writeBigUInt64LE(BigInt(action.restorer), 16);
       bytes.writeBigUInt64LE(maskOfSignals(action.mask), 24);
-      scope.call('rt_sigaction', `Setting the action of ${name}`, signalNumber(name), scope.put(bytes), 0, SIGSET_SIZE);
+      scope.call("rt_sigaction", `Setting the action of ${name}`, signalNumber(name), scope.put(bytes), 0, SIGSET_SIZE);
     }
   },
 };
