@@ -132,6 +132,12 @@ export class StoppedSet implements Disposable {
       return true;
     }
     if (result === -ERRNO.ESRCH) return false;
+    const state = readStat(tid)?.state;
+    if (state === undefined || state === "Z" || state === "X") {
+      // A thread that is ending counts no more; the first thread keeps its place until all others have ended.
+      if (tid === process.pid && threadsOf(tid) > 1) throw leaderEnded(process);
+      return false;
+    }
     throw cannotSeize(process, tid, result);
   }
 
@@ -257,5 +263,21 @@ function staysInVdso(process: StoppedProcess, tid: number): KmonteError {
       remedy: "Try again.",
     },
     { pid: process.pid, tid, command: process.stat.comm },
+  );
+}
+
+function threadsOf(pid: number): number {
+  return readStat(pid)?.threads ?? 0;
+}
+
+function leaderEnded(process: StoppedProcess): KmonteError {
+  return new Refusal(
+    "LEADER_ENDED",
+    {
+      what: `Process ${process.pid} (${process.stat.comm}) goes on without its first thread.`,
+      why: `Thread ${process.pid} has ended and waits for the others (pthread_exit(3) in main).`,
+      remedy: "Leave this process out.",
+    },
+    { pid: process.pid, command: process.stat.comm },
   );
 }

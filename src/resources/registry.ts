@@ -31,6 +31,9 @@ import { attributes } from "./process/attributes.ts";
 import { filesystemContext } from "./process/filesystem-context.ts";
 import { intervalTimers } from "./process/interval-timers.ts";
 import { resourceLimits } from "./process/limits.ts";
+import { namespaces } from "./process/namespaces.ts";
+import { posixTimers } from "./process/posix-timers.ts";
+import { sharing } from "./process/sharing.ts";
 import { posixLocks } from "./process/posix-locks.ts";
 import { signalActions } from "./process/signal-actions.ts";
 import { credentials } from "./thread/credentials.ts";
@@ -39,6 +42,7 @@ import { interruptedCall } from "./thread/interrupted-call.ts";
 import { kernelPointers } from "./thread/kernel-pointers.ts";
 import { marks } from "./thread/marks.ts";
 import { scheduling } from "./thread/scheduling.ts";
+import { seccomp } from "./thread/seccomp.ts";
 import { threadSignals } from "./thread/signals.ts";
 
 // The lists hold kinds of many state types; each kind only ever gets its own back.
@@ -53,14 +57,18 @@ export const processResources: readonly ProcessResource<Any>[] = [
   filesystemContext,
   attributes,
   intervalTimers,
+  posixTimers,
   resourceLimits,
   posixLocks,
+  namespaces,
+  sharing,
 ];
 
 /** Credentials before the marks that changing them clears; execution last, because every remote call uses registers. */
 export const threadResources: readonly ThreadResource<Any>[] = [
   scheduling,
   kernelPointers,
+  seccomp,
   credentials,
   marks,
   threadSignals,

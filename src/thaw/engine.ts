@@ -93,7 +93,7 @@ function makeZombie(zombie: BuiltProcess): void {
   if (signal === 0) {
     zombie.scope.exit((status >> 8) & 0xff);
   } else {
-    attempt('kill', zombie.pid, SIGNAL.SIGKILL);
+    zombie.scope.die(signal);
   }
   while (typeof wait4(zombie.pid, WAIT.WALL) === 'object');
   zombie.parent?.scope.forgetSignal(SIGNAL.SIGCHLD);

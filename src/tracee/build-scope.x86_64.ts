@@ -2,6 +2,7 @@
 import { CLONE_ARGS_SIZE, encodeCloneArgs, type CloneArgs } from "../abi/clone.ts";
 import { RESTART } from "../abi/errno.ts";
 import { PTRACE_EVENT } from "../abi/ptrace.ts";
+import { PR } from "../abi/prctl.ts";
 import { Registers } from "../abi/registers.x86_64.ts";
 import { SIGNAL } from "../abi/signal.ts";
 import { SYS, type SyscallName } from "../abi/syscalls.x86_64.ts";
@@ -106,6 +107,14 @@ export class BuildScope extends RemoteScope {
     const registers = this.registers.clone().set("rip", this.workshop.single).set("rax", SYS.exit_group);
     setRegisters(this.tid, registers.set("rdi", status));
     resume("CONT", this.tid);
+  }
+
+  /** Ends by a signal, with nothing dumped; the process stays for its parent to wait for. */
+  die(signal: number): void {
+    // The breakpoint behind a call is a stop at which a signal may take the place of SIGTRAP (ptrace(2)).
+    this.call("prctl", "Keeping a process from leaving a core file", PR.SET_DUMPABLE, 0);
+    setSignalMask(this.tid, 0n);
+    resume("CONT", this.tid, signal);
   }
 
   /** Takes one pending signal out of the queue, as if it had never come. */

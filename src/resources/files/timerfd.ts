@@ -1,12 +1,13 @@
 /** timerfd_create(2): a timer that is read. */
-import { readFileSync } from 'node:fs';
-import * as v from 'valibot';
-import { attempt, call, withStruct } from '../../abi/call.ts';
-import { CLOCK, encodeItimerspec } from '../../abi/time.ts';
-import type { LocalFd } from '../../lib/brand.ts';
-import { formatFlags, nameOf, parseFlags } from '../../lib/flags.ts';
-import { fdInfoValue, parseFdInfo } from '../../proc/fdinfo.ts';
-import type { FileKind, ThawContext } from '../contract.ts';
+import { readFileSync } from "node:fs";
+import * as v from "valibot";
+import { attempt, call, withStruct } from "../../abi/call.ts";
+import { CLOCK, encodeItimerspec } from "../../abi/time.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import { formatFlags, nameOf, parseFlags } from "../../lib/flags.ts";
+import { fdInfoValue, parseFdInfo } from "../../proc/fdinfo.ts";
+import { settledTime } from "../times.ts";
+import type { FileKind, ThawContext } from "../contract.ts";
 
 const nanoseconds = v.pipe(v.string(), v.regex(/^\d+$/));
 
@@ -27,24 +28,24 @@ const TFD = { TFD_TIMER_ABSTIME: 1, TFD_TIMER_CANCEL_ON_SET: 2 } as const;
 const TFD_IOC_SET_TICKS = 0x40085400;
 
 export const timerFd: FileKind<TimerFdState> = {
-  name: 'timerfd',
+  name: "timerfd",
   schema,
-  recognise: (file) => file.link === 'anon_inode:[timerfd]',
+  recognise: (file) => file.link === "anon_inode:[timerfd]",
   freeze(file) {
     // The kernel counts missed expirations when someone asks; only then fdinfo tells all of them.
-    withStruct(32, (_bytes, address) => call('timerfd_gettime', 'Asking a timer', file.local, address));
-    const info = parseFdInfo(readFileSync(`/proc/self/fdinfo/${file.local}`, 'utf8'));
-    const value = (name: string): string => fdInfoValue(info, name) ?? '0';
+    withStruct(32, (_bytes, address) => call("timerfd_gettime", "Asking a timer", file.local, address));
+    const info = parseFdInfo(readFileSync(`/proc/self/fdinfo/${file.local}`, "utf8"));
+    const value = (name: string): string => fdInfoValue(info, name) ?? "0";
     return {
-      clock: (nameOf(CLOCK, Number(value('clockid'))) ?? 'CLOCK_MONOTONIC') as TimerFdState['clock'],
-      settime: formatFlags(TFD, Number.parseInt(value('settime flags'), 8)),
-      remaining: parsePair(value('it_value')).toString(),
-      interval: parsePair(value('it_interval')).toString(),
-      ticks: Number(value('ticks')),
+      clock: (nameOf(CLOCK, Number(value("clockid"))) ?? "CLOCK_MONOTONIC") as TimerFdState["clock"],
+      settime: formatFlags(TFD, Number.parseInt(value("settime flags"), 8)),
+      remaining: settledTime.write(file.context, parsePair(value("it_value"))).toString(),
+      interval: parsePair(value("it_interval")).toString(),
+      ticks: Number(value("ticks")),
     };
   },
   thaw(state, context) {
-    const fd = call('timerfd_create', `Making a timer on ${state.clock}`, CLOCK[state.clock], 0) as LocalFd;
+    const fd = call("timerfd_create", `Making a timer on ${state.clock}`, CLOCK[state.clock], 0) as LocalFd;
     context.keep(fd);
     context.atResume(() => arm(fd, state, context));
     return fd;
@@ -53,25 +54,26 @@ export const timerFd: FileKind<TimerFdState> = {
 
 /** `(seconds, nanoseconds)` of fdinfo. */
 function parsePair(text: string): bigint {
-  const [, seconds = '0', rest = '0'] = /\((\d+),\s*(\d+)\)/.exec(text) ?? [];
+  const [, seconds = "0", rest = "0"] = /\((\d+),\s*(\d+)\)/.exec(text) ?? [];
   return BigInt(seconds) * 1_000_000_000n + BigInt(rest);
 }
 
 function arm(fd: LocalFd, state: TimerFdState, context: ThawContext): void {
   const flags = parseFlags(TFD, state.settime);
-  const onWallClock = state.clock.startsWith('CLOCK_REALTIME') && (flags & TFD.TFD_TIMER_ABSTIME) !== 0;
+  const onWallClock = state.clock.startsWith("CLOCK_REALTIME") && (flags & TFD.TFD_TIMER_ABSTIME) !== 0;
   const remaining = BigInt(state.remaining);
   // A deadline of the wall clock stays where it was; every other clock goes on from where it stopped.
-  const value = onWallClock && remaining > 0n ? context.clocks.realtimeAtFreeze + remaining : remaining;
+  const value =
+    onWallClock && remaining > 0n ? context.clocks.realtimeAtFreeze + remaining : settledTime.read(context, remaining);
   withStruct(32, (bytes, address) => {
     encodeItimerspec(BigInt(state.interval), value).copy(bytes);
-    call('timerfd_settime', 'Setting a timer', fd, onWallClock ? flags : flags & ~TFD.TFD_TIMER_ABSTIME, address, 0);
+    call("timerfd_settime", "Setting a timer", fd, onWallClock ? flags : flags & ~TFD.TFD_TIMER_ABSTIME, address, 0);
   });
   if (state.ticks > 0) {
     withStruct(8, (bytes, address) => {
       bytes.writeBigUInt64LE(BigInt(state.ticks));
       // Needs CONFIG_CHECKPOINT_RESTORE, which thawing needs anyway.
-      attempt('ioctl', fd, TFD_IOC_SET_TICKS, address);
+      attempt("ioctl", fd, TFD_IOC_SET_TICKS, address);
     });
   }
 }

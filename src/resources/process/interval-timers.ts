@@ -1,6 +1,7 @@
 /** setitimer(2) and alarm(2): three timers that send signals. */
-import * as v from 'valibot';
-import type { ProcessResource, ThawProcess } from '../contract.ts';
+import * as v from "valibot";
+import { settledTime } from "../times.ts";
+import type { ProcessResource, ThawProcess } from "../contract.ts";
 
 const timer = v.strictObject({
   /** Microseconds. */
@@ -14,19 +15,22 @@ const schema = v.strictObject({
 });
 type IntervalTimers = v.InferOutput<typeof schema>;
 
-const WHICH = ['ITIMER_REAL', 'ITIMER_VIRTUAL', 'ITIMER_PROF'] as const;
+const WHICH = ["ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF"] as const;
 
 export const intervalTimers: ProcessResource<IntervalTimers> = {
-  name: 'intervalTimers',
+  name: "intervalTimers",
   schema,
-  freeze({ scope }) {
+  freeze({ scope, context }) {
     const timers: IntervalTimers = {};
     WHICH.forEach((name, which) => {
-      scope.call('getitimer', `Asking for ${name}`, which, scope.scratch);
+      scope.call("getitimer", `Asking for ${name}`, which, scope.scratch);
       const bytes = scope.take(32);
       const at = (offset: number): number =>
         Number(bytes.readBigInt64LE(offset)) * 1_000_000 + Number(bytes.readBigInt64LE(offset + 8));
-      if (at(16) > 0) timers[name] = { interval: at(0), remaining: at(16) };
+      if (at(16) === 0) return;
+      // The other two count CPU time, which stands still.
+      const remaining = name === "ITIMER_REAL" ? microseconds(settledTime.write(context, nanoseconds(at(16)))) : at(16);
+      timers[name] = { interval: at(0), remaining };
     });
     return timers;
   },
@@ -35,15 +39,21 @@ export const intervalTimers: ProcessResource<IntervalTimers> = {
   },
 };
 
-function arm({ scope }: ThawProcess, timers: IntervalTimers): void {
+const nanoseconds = (value: number): bigint => BigInt(value) * 1000n;
+/** Rounded up: a timer may be late, never early. */
+const microseconds = (value: bigint): number => Number((value + 999n) / 1000n);
+
+function arm({ scope, context }: ThawProcess, timers: IntervalTimers): void {
   WHICH.forEach((name, which) => {
     const state = timers[name];
     if (!state) return;
     const bytes = Buffer.alloc(32);
-    [state.interval, state.remaining].forEach((microseconds, i) => {
-      bytes.writeBigInt64LE(BigInt(Math.floor(microseconds / 1_000_000)), i * 16);
-      bytes.writeBigInt64LE(BigInt(microseconds % 1_000_000), i * 16 + 8);
+    const remaining =
+      name === "ITIMER_REAL" ? microseconds(settledTime.read(context, nanoseconds(state.remaining))) : state.remaining;
+    [state.interval, remaining].forEach((value, i) => {
+      bytes.writeBigInt64LE(BigInt(Math.floor(value / 1_000_000)), i * 16);
+      bytes.writeBigInt64LE(BigInt(value % 1_000_000), i * 16 + 8);
     });
-    scope.call('setitimer', `Setting ${name}`, which, scope.put(bytes), 0);
+    scope.call("setitimer", `Setting ${name}`, which, scope.put(bytes), 0);
   });
 }

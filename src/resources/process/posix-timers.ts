@@ -1,0 +1,144 @@
+/** Timers of timer_create(2): their ids, what they send and to whom, and the time to their next expiration. */
+import { readFileSync } from "node:fs";
+import * as v from "valibot";
+import { ERRNO } from "../../abi/errno.ts";
+import { PR } from "../../abi/prctl.ts";
+import { signalName, signalNumber } from "../../abi/signal.ts";
+import { CLOCK, decodeTimespec, encodeItimerspec } from "../../abi/time.ts";
+import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { nameOf } from "../../lib/flags.ts";
+import { hex, hexSchema } from "../../lib/hex.ts";
+import { parseTimers, type ListedTimer } from "../../proc/timers.ts";
+import type { RemoteScope } from "../../tracee/scope.ts";
+import { settledTime } from "../times.ts";
+import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
+
+const nanoseconds = v.pipe(v.string(), v.regex(/^\d+$/));
+
+const timerSchema = v.strictObject({
+  id: v.number(),
+  /** A CLOCK_ name, or the number of a clock of another process or of a device. */
+  clock: v.union([v.picklist(Object.keys(CLOCK) as (keyof typeof CLOCK)[]), v.number()]),
+  notify: v.picklist(["SIGEV_SIGNAL", "SIGEV_NONE", "SIGEV_THREAD", "SIGEV_THREAD_ID"]),
+  signal: v.optional(v.string()),
+  value: hexSchema,
+  /** For SIGEV_THREAD_ID. */
+  thread: v.optional(v.number()),
+  /** 0 when it is not armed. */
+  remaining: nanoseconds,
+  interval: nanoseconds,
+});
+type TimerState = v.InferOutput<typeof timerSchema>;
+const schema = v.array(timerSchema);
+
+/** include/uapi/asm-generic/siginfo.h */
+const SIGEV = { SIGEV_SIGNAL: 0, SIGEV_NONE: 1, SIGEV_THREAD: 2, SIGEV_THREAD_ID: 4 } as const;
+const NOTIFY = { signal: "SIGEV_SIGNAL", none: "SIGEV_NONE", thread: "SIGEV_THREAD" } as const;
+const SIGEVENT_SIZE = 64;
+/** How the kernel writes CLOCK_PROCESS_CPUTIME_ID and CLOCK_THREAD_CPUTIME_ID (include/linux/posix-timers.h). */
+const OWN_PROCESS_CLOCK = -6;
+const OWN_THREAD_CLOCK = -2;
+const RESTORE_IDS = { OFF: 0, ON: 1 } as const;
+
+export const posixTimers: ProcessResource<v.InferOutput<typeof schema>> = {
+  name: "posixTimers",
+  schema,
+  freeze: (process) =>
+    parseTimers(readFileSync(`/proc/${process.pid}/timers`, "utf8"))
+      .toSorted((a, b) => a.id - b.id)
+      .map((timer) => freezeTimer(process, timer)),
+  thaw(process, timers) {
+    if (timers.length === 0) return;
+    // Threads that a timer names must be there first, and nothing may expire before all is.
+    process.context.atResume(() => {
+      createAll(process.scope, timers);
+      for (const timer of timers) arm(process, timer);
+    });
+  },
+};
+
+function freezeTimer(process: FreezeProcess, timer: ListedTimer): TimerState {
+  const { scope } = process;
+  scope.call("timer_gettime", `Asking for timer ${timer.id}`, timer.id, scope.scratch);
+  const bytes = scope.take(32);
+  const clock = clockOf(process, timer);
+  const left = decodeTimespec(bytes, 16);
+  return {
+    id: timer.id,
+    clock,
+    notify: timer.toThread ? "SIGEV_THREAD_ID" : NOTIFY[timer.notify],
+    ...(timer.notify !== "none" && { signal: signalName(timer.signal) }),
+    value: hex(timer.value),
+    ...(timer.toThread && { thread: timer.target }),
+    remaining: (countsCpu(clock) ? left : settledTime.write(process.context, left)).toString(),
+    interval: decodeTimespec(bytes).toString(),
+  };
+}
+
+function clockOf(process: FreezeProcess, timer: ListedTimer): TimerState["clock"] {
+  if (timer.clock === OWN_PROCESS_CLOCK) return "CLOCK_PROCESS_CPUTIME_ID";
+  if (timer.clock !== OWN_THREAD_CLOCK)
+    return (nameOf(CLOCK, timer.clock) as keyof typeof CLOCK | undefined) ?? timer.clock;
+  if (process.stat.threads === 1) return "CLOCK_THREAD_CPUTIME_ID";
+  throw new Refusal(
+    "THREAD_CLOCK_TIMER",
+    {
+      what: `Process ${process.pid} (${process.command}) has a timer that cannot be frozen.`,
+      why: `Timer ${timer.id} counts the CPU time of one of ${process.stat.threads} threads, and the kernel does not tell of which.`,
+      remedy: "Let the program use the CPU clock of its process, or of a thread by its id (pthread_getcpuclockid(3)).",
+    },
+    { pid: process.pid, command: process.command, resource: "posix-timer" },
+  );
+}
+
+/** Ids are the kernel's to give: since 6.16 one can ask for them, before that they count up from 0. */
+function createAll(scope: RemoteScope, timers: readonly TimerState[]): void {
+  if (scope.attempt("prctl", PR.TIMER_CREATE_RESTORE_IDS, RESTORE_IDS.ON, 0, 0, 0) === 0) {
+    for (const timer of timers) {
+      if (create(scope, timer, timer.id) !== timer.id) throw wrongId(scope, timer);
+    }
+    scope.call("prctl", "Ending the choice of timer ids", PR.TIMER_CREATE_RESTORE_IDS, RESTORE_IDS.OFF, 0, 0, 0);
+    return;
+  }
+  for (const timer of timers) {
+    for (let id = create(scope, timer, 0); id !== timer.id; id = create(scope, timer, 0)) {
+      scope.call("timer_delete", "Passing over a timer id", id);
+      if (id > timer.id) throw wrongId(scope, timer);
+    }
+  }
+}
+
+function wrongId(scope: RemoteScope, timer: TimerState): KmonteError {
+  return new KmonteError("TIMER_ID", { what: `Process ${scope.pid} cannot get a timer with the id ${timer.id}.` });
+}
+
+/** timer_create(2); returns the id. */
+function create(scope: RemoteScope, timer: TimerState, wanted: number): number {
+  const event = Buffer.alloc(SIGEVENT_SIZE + 4);
+  event.writeBigUInt64LE(BigInt(timer.value), 0);
+  event.writeInt32LE(timer.signal === undefined ? 0 : signalNumber(timer.signal), 8);
+  event.writeInt32LE(SIGEV[timer.notify], 12);
+  event.writeInt32LE(timer.thread ?? 0, 16);
+  event.writeInt32LE(wanted, SIGEVENT_SIZE);
+  const at = scope.put(event);
+  const clock = typeof timer.clock === "number" ? timer.clock : CLOCK[timer.clock];
+  const result = scope.attempt("timer_create", clock, at, at + SIGEVENT_SIZE);
+  if (result === -ERRNO.EBUSY) throw wrongId(scope, timer);
+  if (result < 0) scope.call("timer_create", `Making timer ${timer.id}`, clock, at, at + SIGEVENT_SIZE);
+  return scope.take(4, SIGEVENT_SIZE).readInt32LE(0);
+}
+
+/** CPU time stands still while nothing runs. Clocks with numbers are those of other tasks' CPU time. */
+function countsCpu(clock: TimerState["clock"]): boolean {
+  return typeof clock === "number" || clock.includes("CPUTIME");
+}
+
+function arm({ scope, context }: ThawProcess, timer: TimerState): void {
+  if (timer.remaining === "0") return;
+  const left = BigInt(timer.remaining);
+  const value = encodeItimerspec(
+    BigInt(timer.interval),
+    countsCpu(timer.clock) ? left : settledTime.read(context, left),
+  );
+  scope.call("timer_settime", `Arming timer ${timer.id}`, timer.id, 0, scope.put(value), 0);
+}
