@@ -144,10 +144,10 @@ export function socketAddress(fd: number, which: "getsockname" | "getpeername"):
 }
 
 /** bind(2) or connect(2) with a raw address; returns the result or negated errno. */
-export function tryAddress(call: "bind" | "connect", fd: number, raw: Buffer): number {
+export function tryAddress(name: "bind" | "connect", fd: number, raw: Buffer): number {
   return withStruct(raw.length, (bytes, address) => {
     raw.copy(bytes);
-    return attempt(call, fd, address, raw.length);
+    return attempt(name, fd, address, raw.length);
   });
 }
 

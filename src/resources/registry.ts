@@ -15,6 +15,8 @@ import { regularFile } from "./files/regular.ts";
 import { signalFd } from "./files/signalfd.ts";
 import { timerFd } from "./files/timerfd.ts";
 import { ioUringFile } from "./files/io-uring.ts";
+import { inetSocket } from "./files/sockets/inet.ts";
+import { tcpConnection } from "./files/sockets/tcp-connection.ts";
 import { unixSocket } from "./files/sockets/unix.ts";
 import { futureLocks } from "./memory/future-locks.ts";
 import { layout } from "./memory/layout.ts";
@@ -92,6 +94,8 @@ export const fileKinds: readonly FileKind<Any>[] = [
   inotify,
   ioUringFile,
   unixSocket,
+  tcpConnection,
+  inetSocket,
 ];
 
 export const objectKinds: readonly ObjectKind<Any, Any>[] = [

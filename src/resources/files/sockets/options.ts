@@ -52,6 +52,7 @@ export const SOCKET_OPTIONS = {
   SO_BUSY_POLL: socketLevel(46),
   SO_MAX_PACING_RATE: socketLevel(47, 8),
   SO_ZEROCOPY: socketLevel(60),
+  SO_BUF_LOCK: socketLevel(72),
   SO_TIMESTAMP_NEW: socketLevel(63),
   SO_TIMESTAMPNS_NEW: socketLevel(64),
   SO_PASSPIDFD: socketLevel(76),
@@ -74,21 +75,15 @@ export const IP_OPTIONS = {
   IP_MINTTL: ip(21),
   IP_BIND_ADDRESS_NO_PORT: ip(24),
   IP_RECVFRAGSIZE: ip(25),
-  IP_MULTICAST_TTL: ip(33),
-  IP_MULTICAST_LOOP: ip(34),
-  IP_MULTICAST_ALL: ip(49),
   IP_LOCAL_PORT_RANGE: ip(51),
 } as const satisfies Record<string, Option>;
 
 /** ipv6(7); IPV6_V6ONLY must be set before bind. */
 export const IPV6_OPTIONS = {
   IPV6_UNICAST_HOPS: ip6(16),
-  IPV6_MULTICAST_HOPS: ip6(18),
-  IPV6_MULTICAST_LOOP: ip6(19),
   IPV6_MTU_DISCOVER: ip6(23),
   IPV6_RECVERR: ip6(25),
   IPV6_V6ONLY: ip6(26),
-  IPV6_MULTICAST_ALL: ip6(29),
   IPV6_RECVPKTINFO: ip6(49),
   IPV6_RECVHOPLIMIT: ip6(51),
   IPV6_DONTFRAG: ip6(62),
@@ -104,6 +99,7 @@ export const IPV6_OPTIONS = {
 /** tcp(7). */
 export const TCP_OPTIONS = {
   TCP_NODELAY: tcp(1),
+  TCP_CORK: tcp(3),
   TCP_KEEPIDLE: tcp(4),
   TCP_KEEPINTVL: tcp(5),
   TCP_KEEPCNT: tcp(6),
@@ -123,12 +119,18 @@ export const TCP_OPTIONS = {
   TCP_TX_DELAY: tcp(37),
 } as const satisfies Record<string, Option>;
 
-/** udp(7). UDP_CORK is not here: a corked datagram has contents that nobody can read. */
+/** udp(7). UDP_CORK is not here: a corked datagram has contents that nobody can read. A stream has no multicast. */
 export const UDP_OPTIONS = {
   UDP_NO_CHECK6_TX: udp(101),
   UDP_NO_CHECK6_RX: udp(102),
   UDP_SEGMENT: udp(103),
   UDP_GRO: udp(104),
+  IP_MULTICAST_TTL: ip(33),
+  IP_MULTICAST_LOOP: ip(34),
+  IP_MULTICAST_ALL: ip(49),
+  IPV6_MULTICAST_HOPS: ip6(18),
+  IPV6_MULTICAST_LOOP: ip6(19),
+  IPV6_MULTICAST_ALL: ip6(29),
 } as const satisfies Record<string, Option>;
 
 const ALL: Readonly<Record<string, Option>> = {
@@ -194,6 +196,8 @@ const LATE: ReadonlySet<string> = new Set([
   "SO_SNDBUF",
   "SO_RCVBUF",
   "TCP_DEFER_ACCEPT",
+  "TCP_CORK",
+  "SO_BUF_LOCK",
   "SO_PASSCRED",
   "SO_PASSPIDFD",
 ]);
@@ -208,8 +212,11 @@ export function thawOptions(
   for (const [name, value] of Object.entries(options)) {
     if (LATE.has(name) !== (stage === "late") || skip.includes(name)) continue;
     if (name === "SO_SNDBUF" || name === "SO_RCVBUF") setBufferSize(fd, name, Number(value));
-    else setOne(fd, name, value);
+    else if (name !== "SO_BUF_LOCK") setOne(fd, name, value);
   }
+  // Setting a size fixes it, where the kernel may have been adapting it. Kernels before 5.16 cannot be told otherwise.
+  const { level, option } = SOCKET_OPTIONS.SO_BUF_LOCK;
+  if (stage === "late") trySetOption(fd, level, option, intBytes(Number(options["SO_BUF_LOCK"] ?? 0)));
 }
 
 function setOne(fd: LocalFd, name: string, value: number | string): void {

@@ -1,0 +1,87 @@
+/** IP packets put together by hand (RFC 791, RFC 8200, RFC 9293), for what only a packet can do to a socket of ours. */
+import { closeSync } from "node:fs";
+import { call, SyscallError } from "./call.ts";
+import { trySend } from "./message.ts";
+import { addressBytes, inetAddress, type InetAddress } from "./sockaddr.ts";
+import { AF, IPPROTO, setInt, SO, SOCK, SOCK_CLOEXEC, SOL } from "./socket.ts";
+
+export const TCP_FLAG = { FIN: 1, RST: 4, ACK: 16 } as const;
+const IPV6_HDRINCL = 36;
+
+export interface Segment {
+  readonly from: InetAddress;
+  readonly to: InetAddress;
+  readonly sequence: number;
+  readonly acknowledged: number;
+  readonly flags: number;
+  readonly window: number;
+}
+
+/** A packet of ours to ourselves, as if the peer had sent it; `mark` lets it pass our own filter. */
+export function injectSegment(family: number, segment: Segment, mark: number): void {
+  const source = addressBytes(segment.from.address);
+  const target = addressBytes(segment.to.address);
+  const tcp = encodeTcp(segment, source, target);
+  const packet =
+    family === AF.AF_INET
+      ? Buffer.concat([ipv4Header(source, target, tcp.length), tcp])
+      : Buffer.concat([ipv6Header(source, target, tcp.length), tcp]);
+  const fd = call("socket", "Making a raw socket", family, SOCK.SOCK_RAW | SOCK_CLOEXEC, IPPROTO.IPPROTO_RAW);
+  try {
+    if (family === AF.AF_INET6) setInt(fd, IPPROTO.IPPROTO_IPV6, IPV6_HDRINCL, 1, "Preparing a packet");
+    setInt(fd, SOL.SOL_SOCKET, SO.SO_MARK, mark, "Preparing a packet");
+    const sent = trySend(fd, packet, [], inetAddress(family, { ...segment.to, port: 0 }));
+    if (sent < 0) throw new SyscallError("sendmsg", sent, "Sending a packet to ourselves");
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function encodeTcp(
+  { from, to, sequence, acknowledged, flags, window }: Segment,
+  source: Buffer,
+  target: Buffer,
+): Buffer {
+  const tcp = Buffer.alloc(20);
+  tcp.writeUInt16BE(from.port, 0);
+  tcp.writeUInt16BE(to.port, 2);
+  tcp.writeUInt32BE(sequence >>> 0, 4);
+  tcp.writeUInt32BE(acknowledged >>> 0, 8);
+  tcp[12] = 5 << 4;
+  tcp[13] = flags;
+  tcp.writeUInt16BE(window, 14);
+  const pseudo = Buffer.alloc(8);
+  pseudo.writeUInt32BE(tcp.length, 0);
+  pseudo.writeUInt32BE(IPPROTO.IPPROTO_TCP, 4);
+  tcp.writeUInt16BE(checksum(Buffer.concat([source, target, pseudo, tcp])), 16);
+  return tcp;
+}
+
+function ipv4Header(source: Buffer, target: Buffer, length: number): Buffer {
+  const header = Buffer.alloc(20);
+  header[0] = 0x45;
+  header.writeUInt16BE(20 + length, 2);
+  header[8] = 64;
+  header[9] = IPPROTO.IPPROTO_TCP;
+  source.copy(header, 12);
+  target.copy(header, 16);
+  return header;
+}
+
+function ipv6Header(source: Buffer, target: Buffer, length: number): Buffer {
+  const header = Buffer.alloc(40);
+  header[0] = 0x60;
+  header.writeUInt16BE(length, 4);
+  header[6] = IPPROTO.IPPROTO_TCP;
+  header[7] = 64;
+  source.copy(header, 8);
+  target.copy(header, 24);
+  return header;
+}
+
+function checksum(bytes: Buffer): number {
+  let sum = 0;
+  for (let i = 0; i < bytes.length; i += 2) sum += bytes.readUInt16BE(i);
+  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x10000);
+  return ~sum & 0xffff;
+}

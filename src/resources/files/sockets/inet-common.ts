@@ -1,0 +1,97 @@
+/** What sockets of the internet families have in common. */
+import { closeSync } from "node:fs";
+import * as v from "valibot";
+import { call } from "../../../abi/call.ts";
+import { parseInet, type InetAddress } from "../../../abi/sockaddr.ts";
+import { AF, getInt, IPPROTO, POLL, pollNow, SO, SOCK_CLOEXEC, socketAddress, SOL } from "../../../abi/socket.ts";
+import { S_IF } from "../../../abi/stat.ts";
+import { TCP_STATE, tcpInfo, upperLayer } from "../../../abi/tcp.ts";
+import type { LocalFd } from "../../../lib/brand.ts";
+import { formatFlags, nameOf } from "../../../lib/flags.ts";
+import type { OpenFile } from "../../contract.ts";
+import { socketRefusal } from "./external.ts";
+import { familyOptions, freezeOptions, TCP_OPTIONS, UDP_OPTIONS, type Options } from "./options.ts";
+
+export const inetEnd = v.strictObject({
+  address: v.string(),
+  port: v.number(),
+  scope: v.optional(v.number()),
+  flow: v.optional(v.number()),
+});
+
+export interface InetSort {
+  readonly family: number;
+  readonly type: number;
+  readonly protocol: number;
+}
+
+/** Family, type and protocol, if the file is a socket of IPv4 or IPv6. */
+export function inetSort(file: OpenFile): InetSort | undefined {
+  if (file.stat.type !== S_IF.S_IFSOCK) return undefined;
+  const family = getInt(file.local, SOL.SOL_SOCKET, SO.SO_DOMAIN) ?? 0;
+  if (family !== AF.AF_INET && family !== AF.AF_INET6) return undefined;
+  const type = getInt(file.local, SOL.SOL_SOCKET, SO.SO_TYPE) ?? 0;
+  const protocol = getInt(file.local, SOL.SOL_SOCKET, SO.SO_PROTOCOL) ?? 0;
+  return { family, type, protocol };
+}
+
+/** Whether it is a TCP socket that has, or had, another end. */
+export function isTcpConnection(file: OpenFile): boolean {
+  const sort = inetSort(file);
+  if (!sort || sort.protocol !== IPPROTO.IPPROTO_TCP) return false;
+  const state = tcpInfo(file.local)?.state;
+  return state !== undefined && state !== TCP_STATE.LISTEN && state !== TCP_STATE.CLOSE;
+}
+
+export function familyName(family: number): string {
+  return nameOf(AF, family) ?? String(family);
+}
+
+export function protocolName(protocol: number): string {
+  return nameOf(IPPROTO, protocol) ?? String(protocol);
+}
+
+export function newInetSocket({ family, type, protocol }: InetSort): LocalFd {
+  return call("socket", "Making a socket", family, type | SOCK_CLOEXEC, protocol) as LocalFd;
+}
+
+export function inetOptions(file: OpenFile, sort: InetSort): Options {
+  const own = sort.protocol === IPPROTO.IPPROTO_TCP ? TCP_OPTIONS : UDP_OPTIONS;
+  const key = `${sort.family}:${sort.type}:${sort.protocol}`;
+  return freezeOptions(file.local, [...familyOptions(sort.family), own], key, () => newInetSocket(sort), closeSync);
+}
+
+export function localAddress(fd: LocalFd): InetAddress {
+  return parseInet(socketAddress(fd, "getsockname") as Buffer);
+}
+
+export function peerAddress(fd: LocalFd): InetAddress | undefined {
+  const raw = socketAddress(fd, "getpeername");
+  return raw && parseInet(raw);
+}
+
+export function showAddress({ address, port }: InetAddress): string {
+  return `${address.includes(":") ? `[${address}]` : address}:${port}`;
+}
+
+/** Errors and upper layers that cannot be made again. */
+export function refuseStrange(file: OpenFile, sort: InetSort): void {
+  const layer = sort.protocol === IPPROTO.IPPROTO_TCP ? upperLayer(file.local) : undefined;
+  if (layer !== undefined) {
+    throw socketRefusal(
+      file,
+      "TCP_ULP",
+      `a TCP socket with the upper layer ${layer}`,
+      "its keys live in the kernel and cannot be read.",
+    );
+  }
+  const events = pollNow(file.local, 0);
+  if ((events & POLL.POLLERR) !== 0) {
+    throw socketRefusal(
+      file,
+      "SOCKET_ERROR",
+      "a socket with an error or a report that it was not told yet",
+      `poll(2) answers ${formatFlags(POLL, events)}.`,
+    );
+  }
+}

@@ -1,0 +1,139 @@
+/** TCP that listens or is not connected (tcp(7)), and UDP (udp(7)): bound, connected or neither. */
+import * as v from "valibot";
+import { call } from "../../../abi/call.ts";
+import { inetAddress, type InetAddress } from "../../../abi/sockaddr.ts";
+import {
+  AF,
+  getInt,
+  intBytes,
+  IPPROTO,
+  POLL,
+  pollNow,
+  SO,
+  SOCK,
+  SOL,
+  trySetOption,
+  useAddress,
+} from "../../../abi/socket.ts";
+import { tcpInfo, TCP_STATE } from "../../../abi/tcp.ts";
+import { nameOf } from "../../../lib/flags.ts";
+import type { FileKind, OpenFile } from "../../contract.ts";
+import { socketRefusal } from "./external.ts";
+import {
+  familyName,
+  inetEnd,
+  inetOptions,
+  inetSort,
+  isTcpConnection,
+  localAddress,
+  newInetSocket,
+  peerAddress,
+  protocolName,
+  refuseStrange,
+  showAddress,
+  type InetSort,
+} from "./inet-common.ts";
+import { optionsSchema, thawOptions } from "./options.ts";
+
+const schema = v.strictObject({
+  family: v.picklist(["AF_INET", "AF_INET6"]),
+  type: v.picklist(["SOCK_STREAM", "SOCK_DGRAM"]),
+  protocol: v.string(),
+  options: optionsSchema,
+  local: v.optional(inetEnd),
+  /** The default target of a UDP socket. */
+  remote: v.optional(inetEnd),
+  listening: v.optional(v.strictObject({ backlog: v.number() })),
+});
+type InetState = v.InferOutput<typeof schema>;
+
+const CARRIED: readonly number[] = [IPPROTO.IPPROTO_TCP, IPPROTO.IPPROTO_UDP, IPPROTO.IPPROTO_UDPLITE];
+const UDP_CORK = 1;
+
+export const inetSocket: FileKind<InetState> = {
+  name: "inet-socket",
+  schema,
+  recognise: (file) => inetSort(file) !== undefined && !isTcpConnection(file),
+  freeze(file) {
+    const sort = inetSort(file) as InetSort;
+    refuseOtherProtocols(file, sort);
+    refuseStrange(file, sort);
+    const local = localAddress(file.local);
+    const remote = peerAddress(file.local);
+    const bound = local.port !== 0 || !/^(0\.0\.0\.0|::)$/.test(local.address);
+    const listening = sort.protocol === IPPROTO.IPPROTO_TCP ? freezeTcp(file, local) : freezeUdp(file, local);
+    return {
+      family: familyName(sort.family) as InetState["family"],
+      type: nameOf(SOCK, sort.type) as InetState["type"],
+      protocol: protocolName(sort.protocol),
+      options: inetOptions(file, sort),
+      ...(bound && { local }),
+      ...(remote && { remote }),
+      ...(listening && { listening }),
+    };
+  },
+  thaw(state, context) {
+    const family = AF[state.family];
+    const type = SOCK[state.type];
+    const protocol = (IPPROTO as Readonly<Record<string, number>>)[state.protocol] ?? 0;
+    const fd = context.keep(newInetSocket({ family, type, protocol }));
+    thawOptions(fd, state.options, "early", ["SO_REUSEADDR"]);
+    // Connections of the port may still be on their way out of the kernel; what the program set comes afterwards.
+    trySetOption(fd, SOL.SOL_SOCKET, SO.SO_REUSEADDR, intBytes(1));
+    if (state.local)
+      useAddress("bind", fd, inetAddress(family, state.local), `Binding a socket to ${showAddress(state.local)}`);
+    trySetOption(fd, SOL.SOL_SOCKET, SO.SO_REUSEADDR, intBytes(Number(state.options["SO_REUSEADDR"] ?? 0)));
+    if (state.remote)
+      useAddress(
+        "connect",
+        fd,
+        inetAddress(family, state.remote),
+        `Connecting a socket to ${showAddress(state.remote)}`,
+      );
+    if (state.listening) call("listen", "Listening", fd, state.listening.backlog);
+    thawOptions(fd, state.options, "late");
+    return fd;
+  },
+};
+
+function refuseOtherProtocols(file: OpenFile, { family, type, protocol }: InetSort): void {
+  if (CARRIED.includes(protocol) && (type === SOCK.SOCK_STREAM || type === SOCK.SOCK_DGRAM)) return;
+  const name = `${familyName(family)} ${nameOf(SOCK, type) ?? type} ${protocolName(protocol)}`;
+  throw socketRefusal(file, "SOCKET_PROTOCOL", `a socket of a protocol that cannot be frozen`, `it is ${name}.`);
+}
+
+function freezeTcp(file: OpenFile, local: InetAddress): InetState["listening"] {
+  const info = tcpInfo(file.local);
+  if (info?.state === TCP_STATE.LISTEN) {
+    if (info.waiting > 0) {
+      throw socketRefusal(
+        file,
+        "TCP_PENDING_CONNECTIONS",
+        `connections to ${showAddress(local)} that it has not accepted yet`,
+        `${info.waiting} wait in the backlog, out of reach.`,
+        "Try again when the program has accepted them.",
+      );
+    }
+    return { backlog: info.backlog };
+  }
+  if ((pollNow(file.local, POLL.POLLRDHUP) & POLL.POLLRDHUP) !== 0) {
+    throw socketRefusal(file, "TCP_ENDED", "a TCP connection that is over but not closed", "both sides have ended it.");
+  }
+  return undefined;
+}
+
+function freezeUdp(file: OpenFile, local: InetAddress): undefined {
+  if ((pollNow(file.local, POLL.POLLIN) & POLL.POLLIN) !== 0) {
+    throw socketRefusal(
+      file,
+      "UDP_QUEUE",
+      `datagrams at ${showAddress(local)} that it has not read yet`,
+      "datagrams cannot be put back with their senders.",
+      "Try again when the program has read them.",
+    );
+  }
+  if ((getInt(file.local, IPPROTO.IPPROTO_UDP, UDP_CORK) ?? 0) !== 0) {
+    throw socketRefusal(file, "UDP_CORK", "a corked UDP socket", "what it has gathered cannot be read.");
+  }
+  return undefined;
+}

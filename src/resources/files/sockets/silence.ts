@@ -1,0 +1,127 @@
+/**
+ * Nothing of a connection may pass while its socket is away: an answer from the kernel would be a reset. One nftables
+ * table holds the drop rules (nft(8)). While the freeze runs, its entries expire by themselves, so that a connection
+ * lives on even if kmonte is killed; what stays beyond the end of the processes is a second table, which the thaw takes
+ * away.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import * as v from "valibot";
+import { AF } from "../../../abi/socket.ts";
+import { KmonteError } from "../../../lib/errors.ts";
+
+const end = v.strictObject({
+  address: v.string(),
+  port: v.number(),
+  scope: v.optional(v.number()),
+  flow: v.optional(v.number()),
+});
+export const flowSchema = v.strictObject({ local: end, remote: end });
+export type Flow = v.InferOutput<typeof flowSchema>;
+
+/** Packets that we inject ourselves pass. */
+export const PASS_MARK = 0x6b6d_7465;
+const LONGEST_FREEZE_S = 600;
+
+export function nftIsThere(): boolean {
+  return ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"].some((path) => existsSync(path));
+}
+
+function nft(commands: string): string {
+  try {
+    const path = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"].find((candidate) => existsSync(candidate)) ?? "nft";
+    return execFileSync(path, ["-f", "-"], { input: commands, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"] });
+  } catch (cause) {
+    const { stderr } = cause as { stderr?: string };
+    throw new KmonteError(
+      "FIREWALL",
+      { what: "Packets of a connection could not be held back.", why: `nft said: ${stderr?.trim() ?? String(cause)}.` },
+      { cause },
+    );
+  }
+}
+
+/** `::ffff:1.2.3.4` travels as IPv4. */
+function plain(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/, "");
+}
+
+export function isPlainV4(address: string): boolean {
+  return !plain(address).includes(":");
+}
+
+function rules(table: string, flows: readonly Flow[], expire: boolean): string {
+  const timeout = expire ? ` timeout ${LONGEST_FREEZE_S}s` : "";
+  const set = (family: number, name: string): string => {
+    const type = family === AF.AF_INET ? "ipv4_addr" : "ipv6_addr";
+    const mine = flows.filter(({ local }) => isPlainV4(local.address) === (family === AF.AF_INET));
+    const elements = mine.map(
+      ({ local, remote }) =>
+        `${plain(remote.address)} . ${remote.port} . ${plain(local.address)} . ${local.port}${timeout}`,
+    );
+    const list = elements.length > 0 ? `elements = { ${elements.join(", ")} };` : "";
+    return `set ${name} { type ${type} . inet_service . ${type} . inet_service; ${expire ? "flags timeout;" : ""} ${list} }`;
+  };
+  const drop = (from: string, to: string): string =>
+    `meta mark ${PASS_MARK} accept
+     ip ${from} . tcp ${from === "saddr" ? "sport" : "dport"} . ip ${to} . tcp ${to === "saddr" ? "sport" : "dport"} @quiet4 drop
+     ip6 ${from} . tcp ${from === "saddr" ? "sport" : "dport"} . ip6 ${to} . tcp ${to === "saddr" ? "sport" : "dport"} @quiet6 drop`;
+  return `table inet ${table} {
+    ${set(AF.AF_INET, "quiet4")}
+    ${set(AF.AF_INET6, "quiet6")}
+    chain incoming { type filter hook prerouting priority -400; ${drop("saddr", "daddr")}
+    }
+    chain outgoing { type filter hook output priority -400; ${drop("daddr", "saddr")}
+    }
+  }\n`;
+}
+
+export function removeTable(table: string): void {
+  // Adding first makes deleting work whether it is there or not.
+  nft(`add table inet ${table}\ndelete table inet ${table}\n`);
+}
+
+/** Tables of runs that were killed. */
+export function removeLeftovers(): void {
+  for (const [, table = "", pid = ""] of nft("list tables inet\n").matchAll(/^table inet (kmonte-(\d+)-\d+)$/gm)) {
+    if (!existsSync(`/proc/${pid}`)) removeTable(table);
+  }
+}
+
+let count = 0;
+
+/** Silence for the time of a freeze. */
+export class Silence {
+  /** The table that stays when the processes have ended. */
+  readonly lasting: string;
+  readonly #table: string;
+  readonly #flows: readonly Flow[];
+  readonly #since = Date.now();
+
+  constructor(flows: readonly Flow[]) {
+    removeLeftovers();
+    count += 1;
+    this.#table = `kmonte-${process.pid}-${count}`;
+    this.lasting = `kmonte-gone-${process.pid}-${Date.now()}`;
+    this.#flows = flows;
+    nft(rules(this.#table, flows, true));
+  }
+
+  /** Keeps the silence beyond the end of the processes. */
+  makeLasting(): void {
+    if (Date.now() - this.#since > (LONGEST_FREEZE_S - 30) * 1000) {
+      throw new KmonteError("FREEZE_TOO_LONG", {
+        what: "The freeze took too long for its connections; the processes go on as they were.",
+        why: `Packets were held back for ${LONGEST_FREEZE_S} seconds.`,
+        remedy: "Write the image to a faster place.",
+      });
+    }
+    nft(rules(this.lasting, this.#flows, false));
+    removeTable(this.#table);
+  }
+
+  end(): void {
+    removeTable(this.lasting);
+    removeTable(this.#table);
+  }
+}

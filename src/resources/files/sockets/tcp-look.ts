@@ -1,0 +1,191 @@
+/** All TCP connections of the frozen set together, at one moment. */
+import { NativeBuffer } from "../../../abi/ffi.unsafe.ts";
+import { receive } from "../../../abi/message.ts";
+import { SyscallError } from "../../../abi/call.ts";
+import { getInt, ioctlInt, MSG, SIOCINQ, SIOCOUTQ, SO, SOL } from "../../../abi/socket.ts";
+import {
+  agreedMss,
+  chooseQueue,
+  enterRepair,
+  getWindow,
+  LEAVE,
+  leaveRepair,
+  QUEUE,
+  queueEnd,
+  SIOCOUTQNSD,
+  tcpInfo,
+  timestampNow,
+  type TcpInfo,
+  type TcpWindow,
+} from "../../../abi/tcp.ts";
+import type { LocalFd } from "../../../lib/brand.ts";
+import type { FreezeContext, OpenFile } from "../../contract.ts";
+import { socketRefusal } from "./external.ts";
+import { isTcpConnection, localAddress, peerAddress, showAddress } from "./inet-common.ts";
+import { nftIsThere, Silence, type Flow } from "./silence.ts";
+import { sleepMicroseconds } from "../../../tracee/stops.ts";
+
+/** One side of a connection, as the kernel has it. */
+export interface TcpSnapshot {
+  readonly info: TcpInfo;
+  readonly mss: number;
+  readonly timestamp: number;
+  readonly window: TcpWindow;
+  /** Sequence numbers behind the last byte of each queue; a FIN counts as one. */
+  readonly sendEnd: number;
+  readonly receiveEnd: number;
+  readonly unsent: number;
+  readonly sent: Buffer;
+  readonly received: Buffer;
+}
+
+export interface SeenConnection {
+  readonly flow: Flow;
+  readonly snapshot: TcpSnapshot;
+  readonly reuseAddress: number;
+  /** The rules that stay when the process has gone, if the peer is not in the set. */
+  readonly silence: string | undefined;
+}
+
+const looks = new WeakMap<FreezeContext, ReadonlyMap<bigint, SeenConnection>>();
+const ATTEMPTS = 200;
+const PAUSE_US = 1000;
+
+const key = ({ local, remote }: Flow): string =>
+  `${showAddress(local)} ${showAddress(remote)}`.replaceAll("::ffff:", "").replaceAll(/[[\]]/g, "");
+const turned = ({ local, remote }: Flow): Flow => ({ local: remote, remote: local });
+
+export function lookAtConnections(context: FreezeContext): ReadonlyMap<bigint, SeenConnection> {
+  const known = looks.get(context);
+  if (known) return known;
+  const files = context
+    .openFiles()
+    .map(([, file]) => file)
+    .filter(isTcpConnection);
+  const flows = new Map<OpenFile, Flow>();
+  for (const file of files) {
+    const remote = peerAddress(file.local);
+    if (remote) flows.set(file, { local: localAddress(file.local), remote });
+  }
+  const inside = new Set([...flows.values()].map(key));
+  const outside = [...flows].filter(([, flow]) => !inside.has(key(turned(flow))));
+  const silence = outside.length > 0 ? keepSilent(context, outside) : undefined;
+  const connections = [...flows].map(([file, flow]) => ({
+    file,
+    flow,
+    reuseAddress: getInt(file.local, SOL.SOL_SOCKET, SO.SO_REUSEADDR) ?? 0,
+    silence: inside.has(key(turned(flow))) ? undefined : silence?.lasting,
+  }));
+  const snapshots = atOneMoment(connections);
+  const seen = new Map(
+    connections.map(({ file, flow, reuseAddress, silence: lasting }, i) => {
+      const snapshot = snapshots[i] as TcpSnapshot;
+      return [file.stat.inode, { flow, snapshot, reuseAddress, silence: lasting }];
+    }),
+  );
+  for (const { file, reuseAddress } of connections) context.beforeKill(() => endInSilence(file.local, reuseAddress));
+  looks.set(context, seen);
+  return seen;
+}
+
+function keepSilent(context: FreezeContext, outside: readonly (readonly [OpenFile, Flow])[]): Silence {
+  const [file, flow] = outside[0] as readonly [OpenFile, Flow];
+  if (!nftIsThere()) {
+    throw socketRefusal(
+      file,
+      "NFT_MISSING",
+      `a connection to ${showAddress(flow.remote)}, outside the frozen set`,
+      "packets must be held back while it is away, and nft(8) is not there.",
+      "Install nftables, or freeze both ends together.",
+    );
+  }
+  const silence = new Silence(outside.map(([, each]) => each));
+  context.atRelease(() => silence.end());
+  context.beforeKill(() => {
+    silence.makeLasting();
+    return () => silence.end();
+  });
+  return silence;
+}
+
+/** In repair mode close(2) sends nothing. Entered only now, so that whatever happens before harms nobody. */
+function endInSilence(fd: LocalFd, reuseAddress: number): () => void {
+  enterRepair(fd);
+  return () => leaveRepair(fd, LEAVE.SILENT, reuseAddress);
+}
+
+/**
+ * Both ends of a connection inside the set keep talking, kernel to kernel, until all data has arrived where it can.
+ * Two readings that are the same mean that nothing moved in between: together they are one moment.
+ */
+function atOneMoment(connections: readonly { file: OpenFile; reuseAddress: number }[]): TcpSnapshot[] {
+  const read = (): TcpSnapshot[] => connections.map(({ file, reuseAddress }) => snapshotOf(file.local, reuseAddress));
+  let last = read();
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const now = read();
+    if (now.every((snapshot, i) => isSame(snapshot, last[i] as TcpSnapshot))) return now;
+    last = now;
+    sleepMicroseconds(PAUSE_US);
+  }
+  throw socketRefusal(
+    (connections[0] as { file: OpenFile }).file,
+    "TCP_RESTLESS",
+    "a TCP connection that does not come to rest",
+    "its queues changed with every look.",
+    "Try again.",
+  );
+}
+
+function isSame(a: TcpSnapshot, b: TcpSnapshot): boolean {
+  return (
+    a.info.state === b.info.state &&
+    a.sendEnd === b.sendEnd &&
+    a.receiveEnd === b.receiveEnd &&
+    a.sent.length === b.sent.length &&
+    a.received.length === b.received.length &&
+    a.unsent === b.unsent
+  );
+}
+
+/** The time in repair mode is as short as can be: a program that went on in it could not send. */
+function snapshotOf(fd: LocalFd, reuseAddress: number): TcpSnapshot {
+  const info = tcpInfo(fd) as TcpInfo;
+  const receivedLength = ioctlInt(fd, SIOCINQ) ?? 0;
+  const received = peek(fd, receivedLength);
+  const sentLength = ioctlInt(fd, SIOCOUTQ) ?? 0;
+  const room = new NativeBuffer(sentLength + 4096);
+  try {
+    enterRepair(fd);
+    try {
+      const [mss, timestamp, window, unsent] = [
+        agreedMss(fd),
+        timestampNow(fd),
+        getWindow(fd),
+        ioctlInt(fd, SIOCOUTQNSD) ?? 0,
+      ];
+      chooseQueue(fd, QUEUE.RECEIVE);
+      const receiveEnd = queueEnd(fd);
+      chooseQueue(fd, QUEUE.SEND);
+      const sendEnd = queueEnd(fd);
+      const sent = peekInto(fd, room, sentLength);
+      return { info, mss, timestamp, window, sendEnd, receiveEnd, unsent, sent, received };
+    } finally {
+      leaveRepair(fd, LEAVE.SILENT, reuseAddress);
+    }
+  } finally {
+    room[Symbol.dispose]();
+  }
+}
+
+function peek(fd: LocalFd, length: number): Buffer {
+  if (length === 0) return Buffer.alloc(0);
+  using room = new NativeBuffer(length);
+  return peekInto(fd, room, length);
+}
+
+function peekInto(fd: LocalFd, room: NativeBuffer, length: number): Buffer {
+  if (length === 0) return Buffer.alloc(0);
+  const message = receive(fd, room, MSG.MSG_PEEK | MSG.MSG_DONTWAIT);
+  if (typeof message === "number") throw new SyscallError("recvmsg", message, "Looking into a TCP connection");
+  return message.data.subarray(0, length);
+}

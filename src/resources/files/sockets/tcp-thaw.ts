@@ -1,0 +1,143 @@
+/** Putting a TCP connection back together: in repair mode connect(2) sends nothing, and queues are filled by hand. */
+import { trySend } from "../../../abi/message.ts";
+import { injectSegment, TCP_FLAG, type Segment } from "../../../abi/packet.ts";
+import { SyscallError } from "../../../abi/call.ts";
+import { inetAddress } from "../../../abi/sockaddr.ts";
+import { AF, getInt, MSG, SO, SOL, useAddress } from "../../../abi/socket.ts";
+import {
+  chooseQueue,
+  enterRepair,
+  LEAVE,
+  leaveRepair,
+  QUEUE,
+  setAgreed,
+  setQueueEnd,
+  setTimestamp,
+  setWindow,
+  shutdownWriting,
+} from "../../../abi/tcp.ts";
+import type { LocalFd } from "../../../lib/brand.ts";
+import type { ThawContext } from "../../contract.ts";
+import { setBufferSize, thawOptions } from "./options.ts";
+import { isPlainV4, nftIsThere, PASS_MARK, removeTable } from "./silence.ts";
+import type { TcpState } from "./tcp-connection.ts";
+
+type StateName = TcpState["state"];
+const WE_ENDED: readonly StateName[] = ["FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK"];
+const PEER_ENDED: readonly StateName[] = ["CLOSE_WAIT", "CLOSING", "LAST_ACK"];
+const LARGE_BUFFER = 128 * 1024 * 1024;
+const CHUNK = 64 * 1024;
+/** What the kernel works out for a connection by itself. */
+const DERIVED = ["TCP_WINDOW_CLAMP", "SO_REUSEADDR"];
+
+export function thawConnection(state: TcpState, context: ThawContext, fd: LocalFd, about: string): void {
+  const sent = state.sendQueue === undefined ? Buffer.alloc(0) : context.blob(state.sendQueue);
+  const received = state.receiveQueue === undefined ? Buffer.alloc(0) : context.blob(state.receiveQueue);
+  // In repair mode from the first moment: closing it, should the thaw fail, sends nothing.
+  enterRepair(fd);
+  thawOptions(fd, state.options, "early", DERIVED);
+  const sizes = (["SO_SNDBUF", "SO_RCVBUF"] as const).map(
+    (name) => [name, getInt(fd, SOL.SOL_SOCKET, SO[name]) ?? 0] as const,
+  );
+  for (const [name] of sizes) setBufferSize(fd, name, LARGE_BUFFER);
+  // Listening sockets are bound by now; bound twice in repair mode is no conflict.
+  context.whenOpen(() => {
+    const start = { send: startOfSend(state, sent.length), receive: startOfReceive(state, received.length) };
+    establish(state, fd, start, about);
+    fillQueue(fd, QUEUE.RECEIVE, received, about);
+    fillQueue(fd, QUEUE.SEND, sent.subarray(0, sent.length - state.unsent), about);
+    closeHalves(state, fd, start.send);
+    setWindow(fd, state.window);
+  });
+  context.atResume(() => {
+    if (state.silence !== undefined && nftIsThere()) removeTable(state.silence);
+    const probe = state.silence !== undefined && state.unsent === 0;
+    leaveRepair(fd, probe ? LEAVE.PROBE : LEAVE.SILENT, Number(state.options["SO_REUSEADDR"] ?? 0));
+    sendAll(fd, sent.subarray(sent.length - state.unsent), about);
+    if (state.unsent > 0 && WE_ENDED.includes(state.state)) shutdownWriting(fd);
+    for (const [name, size] of sizes) setBufferSize(fd, name, size);
+    thawOptions(fd, state.options, "late");
+  });
+}
+
+function startOfSend({ state, sendEnd }: TcpState, length: number): number {
+  return (sendEnd - length - (WE_ENDED.includes(state) ? 1 : 0)) >>> 0;
+}
+
+function startOfReceive({ state, receiveEnd }: TcpState, length: number): number {
+  return (receiveEnd - length - (PEER_ENDED.includes(state) ? 1 : 0)) >>> 0;
+}
+
+function establish(state: TcpState, fd: LocalFd, start: { send: number; receive: number }, about: string): void {
+  const family = AF[state.family];
+  chooseQueue(fd, QUEUE.SEND);
+  setQueueEnd(fd, start.send);
+  chooseQueue(fd, QUEUE.RECEIVE);
+  setQueueEnd(fd, start.receive);
+  useAddress("bind", fd, inetAddress(family, state.local), `Binding ${about}`);
+  useAddress("connect", fd, inetAddress(family, state.remote), `Connecting ${about}`);
+  setAgreed(fd, state.mss, state);
+  if (state.timestamps) setTimestamp(fd, state.timestamp);
+}
+
+function fillQueue(fd: LocalFd, queue: number, bytes: Buffer, about: string): void {
+  if (bytes.length === 0) return;
+  chooseQueue(fd, queue);
+  sendAll(fd, bytes, about);
+}
+
+function sendAll(fd: LocalFd, bytes: Buffer, about: string): void {
+  for (let done = 0; done < bytes.length;) {
+    const taken = trySend(fd, bytes.subarray(done, done + CHUNK), [], undefined, MSG.MSG_DONTWAIT);
+    if (taken <= 0) throw new SyscallError("sendmsg", taken, `Filling ${about}`);
+    done += taken;
+  }
+}
+
+/**
+ * Each FIN in its order. Ours is made by shutdown(2); the peer's, and its acknowledgement of ours, can only be received.
+ * A FIN of ours behind bytes that were never sent follows them when the connection goes on.
+ */
+function closeHalves(state: TcpState, fd: LocalFd, unacknowledged: number): void {
+  const ours = (): void => {
+    if (state.unsent > 0) return;
+    chooseQueue(fd, QUEUE.SEND);
+    shutdownWriting(fd);
+  };
+  const finAt = (state.receiveEnd - 1) >>> 0;
+  switch (state.state) {
+    case "ESTABLISHED":
+      return;
+    case "CLOSE_WAIT":
+      pretend(state, finAt, unacknowledged, TCP_FLAG.FIN | TCP_FLAG.ACK);
+      return;
+    case "FIN_WAIT1":
+      ours();
+      return;
+    case "FIN_WAIT2":
+      ours();
+      pretend(state, state.receiveEnd, state.sendEnd, TCP_FLAG.ACK);
+      return;
+    case "CLOSING":
+      ours();
+      pretend(state, finAt, unacknowledged, TCP_FLAG.FIN | TCP_FLAG.ACK);
+      return;
+    case "LAST_ACK":
+      pretend(state, finAt, unacknowledged, TCP_FLAG.FIN | TCP_FLAG.ACK);
+      ours();
+  }
+}
+
+/** A segment as the peer would send it. It must not acknowledge what the peer may not have got. */
+function pretend(state: TcpState, sequence: number, acknowledged: number, flags: number): void {
+  const v4 = isPlainV4(state.local.address);
+  const plain = (end: Segment["from"]): Segment["from"] => ({
+    ...end,
+    address: v4 ? end.address.replace("::ffff:", "") : end.address,
+  });
+  injectSegment(
+    v4 ? AF.AF_INET : AF.AF_INET6,
+    { from: plain(state.remote), to: plain(state.local), sequence, acknowledged, flags, window: 0xffff },
+    PASS_MARK,
+  );
+}
