@@ -11,6 +11,7 @@ import { fifoEnd } from "./files/fifo.ts";
 import { inotify } from "./files/inotify.ts";
 import { pidFd } from "./files/pidfd.ts";
 import { pipeEnd } from "./files/pipe.ts";
+import { refusedFile } from "./files/refused.ts";
 import { regularFile } from "./files/regular.ts";
 import { signalFd } from "./files/signalfd.ts";
 import { timerFd } from "./files/timerfd.ts";
@@ -96,6 +97,8 @@ export const fileKinds: readonly FileKind<Any>[] = [
   unixSocket,
   tcpConnection,
   inetSocket,
+  // Last of all: what is left of devices and anonymous files.
+  refusedFile,
 ];
 
 export const objectKinds: readonly ObjectKind<Any, Any>[] = [

@@ -13,7 +13,8 @@ const OPEN_ONLY = O_ACCMODE | O.O_PATH | O.O_DIRECT | O.O_DSYNC | O.O_SYNC | O.O
 export const regularFile: FileKind<v.InferOutput<typeof schema>> = {
   name: 'regular',
   schema,
-  recognise: (file) => file.stat.type === S_IF.S_IFREG,
+  // Secret memory looks like a file that was unlinked, but no one else may read it.
+  recognise: (file) => file.stat.type === S_IF.S_IFREG && !file.link.startsWith('/secretmem'),
   freeze: (file) => ({
     contents: contentsObject(file.context, {
       via: `/proc/${file.pid}/fd/${file.fd}`,
