@@ -101,6 +101,8 @@ function makeZombie(zombie: BuiltProcess): void {
 
 /** The last things, in the order in which they stop being possible; after the last detach all run. */
 function goOn(context: Thawing, tree: BuiltTree): void {
+  // Init takes the roots over while no death signal is set and nobody is stopped: none of them shall hear of it.
+  endProcess(tree.root);
   for (const [process, scopes] of tree.threads) {
     process.closeDoor();
     for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name !== 'execution');
@@ -119,7 +121,6 @@ function goOn(context: Thawing, tree: BuiltTree): void {
     if (stopped !== undefined) attempt('kill', process.pid, signalNumber(stopped));
     for (const tid of scopes.keys()) detach(tid);
   }
-  endProcess(tree.root);
 }
 
 function thawThread(process: BuiltProcess, tid: number, scope: BuildScope, which: (name: string) => boolean): void {
