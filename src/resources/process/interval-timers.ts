@@ -1,5 +1,6 @@
 /** setitimer(2) and alarm(2): three timers that send signals. */
 import * as v from "valibot";
+import { SIGNAL } from "../../abi/signal.ts";
 import { settledTime } from "../times.ts";
 import type { ProcessResource, ThawProcess } from "../contract.ts";
 
@@ -20,14 +21,22 @@ const WHICH = ["ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF"] as const;
 export const intervalTimers: ProcessResource<IntervalTimers> = {
   name: "intervalTimers",
   schema,
-  freeze({ scope, context }) {
+  freeze({ scope, context, status }) {
     const timers: IntervalTimers = {};
     WHICH.forEach((name, which) => {
       scope.call("getitimer", `Asking for ${name}`, which, scope.scratch);
       const bytes = scope.take(32);
       const at = (offset: number): number =>
         Number(bytes.readBigInt64LE(offset)) * 1_000_000 + Number(bytes.readBigInt64LE(offset + 8));
-      if (at(16) === 0) return;
+      if (at(16) === 0) {
+        // The kernel starts a repeating timer anew only when its SIGALRM is taken out of the queue; until then it
+        // looks as if it were off (posixtimer_rearm_itimer in kernel/time/itimer.c).
+        if (name === "ITIMER_REAL" && at(0) !== 0 && alarmIsQueued(status)) {
+          const whole = settledTime.write(context, nanoseconds(at(0)));
+          timers[name] = { interval: at(0), remaining: microseconds(whole) };
+        }
+        return;
+      }
       // The other two count CPU time, which stands still.
       const remaining = name === "ITIMER_REAL" ? microseconds(settledTime.write(context, nanoseconds(at(16)))) : at(16);
       timers[name] = { interval: at(0), remaining };
@@ -38,6 +47,10 @@ export const intervalTimers: ProcessResource<IntervalTimers> = {
     if (Object.keys(timers).length > 0) process.context.atResume(() => arm(process, timers));
   },
 };
+
+function alarmIsQueued(status: ReadonlyMap<string, string>): boolean {
+  return ((BigInt(`0x${status.get("ShdPnd") ?? "0"}`) >> BigInt(SIGNAL.SIGALRM - 1)) & 1n) === 1n;
+}
 
 const nanoseconds = (value: number): bigint => BigInt(value) * 1000n;
 /** Rounded up: a timer may be late, never early. */
