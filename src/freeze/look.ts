@@ -18,6 +18,7 @@ import type {
 } from "../resources/contract.ts";
 import { freezeMappings } from "../resources/memory/mappings.ts";
 import { freezeVdso } from "../resources/memory/vdso.x86_64.ts";
+import { freezeControllingTerminal } from '../resources/process/controlling-terminal.ts';
 import { processResources, threadResources } from "../resources/registry.ts";
 import { findAnchor } from "../tracee/anchor.x86_64.ts";
 import { GuardedScope } from "../tracee/guarded-scope.x86_64.ts";
@@ -114,6 +115,7 @@ export class Look implements FreezeContext, Disposable {
     const clocks = readClocks(this.#set);
     const processes = inTreeOrder(this.#set).map((process) => this.#freezeProcess(process));
     const files = this.#files.freezeFiles();
+    for (const process of processes) this.#noteTerminal(process);
     for (const process of processes) this.#refuseOrphanMappings(process);
     const state = { format: FORMAT_VERSION, clocks, processes, files, objects: Object.fromEntries(this.#objects) };
     return { state: state as FrozenState, blobs: this.#blobs, refusals: this.#refusals };
@@ -158,6 +160,19 @@ export class Look implements FreezeContext, Disposable {
       return { tid, ...this.#freezeAll(threadResources, lookAtThread(process, tid, this.#set)) };
     });
     return { threads, descriptors, mappings: frozenMappings, vdso, resources } as FrozenBody;
+  }
+
+  /** Known only when all descriptors are: the other side of the terminal may be with any process of the set. */
+  #noteTerminal(process: FrozenProcess): void {
+    const stat = this.#set.processes.get(process.pid)?.stat;
+    if (!stat || !process.body) return;
+    try {
+      const terminal = freezeControllingTerminal(this, stat);
+      if (terminal) process.terminal = terminal;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.refuse(error);
+    }
   }
 
   /** A mapping of something that only a descriptor can tell of, when that descriptor has been closed. */

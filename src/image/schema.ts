@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { fileKinds, objectKinds, processResources, threadResources } from "../resources/registry.ts";
 import { locksSchema } from '../resources/files/locks.ts';
+import { controllingTerminalSchema } from '../resources/process/controlling-terminal.ts';
 import { mappingsSchema } from "../resources/memory/mappings.ts";
 import { vdsoSchema } from "../resources/memory/vdso.x86_64.ts";
 
@@ -38,6 +39,8 @@ const processSchema = v.strictObject({
   stopped: v.optional(v.string()),
   /** Status word of wait(2), for a process that has ended and was not waited for. */
   zombie: v.optional(v.strictObject({ status: v.number() })),
+  /** The terminal of the session that the process leads. */
+  terminal: v.optional(controllingTerminalSchema),
   /** Everything that a living process has; absent for zombies. */
   body: v.optional(bodySchema),
 });

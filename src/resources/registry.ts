@@ -11,6 +11,8 @@ import { fifoEnd } from "./files/fifo.ts";
 import { inotify } from "./files/inotify.ts";
 import { pidFd } from "./files/pidfd.ts";
 import { pipeEnd } from "./files/pipe.ts";
+import { ptyMaster } from "./files/pty-master.ts";
+import { terminal } from "./files/terminal.ts";
 import { refusedFile } from "./files/refused.ts";
 import { regularFile } from "./files/regular.ts";
 import { signalFd } from "./files/signalfd.ts";
@@ -27,6 +29,7 @@ import { ioUring } from "./objects/io-uring.ts";
 import { memfd } from "./objects/memfd.ts";
 import { pathFile } from "./objects/path-file.ts";
 import { pipe } from "./objects/pipe.ts";
+import { pty } from "./objects/pty.ts";
 import { sharedAnonymous } from "./objects/shared-anonymous.ts";
 import { unixConnection } from "./objects/unix-connection.ts";
 import { unlinkedFile } from "./objects/unlinked-file.ts";
@@ -97,6 +100,8 @@ export const fileKinds: readonly FileKind<Any>[] = [
   unixSocket,
   tcpConnection,
   inetSocket,
+  ptyMaster,
+  terminal,
   // Last of all: what is left of devices and anonymous files.
   refusedFile,
 ];
@@ -109,6 +114,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   pipe,
   fifo,
   goneDirectory,
+  pty,
   ioUring,
   unixConnection,
 ];

@@ -10,6 +10,7 @@ import { unhex } from '../lib/hex.ts';
 import type { FrozenProcess } from '../image/schema.ts';
 import { parseMaps } from '../proc/maps.ts';
 import { parseStat, parseStatus } from '../proc/status.ts';
+import { setForeground, takeTerminal } from '../resources/process/controlling-terminal.ts';
 import { moveVdso, vdsoSize, type ParkedVdso } from '../resources/memory/vdso.x86_64.ts';
 import { spawnBlank, WORKSHOP_SIZE, workshopAt, type Workshop } from '../tracee/blank.x86_64.ts';
 import { BuildScope } from '../tracee/build-scope.x86_64.ts';
@@ -52,6 +53,7 @@ export function growTree(context: Thawing, states: readonly FrozenProcess[]): Tr
   enterTime(context, root);
   for (const state of states) if (!states.some((other) => other.pid === state.ppid)) growRoot(nursery, state, states);
   setGroups(nursery, states);
+  for (const process of nursery.built.values()) if (process.state.terminal) setForeground(process, process.state.terminal);
   const all = [...nursery.built.values()];
   return {
     processes: all.filter((process) => process.state.body),
@@ -179,6 +181,7 @@ function grow(
   const bornEarlier = children.filter((child) => child.sid === session && child.sid !== state.sid);
   for (const child of bornEarlier) grow(nursery, child, scope, process, states, session);
   if (state.sid === state.pid) scope.call('setsid', `Making session ${state.sid}`);
+  if (state.terminal) takeTerminal(process, state.terminal);
   for (const child of children) {
     if (!bornEarlier.includes(child)) grow(nursery, child, scope, process, states, state.sid);
   }

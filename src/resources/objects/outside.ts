@@ -9,17 +9,21 @@ const walks = new WeakMap<FreezeContext, Map<string, Holder[]>>();
 
 /** Processes that have the same file open and are not frozen with it; kmonte itself does not count. */
 export function holdersOutside(file: OpenFile): readonly Holder[] {
-  let walk = walks.get(file.context);
+  return holdersOf(file.context, file.link);
+}
+
+/** The same for anything that an open file of the set leads to, and for terminals. */
+export function holdersOf(context: FreezeContext, link: string): readonly Holder[] {
+  let walk = walks.get(context);
   if (!walk) {
-    const links = new Set(file.context.openFiles().map(([, { link }]) => link));
-    const { pids } = file.context;
+    const links = new Set(context.openFiles().map(([, file]) => file.link));
     walk = findHolders(
-      (link) => links.has(link),
-      (pid) => pid === process.pid || pids.has(pid),
+      (found) => links.has(found) || found.startsWith("/dev/pts/"),
+      (pid) => pid === process.pid || context.pids.has(pid),
     );
-    walks.set(file.context, walk);
+    walks.set(context, walk);
   }
-  return walk.get(file.link) ?? [];
+  return walk.get(link) ?? [];
 }
 
 /** Refuses a pipe or FIFO that leads out of the set. */

@@ -1,0 +1,75 @@
+/** Terminals: ioctl_tty(2) (include/uapi/asm-generic/ioctls.h, termbits.h). */
+import { attempt, call, withStruct } from "./call.ts";
+
+export const TTY = {
+  TIOCEXCL: 0x540c,
+  TIOCSCTTY: 0x540e,
+  TIOCSPGRP: 0x5410,
+  TIOCGWINSZ: 0x5413,
+  TIOCSWINSZ: 0x5414,
+  TIOCINQ: 0x541b,
+  TIOCPKT: 0x5420,
+  TIOCGPTPEER: 0x5441,
+  TCGETS2: 0x802c_542a,
+  TCSETS2: 0x402c_542b,
+  TIOCGPTN: 0x8004_5430,
+  TIOCSPTLCK: 0x4004_5431,
+  TIOCGPKT: 0x8004_5438,
+  TIOCGPTLCK: 0x8004_5439,
+  TIOCGEXCL: 0x8004_5440,
+} as const;
+
+/** Struct termios2. */
+export const TERMIOS2_SIZE = 44;
+/** Struct winsize: rows, columns and two sizes in pixels, 16 bits each. */
+export const WINSIZE_SIZE = 8;
+
+/** `major:minor` of the multiplexor that makes pseudo-terminals. */
+export const PTMX = "5:2";
+/** `major:minor` of the name that every process has for its controlling terminal. */
+export const DEV_TTY = "5:0";
+const UNIX98_PTY_SLAVE_MAJOR = "136";
+
+/** The number of a pseudo-terminal, from the device number of its slave side. */
+export function ptyIndex(device: string): number | undefined {
+  const [major, minor] = device.split(":");
+  return major === UNIX98_PTY_SLAVE_MAJOR ? Number(minor) : undefined;
+}
+
+/** `major:minor` of the tty_nr field of /proc/PID/stat. */
+export function ttyDevice(ttyNr: number): string {
+  return `${(ttyNr >>> 8) & 0xfff}:${(ttyNr & 0xff) | ((ttyNr >>> 12) & 0xfff00)}`;
+}
+
+export function ttyGetInt(fd: number, request: number): number {
+  return withStruct(4, (bytes, address) => {
+    call("ioctl", "Asking a terminal", fd, request, address);
+    return bytes.readInt32LE(0);
+  });
+}
+
+export function ttySetInt(fd: number, request: number, value: number): void {
+  withStruct(4, (bytes, address) => {
+    bytes.writeInt32LE(value, 0);
+    call("ioctl", "Setting up a terminal", fd, request, address);
+  });
+}
+
+export function ttyGet(fd: number, request: number, size: number): Buffer {
+  return withStruct(size, (bytes, address) => {
+    call("ioctl", "Asking a terminal", fd, request, address);
+    return Buffer.from(bytes);
+  });
+}
+
+export function ttySet(fd: number, request: number, value: Buffer): void {
+  withStruct(value.length, (bytes, address) => {
+    value.copy(bytes);
+    call("ioctl", "Setting up a terminal", fd, request, address);
+  });
+}
+
+/** Bytes that can be read; 0 where the question makes no sense. */
+export function ttyQueued(fd: number): number {
+  return withStruct(4, (bytes, address) => (attempt("ioctl", fd, TTY.TIOCINQ, address) < 0 ? 0 : bytes.readInt32LE(0)));
+}

@@ -1,0 +1,103 @@
+/** A terminal as programs use it: the slave side of a pseudo-terminal of the set, or one that belongs to the outside. */
+import { closeSync, statSync } from "node:fs";
+import * as v from "valibot";
+import { O } from "../../abi/fcntl.ts";
+import { S_IF } from "../../abi/stat.ts";
+import { DEV_TTY, ptyIndex } from "../../abi/tty.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import { Refusal } from "../../lib/errors.ts";
+import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
+import { openPath } from "../objects/path-file.ts";
+import { findMaster, ptyObject, type PtyHandle } from "../objects/pty.ts";
+
+export const outsideSchema = v.strictObject({
+  path: v.string(),
+  /** When the node was made, for those that come and go (/dev/pts): nanoseconds since the epoch. */
+  since: v.string(),
+});
+
+export const terminalSchema = v.union([
+  v.strictObject({ pty: v.string() }),
+  v.strictObject({ outside: outsideSchema }),
+  /** /dev/tty: the controlling terminal of this process. */
+  v.strictObject({ controllingOf: v.number() }),
+]);
+export type TerminalState = v.InferOutput<typeof terminalSchema>;
+
+/** Consoles, serial lines and the slave sides of pseudo-terminals (Documentation/admin-guide/devices.txt). */
+const MAJORS = new Set(["4", "136", "204", "229"]);
+const CONSOLE = "5:1";
+
+export const terminal: FileKind<TerminalState> = {
+  name: "terminal",
+  schema: terminalSchema,
+  recognise: ({ stat }) =>
+    stat.type === S_IF.S_IFCHR &&
+    (MAJORS.has(stat.deviceNode.split(":")[0] ?? "") || stat.deviceNode === CONSOLE || stat.deviceNode === DEV_TTY),
+  freeze(file) {
+    if (file.stat.deviceNode === DEV_TTY) return { controllingOf: file.pid };
+    const index = ptyIndex(file.stat.deviceNode);
+    const master = index === undefined ? undefined : findMaster(file.context, index);
+    if (master) return { pty: ptyObject(master) };
+    return { outside: outsideTerminal(file) };
+  },
+  thaw(state, context, flags) {
+    const wanted = flags & ~(O.O_APPEND | O.O_ASYNC);
+    if ("controllingOf" in state) return openControlling(state.controllingOf, context, wanted);
+    return openTerminal(state, context, wanted);
+  },
+};
+
+function outsideTerminal(file: OpenFile): v.InferOutput<typeof outsideSchema> {
+  if (!file.link.endsWith(" (deleted)") && file.link.startsWith("/")) {
+    return { path: file.link, since: String(statSync(file.link, { bigint: true }).ctimeNs) };
+  }
+  throw new Refusal(
+    "TERMINAL_GONE",
+    {
+      what: `Process ${file.pid} (${file.command}) uses a terminal that is gone.`,
+      why: `Descriptor ${file.fd} leads to ${file.link}.`,
+      remedy: "Let the program close it, or end it: nothing can be read from it any more.",
+    },
+    { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "terminal" },
+  );
+}
+
+/** Opens a terminal without making it anyone's controlling terminal. */
+export function openTerminal(
+  state: Exclude<TerminalState, { controllingOf: number }>,
+  context: ThawContext,
+  flags: number,
+): LocalFd {
+  if ("pty" in state) return context.object<PtyHandle>(state.pty).openSlave(flags);
+  const { path, since } = state.outside;
+  const now = statSync(path, { bigint: true, throwIfNoEntry: false });
+  if (now?.isCharacterDevice() && (!path.startsWith("/dev/pts/") || String(now.ctimeNs) === since)) {
+    return openPath(path, flags | O.O_NONBLOCK);
+  }
+  throw new Refusal(
+    "TERMINAL_GONE",
+    {
+      what: `The processes used the terminal ${path}, which is gone.`,
+      why: now ? "Another terminal has this name now." : "It was closed after the freeze.",
+      remedy: "Next time run the program inside tmux or script and freeze that, or with its input and output in files.",
+    },
+    { path },
+  );
+}
+
+/** /dev/tty means another terminal for every process: the one that had it open opens it. */
+function openControlling(pid: number, context: ThawContext, flags: number): LocalFd {
+  const process = context.process(pid);
+  if (!process) throw new RangeError(`process ${pid} is not in the image`);
+  const path = process.scope.put(Buffer.from("/dev/tty\0"));
+  const fd = process.scope.call("openat", "Opening /dev/tty", -1, path, flags | O.O_CLOEXEC | O.O_NONBLOCK, 0);
+  const local = process.fetch(fd);
+  process.scope.call("close", "Opening /dev/tty", fd);
+  try {
+    return context.keep(local);
+  } catch (error) {
+    closeSync(local);
+    throw error;
+  }
+}

@@ -1,0 +1,176 @@
+/** A pseudo-terminal whose master side is in the set (pty(7)): number, modes, window size. */
+import { chmodSync, chownSync, closeSync } from "node:fs";
+import * as v from "valibot";
+import { call } from "../../abi/call.ts";
+import { pollNow } from "../../abi/epoll.ts";
+import { F, O } from "../../abi/fcntl.ts";
+import { stat } from "../../abi/stat.ts";
+import {
+  PTMX,
+  ptyIndex,
+  TERMIOS2_SIZE,
+  TTY,
+  ttyGet,
+  ttyGetInt,
+  ttyQueued,
+  ttySet,
+  ttySetInt,
+  WINSIZE_SIZE,
+} from "../../abi/tty.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import { Refusal } from "../../lib/errors.ts";
+import type { FreezeContext, ObjectKind, OpenFile, ThawContext } from "../contract.ts";
+import { holdersOf } from "./outside.ts";
+import { openPath } from "./path-file.ts";
+
+const base64 = v.pipe(v.string(), v.base64());
+const schema = v.strictObject({
+  kind: v.literal("pty"),
+  /** The N of /dev/pts/N. */
+  index: v.number(),
+  /** Struct termios2 and struct winsize of the slave side. */
+  termios: base64,
+  winsize: base64,
+  locked: v.boolean(),
+  packetMode: v.boolean(),
+  exclusive: v.boolean(),
+  /** The slave side was open once, and is not now. */
+  hungUp: v.boolean(),
+  /** Of the node in /dev/pts. */
+  mode: v.number(),
+  uid: v.number(),
+  gid: v.number(),
+});
+type PtyState = v.InferOutput<typeof schema>;
+
+export interface PtyHandle {
+  readonly master: LocalFd;
+  openSlave(flags: number): LocalFd;
+}
+
+const POLLHUP = 0x10;
+/** Numbers below the wanted one that are held for a moment while it is asked for. */
+const MOST_TRIES = 4096;
+
+/** The master side with this number, if the set has it. */
+export function findMaster(context: FreezeContext, index: number): OpenFile | undefined {
+  return context
+    .openFiles()
+    .find(([, file]) => file.stat.deviceNode === PTMX && ttyGetInt(file.local, TTY.TIOCGPTN) === index)?.[1];
+}
+
+/** Notes the pseudo-terminal of a master side; returns the id of the object. */
+export function ptyObject(master: OpenFile): string {
+  const index = ttyGetInt(master.local, TTY.TIOCGPTN);
+  return master.context.object(`pty:${index}`, () => freezePty(master, index));
+}
+
+function freezePty(file: OpenFile, index: number): PtyState {
+  const path = `/dev/pts/${index}`;
+  refuseHolders(file, path);
+  refuseQueued(file, path, index);
+  const { mode, uid, gid } = stat(path);
+  return {
+    kind: "pty",
+    index,
+    termios: ttyGet(file.local, TTY.TCGETS2, TERMIOS2_SIZE).toString("base64"),
+    winsize: ttyGet(file.local, TTY.TIOCGWINSZ, WINSIZE_SIZE).toString("base64"),
+    locked: ttyGetInt(file.local, TTY.TIOCGPTLCK) !== 0,
+    packetMode: ttyGetInt(file.local, TTY.TIOCGPKT) !== 0,
+    exclusive: ttyGetInt(file.local, TTY.TIOCGEXCL) !== 0,
+    hungUp: (pollNow(file.local, POLLHUP) & POLLHUP) !== 0,
+    mode,
+    uid,
+    gid,
+  };
+}
+
+function refuseHolders(file: OpenFile, path: string): void {
+  const [holder] = holdersOf(file.context, path);
+  if (!holder) return;
+  throw new Refusal(
+    "EXTERNAL_PTY",
+    {
+      what: `Process ${file.pid} (${file.command}) keeps a terminal that a process outside uses.`,
+      why: `Descriptor ${file.fd} is the master side of ${path}, which process ${holder.pid} (${holder.command}) has open as descriptor ${holder.fd}.`,
+      remedy: `Freeze ${holder.pid} together with ${file.pid}.`,
+    },
+    { pid: file.pid, fd: file.fd, command: file.command, path, resource: "pty" },
+  );
+}
+
+/** What was typed or shown and not yet read cannot be looked at without taking it away. */
+function refuseQueued(file: OpenFile, path: string, index: number): void {
+  // Only through a descriptor of the set: to open and close the slave side would tell the master of a hang-up.
+  const slave = file.context.openFiles().find(
+    ([
+      ,
+      {
+        stat: { deviceNode },
+      },
+    ]) => ptyIndex(deviceNode) === index,
+  )?.[1];
+  const input = slave === undefined ? 0 : ttyQueued(slave.local);
+  const output = ttyQueued(file.local);
+  if (input + output === 0) return;
+  throw new Refusal(
+    "PTY_DATA",
+    {
+      what: `Process ${file.pid} (${file.command}) has a terminal with data in it that no one has read yet.`,
+      why: `${path} (descriptor ${file.fd} is its master side) holds ${input} bytes of input and ${output} of output.`,
+      remedy: "Try again in a moment, when the programs have read them.",
+    },
+    { pid: file.pid, fd: file.fd, command: file.command, path, resource: "pty" },
+  );
+}
+
+export const pty: ObjectKind<PtyState, PtyHandle> = {
+  name: "pty",
+  schema,
+  thaw(state, context: ThawContext): PtyHandle {
+    const master = context.keep(openMaster(state.index));
+    ttySetInt(master, TTY.TIOCSPTLCK, 0);
+    const openSlave = (flags: number): LocalFd => {
+      // O_CLOEXEC would stay visible among the file's flags.
+      const fd = call("ioctl", `Opening /dev/pts/${state.index}`, master, TTY.TIOCGPTPEER, flags | O.O_NOCTTY);
+      call("fcntl", "Marking a terminal", fd, F.F_SETFD, 1);
+      return fd as LocalFd;
+    };
+    if (state.hungUp) closeSync(openSlave(O.O_RDWR));
+    ttySet(master, TTY.TCSETS2, Buffer.from(state.termios, "base64"));
+    ttySet(master, TTY.TIOCSWINSZ, Buffer.from(state.winsize, "base64"));
+    ttySetInt(master, TTY.TIOCPKT, state.packetMode ? 1 : 0);
+    chownSync(`/dev/pts/${state.index}`, state.uid, state.gid);
+    chmodSync(`/dev/pts/${state.index}`, state.mode);
+    context.atResume(() => {
+      if (state.locked) ttySetInt(master, TTY.TIOCSPTLCK, 1);
+      if (state.exclusive) call("ioctl", "Setting up a terminal", master, TTY.TIOCEXCL);
+    });
+    return { master, openSlave };
+  },
+};
+
+/** The kernel gives the lowest number that is free: those below are held until the wanted one comes. */
+function openMaster(index: number): LocalFd {
+  const others: LocalFd[] = [];
+  try {
+    while (others.length < MOST_TRIES) {
+      const fd = openPath("/dev/ptmx", O.O_RDWR);
+      const got = ttyGetInt(fd, TTY.TIOCGPTN);
+      if (got === index) return fd;
+      others.push(fd);
+      if (got > index) break;
+    }
+  } finally {
+    for (const fd of others) closeSync(fd);
+  }
+  throw new Refusal(
+    "PTY_TAKEN",
+    {
+      what: `The terminal /dev/pts/${index} cannot be made again.`,
+      why: "Another terminal has this number now.",
+      remedy: `Close the terminal that shows /dev/pts/${index} (tty tells), then thaw again.`,
+    },
+    { path: `/dev/pts/${index}` },
+  );
+}
