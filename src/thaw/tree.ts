@@ -182,8 +182,43 @@ function grow(
   for (const child of bornEarlier) grow(nursery, child, scope, process, states, session);
   if (state.sid === state.pid) scope.call('setsid', `Making session ${state.sid}`);
   if (state.terminal) takeTerminal(process, state.terminal);
+  const strays = children.filter((child) => ![child.pid, session, state.sid].includes(child.sid));
   for (const child of children) {
-    if (!bornEarlier.includes(child)) grow(nursery, child, scope, process, states, state.sid);
+    if (!bornEarlier.includes(child) && !strays.includes(child)) grow(nursery, child, scope, process, states, state.sid);
+  }
+  for (const sid of new Set(strays.map((child) => child.sid))) {
+    const members = strays.filter((child) => child.sid === sid);
+    growStrays(nursery, members, process, states, state.sid);
+  }
+}
+
+/** Children whom a process has taken in (PR_SET_CHILD_SUBREAPER), of a session that it was never in itself. */
+function growStrays(
+  nursery: Nursery,
+  members: readonly FrozenProcess[],
+  parent: BuiltProcess,
+  states: readonly FrozenProcess[],
+  session: number,
+): void {
+  const sid = members[0]?.sid ?? 0;
+  const leader = nursery.built.get(sid);
+  if (leader?.parent === parent) {
+    for (const child of members) grow(nursery, child, leader.scope, parent, states, sid, CLONE.PARENT);
+  } else if (existsSync(`/proc/${sid}`)) {
+    for (const child of members) {
+      nursery.notes.push(
+        `Process ${child.pid} (${child.command}) is in another session now: its own, ${sid}, could not be entered.`,
+      );
+      grow(nursery, child, parent.scope, parent, states, session);
+    }
+  } else {
+    // Children of CLONE_PARENT get the stand-in's exit signal: it must be theirs.
+    const standIn = cloneBlank(nursery, parent.scope, sid, SIGNAL.SIGCHLD);
+    standIn.call("setsid", `Making session ${sid}`);
+    for (const child of members) grow(nursery, child, standIn, parent, states, sid, CLONE.PARENT);
+    endProcess(standIn.pid);
+    parent.scope.attempt("wait4", standIn.pid, 0, WAIT.WALL, 0);
+    parent.scope.forgetSignal(SIGNAL.SIGCHLD);
   }
 }
 

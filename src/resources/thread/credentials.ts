@@ -1,7 +1,9 @@
 /** Whose rights a thread has: ids, groups, capabilities, securebits, no_new_privs (credentials(7), capabilities(7)). */
 import * as v from "valibot";
 import { CAPABILITY_VERSION, CAPABILITIES, capabilityMask, capabilityNames } from "../../abi/capability.ts";
+import { SyscallError } from "../../abi/call.ts";
 import { PR, PR_CAP_AMBIENT } from "../../abi/prctl.ts";
+import type { Row } from "../../tracee/scope.ts";
 import type { ThreadResource } from "../contract.ts";
 
 /** Real, effective, saved and file system id. */
@@ -43,41 +45,56 @@ export const credentials: ThreadResource<Credentials> = {
       noNewPrivs: status.get("NoNewPrivs") === "1",
     };
   },
-  /** The order matters: each step still needs the rights that the next ones give up. */
+  /**
+   * The order matters: each step still needs the rights that the next ones give up. All in one go, because a process
+   * may have thousands of threads.
+   */
   thaw({ scope }, state) {
     const groups = Buffer.alloc(state.groups.length * 4);
     state.groups.forEach((group, i) => groups.writeUInt32LE(group, i * 4));
-    scope.call("setgroups", "Setting the groups", state.groups.length, scope.put(groups));
-    // Changing ids shall leave capabilities alone: they are set by themselves afterwards.
-    scope.call("prctl", "Keeping capabilities", PR.SET_SECUREBITS, SECBIT_KEEP_CAPS_AND_NO_FIXUP);
-    scope.call("setresgid", "Setting the group ids", ...state.gids.slice(0, 3));
-    scope.attempt("setfsgid", state.gids[3]);
-    const bounding = capabilityMask(state.bounding);
-    for (let bit = 0; bit < CAPABILITIES.length; bit += 1) {
-      // Capabilities that this kernel does not know answer EINVAL: nobody has them here.
-      if ((bounding & (1n << BigInt(bit))) === 0n) scope.attempt("prctl", PR.CAPBSET_DROP, bit);
+    if (groups.length > MOST_GROUPS_INLINE * 4) {
+      throw new RangeError(`${state.groups.length} groups are more than fit into scratch memory`);
     }
-    scope.call("setresuid", "Setting the user ids", ...state.uids.slice(0, 3));
-    scope.attempt("setfsuid", state.uids[3]);
-    scope.call("prctl", "Setting the securebits", PR.SET_SECUREBITS, state.securebits);
-    setCapabilities(scope, state);
-    if (state.noNewPrivs) scope.call("prctl", "Setting no_new_privs", PR.SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    const [header, sets] = capabilityArguments(state);
+    const headerAt = scope.put(Buffer.concat([header, sets, groups]));
+    const bounding = capabilityMask(state.bounding);
+    const absent = CAPABILITIES.map((_, bit) => bit).filter((bit) => (bounding & (1n << BigInt(bit))) === 0n);
+    const ambient = state.ambient.map((name) => (CAPABILITIES as readonly string[]).indexOf(name));
+    const required: Row[] = [
+      ["setgroups", state.groups.length, headerAt + header.length + sets.length],
+      // Changing ids shall leave capabilities alone: they are set by themselves afterwards.
+      ["prctl", PR.SET_SECUREBITS, SECBIT_KEEP_CAPS_AND_NO_FIXUP],
+      ["setresgid", ...state.gids.slice(0, 3)],
+    ];
+    // These two answer with the old id. Capabilities that this kernel does not know answer EINVAL: nobody has them here.
+    const tried: Row[] = [["setfsgid", state.gids[3]], ...absent.map((bit): Row => ["prctl", PR.CAPBSET_DROP, bit])];
+    const last: Row[] = [
+      ["setresuid", ...state.uids.slice(0, 3)],
+      ["setfsuid", state.uids[3]],
+      ["prctl", PR.SET_SECUREBITS, state.securebits],
+      ["capset", headerAt, headerAt + header.length],
+      ...ambient.map((bit): Row => ["prctl", PR.CAP_AMBIENT, PR_CAP_AMBIENT.RAISE, bit, 0, 0]),
+      ...(state.noNewPrivs ? ([["prctl", PR.SET_NO_NEW_PRIVS, 1, 0, 0, 0]] as const) : []),
+    ];
+    const rows = [...required, ...tried, ...last];
+    scope.batch(rows).forEach((result, i) => {
+      if (result >= 0 || (i >= required.length && i < required.length + tried.length)) return;
+      throw new SyscallError(rows[i]?.[0] ?? "?", result, "Setting the credentials", scope.pid);
+    });
   },
 };
 
-function setCapabilities(scope: Parameters<typeof credentials.thaw>[0]["scope"], state: Credentials): void {
+/** What fits into scratch memory beside the capabilities; the kernel allows 65,536, and nobody has as many. */
+const MOST_GROUPS_INLINE = 900;
+
+/** The two arguments of capset(2). */
+function capabilityArguments(state: Credentials): [header: Buffer, sets: Buffer] {
   const header = Buffer.alloc(8);
   header.writeUInt32LE(CAPABILITY_VERSION, 0);
-  const sets = [state.effective, state.permitted, state.inheritable].map(capabilityMask);
   const data = Buffer.alloc(24);
-  sets.forEach((mask, i) => {
+  [state.effective, state.permitted, state.inheritable].map(capabilityMask).forEach((mask, i) => {
     data.writeUInt32LE(Number(mask & 0xffff_ffffn), i * 4);
     data.writeUInt32LE(Number(mask >> 32n), 12 + i * 4);
   });
-  const headerAt = scope.put(header);
-  scope.call("capset", "Setting the capabilities", headerAt, scope.put(data, 16));
-  for (const name of state.ambient) {
-    const bit = (CAPABILITIES as readonly string[]).indexOf(name);
-    scope.call("prctl", `Raising ${name}`, PR.CAP_AMBIENT, PR_CAP_AMBIENT.RAISE, bit, 0, 0);
-  }
+  return [header, data];
 }
