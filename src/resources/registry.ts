@@ -14,6 +14,8 @@ import { pipeEnd } from "./files/pipe.ts";
 import { ptyMaster } from "./files/pty-master.ts";
 import { terminal } from "./files/terminal.ts";
 import { refusedFile } from "./files/refused.ts";
+import { namespaceFile } from "./files/namespace.ts";
+import { procFile } from "./files/proc-file.ts";
 import { regularFile } from "./files/regular.ts";
 import { signalFd } from "./files/signalfd.ts";
 import { timerFd } from "./files/timerfd.ts";
@@ -84,6 +86,9 @@ export const threadResources: readonly ThreadResource<Any>[] = [
 
 /** The first kind that recognises a file takes it. */
 export const fileKinds: readonly FileKind<Any>[] = [
+  // These say that they are files and folders like others.
+  procFile,
+  namespaceFile,
   directory,
   // Since 6.9 a pidfd has an inode of its own, which says that it is a regular file.
   pidFd,

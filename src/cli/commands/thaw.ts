@@ -52,9 +52,9 @@ function wrongArguments(): KmonteError {
 
 async function thawDirectory(directory: string, options: Options): Promise<void> {
   const progress = showProgress(options.json === true);
-  const report = await interruptible((signal) => thaw({ directory, unsigned: options.unsigned === true, onProgress: progress.listen, signal })).finally(
-    progress.end,
-  );
+  const report = await interruptible((signal) =>
+    thaw({ directory, unsigned: options.unsigned === true, onProgress: progress.listen, signal }),
+  ).finally(progress.end);
   // Only root has swaps to remember.
   if (process.getuid?.() === 0) settleSwap(resolve(directory));
   if (options.json) {
