@@ -44,6 +44,7 @@ export class Look implements FreezeContext, Disposable {
   #clocksReadAt = 0n;
   readonly #files: FileTable;
   readonly #beforeKill: (() => () => void)[] = [];
+  readonly #afterKill: (() => void)[] = [];
   readonly #atRelease: (() => void)[] = [];
 
   constructor(set: StoppedSet) {
@@ -88,6 +89,10 @@ export class Look implements FreezeContext, Disposable {
     this.#beforeKill.push(action);
   }
 
+  afterKill(action: () => void): void {
+    this.#afterKill.push(action);
+  }
+
   atRelease(action: () => void): void {
     this.#atRelease.push(action);
   }
@@ -98,11 +103,12 @@ export class Look implements FreezeContext, Disposable {
     try {
       for (const action of this.#beforeKill) back.push(action());
       end();
-      this.#atRelease.length = 0;
     } catch (error) {
       for (const action of back.toReversed()) action();
       throw error;
     }
+    this.#atRelease.length = 0;
+    for (const action of this.#afterKill) action();
   }
 
   /** Nanoseconds since the image's clocks were read. */

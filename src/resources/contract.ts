@@ -52,6 +52,8 @@ export interface FreezeContext {
    * back, should they go on after all.
    */
   beforeKill(action: () => () => void): void;
+  /** Something to do as soon as the processes have ended. */
+  afterKill(action: () => void): void;
   /** Something to do when the freeze has ended without ending the processes, or has failed. */
   atRelease(action: () => void): void;
 }

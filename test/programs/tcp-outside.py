@@ -21,8 +21,8 @@ def outside():
     longest = 0.0
     buffer = b""
     try:
-        while received < 400:
-            if sent < 400 and sent < received + 50:
+        while received < 1500:
+            if sent < 1500 and sent < received + 50:
                 peer.sendall(struct.pack("<Q", sent) * 64)
                 sent += 1
                 time.sleep(0.003)

@@ -1,14 +1,15 @@
 /**
- * Nothing of a connection may pass while its socket is away: an answer from the kernel would be a reset. One nftables
- * table holds the drop rules (nft(8)). While the freeze runs, its entries expire by themselves, so that a connection
- * lives on even if kmonte is killed; what stays beyond the end of the processes is a second table, which the thaw takes
- * away.
+ * Nothing of a connection may pass while its socket is away: an answer from the kernel would be a reset. Tables of
+ * nftables hold the drop rules (nft(8)): one for the time of the freeze, whose entries expire by themselves, and one that
+ * stays beyond the end of the processes, which the thaw takes away. A guard takes both away at once if kmonte is killed
+ * before that end, so that the connections live on.
  */
-import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { closeSync, existsSync, writeSync } from "node:fs";
 import * as v from "valibot";
 import { AF } from "../../../abi/socket.ts";
 import { KmonteError } from "../../../lib/errors.ts";
+import { makePipe } from "../../objects/pipe-data.ts";
 
 const end = v.strictObject({
   address: v.string(),
@@ -23,14 +24,19 @@ export type Flow = v.InferOutput<typeof flowSchema>;
 export const PASS_MARK = 0x6b6d_7465;
 const LONGEST_FREEZE_S = 600;
 
+const PLACES = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"];
+
 export function nftIsThere(): boolean {
-  return ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"].some((path) => existsSync(path));
+  return PLACES.some((path) => existsSync(path));
+}
+
+function nftPath(): string {
+  return PLACES.find((path) => existsSync(path)) ?? "nft";
 }
 
 function nft(commands: string): string {
   try {
-    const path = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"].find((candidate) => existsSync(candidate)) ?? "nft";
-    return execFileSync(path, ["-f", "-"], { input: commands, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"] });
+    return execFileSync(nftPath(), ["-f", "-"], { input: commands, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"] });
   } catch (cause) {
     const { stderr } = cause as { stderr?: string };
     throw new KmonteError(
@@ -88,6 +94,25 @@ export function removeLeftovers(): void {
   }
 }
 
+/** A shell that waits for a word from us; should we die without one, it takes the tables away. Returns how to say it. */
+function startGuard(tables: readonly string[]): () => void {
+  const [read, write] = makePipe(0);
+  const commands = tables.map((table) => `${nftPath()} delete table inet ${table} 2>/dev/null`).join("; ");
+  // Detached: what ends kmonte, such as ^C at the terminal, must not end the guard.
+  spawn("/bin/sh", ["-c", `read word || { ${commands}; }`], {
+    stdio: [read, "ignore", "ignore"],
+    detached: true,
+  }).unref();
+  closeSync(read);
+  let told = false;
+  return () => {
+    if (told) return;
+    told = true;
+    writeSync(write, "done\n");
+    closeSync(write);
+  };
+}
+
 let count = 0;
 
 /** Silence for the time of a freeze. */
@@ -97,6 +122,7 @@ export class Silence {
   readonly #table: string;
   readonly #flows: readonly Flow[];
   readonly #since = Date.now();
+  readonly #dismissGuard: () => void;
 
   constructor(flows: readonly Flow[]) {
     removeLeftovers();
@@ -104,6 +130,7 @@ export class Silence {
     this.#table = `kmonte-${process.pid}-${count}`;
     this.lasting = `kmonte-gone-${process.pid}-${Date.now()}`;
     this.#flows = flows;
+    this.#dismissGuard = startGuard([this.#table, this.lasting]);
     nft(rules(this.#table, flows, true));
   }
 
@@ -120,8 +147,14 @@ export class Silence {
     removeTable(this.#table);
   }
 
+  /** The processes have ended: from now on only the thaw ends the silence. */
+  handOver(): void {
+    this.#dismissGuard();
+  }
+
   end(): void {
     removeTable(this.lasting);
     removeTable(this.#table);
+    this.#dismissGuard();
   }
 }

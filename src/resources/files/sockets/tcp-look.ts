@@ -101,6 +101,7 @@ function keepSilent(context: FreezeContext, outside: readonly (readonly [OpenFil
   }
   const silence = new Silence(outside.map(([, each]) => each));
   context.atRelease(() => silence.end());
+  context.afterKill(() => silence.handOver());
   context.beforeKill(() => {
     silence.makeLasting();
     return () => silence.end();

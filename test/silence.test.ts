@@ -1,0 +1,63 @@
+/** A connection to the outside while kmonte is killed in the middle: it goes on, and no rule is left behind. */
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { freeze } from "../src/index.ts";
+import { Program, until } from "./harness.ts";
+
+const SCRIPT = new URL("programs/tcp-outside.py", import.meta.url).pathname;
+const INDEX = new URL("../src/index.ts", import.meta.url).href;
+const missing = existsSync("/usr/sbin/nft") ? false : "nft is not installed";
+
+function tables(): string[] {
+  return execFileSync("/usr/sbin/nft", ["list", "tables"], { encoding: "utf8" }).match(/kmonte-\S+/g) ?? [];
+}
+
+async function checkGoesOn(program: Program): Promise<void> {
+  process.kill(program.pid, "SIGTERM");
+  await program.waitFor(/^(PASS|FAIL.*)$/m);
+  assert.match(program.output, /^PASS$/m, program.output);
+}
+
+test("kmonte is killed while it holds a connection", { skip: missing }, async () => {
+  await using program = Program.start("/usr/bin/python3", [SCRIPT]);
+  await program.waitFor(/^READY$/m);
+  const before = tables();
+  const code = `const { freeze } = await import(${JSON.stringify(INDEX)});
+    await freeze({ pids: [${program.pid}], directory: ${JSON.stringify(`${program.directory}/image`)}, end: 'hold' });
+    console.log('held');
+    setInterval(() => {}, 1000);`;
+  const script = `${program.directory}/hold.mjs`;
+  writeFileSync(script, code);
+  const child = spawn(process.execPath, [script], { stdio: ["ignore", "pipe", "inherit"] });
+  await new Promise((resolve) => child.stdout.once("data", resolve));
+  assert.equal(tables().length, before.length + 1, "no rules while the processes are held");
+  child.kill("SIGKILL");
+  await until(() => tables().length === before.length, "the end of the rules");
+  await checkGoesOn(program);
+});
+
+test("a freeze that lets its processes go on leaves no rule", { skip: missing }, async () => {
+  await using program = Program.start("/usr/bin/python3", [SCRIPT]);
+  await program.waitFor(/^READY$/m);
+  const before = tables();
+  await freeze({ pids: [program.pid], directory: `${program.directory}/image`, end: "resume" });
+  assert.deepEqual(tables(), before);
+  await checkGoesOn(program);
+});
+
+test("between freeze and thaw nothing answers for a connection", { skip: missing }, async () => {
+  await using program = Program.start("/usr/bin/python3", [SCRIPT]);
+  await program.waitFor(/^READY$/m);
+  const before = tables();
+  const directory = await program.freeze();
+  assert.equal(tables().length, before.length + 1, "no rules while the processes are away");
+  // Long enough for the peer to send again what was not acknowledged.
+  await sleep(1500);
+  const { thaw } = await import("../src/index.ts");
+  await thaw({ directory });
+  assert.deepEqual(tables(), before);
+  await checkGoesOn(program);
+});
