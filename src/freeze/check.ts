@@ -1,8 +1,8 @@
 /** Would it freeze? Stops the processes for the time of one look, and lets them go on. */
-import { KmonteError, RefusalList } from '../lib/errors.ts';
-import { Look } from './look.ts';
-import { checkRoots } from './roots.ts';
-import { StoppedSet } from './stop.ts';
+import { KmonteError, RefusalList } from "../lib/errors.ts";
+import { Look } from "./look.ts";
+import { checkRoots } from "./roots.ts";
+import { StoppedSet } from "./stop.ts";
 
 export interface CheckOutcome {
   readonly processes: { readonly pid: number; readonly command: string; readonly threads: number }[];

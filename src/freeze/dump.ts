@@ -1,10 +1,10 @@
 /** Copying a stopped process's memory into its core file: process_vm_readv(2) and pwrite(2), 8 MiB at a time. */
-import { attempt, call, SyscallError } from '../abi/call.ts';
-import { NativeBuffer } from '../abi/ffi.unsafe.ts';
-import { ERRNO } from '../abi/errno.ts';
-import { remoteAddress, type LocalFd } from '../lib/brand.ts';
-import { TraceeMemory } from '../tracee/memory.ts';
-import type { Extent } from '../image/core-file.ts';
+import { attempt, call, SyscallError } from "../abi/call.ts";
+import { NativeBuffer } from "../abi/ffi.unsafe.ts";
+import { ERRNO } from "../abi/errno.ts";
+import { remoteAddress, type LocalFd } from "../lib/brand.ts";
+import { TraceeMemory } from "../tracee/memory.ts";
+import type { Extent } from "../image/core-file.ts";
 
 const CHUNK = 8 * 1024 * 1024;
 /** UIO_MAXIOV: the most pieces in one process_vm_readv. */
@@ -18,7 +18,12 @@ interface Window {
 }
 
 /** Copies all extents; calls `onBytes` after each piece of work. */
-export function dumpMemory(pid: number, extents: readonly Extent[], core: LocalFd, onBytes: (bytes: number) => void): void {
+export function dumpMemory(
+  pid: number,
+  extents: readonly Extent[],
+  core: LocalFd,
+  onBytes: (bytes: number) => void,
+): void {
   using buffer = new NativeBuffer(CHUNK);
   using vectors = new NativeBuffer(MOST_PIECES * IOVEC + IOVEC);
   let batch: Window[] = [];
@@ -32,7 +37,7 @@ export function dumpMemory(pid: number, extents: readonly Extent[], core: LocalF
     filled = 0;
   };
   for (const extent of extents) {
-    for (let done = 0; done < extent.length; ) {
+    for (let done = 0; done < extent.length;) {
       const length = Math.min(extent.length - done, CHUNK - filled);
       batch.push({ address: extent.address + done, offset: extent.offset + done, length });
       filled += length;
@@ -43,17 +48,23 @@ export function dumpMemory(pid: number, extents: readonly Extent[], core: LocalF
   flush();
 }
 
-function readWindows(pid: number, batch: readonly Window[], total: number, buffer: NativeBuffer, vectors: NativeBuffer): void {
+function readWindows(
+  pid: number,
+  batch: readonly Window[],
+  total: number,
+  buffer: NativeBuffer,
+  vectors: NativeBuffer,
+): void {
   vectors.bytes.writeBigUInt64LE(BigInt(buffer.address), 0);
   vectors.bytes.writeBigUInt64LE(BigInt(total), 8);
   batch.forEach((window, i) => {
     vectors.bytes.writeBigUInt64LE(BigInt(window.address), IOVEC + i * IOVEC);
     vectors.bytes.writeBigUInt64LE(BigInt(window.length), IOVEC + i * IOVEC + 8);
   });
-  const got = attempt('process_vm_readv', pid, vectors.address, 1, vectors.address + IOVEC, batch.length, 0);
+  const got = attempt("process_vm_readv", pid, vectors.address, 1, vectors.address + IOVEC, batch.length, 0);
   if (got === total) return;
   if (got < 0 && got !== -ERRNO.EFAULT) {
-    throw new SyscallError('process_vm_readv', got, `Reading the memory of process ${pid}`, pid);
+    throw new SyscallError("process_vm_readv", got, `Reading the memory of process ${pid}`, pid);
   }
   // A page that the program itself may not read stands in the way: /proc/PID/mem reads past protections.
   using memory = new TraceeMemory(pid);
@@ -67,7 +78,7 @@ function readWindows(pid: number, batch: readonly Window[], total: number, buffe
 /** Neighbouring pieces go out in one write. */
 function writeWindows(batch: readonly Window[], buffer: NativeBuffer, core: LocalFd): void {
   let at = 0;
-  for (let i = 0; i < batch.length; ) {
+  for (let i = 0; i < batch.length;) {
     const first = batch[i] as Window;
     let length = first.length;
     let next = i + 1;
@@ -75,8 +86,15 @@ function writeWindows(batch: readonly Window[], buffer: NativeBuffer, core: Loca
       length += (batch[next] as Window).length;
       next += 1;
     }
-    for (let done = 0; done < length; ) {
-      done += call('pwrite64', 'Writing memory to the image', core, buffer.address + at + done, length - done, first.offset + done);
+    for (let done = 0; done < length;) {
+      done += call(
+        "pwrite64",
+        "Writing memory to the image",
+        core,
+        buffer.address + at + done,
+        length - done,
+        first.offset + done,
+      );
     }
     at += length;
     i = next;

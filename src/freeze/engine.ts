@@ -2,27 +2,27 @@
  * The freeze as a transaction: stop, look, write, read back, and only then let go or kill. Runs on one thread from
  * beginning to end, because a tracee belongs to the thread that seized it.
  */
-import { readFileSync } from 'node:fs';
-import { KmonteError, Refusal, RefusalList } from '../lib/errors.ts';
-import type { TimedStep } from '../lib/progress.ts';
-import type { Watcher } from '../lib/watcher.ts';
-import { buildHeader, extentsOf, planSegments } from '../image/core-file.ts';
-import { buildNotes, type CoreProcess } from '../image/core-notes.ts';
-import { STATE } from '../image/manifest.ts';
-import type { FrozenProcess, FrozenState } from '../image/schema.ts';
-import { checkTarget, ImageWriter, writeWhole } from '../image/write.ts';
-import { maskOfSignals } from '../abi/signal.ts';
-import { unhex } from '../lib/hex.ts';
-import { dumpMemory } from './dump.ts';
-import { Look, type Findings } from './look.ts';
-import { checkRoots } from './roots.ts';
-import { StoppedSet } from './stop.ts';
+import { readFileSync } from "node:fs";
+import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
+import type { TimedStep } from "../lib/progress.ts";
+import type { Watcher } from "../lib/watcher.ts";
+import { buildHeader, extentsOf, planSegments } from "../image/core-file.ts";
+import { buildNotes, type CoreProcess } from "../image/core-notes.ts";
+import { STATE } from "../image/manifest.ts";
+import type { FrozenProcess, FrozenState } from "../image/schema.ts";
+import { checkTarget, ImageWriter, writeWhole } from "../image/write.ts";
+import { maskOfSignals } from "../abi/signal.ts";
+import { unhex } from "../lib/hex.ts";
+import { dumpMemory } from "./dump.ts";
+import { Look, type Findings } from "./look.ts";
+import { checkRoots } from "./roots.ts";
+import { StoppedSet } from "./stop.ts";
 
 export interface FreezeJob {
   readonly pids: readonly number[];
   readonly directory: string;
   /** What becomes of the processes when the image is complete. */
-  readonly end: 'kill' | 'resume' | 'hold';
+  readonly end: "kill" | "resume" | "hold";
 }
 
 export interface FreezeOutcome {
@@ -51,14 +51,14 @@ export class Freeze {
   run(): FreezeOutcome {
     checkRoots(this.#job.pids);
     checkTarget(this.#job.directory);
-    const set = this.#step('stop', () => StoppedSet.stop(this.#job.pids));
+    const set = this.#step("stop", () => StoppedSet.stop(this.#job.pids));
     this.#set = set;
     try {
       const processes = [...set.processes.values()].map(({ pid, stat }) => ({ pid, command: stat.comm }));
       this.#look = new Look(set);
       this.#writeImage(this.#look);
-      if (this.#job.end === 'kill') this.#step('kill', () => this.kill());
-      if (this.#job.end === 'resume') this.#step('resume', () => this.release());
+      if (this.#job.end === "kill") this.#step("kill", () => this.kill());
+      if (this.#job.end === "resume") this.#step("resume", () => this.release());
       return { directory: this.#job.directory, processes, steps: this.#steps, bytes: this.#bytes };
     } catch (error) {
       this.release();
@@ -82,13 +82,13 @@ export class Freeze {
   }
 
   #writeImage(look: Look): void {
-    const findings = this.#step('look', () => look.run());
+    const findings = this.#step("look", () => look.run());
     if (findings.refusals.length > 0) throw refusalOf(findings.refusals);
     this.#checkAborted();
     using writer = new ImageWriter(this.#job.directory);
-    this.#step('write', () => this.#writeFiles(writer, findings));
+    this.#step("write", () => this.#writeFiles(writer, findings));
     this.#checkAborted();
-    this.#step('commit', () => writer.commit());
+    this.#step("commit", () => writer.commit());
   }
 
   #writeFiles(writer: ImageWriter, findings: Findings): void {
@@ -110,7 +110,7 @@ export class Freeze {
       dumpMemory(process.pid, extents, fd, (bytes) => {
         done += bytes;
         this.#bytes += bytes;
-        this.#watcher.report({ step: 'write', detail, done, total });
+        this.#watcher.report({ step: "write", detail, done, total });
         this.#checkAborted();
       });
     });
@@ -129,9 +129,9 @@ export class Freeze {
   #checkAborted(): void {
     if (this.#watcher.aborted()) {
       throw new KmonteError(
-        'INTERRUPTED',
-        { what: 'The freeze was interrupted; the processes go on as they were.' },
-        { kind: 'interrupted' },
+        "INTERRUPTED",
+        { what: "The freeze was interrupted; the processes go on as they were." },
+        { kind: "interrupted" },
       );
     }
   }
@@ -140,7 +140,7 @@ export class Freeze {
 function refusalOf(refusals: readonly Refusal[]): KmonteError {
   if (refusals.length === 1) return refusals[0] as Refusal;
   return new RefusalList(
-    'CANNOT_FREEZE',
+    "CANNOT_FREEZE",
     { what: `${refusals.length} things stand in the way of freezing; the processes go on as they were.` },
     refusals,
   );
@@ -148,10 +148,10 @@ function refusalOf(refusals: readonly Refusal[]): KmonteError {
 
 /** What a debugger wants to know, from the state. */
 function describeForCore(process: FrozenProcess, state: FrozenState): CoreProcess {
-  const body = process.body as NonNullable<FrozenProcess['body']>;
+  const body = process.body as NonNullable<FrozenProcess["body"]>;
   const threads = body.threads as unknown as {
     tid: number;
-    execution: { general: CoreProcess['threads'][number]['registers']; xstate: string; blocked: string[] };
+    execution: { general: CoreProcess["threads"][number]["registers"]; xstate: string; blocked: string[] };
     credentials: { uids: number[]; gids: number[] };
   }[];
   const { layout } = body.resources as unknown as { layout: { auxv: string } };
@@ -163,18 +163,20 @@ function describeForCore(process: FrozenProcess, state: FrozenState): CoreProces
     uid: threads[0]?.credentials.uids[0] ?? 0,
     gid: threads[0]?.credentials.gids[0] ?? 0,
     command: process.command,
-    commandLine: readFileSync(`/proc/${process.pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim(),
-    auxv: Buffer.from(layout.auxv, 'base64'),
+    commandLine: readFileSync(`/proc/${process.pid}/cmdline`, "utf8").replaceAll("\0", " ").trim(),
+    auxv: Buffer.from(layout.auxv, "base64"),
     files: body.mappings.flatMap(({ start, end, backing }) => {
       const object = backing && (state.objects[backing.object] as { path?: string });
-      return backing && object?.path ? [{ start: unhex(start), end: unhex(end), offset: backing.offset, path: object.path }] : [];
+      return backing && object?.path
+        ? [{ start: unhex(start), end: unhex(end), offset: backing.offset, path: object.path }]
+        : [];
     }),
     threads: threads
       .toSorted((a, b) => Number(b.tid === process.pid) - Number(a.tid === process.pid))
       .map(({ tid, execution }) => ({
         tid,
         registers: execution.general,
-        xstate: Buffer.from(execution.xstate, 'base64'),
+        xstate: Buffer.from(execution.xstate, "base64"),
         blocked: maskOfSignals(execution.blocked),
       })),
   };

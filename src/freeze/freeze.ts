@@ -1,8 +1,8 @@
 /** Freezing, for those who use kmonte as a library. */
-import type { ProgressListener, TimedStep } from '../lib/progress.ts';
-import { EngineThread } from '../lib/engine-thread.ts';
-import type { CheckOutcome } from './check.ts';
-import type { FreezeOutcome } from './engine.ts';
+import type { ProgressListener, TimedStep } from "../lib/progress.ts";
+import { EngineThread } from "../lib/engine-thread.ts";
+import type { CheckOutcome } from "./check.ts";
+import type { FreezeOutcome } from "./engine.ts";
 
 export interface FreezeOptions {
   /** Each process is frozen with all its threads and all its descendants. */
@@ -14,7 +14,7 @@ export interface FreezeOptions {
    * as if nothing had happened (`resume`), or stand still until {@link FrozenSet.release} or `kill` (`hold`). Should
    * this process end meanwhile, for whatever reason, a held set goes on.
    */
-  readonly end: 'kill' | 'resume' | 'hold';
+  readonly end: "kill" | "resume" | "hold";
   readonly onProgress?: ProgressListener;
   /** Aborting lets the processes go on and takes the unfinished image away. */
   readonly signal?: AbortSignal;
@@ -38,14 +38,14 @@ export interface FrozenSet {
  */
 export async function freeze(options: FreezeOptions): Promise<FrozenSet> {
   const { pids, directory, end } = options;
-  const engine = new EngineThread(import.meta.url, './worker', options.onProgress);
+  const engine = new EngineThread(import.meta.url, "./worker", options.onProgress);
   try {
-    const outcome = await engine.ask<FreezeOutcome>('run', { pids, directory, end }, options.signal);
-    if (end !== 'hold') await engine.end();
+    const outcome = await engine.ask<FreezeOutcome>("run", { pids, directory, end }, options.signal);
+    if (end !== "hold") await engine.end();
     return {
       ...outcome,
-      release: () => finish(engine, 'release'),
-      kill: () => finish(engine, 'kill'),
+      release: () => finish(engine, "release"),
+      kill: () => finish(engine, "kill"),
     };
   } catch (error) {
     await engine.end();
@@ -53,16 +53,16 @@ export async function freeze(options: FreezeOptions): Promise<FrozenSet> {
   }
 }
 
-async function finish(engine: EngineThread, request: 'release' | 'kill'): Promise<void> {
+async function finish(engine: EngineThread, request: "release" | "kill"): Promise<void> {
   await engine.ask(request, {});
   await engine.end();
 }
 
 /** Looks whether processes would freeze, and lets them go on. Throws only when they cannot be looked at at all. */
 export async function check(pids: readonly number[]): Promise<CheckOutcome> {
-  const engine = new EngineThread(import.meta.url, './worker', undefined);
+  const engine = new EngineThread(import.meta.url, "./worker", undefined);
   try {
-    return await engine.ask<CheckOutcome>('check', { pids });
+    return await engine.ask<CheckOutcome>("check", { pids });
   } finally {
     await engine.end();
   }

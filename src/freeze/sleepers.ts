@@ -6,12 +6,13 @@
  * nothing but sleep on meanwhile; one whose time ends goes on as if we had come a moment later.
  */
 import { readFileSync } from "node:fs";
+import { KmonteError } from "../lib/errors.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import { parseSleeperTimers, parseTimerListNow } from "../proc/timer-list.ts";
 import { isResumed, resumedCall, rewritingCall } from "../tracee/interrupted-call.x86_64.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
 import { getRegisters } from "../tracee/ptrace.ts";
-import { reportedRest, requestedTime, rewrittenRest } from "../tracee/sleep-time.x86_64.ts";
+import { reportedRest, requestedTime, rewriteRest, rewrittenRest } from "../tracee/sleep-time.x86_64.ts";
 
 /** Below this, sleeping the whole time again is as good as any measurement. */
 const SHORT_NS = 2_000_000n;
@@ -64,6 +65,20 @@ export function measureSleeps(stopped: readonly Sleeper[], control: SleepControl
     }
   }
   return deadlines;
+}
+
+/** Takes the time of the stop off a call that finds the rest of its time in memory, before its thread goes on. */
+export function correctSleep(pid: number, tid: number, deadline: bigint): void {
+  try {
+    const call = rewritingCall(getRegisters(tid));
+    if (!call) return;
+    using memory = new TraceeMemory(pid);
+    const left = deadline - clockNow(CLOCK.CLOCK_MONOTONIC);
+    rewriteRest(call, memory, left > 0n ? left : 0n);
+  } catch (error) {
+    // Whoever has been killed meanwhile sleeps no more.
+    if (!(error instanceof KmonteError)) throw error;
+  }
 }
 
 function canRead(): boolean {

@@ -10,7 +10,7 @@ import { parseStatus, type ProcessStat } from "../proc/status.ts";
 import { endAll } from "../tracee/end-all.x86_64.ts";
 import { detach, interrupt, resume, trySeize } from "../tracee/ptrace.ts";
 import { settleThread, standsInVdso } from "./settle.ts";
-import { measureSleeps } from "./sleepers.ts";
+import { correctSleep, measureSleeps } from "./sleepers.ts";
 import { awaitStop, expectNodeToWatch, pollStop, sleepMicroseconds, TraceeGone, type Stop } from "../tracee/stops.ts";
 
 /** Seccomp filters of the program do not apply to calls that we make in it; needs CAP_SYS_ADMIN. */
@@ -173,6 +173,12 @@ export class StoppedSet implements Disposable {
 
   /** Lets all go on, as if nothing had happened. Those that were stopped before stay stopped. */
   release(): void {
+    for (const { pid, threads } of this.processes.values()) {
+      for (const { tid } of threads) {
+        const until = this.#seized.has(tid) ? this.#sleepsUntil.get(tid) : undefined;
+        if (until !== undefined) correctSleep(pid, tid, until);
+      }
+    }
     for (const tid of this.#seized) detach(tid);
     this.#seized.clear();
   }

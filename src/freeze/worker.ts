@@ -1,7 +1,7 @@
 /** The thread that freezes. */
-import { serveEngine } from '../lib/engine-thread.ts';
-import { checkOnly } from './check.ts';
-import { Freeze, type FreezeJob } from './engine.ts';
+import { serveEngine } from "../lib/engine-thread.ts";
+import { checkOnly } from "./check.ts";
+import { Freeze, type FreezeJob } from "./engine.ts";
 
 let freeze: Freeze | undefined;
 
