@@ -34,6 +34,7 @@ export function encodeEpollEvent(events: number, data: bigint): Buffer {
 }
 
 export const POLLIN = 1;
+export const POLLHUP = 0x10;
 
 /** What poll(2) says of a descriptor of ours right now. */
 export function pollNow(fd: number, events: number): number {

@@ -40,6 +40,7 @@ int main(void) {
   pid_t leader = forkpty(&master, NULL, NULL, NULL);
   if (leader == 0) session();
   char buffer[100];
+  usleep(300000); /* it comes in parts */
   test_check(read(master, buffer, sizeof buffer) == 4, "go");
   usleep(100000);
   test_ready_and_wait();

@@ -1,14 +1,15 @@
 /** A terminal as programs use it: the slave side of a pseudo-terminal of the set, or one that belongs to the outside. */
 import { closeSync, statSync } from "node:fs";
 import * as v from "valibot";
+import { pollNow, POLLHUP } from "../../abi/epoll.ts";
 import { O } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
-import { DEV_TTY, ptyIndex } from "../../abi/tty.ts";
+import { DEV_TTY, ptyIndex, TTY, ttySetInt } from "../../abi/tty.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
 import { openPath } from "../objects/path-file.ts";
-import { findMaster, ptyObject, type PtyHandle } from "../objects/pty.ts";
+import { findMaster, openPeer, ptyObject, type PtyHandle } from "../objects/pty.ts";
 
 export const outsideSchema = v.strictObject({
   path: v.string(),
@@ -19,6 +20,8 @@ export const outsideSchema = v.strictObject({
 export const terminalSchema = v.union([
   v.strictObject({ pty: v.string() }),
   v.strictObject({ outside: outsideSchema }),
+  /** The master side was closed: reading gives the end of the file, writing EIO. */
+  v.strictObject({ hungUp: v.literal(true) }),
   /** /dev/tty: the controlling terminal of this process. */
   v.strictObject({ controllingOf: v.number() }),
 ]);
@@ -39,10 +42,12 @@ export const terminal: FileKind<TerminalState> = {
     const index = ptyIndex(file.stat.deviceNode);
     const master = index === undefined ? undefined : findMaster(file.context, index);
     if (master) return { pty: ptyObject(master) };
+    if (index !== undefined && (pollNow(file.local, POLLHUP) & POLLHUP) !== 0) return { hungUp: true };
     return { outside: outsideTerminal(file) };
   },
   thaw(state, context, flags) {
     const wanted = flags & ~(O.O_APPEND | O.O_ASYNC);
+    if ("hungUp" in state) return openHungUp(context, wanted);
     if ("controllingOf" in state) return openControlling(state.controllingOf, context, wanted);
     return openTerminal(state, context, wanted);
   },
@@ -65,7 +70,7 @@ function outsideTerminal(file: OpenFile): v.InferOutput<typeof outsideSchema> {
 
 /** Opens a terminal without making it anyone's controlling terminal. */
 export function openTerminal(
-  state: Exclude<TerminalState, { controllingOf: number }>,
+  state: { readonly pty: string } | { readonly outside: v.InferOutput<typeof outsideSchema> },
   context: ThawContext,
   flags: number,
 ): LocalFd {
@@ -84,6 +89,17 @@ export function openTerminal(
     },
     { path },
   );
+}
+
+/** What is left of a terminal whose window was closed. */
+function openHungUp(context: ThawContext, flags: number): LocalFd {
+  const master = openPath('/dev/ptmx', O.O_RDWR);
+  try {
+    ttySetInt(master, TTY.TIOCSPTLCK, 0);
+    return context.keep(openPeer(master, flags));
+  } finally {
+    closeSync(master);
+  }
 }
 
 /** /dev/tty means another terminal for every process: the one that had it open opens it. */

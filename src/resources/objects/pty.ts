@@ -2,7 +2,7 @@
 import { chmodSync, chownSync, closeSync } from "node:fs";
 import * as v from "valibot";
 import { call } from "../../abi/call.ts";
-import { pollNow } from "../../abi/epoll.ts";
+import { pollNow, POLLHUP } from "../../abi/epoll.ts";
 import { F, O } from "../../abi/fcntl.ts";
 import { stat } from "../../abi/stat.ts";
 import {
@@ -48,7 +48,6 @@ export interface PtyHandle {
   openSlave(flags: number): LocalFd;
 }
 
-const POLLHUP = 0x10;
 /** Numbers below the wanted one that are held for a moment while it is asked for. */
 const MOST_TRIES = 4096;
 
@@ -130,12 +129,7 @@ export const pty: ObjectKind<PtyState, PtyHandle> = {
   thaw(state, context: ThawContext): PtyHandle {
     const master = context.keep(openMaster(state.index));
     ttySetInt(master, TTY.TIOCSPTLCK, 0);
-    const openSlave = (flags: number): LocalFd => {
-      // O_CLOEXEC would stay visible among the file's flags.
-      const fd = call("ioctl", `Opening /dev/pts/${state.index}`, master, TTY.TIOCGPTPEER, flags | O.O_NOCTTY);
-      call("fcntl", "Marking a terminal", fd, F.F_SETFD, 1);
-      return fd as LocalFd;
-    };
+    const openSlave = (flags: number): LocalFd => openPeer(master, flags);
     if (state.hungUp) closeSync(openSlave(O.O_RDWR));
     ttySet(master, TTY.TCSETS2, Buffer.from(state.termios, "base64"));
     ttySet(master, TTY.TIOCSWINSZ, Buffer.from(state.winsize, "base64"));
@@ -149,6 +143,13 @@ export const pty: ObjectKind<PtyState, PtyHandle> = {
     return { master, openSlave };
   },
 };
+
+/** The slave side of a master of ours. O_CLOEXEC would stay visible among the file"s flags. */
+export function openPeer(master: LocalFd, flags: number): LocalFd {
+  const fd = call("ioctl", "Opening a terminal", master, TTY.TIOCGPTPEER, (flags & ~O.O_CLOEXEC) | O.O_NOCTTY);
+  call("fcntl", "Marking a terminal", fd, F.F_SETFD, 1);
+  return fd as LocalFd;
+}
 
 /** The kernel gives the lowest number that is free: those below are held until the wanted one comes. */
 function openMaster(index: number): LocalFd {
