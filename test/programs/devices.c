@@ -1,4 +1,5 @@
 /* Devices that keep nothing. */
+/* kmonte-shows: files/device */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/stat.h>

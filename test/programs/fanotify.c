@@ -1,5 +1,6 @@
 /* kmonte-refuses: FANOTIFY
    A fanotify group. */
+/* kmonte-shows: files/refused */
 #include "kmonte-test.h"
 #include <sys/fanotify.h>
 

@@ -1,4 +1,5 @@
 /* Named pipes: one end open, both, O_RDWR, without a name, replaced by another, in two processes. */
+/* kmonte-shows: files/fifo objects/fifo */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,4 +1,5 @@
 /* Locks of every sort: flock, POSIX ranges, open file description locks, leases; one waiter waits on. */
+/* kmonte-shows: process/posix-locks */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/file.h>

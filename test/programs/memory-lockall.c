@@ -1,4 +1,5 @@
 /* mlockall(2): what is mapped later is locked as well. */
+/* kmonte-shows: memory/future-locks */
 #include "memory-maps.h"
 #include <sys/resource.h>
 

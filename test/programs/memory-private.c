@@ -1,4 +1,5 @@
 /* Private anonymous memory: contents behind every protection, pages never touched, thousands of mappings, the heap. */
+/* kmonte-shows: memory/layout */
 #include "memory-maps.h"
 
 #define MANY 3000

@@ -1,4 +1,5 @@
 /* kmonte-refuses: FOREIGN_NAMESPACE */
+/* kmonte-shows: process/namespaces */
 /* A process with a host name of its own would come back without it. */
 #include "kmonte-test.h"
 #include <sched.h>

@@ -1,4 +1,5 @@
 /* Timers of timer_create keep their ids, clocks, values, times to go, and whom they tell. */
+/* kmonte-shows: process/posix-timers */
 #include "kmonte-test.h"
 #include <pthread.h>
 #include <sys/syscall.h>

@@ -1,4 +1,5 @@
 /* A pseudo-terminal with both sides here: number, modes, window size, packet mode; a slave side that was closed. */
+/* kmonte-shows: files/pty-master objects/pty */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <poll.h>

@@ -1,4 +1,5 @@
 /* kmonte-cflags: -O2 */
+/* kmonte-shows: thread/kernel-pointers */
 /* A thread that is in a restartable sequence, and one that asks for the time without pause, go on unharmed. */
 #include "kmonte-test.h"
 #include <pthread.h>

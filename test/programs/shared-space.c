@@ -1,4 +1,5 @@
 /* kmonte-refuses: SHARED_WITH_PROCESS */
+/* kmonte-shows: process/sharing */
 /* Two processes in one address space, which are not threads of one another. */
 #include "kmonte-test.h"
 #include <sched.h>

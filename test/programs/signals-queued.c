@@ -1,4 +1,5 @@
 /* Blocked signals that are queued keep their order, their data and whom they are for; so does an alternate stack in use. */
+/* kmonte-shows: process/signal-actions thread/signals */
 #include "kmonte-test.h"
 #include <pthread.h>
 #include <sys/syscall.h>

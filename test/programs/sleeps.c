@@ -1,4 +1,5 @@
 /* Sleeps in progress end when they should: relative ones with the time that was left, absolute ones at their moment. */
+/* kmonte-shows: thread/interrupted-call */
 #include "kmonte-test.h"
 #include <linux/futex.h>
 #include <poll.h>

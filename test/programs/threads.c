@@ -1,4 +1,5 @@
 /* Threads go on under their ids, with their own registers, names and thread-local memory. */
+/* kmonte-shows: thread/execution */
 #include "kmonte-test.h"
 #include <pthread.h>
 #include <sys/prctl.h>
