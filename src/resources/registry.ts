@@ -21,6 +21,8 @@ import { signalFd } from "./files/signalfd.ts";
 import { timerFd } from "./files/timerfd.ts";
 import { ioUringFile } from "./files/io-uring.ts";
 import { inetSocket } from "./files/sockets/inet.ts";
+import { netlinkSocket } from "./files/sockets/netlink.ts";
+import { otherSocket } from "./files/sockets/other.ts";
 import { tcpConnection } from "./files/sockets/tcp-connection.ts";
 import { unixSocket } from "./files/sockets/unix.ts";
 import { futureLocks } from "./memory/future-locks.ts";
@@ -105,6 +107,8 @@ export const fileKinds: readonly FileKind<Any>[] = [
   unixSocket,
   tcpConnection,
   inetSocket,
+  netlinkSocket,
+  otherSocket,
   ptyMaster,
   terminal,
   // Last of all: what is left of devices and anonymous files.

@@ -33,6 +33,8 @@ import {
   showAddress,
   type InetSort,
 } from "./inet-common.ts";
+import { freezeFilter, filterSchema, thawFilter } from "./filter.ts";
+import { freezeMemberships, membershipSchema, thawMemberships } from "./multicast.ts";
 import { optionsSchema, thawOptions } from "./options.ts";
 
 const schema = v.strictObject({
@@ -44,6 +46,9 @@ const schema = v.strictObject({
   /** The default target of a UDP socket. */
   remote: v.optional(inetEnd),
   listening: v.optional(v.strictObject({ backlog: v.number() })),
+  /** Multicast groups that it has joined. */
+  memberships: v.optional(v.array(membershipSchema)),
+  filter: v.optional(filterSchema),
 });
 type InetState = v.InferOutput<typeof schema>;
 
@@ -61,6 +66,8 @@ export const inetSocket: FileKind<InetState> = {
     const local = localAddress(file.local);
     const remote = peerAddress(file.local);
     const bound = local.port !== 0 || !/^(0\.0\.0\.0|::)$/.test(local.address);
+    const memberships = sort.type === SOCK.SOCK_DGRAM ? freezeMemberships(file, sort.family) : [];
+    const filter = freezeFilter(file);
     const listening = sort.protocol === IPPROTO.IPPROTO_TCP ? freezeTcp(file, local) : freezeUdp(file, local);
     return {
       family: familyName(sort.family) as InetState["family"],
@@ -70,6 +77,8 @@ export const inetSocket: FileKind<InetState> = {
       ...(bound && { local }),
       ...(remote && { remote }),
       ...(listening && { listening }),
+      ...(memberships.length > 0 && { memberships }),
+      ...(filter !== undefined && { filter }),
     };
   },
   thaw(state, context) {
@@ -91,6 +100,8 @@ export const inetSocket: FileKind<InetState> = {
         `Connecting a socket to ${showAddress(state.remote)}`,
       );
     if (state.listening) call("listen", "Listening", fd, state.listening.backlog);
+    thawMemberships(fd, state.memberships ?? []);
+    thawFilter(fd, state.filter);
     thawOptions(fd, state.options, "late");
     return fd;
   },

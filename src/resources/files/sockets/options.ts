@@ -24,6 +24,7 @@ const ip = (option: number): Option => ({ level: IPPROTO.IPPROTO_IP, option });
 const ip6 = (option: number): Option => ({ level: IPPROTO.IPPROTO_IPV6, option });
 const tcp = (option: number, size?: number): Option => ({ level: IPPROTO.IPPROTO_TCP, option, ...(size && { size }) });
 const udp = (option: number): Option => ({ level: IPPROTO.IPPROTO_UDP, option });
+const netlink = (option: number): Option => ({ level: SOL.SOL_NETLINK, option });
 
 /** socket(7). Buffer sizes are set apart, because reading gives twice what setting takes. */
 export const SOCKET_OPTIONS = {
@@ -125,12 +126,25 @@ export const UDP_OPTIONS = {
   UDP_NO_CHECK6_RX: udp(102),
   UDP_SEGMENT: udp(103),
   UDP_GRO: udp(104),
+  IP_MULTICAST_IF: ip(32),
   IP_MULTICAST_TTL: ip(33),
   IP_MULTICAST_LOOP: ip(34),
   IP_MULTICAST_ALL: ip(49),
+  IPV6_MULTICAST_IF: ip6(17),
   IPV6_MULTICAST_HOPS: ip6(18),
   IPV6_MULTICAST_LOOP: ip6(19),
   IPV6_MULTICAST_ALL: ip6(29),
+} as const satisfies Record<string, Option>;
+
+/** netlink(7). */
+export const NETLINK_OPTIONS = {
+  NETLINK_PKTINFO: netlink(3),
+  NETLINK_BROADCAST_ERROR: netlink(4),
+  NETLINK_NO_ENOBUFS: netlink(5),
+  NETLINK_LISTEN_ALL_NSID: netlink(8),
+  NETLINK_CAP_ACK: netlink(10),
+  NETLINK_EXT_ACK: netlink(11),
+  NETLINK_GET_STRICT_CHK: netlink(12),
 } as const satisfies Record<string, Option>;
 
 const ALL: Readonly<Record<string, Option>> = {
@@ -139,6 +153,7 @@ const ALL: Readonly<Record<string, Option>> = {
   ...IPV6_OPTIONS,
   ...TCP_OPTIONS,
   ...UDP_OPTIONS,
+  ...NETLINK_OPTIONS,
 };
 
 type Table = Readonly<Record<string, Option>>;

@@ -5,6 +5,7 @@ import { TCP_STATE } from "../../../abi/tcp.ts";
 import { nameOf } from "../../../lib/flags.ts";
 import type { FileKind } from "../../contract.ts";
 import { socketRefusal } from "./external.ts";
+import { filterSchema, freezeFilter } from "./filter.ts";
 import {
   familyName,
   inetOptions,
@@ -28,6 +29,7 @@ const schema = v.strictObject({
   state: v.picklist(["ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK"]),
   ...flowSchema.entries,
   options: optionsSchema,
+  filter: v.optional(filterSchema),
   mss: v.number(),
   windowScale: v.optional(v.strictObject({ send: v.number(), receive: v.number() })),
   sack: v.boolean(),
@@ -72,6 +74,7 @@ export const tcpConnection: FileKind<TcpState> = {
       );
     }
     const { flow, snapshot } = seen;
+    const filter = freezeFilter(file);
     const blob = (queue: string, bytes: Buffer): string =>
       file.context.blob(`tcp:${file.stat.inode}:${queue}`, { bytes });
     const { windowScale, sack, timestamps } = snapshot.info;
@@ -80,6 +83,7 @@ export const tcpConnection: FileKind<TcpState> = {
       state,
       ...flow,
       options: inetOptions(file, sort),
+      ...(filter !== undefined && { filter }),
       mss: snapshot.mss,
       ...(windowScale && { windowScale }),
       sack,

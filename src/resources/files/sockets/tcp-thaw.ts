@@ -18,6 +18,7 @@ import {
 } from "../../../abi/tcp.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { ThawContext } from "../../contract.ts";
+import { thawFilter } from "./filter.ts";
 import { setBufferSize, thawOptions } from "./options.ts";
 import { isPlainV4, nftIsThere, PASS_MARK, removeTable } from "./silence.ts";
 import type { TcpState } from "./tcp-connection.ts";
@@ -56,6 +57,7 @@ export function thawConnection(state: TcpState, context: ThawContext, fd: LocalF
     sendAll(fd, sent.subarray(sent.length - state.unsent), about);
     if (state.unsent > 0 && WE_ENDED.includes(state.state)) shutdownWriting(fd);
     for (const [name, size] of sizes) setBufferSize(fd, name, size);
+    thawFilter(fd, state.filter);
     thawOptions(fd, state.options, "late");
   });
 }

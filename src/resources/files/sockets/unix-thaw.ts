@@ -12,6 +12,7 @@ import { parseFlags } from "../../../lib/flags.ts";
 import type { ThawContext } from "../../contract.ts";
 import type { UnixConnection } from "../../objects/unix-connection.ts";
 import { asCreator } from "./creator.ts";
+import { thawFilter } from "./filter.ts";
 import { setBufferSize, thawOptions } from "./options.ts";
 import { refillQueue, type Queue } from "./queue.ts";
 import { bindUnix, connectUnix, inDirectory, type BoundName } from "./unix-name.ts";
@@ -39,6 +40,7 @@ export function thawUnixSocket(state: UnixState, context: ThawContext): LocalFd 
       // The other end goes with this byte unread, in the third step.
       if (state.reset) trySend(fd, Buffer.alloc(1), [], undefined);
       if (state.shutdown) attempt("shutdown", fd, SHUT[state.shutdown]);
+      thawFilter(fd, state.filter);
       thawOptions(fd, state.options, "late");
     });
   });

@@ -9,6 +9,7 @@ import { TCP_LISTEN } from "../../../proc/unix-diag.ts";
 import type { FileKind } from "../../contract.ts";
 import { creatorSchema, peerCredentials } from "./creator.ts";
 import { socketRefusal } from "./external.ts";
+import { filterSchema, freezeFilter } from "./filter.ts";
 import { freezeOptions, optionsSchema, SOCKET_OPTIONS, type Options } from "./options.ts";
 import { queueSchema } from "./queue.ts";
 import { isUnixSocket, lookAtUnixSockets, type SeenSocket } from "./unix-look.ts";
@@ -30,6 +31,7 @@ const schema = v.strictObject({
   /** A datagram socket that sends to one name unless told otherwise. */
   target: v.optional(nameSchema),
   queue: v.optional(queueSchema),
+  filter: v.optional(filterSchema),
   /** The other end went away with unread data: the next call here fails with ECONNRESET. */
   reset: v.optional(v.literal(true)),
   /** If shutdown(2) was called. */
@@ -58,12 +60,14 @@ export const unixSocket: FileKind<UnixState> = {
     const peer = me.info.state === TCP_LISTEN ? {} : freezePeer(me, look);
     const name = peer.named ? undefined : freezeName(file, me.info);
     const shutdown = SHUTDOWNS[me.info.shutdown & 3];
+    const filter = freezeFilter(file);
     const creator = peerCredentials(file);
     return {
       type: nameOf(SOCK, me.info.type) ?? String(me.info.type),
       ...(name && { name }),
       options: optionsOf(me),
       ...(me.queue && { queue: me.queue }),
+      ...(filter !== undefined && { filter }),
       ...(reset && { reset }),
       ...(shutdown && { shutdown }),
       ...(peer.connection && { connection: peer.connection }),

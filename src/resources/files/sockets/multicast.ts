@@ -1,0 +1,97 @@
+/**
+ * Multicast groups that a socket has joined (ip(7), ipv6(7), RFC 3678). No call lists them: every group that any socket
+ * of this machine has joined is asked for.
+ */
+import { readFileSync } from "node:fs";
+import * as v from "valibot";
+import { attempt, withStruct } from "../../../abi/call.ts";
+import { inetAddress, parseInet } from "../../../abi/sockaddr.ts";
+import { AF, IPPROTO, setOption } from "../../../abi/socket.ts";
+import type { LocalFd } from "../../../lib/brand.ts";
+import type { OpenFile } from "../../contract.ts";
+import { socketRefusal } from "./external.ts";
+
+export const membershipSchema = v.strictObject({ interface: v.number(), group: v.string() });
+export type Membership = v.InferOutput<typeof membershipSchema>;
+
+const MCAST_JOIN_GROUP = 42;
+const MCAST_MSFILTER = 48;
+const MCAST_INCLUDE = 1;
+/** struct group_filter: interface, group, mode, number of sources. */
+const FILTER = { GROUP: 8, MODE: 136, SOURCES: 140, SIZE: 144 } as const;
+
+const levelOf = (family: number): number => (family === AF.AF_INET ? IPPROTO.IPPROTO_IP : IPPROTO.IPPROTO_IPV6);
+
+/** /proc/net/igmp: a line for each interface, and below it lines with a group, in hexadecimal, of this machine's order. */
+export function parseIgmp(text: string): Membership[] {
+  const found: Membership[] = [];
+  let index = 0;
+  for (const line of text.split("\n").slice(1)) {
+    const group = /^\t+([0-9A-F]{8})\s/.exec(line)?.[1];
+    if (group === undefined) index = Number.parseInt(line, 10);
+    else found.push({ interface: index, group: [...Buffer.from(group, "hex")].toReversed().join(".") });
+  }
+  return found;
+}
+
+/** /proc/net/igmp6: index, name, group and more. */
+export function parseIgmp6(text: string): Membership[] {
+  return text.split("\n").flatMap((line) => {
+    const [, index = "", hex = ""] = /^(\d+)\s+\S+\s+([0-9a-f]{32})\s/.exec(line) ?? [];
+    if (hex === "") return [];
+    const raw = Buffer.concat([
+      inetAddress(AF.AF_INET6, { address: "::", port: 0 }).subarray(0, 8),
+      Buffer.from(hex, "hex"),
+      Buffer.alloc(4),
+    ]);
+    return [{ interface: Number(index), group: parseInet(raw).address }];
+  });
+}
+
+export function freezeMemberships(file: OpenFile, family: number): Membership[] {
+  const candidates = parseIgmp(read("/proc/thread-self/net/igmp"));
+  if (family === AF.AF_INET6) candidates.push(...parseIgmp6(read("/proc/thread-self/net/igmp6")));
+  return candidates.filter((candidate) => isMember(file, candidate));
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function familyOf({ group }: Membership): number {
+  return group.includes(":") ? AF.AF_INET6 : AF.AF_INET;
+}
+
+function isMember(file: OpenFile, membership: Membership): boolean {
+  const family = familyOf(membership);
+  return withStruct(FILTER.SIZE + 8, (bytes, address) => {
+    bytes.writeUInt32LE(membership.interface, 0);
+    inetAddress(family, { address: membership.group, port: 0 }).copy(bytes, FILTER.GROUP);
+    bytes.writeUInt32LE(FILTER.SIZE, FILTER.SIZE);
+    const size = address + FILTER.SIZE;
+    if (attempt("getsockopt", file.local, levelOf(family), MCAST_MSFILTER, address, size) < 0) return false;
+    if (bytes.readUInt32LE(FILTER.SOURCES) > 0 || bytes.readUInt32LE(FILTER.MODE) === MCAST_INCLUDE) {
+      throw socketRefusal(
+        file,
+        "MULTICAST_SOURCES",
+        `joined the multicast group ${membership.group} for some senders only`,
+        "source filters cannot be carried.",
+      );
+    }
+    return true;
+  });
+}
+
+export function thawMemberships(fd: LocalFd, memberships: readonly Membership[]): void {
+  for (const membership of memberships) {
+    const family = familyOf(membership);
+    const request = Buffer.alloc(FILTER.MODE);
+    request.writeUInt32LE(membership.interface, 0);
+    inetAddress(family, { address: membership.group, port: 0 }).copy(request, FILTER.GROUP);
+    setOption(fd, levelOf(family), MCAST_JOIN_GROUP, request, `Joining ${membership.group}`);
+  }
+}

@@ -1,0 +1,18 @@
+/*
+ * A raw socket is refused by its protocol's name.
+ * kmonte-refuses: SOCKET_PROTOCOL
+ */
+#include "kmonte-test.h"
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+int main(void) {
+  test_begin();
+  int fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+  test_check(fd >= 0, "socket");
+  test_ready_and_wait();
+  int type = 0;
+  socklen_t length = sizeof type;
+  test_check(getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_RAW, "the socket has changed");
+  test_pass();
+}
