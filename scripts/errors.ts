@@ -47,7 +47,7 @@ export function failuresIn(source: string): Failure[] {
   const names = ["new Refusal", "new RefusalList", "new KmonteError", ...helpers.map((helper) => helper.name)];
   if (source.includes("extends KmonteError")) names.push("super");
   const calls = source.matchAll(new RegExp(`(?<![\\w.])(${names.join("|")})\\(`, "g"));
-  return [...calls].flatMap((match) => {
+  const inCalls = [...calls].flatMap((match) => {
     const [first = "", ...rest] = callArguments(source, match.index + match[0].length);
     const helper = helpers.find(({ name }) => name === match[1]);
     const codes = [...first.matchAll(CODE)].map((found) => found[1] ?? "");
@@ -60,6 +60,14 @@ export function failuresIn(source: string): Failure[] {
       ),
     );
   });
+  return [...inCalls, ...inTables(source)];
+}
+
+/** Rows of a table: `{ code: "X", what: …, remedy: … }`. What stands for a defect of kmonte is no row. */
+function inTables(source: string): Failure[] {
+  return [...source.matchAll(/\{[^{}]*\bcode: ["']([A-Z][A-Z0-9_]+)["'][^{}]*\}/g)]
+    .map((match) => describe(match[1] ?? "", "new Refusal", [match[0]], undefined))
+    .filter(({ code }) => code !== "DEFECT");
 }
 
 function describe(code: string, callee: string, rest: readonly string[], helper: Helper | undefined): Failure {
@@ -108,12 +116,19 @@ function section(code: string, failures: readonly Failure[]): string[] {
   const seen = new Set<string>();
   const lines: string[] = [];
   for (const { kind, what, why, remedy } of failures) {
-    const text = [what, why, remedy].filter((part) => part !== undefined).join(" ");
+    const text = [what, why, remedy]
+      .filter((part) => part !== undefined)
+      .map(ended)
+      .join(" ");
     const line = `- ${kind}${text === "" ? "" : `: ${text}`}`;
     if (!seen.has(line)) lines.push(line);
     seen.add(line);
   }
   return [`## ${code}`, "", ...lines, ""];
+}
+
+function ended(text: string): string {
+  return /[.!?…)]$/.test(text) ? text : `${text}.`;
 }
 
 if (import.meta.main) writeFileSync(OUTPUT, buildErrors());
