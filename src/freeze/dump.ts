@@ -1,4 +1,4 @@
-/** Copying a stopped process's memory into its core file: process_vm_readv(2) and pwrite(2), 8 MiB at a time. */
+/** Copying a stopped process's memory into its core file: process_vm_readv(2) and pwrite(2), 1 MiB at a time: what was read is still in the cache when it is written. */
 import { attempt, call, SyscallError } from "../abi/call.ts";
 import { NativeBuffer } from "../abi/ffi.unsafe.ts";
 import { ERRNO } from "../abi/errno.ts";
@@ -6,7 +6,7 @@ import { remoteAddress, type LocalFd } from "../lib/brand.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
 import type { Extent } from "../image/core-file.ts";
 
-const CHUNK = 8 * 1024 * 1024;
+const CHUNK = 1024 * 1024;
 /** UIO_MAXIOV: the most pieces in one process_vm_readv. */
 const MOST_PIECES = 1024;
 const IOVEC = 16;
@@ -17,12 +17,12 @@ interface Window {
   readonly length: number;
 }
 
-/** Copies all extents; calls `onBytes` after each piece of work. */
+/** Copies all extents, in order; after each piece of work tells `onBytes` how much it was and where the file stands. */
 export function dumpMemory(
   pid: number,
   extents: readonly Extent[],
   core: LocalFd,
-  onBytes: (bytes: number) => void,
+  onBytes: (bytes: number, upTo: number) => void,
 ): void {
   using buffer = new NativeBuffer(CHUNK);
   using vectors = new NativeBuffer(MOST_PIECES * IOVEC + IOVEC);
@@ -32,7 +32,8 @@ export function dumpMemory(
     if (batch.length === 0) return;
     readWindows(pid, batch, filled, buffer, vectors);
     writeWindows(batch, buffer, core);
-    onBytes(filled);
+    const last = batch.at(-1);
+    onBytes(filled, last ? last.offset + last.length : 0);
     batch = [];
     filled = 0;
   };

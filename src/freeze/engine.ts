@@ -13,6 +13,7 @@ import type { FrozenProcess, FrozenState } from "../image/schema.ts";
 import { checkTarget, ImageWriter, writeWhole } from "../image/write.ts";
 import { maskOfSignals } from "../abi/signal.ts";
 import { unhex } from "../lib/hex.ts";
+import { DigestPool } from "../image/digest-pool.ts";
 import { dumpMemory } from "./dump.ts";
 import { Look, type Findings } from "./look.ts";
 import { checkRoots } from "./roots.ts";
@@ -42,6 +43,7 @@ export class Freeze {
   /** What was found, with our duplicates of the set's files: they are needed until the processes' end. */
   #look: Look | undefined;
   #bytes = 0;
+  #pool: DigestPool | undefined;
 
   constructor(job: FreezeJob, watcher: Watcher) {
     this.#job = job;
@@ -51,6 +53,9 @@ export class Freeze {
   run(): FreezeOutcome {
     checkRoots(this.#job.pids);
     checkTarget(this.#job.directory);
+    // Started before anything stops: threads take a while to come up.
+    using pool = isLarge(this.#job.pids) ? new DigestPool() : undefined;
+    this.#pool = pool;
     const set = this.#step("stop", () => StoppedSet.stop(this.#job.pids));
     this.#set = set;
     try {
@@ -85,7 +90,7 @@ export class Freeze {
     const findings = this.#step("look", () => look.run());
     if (findings.refusals.length > 0) throw refusalOf(findings.refusals);
     this.#checkAborted();
-    using writer = new ImageWriter(this.#job.directory);
+    using writer = new ImageWriter(this.#job.directory, this.#pool);
     this.#step("write", () => this.#writeFiles(writer, findings));
     this.#checkAborted();
     this.#step("commit", () => writer.commit());
@@ -105,9 +110,11 @@ export class Freeze {
     const total = extents.reduce((sum, extent) => sum + extent.length, 0);
     let done = 0;
     const detail = `${process.command} (${process.pid})`;
-    writer.file(`${process.pid}.core`, (fd) => {
+    const size = extents.reduce((most, { offset, length }) => Math.max(most, offset + length), 0);
+    writer.growing(`${process.pid}.core`, size, (fd, written) => {
       writeWhole(fd, buildHeader(segments, notes));
-      dumpMemory(process.pid, extents, fd, (bytes) => {
+      dumpMemory(process.pid, extents, fd, (bytes, upTo) => {
+        written(upTo);
         done += bytes;
         this.#bytes += bytes;
         this.#watcher.report({ step: "write", detail, done, total });
@@ -135,6 +142,21 @@ export class Freeze {
       );
     }
   }
+}
+
+/** From here on, threads that take digests are worth their start. */
+const LARGE_PAGES = 16 * 1024;
+
+/** Whether there is much memory to write, as far as can be told before anything is stopped (proc_pid_statm(5)). */
+function isLarge(pids: readonly number[]): boolean {
+  return pids.some((pid) => {
+    try {
+      const [, resident] = readFileSync(`/proc/${pid}/statm`, "utf8").split(" ");
+      return Number(resident) > LARGE_PAGES;
+    } catch {
+      return false;
+    }
+  });
 }
 
 function refusalOf(refusals: readonly Refusal[]): KmonteError {

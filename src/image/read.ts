@@ -3,7 +3,8 @@ import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { KmonteError, Refusal } from "../lib/errors.ts";
-import { digestFile } from "./digest.ts";
+import { digestFile, digestFileWith } from "./digest.ts";
+import { DigestPool } from "./digest-pool.ts";
 import { MANIFEST, manifestSchema, STATE, type Manifest } from "./manifest.ts";
 import { FORMAT_VERSION, stateSchema, type FrozenState } from "./schema.ts";
 import { verifyManifest } from "./trust.ts";
@@ -21,10 +22,15 @@ export interface ReadOptions {
   readonly onBytes?: (bytes: number) => void;
 }
 
+/** Above this, several threads check a file. */
+const LARGE_FILE = 64 * 1024 * 1024;
+
 /** Opens an image; throws a {@link Refusal} that says what is wrong with it. */
 export function readImage(directory: string, options: ReadOptions = {}): Image {
   const manifest = readManifest(directory, options.unsigned === true);
-  for (const file of manifest.files) checkFile(directory, file, options.onBytes);
+  const large = manifest.files.some((file) => file.size > LARGE_FILE);
+  using pool = large ? new DigestPool() : undefined;
+  for (const file of manifest.files) checkFile(directory, file, options.onBytes, pool);
   const state = parseJson(directory, STATE, stateSchema);
   return { directory, manifest, state };
 }
@@ -67,7 +73,12 @@ function refuseNewer(directory: string, text: string): void {
   }
 }
 
-function checkFile(directory: string, file: Manifest["files"][number], onBytes?: (bytes: number) => void): void {
+function checkFile(
+  directory: string,
+  file: Manifest["files"][number],
+  onBytes?: (bytes: number) => void,
+  pool?: DigestPool,
+): void {
   const path = join(directory, file.name);
   const damaged = (code: string, why: string, cause?: unknown): Refusal =>
     new Refusal(
@@ -89,7 +100,7 @@ function checkFile(directory: string, file: Manifest["files"][number], onBytes?:
   if (size !== file.size) {
     throw damaged("IMAGE_FILE_SIZE", `${file.name} has ${size} bytes instead of ${file.size}.`);
   }
-  const { sha256 } = digestFile(path, onBytes);
+  const { sha256 } = pool && size > LARGE_FILE ? digestFileWith(pool, path, onBytes) : digestFile(path, onBytes);
   const wrong = file.sha256.findIndex((digest, chunk) => digest !== sha256[chunk]);
   if (wrong >= 0 || sha256.length !== file.sha256.length) {
     throw damaged("IMAGE_FILE_DIGEST", `${file.name} is not what was written (chunk ${wrong} has another digest).`);

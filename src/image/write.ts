@@ -18,7 +18,8 @@ import { KmonteError, Refusal } from "../lib/errors.ts";
 import type { BlobSource } from "../resources/contract.ts";
 import { copyRanges, dataRanges } from "../resources/objects/copy.ts";
 import { fstat } from "../abi/stat.ts";
-import { CHUNK_SIZE, digestFile } from "./digest.ts";
+import { CHUNK_SIZE, digestFile, digestFileWith } from "./digest.ts";
+import { FileDigests, type DigestPool } from "./digest-pool.ts";
 import { describeMachine, MANIFEST, type Manifest, type ManifestFile } from "./manifest.ts";
 import { FORMAT_VERSION } from "./schema.ts";
 import { SIGNATURE, signManifest } from "./trust.ts";
@@ -69,13 +70,43 @@ export class ImageWriter implements Disposable {
   readonly #target: string;
   readonly #partial: string;
   readonly #files: ManifestFile[] = [];
+  readonly #pool: DigestPool | undefined;
   #done = false;
 
-  constructor(directory: string) {
+  /** With a pool, large files are read back while they are still being written. */
+  constructor(directory: string, pool?: DigestPool) {
+    this.#pool = pool;
     this.#target = resolve(directory);
     this.#partial = join(dirname(this.#target), `.${basename(this.#target)}.partial-${process.pid}`);
     rmSync(this.#partial, { recursive: true, force: true });
     wrapped(this.#partial, () => mkdirSync(this.#partial, { mode: 0o700 }));
+  }
+
+  /**
+   * A large file that `fill` writes from beginning to end, of `size` bytes; it calls `written` with the offset up to
+   * which nothing will change any more.
+   */
+  growing(name: string, size: number, fill: (fd: LocalFd, written: (upTo: number) => void) => void): void {
+    const pool = this.#pool;
+    if (!pool || size < CHUNK_SIZE) {
+      this.file(name, (fd) => fill(fd, () => undefined));
+      return;
+    }
+    const path = join(this.#partial, name);
+    const digests = new FileDigests(pool, path, Math.ceil(size / CHUNK_SIZE));
+    let next = 0;
+    wrapped(path, () => {
+      const fd = openSync(path, "wx", 0o600) as LocalFd;
+      try {
+        fill(fd, (upTo) => {
+          for (; (next + 1) * CHUNK_SIZE <= upTo; next += 1) digests.ask(next, CHUNK_SIZE);
+        });
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
+      this.#files.push({ name, ...digestFileWith(pool, path, undefined, digests) });
+    });
   }
 
   /** Opens a new file of the image for `fill`, syncs it, and reads it back for its digest. */
