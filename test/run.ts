@@ -11,7 +11,8 @@ import { ensurePackages } from "../scripts/packages.ts";
 const ROOT = join(import.meta.dirname, "..");
 
 /** Compilers, debuggers and the programs that are frozen; the lab installs what it needs by itself. */
-const PACKAGES = "gcc libc6-dev gdb elfutils jq redis-server python3 cpio util-linux procps iproute2 man-db minisign".split(" ");
+const PACKAGES =
+  "gcc libc6-dev gdb elfutils jq redis-server python3 cpio util-linux procps iproute2 man-db minisign".split(" ");
 
 /** One file at a time on each core, of two at most: tests that watch clocks do not bear a crowded machine. */
 const CONCURRENCY = 2;

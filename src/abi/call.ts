@@ -1,12 +1,12 @@
 /** System calls of our own process that throw, with their name and errno, when they fail. */
-import { KmonteError } from '../lib/errors.ts';
-import { errnoName } from './errno.ts';
-import { NativeBuffer, syscall } from './ffi.unsafe.ts';
-import { SYS, type SyscallName } from './syscalls.x86_64.ts';
+import { KmonteError } from "../lib/errors.ts";
+import { errnoName } from "./errno.ts";
+import { NativeBuffer, syscall } from "./ffi.unsafe.ts";
+import { SYS, type SyscallName } from "./syscalls.x86_64.ts";
 
 /** A system call failed: in this process, or, with a pid, in a tracee on our behalf. */
 export class SyscallError extends KmonteError {
-  override readonly name = 'SyscallError';
+  override readonly name = "SyscallError";
   readonly errno: string;
 
   constructor(name: string, result: number, about: string, pid?: number) {
@@ -57,7 +57,7 @@ export function withStruct<T>(size: number, use: (bytes: Buffer, address: number
 
 /** Lends `use` the address of a NUL-terminated copy of `text`, until `use` returns. */
 export function withText<T>(text: string | Buffer, use: (address: number) => T): T {
-  const bytes = typeof text === 'string' ? Buffer.from(text) : text;
+  const bytes = typeof text === "string" ? Buffer.from(text) : text;
   return withStruct(bytes.length + 1, (buffer, address) => {
     bytes.copy(buffer);
     return use(address);

@@ -136,7 +136,12 @@ export const ERRNO = {
 export type ErrnoName = keyof typeof ERRNO;
 
 /** Codes below the user-space range: how the kernel asks for a restart; signal(7) calls it SA_RESTART. */
-export const RESTART = { ERESTARTSYS: 512, ERESTARTNOINTR: 513, ERESTARTNOHAND: 514, ERESTART_RESTARTBLOCK: 516 } as const;
+export const RESTART = {
+  ERESTARTSYS: 512,
+  ERESTARTNOINTR: 513,
+  ERESTARTNOHAND: 514,
+  ERESTART_RESTARTBLOCK: 516,
+} as const;
 
 const NAMES = new Map<number, string>([...Object.entries(ERRNO), ...Object.entries(RESTART)].map(([k, v]) => [v, k]));
 

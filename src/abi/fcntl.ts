@@ -1,5 +1,5 @@
 /** open(2) and fcntl(2) (include/uapi/asm-generic/fcntl.h, values of x86-64). */
-import type { FlagTable } from '../lib/flags.ts';
+import type { FlagTable } from "../lib/flags.ts";
 
 export const O = {
   O_WRONLY: 1,

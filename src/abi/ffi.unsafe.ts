@@ -3,8 +3,8 @@
  *
  * Unsafe because a wrong address is a crash of this process: callers pass addresses of {@link NativeBuffer}s only.
  */
-import koffi from 'koffi';
-import { SYS } from './syscalls.x86_64.ts';
+import koffi from "koffi";
+import { SYS } from "./syscalls.x86_64.ts";
 
 /**
  * A function of the C calling convention that moves its seven arguments to where the kernel expects a system call's
@@ -35,16 +35,16 @@ type RawFunction = (...args: number[]) => number;
  */
 export function nativeFunction(name: string, code: Uint8Array, parameters: number): RawFunction {
   const libc = koffi.load(null);
-  const mmap = libc.func('void *mmap(int64_t, size_t, int, int, int, int64_t)');
-  const mprotect = libc.func('int mprotect(void *, size_t, int)');
+  const mmap = libc.func("void *mmap(int64_t, size_t, int, int, int, int64_t)");
+  const mprotect = libc.func("int mprotect(void *, size_t, int)");
   const page = mmap(0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) as unknown;
   new Uint8Array(koffi.view(page, PAGE)).set(code);
-  if (mprotect(page, PAGE, PROT_READ_EXEC) !== 0) throw new Error('mprotect refused an executable page');
-  const signature = `int64_t ${name}(${Array.from({ length: parameters }, () => 'int64_t').join(', ')})`;
+  if (mprotect(page, PAGE, PROT_READ_EXEC) !== 0) throw new Error("mprotect refused an executable page");
+  const signature = `int64_t ${name}(${Array.from({ length: parameters }, () => "int64_t").join(", ")})`;
   return koffi.decode(page, koffi.proto(signature)) as RawFunction;
 }
 
-const raw = nativeFunction('raw_syscall', SYSCALL_STUB, 7);
+const raw = nativeFunction("raw_syscall", SYSCALL_STUB, 7);
 
 /**
  * Makes a system call in this process, on this thread. Returns the result, or the negated errno.

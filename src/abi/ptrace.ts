@@ -35,7 +35,16 @@ export const PTRACE_O = {
   SUSPEND_SECCOMP: 0x200000,
 } as const;
 
-export const PTRACE_EVENT = { FORK: 1, VFORK: 2, CLONE: 3, EXEC: 4, VFORK_DONE: 5, EXIT: 6, SECCOMP: 7, STOP: 128 } as const;
+export const PTRACE_EVENT = {
+  FORK: 1,
+  VFORK: 2,
+  CLONE: 3,
+  EXEC: 4,
+  VFORK_DONE: 5,
+  EXIT: 6,
+  SECCOMP: 7,
+  STOP: 128,
+} as const;
 
 /** PTRACE_PEEKSIGINFO reads the queue that the whole thread group shares when this flag is set. */
 export const PTRACE_PEEKSIGINFO_SHARED = 1;

@@ -1,39 +1,42 @@
 /** struct user_regs_struct of x86-64 (arch/x86/include/asm/user_64.h): 27 words of 8 bytes, in this order. */
 export const REGISTER_NAMES = [
-  'r15',
-  'r14',
-  'r13',
-  'r12',
-  'rbp',
-  'rbx',
-  'r11',
-  'r10',
-  'r9',
-  'r8',
-  'rax',
-  'rcx',
-  'rdx',
-  'rsi',
-  'rdi',
-  'orig_rax',
-  'rip',
-  'cs',
-  'eflags',
-  'rsp',
-  'ss',
-  'fs_base',
-  'gs_base',
-  'ds',
-  'es',
-  'fs',
-  'gs',
+  "r15",
+  "r14",
+  "r13",
+  "r12",
+  "rbp",
+  "rbx",
+  "r11",
+  "r10",
+  "r9",
+  "r8",
+  "rax",
+  "rcx",
+  "rdx",
+  "rsi",
+  "rdi",
+  "orig_rax",
+  "rip",
+  "cs",
+  "eflags",
+  "rsp",
+  "ss",
+  "fs_base",
+  "gs_base",
+  "ds",
+  "es",
+  "fs",
+  "gs",
 ] as const;
 
 export type RegisterName = (typeof REGISTER_NAMES)[number];
 
 export const USER_REGS_SIZE = REGISTER_NAMES.length * 8;
 
-const OFFSETS = Object.fromEntries(REGISTER_NAMES.map((name, index) => [name, index * 8])) as Record<RegisterName, number>;
+const OFFSETS = Object.fromEntries(REGISTER_NAMES.map((name, index) => [name, index * 8])) as Record<
+  RegisterName,
+  number
+>;
 
 /** Code segment selector of 64-bit user code; anything else is a 32-bit program (__USER_CS, segment.h). */
 export const USER_CS_64 = 0x33;

@@ -2,29 +2,29 @@
  * The frame that rt_sigreturn(2) takes a thread's state back from: struct rt_sigframe without its first word
  * (arch/x86/include/asm/sigframe.h, include/uapi/asm-generic/ucontext.h, arch/x86/include/uapi/asm/sigcontext.h).
  */
-import type { RegisterName, Registers } from './registers.x86_64.ts';
+import type { RegisterName, Registers } from "./registers.x86_64.ts";
 
 /** Where each register stands in struct sigcontext, which follows uc_flags, uc_link and uc_stack (40 bytes). */
 const MCONTEXT = 40;
 const SIGCONTEXT_ORDER: readonly RegisterName[] = [
-  'r8',
-  'r9',
-  'r10',
-  'r11',
-  'r12',
-  'r13',
-  'r14',
-  'r15',
-  'rdi',
-  'rsi',
-  'rbp',
-  'rbx',
-  'rdx',
-  'rax',
-  'rcx',
-  'rsp',
-  'rip',
-  'eflags',
+  "r8",
+  "r9",
+  "r10",
+  "r11",
+  "r12",
+  "r13",
+  "r14",
+  "r15",
+  "rdi",
+  "rsi",
+  "rbp",
+  "rbx",
+  "rdx",
+  "rax",
+  "rcx",
+  "rsp",
+  "rip",
+  "eflags",
 ];
 const SELECTORS = MCONTEXT + 18 * 8;
 const FPSTATE_POINTER = MCONTEXT + 18 * 8 + 8 + 4 * 8;
@@ -57,8 +57,8 @@ export function buildSigframe(address: number, registers: Registers, xstate: Buf
   frame.writeBigUInt64LE(UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS, 0);
   frame.writeUInt32LE(SS_FLAGS_KEEP, 24);
   SIGCONTEXT_ORDER.forEach((name, index) => frame.writeBigUInt64LE(registers.get(name), MCONTEXT + index * 8));
-  frame.writeUInt16LE(registers.getInt('cs'), SELECTORS);
-  frame.writeUInt16LE(registers.getInt('ss'), SELECTORS + 6);
+  frame.writeUInt16LE(registers.getInt("cs"), SELECTORS);
+  frame.writeUInt16LE(registers.getInt("ss"), SELECTORS + 6);
   frame.writeBigUInt64LE(BigInt(fpstate), FPSTATE_POINTER);
   frame.writeBigUInt64LE(sigmask, SIGMASK);
 

@@ -1,5 +1,5 @@
 /** statx-like facts about an open file from fstat(2), struct stat of x86-64 (bits/struct_stat.h). */
-import { fstatSync, lstatSync, statSync, type BigIntStats } from 'node:fs';
+import { fstatSync, lstatSync, statSync, type BigIntStats } from "node:fs";
 
 /** File types, the S_IFMT part of st_mode (inode(7)). */
 export const S_IF = {

@@ -1,6 +1,6 @@
 /** Clocks and timers (time(7), include/uapi/linux/time.h). */
-import type { FlagTable } from '../lib/flags.ts';
-import { call, withStruct } from './call.ts';
+import type { FlagTable } from "../lib/flags.ts";
+import { call, withStruct } from "./call.ts";
 
 export const CLOCK = {
   CLOCK_REALTIME: 0,
@@ -18,7 +18,7 @@ const NANOSECONDS = 1_000_000_000n;
 /** clock_gettime(2) in this process's time namespace, in nanoseconds. */
 export function clockNow(clock: number): bigint {
   return withStruct(16, (bytes, address) => {
-    call('clock_gettime', 'Reading a clock', clock, address);
+    call("clock_gettime", "Reading a clock", clock, address);
     return decodeTimespec(bytes);
   });
 }

@@ -1,26 +1,33 @@
 /** wait4(2) and its status words (include/uapi/linux/wait.h, bits/waitstatus.h). */
-import { attempt, withStruct } from './call.ts';
+import { attempt, withStruct } from "./call.ts";
 
-export const WAIT = { WNOHANG: 1, WUNTRACED: 2, WEXITED: 4, WCONTINUED: 8, WNOWAIT: 0x0100_0000, WALL: 0x4000_0000 } as const;
+export const WAIT = {
+  WNOHANG: 1,
+  WUNTRACED: 2,
+  WEXITED: 4,
+  WCONTINUED: 8,
+  WNOWAIT: 0x0100_0000,
+  WALL: 0x4000_0000,
+} as const;
 
 export type WaitStatus =
-  | { readonly state: 'exited'; readonly code: number }
-  | { readonly state: 'killed'; readonly signal: number }
+  | { readonly state: "exited"; readonly code: number }
+  | { readonly state: "killed"; readonly signal: number }
   /** `event` is a PTRACE_EVENT number or 0; `signal` keeps bit 0x80 of a system call stop. */
-  | { readonly state: 'stopped'; readonly signal: number; readonly event: number };
+  | { readonly state: "stopped"; readonly signal: number; readonly event: number };
 
 /** Takes a status word apart. */
 export function decodeWaitStatus(status: number): WaitStatus {
   const low = status & 0x7f;
-  if (low === 0) return { state: 'exited', code: (status >> 8) & 0xff };
-  if ((status & 0xff) === 0x7f) return { state: 'stopped', signal: (status >> 8) & 0xff, event: (status >> 16) & 0xff };
-  return { state: 'killed', signal: low };
+  if (low === 0) return { state: "exited", code: (status >> 8) & 0xff };
+  if ((status & 0xff) === 0x7f) return { state: "stopped", signal: (status >> 8) & 0xff, event: (status >> 16) & 0xff };
+  return { state: "killed", signal: low };
 }
 
 /** wait4(2) for one child or tracee. Undefined when WNOHANG found nothing; a negated errno when there is none. */
 export function wait4(pid: number, options: number): WaitStatus | number | undefined {
   return withStruct(4, (bytes, address) => {
-    const result = attempt('wait4', pid, address, options, 0);
+    const result = attempt("wait4", pid, address, options, 0);
     if (result < 0) return result;
     return result === 0 ? undefined : decodeWaitStatus(bytes.readInt32LE(0));
   });

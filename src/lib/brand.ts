@@ -4,13 +4,13 @@ declare const brand: unique symbol;
 export type Brand<T, Name extends string> = T & { readonly [brand]: Name };
 
 /** An address in a tracee's address space: never one of ours. */
-export type RemoteAddress = Brand<number, 'RemoteAddress'>;
+export type RemoteAddress = Brand<number, "RemoteAddress">;
 
 /** A process id or thread id as this process's pid namespace counts. */
 export type Pid = number;
 
 /** A descriptor number in this process, as opposed to a number in a tracee's table. */
-export type LocalFd = Brand<number, 'LocalFd'>;
+export type LocalFd = Brand<number, "LocalFd">;
 
 export function remoteAddress(value: number): RemoteAddress {
   return value as RemoteAddress;

@@ -32,10 +32,11 @@ export function readDynamicSymbols(elf: Buffer): DynamicSymbol[] {
     const strings = section(table.link);
     for (let at = table.offset; at < table.offset + table.size; at += SYMBOL_SIZE) {
       const nameAt = strings.offset + elf.readUInt32LE(at);
-      const name = elf.toString('latin1', nameAt, elf.indexOf(0, nameAt));
+      const name = elf.toString("latin1", nameAt, elf.indexOf(0, nameAt));
       const isFunction = ((elf[at + 4] ?? 0) & 0xf) === STT_FUNC;
       const value = Number(elf.readBigUInt64LE(at + 8));
-      if (name !== '' && value !== 0) symbols.push({ name, value, size: Number(elf.readBigUInt64LE(at + 16)), isFunction });
+      if (name !== "" && value !== 0)
+        symbols.push({ name, value, size: Number(elf.readBigUInt64LE(at + 16)), isFunction });
     }
   }
   return symbols;

@@ -2,16 +2,16 @@
  * Runs an engine on a thread of its own. A tracee belongs to the thread that seized it, and that thread works without
  * returning to the event loop, so that progress bars and ^C need another.
  */
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { KmonteError, Refusal, RefusalList, type FailureFacts, type FailureKind } from './errors.ts';
-import type { ProgressListener } from './progress.ts';
-import type { Watcher } from './watcher.ts';
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { KmonteError, Refusal, RefusalList, type FailureFacts, type FailureKind } from "./errors.ts";
+import type { ProgressListener } from "./progress.ts";
+import type { Watcher } from "./watcher.ts";
 
 /** What the two threads say to each other. */
 type FromEngine =
-  | { readonly type: 'progress'; readonly event: Parameters<ProgressListener>[0] }
-  | { readonly type: 'done'; readonly value: unknown }
-  | { readonly type: 'failed'; readonly failure: SerializedFailure };
+  | { readonly type: "progress"; readonly event: Parameters<ProgressListener>[0] }
+  | { readonly type: "done"; readonly value: unknown }
+  | { readonly type: "failed"; readonly failure: SerializedFailure };
 
 interface SerializedFailure {
   readonly known: boolean;
@@ -31,14 +31,14 @@ export function serveEngine<J>(handlers: Record<string, (job: J, watcher: Watche
   const port = parentPort;
   const flag = new Int32Array((workerData as { abort: SharedArrayBuffer }).abort);
   const watcher: Watcher = {
-    report: (event) => port.postMessage({ type: 'progress', event: { ...event, at: Date.now() } } satisfies FromEngine),
+    report: (event) => port.postMessage({ type: "progress", event: { ...event, at: Date.now() } } satisfies FromEngine),
     aborted: () => Atomics.load(flag, 0) !== 0,
   };
-  port.on('message', ({ name, job }: { name: string; job: J }) => {
+  port.on("message", ({ name, job }: { name: string; job: J }) => {
     try {
-      port.postMessage({ type: 'done', value: handlers[name]?.(job, watcher) } satisfies FromEngine);
+      port.postMessage({ type: "done", value: handlers[name]?.(job, watcher) } satisfies FromEngine);
     } catch (error) {
-      port.postMessage({ type: 'failed', failure: serialize(error) } satisfies FromEngine);
+      port.postMessage({ type: "failed", failure: serialize(error) } satisfies FromEngine);
     }
   });
 }
@@ -51,7 +51,7 @@ export class EngineThread {
 
   /** `url` is the engine's file, without its ending: the checkout runs .ts, a package .js. */
   constructor(base: string, name: string, onProgress: ProgressListener | undefined) {
-    const ending = base.endsWith('.ts') ? '.ts' : '.js';
+    const ending = base.endsWith(".ts") ? ".ts" : ".js";
     this.#worker = new Worker(new URL(`${name}${ending}`, base), {
       workerData: { abort: this.#abort },
       // Descriptors come and go by system calls that Node does not see.
@@ -66,26 +66,26 @@ export class EngineThread {
       Atomics.store(new Int32Array(this.#abort), 0, 1);
     };
     if (signal?.aborted) onAbort();
-    signal?.addEventListener('abort', onAbort);
+    signal?.addEventListener("abort", onAbort);
     try {
       return await new Promise<T>((resolve, reject) => {
         const settle = (action: () => void): void => {
-          this.#worker.off('message', onMessage);
-          this.#worker.off('error', onError);
+          this.#worker.off("message", onMessage);
+          this.#worker.off("error", onError);
           action();
         };
         const onError = (error: unknown): void => settle(() => reject(error));
         const onMessage = (message: FromEngine): void => {
-          if (message.type === 'progress') this.#onProgress?.(message.event);
-          else if (message.type === 'done') settle(() => resolve(message.value as T));
+          if (message.type === "progress") this.#onProgress?.(message.event);
+          else if (message.type === "done") settle(() => resolve(message.value as T));
           else settle(() => reject(deserialize(message.failure)));
         };
-        this.#worker.on('message', onMessage);
-        this.#worker.on('error', onError);
+        this.#worker.on("message", onMessage);
+        this.#worker.on("error", onError);
         this.#worker.postMessage({ name, job });
       });
     } finally {
-      signal?.removeEventListener('abort', onAbort);
+      signal?.removeEventListener("abort", onAbort);
     }
   }
 
@@ -98,8 +98,8 @@ function serialize(error: unknown): SerializedFailure {
   const known = error instanceof KmonteError;
   return {
     known,
-    code: known ? error.code : 'DEFECT',
-    kind: known ? error.kind : 'failed',
+    code: known ? error.code : "DEFECT",
+    kind: known ? error.kind : "failed",
     what: known ? error.what : String(error),
     why: known ? error.why : undefined,
     remedy: known ? error.remedy : undefined,
@@ -113,9 +113,14 @@ function deserialize(failure: SerializedFailure): Error {
   const { code, kind, what, why, remedy, facts } = failure;
   const text = { what, ...(why !== undefined && { why }), ...(remedy !== undefined && { remedy }) };
   if (failure.refusals.length > 0) {
-    return new RefusalList(code, text, failure.refusals.map((refusal) => deserialize(refusal) as Refusal));
+    return new RefusalList(
+      code,
+      text,
+      failure.refusals.map((refusal) => deserialize(refusal) as Refusal),
+    );
   }
-  if (failure.known) return kind === 'refused' ? new Refusal(code, text, facts) : new KmonteError(code, text, { kind, facts });
+  if (failure.known)
+    return kind === "refused" ? new Refusal(code, text, facts) : new KmonteError(code, text, { kind, facts });
   const defect = new Error(what);
   if (failure.stack !== undefined) defect.stack = failure.stack;
   return defect;

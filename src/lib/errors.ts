@@ -4,7 +4,7 @@
  */
 
 /** What kind of failure it is; decides the exit status of the command line. */
-export type FailureKind = 'usage' | 'refused' | 'failed' | 'interrupted';
+export type FailureKind = "usage" | "refused" | "failed" | "interrupted";
 
 /** Exit statuses of the command line, by kind of failure (0 is success). */
 export const EXIT_STATUS: Record<FailureKind, number> = { failed: 1, usage: 2, refused: 3, interrupted: 130 };
@@ -33,7 +33,7 @@ export interface FailureText {
 
 /** The one base class of failures. `code` is stable: scripts match on it, and docs/errors.md lists them. */
 export class KmonteError extends Error {
-  override readonly name: string = 'KmonteError';
+  override readonly name: string = "KmonteError";
   readonly code: string;
   readonly kind: FailureKind;
   readonly what: string;
@@ -46,9 +46,9 @@ export class KmonteError extends Error {
     text: FailureText,
     options: { kind?: FailureKind; facts?: FailureFacts; cause?: unknown } = {},
   ) {
-    super([text.what, text.why, text.remedy].filter(Boolean).join(' '), { cause: options.cause });
+    super([text.what, text.why, text.remedy].filter(Boolean).join(" "), { cause: options.cause });
     this.code = code;
-    this.kind = options.kind ?? 'failed';
+    this.kind = options.kind ?? "failed";
     this.what = text.what;
     this.why = text.why;
     this.remedy = text.remedy;
@@ -62,20 +62,20 @@ export class KmonteError extends Error {
 
 /** Something that kmonte will not freeze or thaw; found while looking, before anything was touched. */
 export class Refusal extends KmonteError {
-  override readonly name = 'Refusal';
+  override readonly name = "Refusal";
 
   constructor(code: string, text: FailureText, facts: FailureFacts = {}, cause?: unknown) {
-    super(code, text, { kind: 'refused', facts, cause });
+    super(code, text, { kind: "refused", facts, cause });
   }
 }
 
 /** Several refusals at once: looking goes on after the first, so that a person sees the whole list. */
 export class RefusalList extends KmonteError {
-  override readonly name = 'RefusalList';
+  override readonly name = "RefusalList";
   readonly refusals: readonly Refusal[];
 
   constructor(code: string, text: FailureText, refusals: readonly Refusal[]) {
-    super(code, text, { kind: 'refused' });
+    super(code, text, { kind: "refused" });
     this.refusals = refusals;
   }
 

@@ -13,13 +13,13 @@ export function formatFlags(table: FlagTable, value: number): string {
     }
   }
   if (rest !== 0) words.push(`0x${rest.toString(16)}`);
-  return words.length > 0 ? words.join('|') : '0';
+  return words.length > 0 ? words.join("|") : "0";
 }
 
 /** The number that {@link formatFlags} wrote; throws a RangeError at a word that the table does not know. */
 export function parseFlags(table: FlagTable, text: string): number {
   let value = 0;
-  for (const word of text.split('|')) {
+  for (const word of text.split("|")) {
     const bit = table[word] ?? (/^(0x[0-9a-f]+|0)$/.test(word) ? Number(word) : undefined);
     if (bit === undefined) throw new RangeError(`unknown flag ${word}`);
     value = (value | bit) >>> 0;

@@ -1,5 +1,5 @@
 /** 64-bit values as the frozen form writes them: `"0x7ffd…"`, because JSON numbers end at 53 bits. */
-import * as v from 'valibot';
+import * as v from "valibot";
 
 export const hexSchema = v.pipe(v.string(), v.regex(/^0x[0-9a-f]{1,16}$/));
 

@@ -15,12 +15,12 @@ export function parseFdInfo(text: string): FdInfo {
   let flags = 0;
   let mountId = 0;
   const rest: [string, string][] = [];
-  for (const line of text.split('\n')) {
-    const [, name, value = ''] = /^([\w -]+?):\s*(.*)$/.exec(line) ?? /^(\w+)\s+(.*)$/.exec(line) ?? [];
+  for (const line of text.split("\n")) {
+    const [, name, value = ""] = /^([\w -]+?):\s*(.*)$/.exec(line) ?? /^(\w+)\s+(.*)$/.exec(line) ?? [];
     if (name === undefined) continue;
-    if (name === 'pos') pos = BigInt(value);
-    else if (name === 'flags') flags = Number.parseInt(value, 8);
-    else if (name === 'mnt_id') mountId = Number(value);
+    if (name === "pos") pos = BigInt(value);
+    else if (name === "flags") flags = Number.parseInt(value, 8);
+    else if (name === "mnt_id") mountId = Number(value);
     else rest.push([name, value]);
   }
   return { pos, flags, mountId, rest };

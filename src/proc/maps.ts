@@ -23,24 +23,24 @@ const LINE = /^([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([ps]) ([0-9a-f]+) ([0-
 /** Parses the text of maps or smaps. Lines that are neither a mapping nor VmFlags are passed over. */
 export function parseMaps(text: string): Mapping[] {
   const mappings: Mapping[] = [];
-  for (const line of text.split('\n')) {
+  for (const line of text.split("\n")) {
     const match = LINE.exec(line);
     if (match) {
-      const [, start = '', end = '', r = '', w = '', x = '', p, offset = '', device = '', inode, path = ''] = match;
+      const [, start = "", end = "", r = "", w = "", x = "", p, offset = "", device = "", inode, path = ""] = match;
       mappings.push({
         start: Number.parseInt(start, 16),
         end: Number.parseInt(end, 16),
-        prot: (r + w + x).replaceAll('-', ''),
-        shared: p === 's',
+        prot: (r + w + x).replaceAll("-", ""),
+        shared: p === "s",
         offset: Number.parseInt(offset, 16),
         device,
         inode: Number(inode),
         path: unescapePath(path),
         flags: [],
       });
-    } else if (line.startsWith('VmFlags:')) {
+    } else if (line.startsWith("VmFlags:")) {
       const last = mappings.pop();
-      if (last) mappings.push({ ...last, flags: line.slice('VmFlags:'.length).trim().split(/\s+/) });
+      if (last) mappings.push({ ...last, flags: line.slice("VmFlags:".length).trim().split(/\s+/) });
     }
   }
   return mappings;
@@ -48,5 +48,5 @@ export function parseMaps(text: string): Mapping[] {
 
 /** Newlines in paths are printed as `\012`. */
 function unescapePath(path: string): string {
-  return path.replaceAll('\\012', '\n');
+  return path.replaceAll("\\012", "\n");
 }

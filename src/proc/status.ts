@@ -3,8 +3,8 @@
 /** The fields of a status file, by name, as text. */
 export function parseStatus(text: string): Map<string, string> {
   const fields = new Map<string, string>();
-  for (const line of text.split('\n')) {
-    const colon = line.indexOf(':');
+  for (const line of text.split("\n")) {
+    const colon = line.indexOf(":");
     if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1).trim());
   }
   return fields;
@@ -42,14 +42,17 @@ export interface ProcessStat {
 
 /** Parses one line of /proc/PID/stat; the command may hold spaces and brackets. */
 export function parseStat(text: string): ProcessStat {
-  const open = text.indexOf('(');
-  const close = text.lastIndexOf(')');
-  const rest = text.slice(close + 2).trim().split(' ');
+  const open = text.indexOf("(");
+  const close = text.lastIndexOf(")");
+  const rest = text
+    .slice(close + 2)
+    .trim()
+    .split(" ");
   const at = (field: number): number => Number(rest[field - 3] ?? Number.NaN);
   return {
     pid: Number(text.slice(0, open)),
     comm: text.slice(open + 1, close),
-    state: rest[0] ?? '?',
+    state: rest[0] ?? "?",
     ppid: at(4),
     pgrp: at(5),
     session: at(6),

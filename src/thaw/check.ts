@@ -1,12 +1,12 @@
 /** The surroundings of a thaw: everything that the image needs from this machine, before anything is made. */
-import { existsSync, readFileSync } from 'node:fs';
-import { stat } from '../abi/stat.ts';
-import { Refusal, RefusalList } from '../lib/errors.ts';
-import { cpuFeatures } from '../image/manifest.ts';
-import type { Image } from '../image/read.ts';
-import { readStat } from '../proc/read.ts';
-import { sleepMicroseconds } from '../tracee/stops.ts';
-import type { PathFileState } from '../resources/objects/path-file.ts';
+import { existsSync, readFileSync } from "node:fs";
+import { stat } from "../abi/stat.ts";
+import { Refusal, RefusalList } from "../lib/errors.ts";
+import { cpuFeatures } from "../image/manifest.ts";
+import type { Image } from "../image/read.ts";
+import { readStat } from "../proc/read.ts";
+import { sleepMicroseconds } from "../tracee/stops.ts";
+import type { PathFileState } from "../resources/objects/path-file.ts";
 
 /** How long init gets to take notice of processes that have ended. */
 const REAPING_MS = 3000;
@@ -17,7 +17,7 @@ export function checkSurroundings(image: Image): void {
   if (problems.length === 0) return;
   if (problems.length === 1) throw problems[0] as Refusal;
   throw new RefusalList(
-    'CANNOT_THAW',
+    "CANNOT_THAW",
     { what: `${problems.length} things stand in the way of thawing ${image.directory}; nothing was made.` },
     problems,
   );
@@ -25,31 +25,33 @@ export function checkSurroundings(image: Image): void {
 
 function checkKernel(): Refusal[] {
   const needs = [
-    ['/proc/self/timens_offsets', 'time namespaces (CONFIG_TIME_NS)'],
-    ['/proc/self/map_files', 'map_files (CONFIG_CHECKPOINT_RESTORE)'],
+    ["/proc/self/timens_offsets", "time namespaces (CONFIG_TIME_NS)"],
+    ["/proc/self/map_files", "map_files (CONFIG_CHECKPOINT_RESTORE)"],
   ] as const;
   return needs
     .filter(([path]) => !existsSync(path))
     .map(
       ([path, what]) =>
-        new Refusal('KERNEL_FEATURE', {
-          what: 'This kernel cannot take the processes.',
+        new Refusal("KERNEL_FEATURE", {
+          what: "This kernel cannot take the processes.",
           why: `It has no ${what}: ${path} is missing.`,
-          remedy: 'Boot a kernel of Debian, 5.10 or newer, or build it in.',
+          remedy: "Boot a kernel of Debian, 5.10 or newer, or build it in.",
         }),
     );
 }
 
 function checkCpu(image: Image): Refusal[] {
   const here = new Set(cpuFeatures());
-  const vector = image.manifest.machine.cpuFeatures.filter((feature) => /^(avx|sse|ssse|xsave|fma|bmi|pku|amx)/.test(feature));
+  const vector = image.manifest.machine.cpuFeatures.filter((feature) =>
+    /^(avx|sse|ssse|xsave|fma|bmi|pku|amx)/.test(feature),
+  );
   const missing = vector.filter((feature) => !here.has(feature));
   if (missing.length === 0) return [];
   return [
-    new Refusal('CPU_FEATURE', {
-      what: 'This processor cannot run the processes.',
-      why: `It lacks ${missing.join(', ')}.`,
-      remedy: 'Thaw on a machine whose processor has them.',
+    new Refusal("CPU_FEATURE", {
+      what: "This processor cannot run the processes.",
+      why: `It lacks ${missing.join(", ")}.`,
+      remedy: "Thaw on a machine whose processor has them.",
     }),
   ];
 }
@@ -64,11 +66,11 @@ function checkPids(image: Image): Refusal[] {
       if (!existsSync(`/proc/${tid}`)) continue;
       problems.push(
         new Refusal(
-          'PID_TAKEN',
+          "PID_TAKEN",
           {
             what: `Process ${process.pid} (${process.command}) cannot get its id back.`,
             why: `The id ${tid} is in use by ${commandOf(tid)}.`,
-            remedy: 'End that process, or thaw after a reboot.',
+            remedy: "End that process, or thaw after a reboot.",
           },
           { pid: tid, command: process.command },
         ),
@@ -80,14 +82,14 @@ function checkPids(image: Image): Refusal[] {
 
 function isZombie(pid: number): boolean {
   const state = readStat(pid)?.state;
-  return state === 'Z' || state === 'X';
+  return state === "Z" || state === "X";
 }
 
 function commandOf(pid: number): string {
   try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
   } catch {
-    return 'a process that is ending';
+    return "a process that is ending";
   }
 }
 
@@ -95,11 +97,14 @@ function commandOf(pid: number): string {
 function checkFiles(image: Image): Refusal[] {
   const { state } = image;
   const mapped = new Set(
-    state.processes.flatMap((process) => process.body?.mappings.flatMap(({ backing, shared }) => (backing && !shared ? [backing.object] : [])) ?? []),
+    state.processes.flatMap(
+      (process) =>
+        process.body?.mappings.flatMap(({ backing, shared }) => (backing && !shared ? [backing.object] : [])) ?? [],
+    ),
   );
   const problems: Refusal[] = [];
   for (const [id, object] of Object.entries(state.objects)) {
-    if (object.kind !== 'path-file') continue;
+    if (object.kind !== "path-file") continue;
     const problem = checkFile(object as unknown as PathFileState, mapped.has(id));
     if (problem) problems.push(problem);
   }
@@ -114,14 +119,18 @@ function checkFile(file: PathFileState, mapped: boolean): Refusal | undefined {
     now = stat(file.path);
   } catch (cause) {
     const why = `It cannot be found (${(cause as NodeJS.ErrnoException).code}).`;
-    return refuse('FILE_MISSING', why, 'Put the file back, from the package or the backup that it came from.');
+    return refuse("FILE_MISSING", why, "Put the file back, from the package or the backup that it came from.");
   }
   if (!mapped) return undefined;
   if (now.size !== file.size) {
-    return refuse('FILE_CHANGED', `It has ${now.size} bytes; it had ${file.size}.`, 'Put the old version back for the thaw.');
+    return refuse(
+      "FILE_CHANGED",
+      `It has ${now.size} bytes; it had ${file.size}.`,
+      "Put the old version back for the thaw.",
+    );
   }
   if (String(now.mtimeNs) !== file.mtimeNs) {
-    return refuse('FILE_CHANGED', 'It was written to after the freeze.', 'Put the old version back for the thaw.');
+    return refuse("FILE_CHANGED", "It was written to after the freeze.", "Put the old version back for the thaw.");
   }
   return undefined;
 }

@@ -1,13 +1,13 @@
 /** Opening the set's files in this process and handing them out. */
-import { attempt, call, withStruct } from '../abi/call.ts';
-import { F, O, O_ACCMODE, OPEN_STATUS } from '../abi/fcntl.ts';
-import type { LocalFd } from '../lib/brand.ts';
-import { parseFlags } from '../lib/flags.ts';
-import type { FrozenFile, FrozenState } from '../image/schema.ts';
-import { thawLocks } from '../resources/files/locks.ts';
-import { fileKinds } from '../resources/registry.ts';
-import type { Thawing } from './context.ts';
-import type { BuiltProcess } from './process.ts';
+import { attempt, call, withStruct } from "../abi/call.ts";
+import { F, O, O_ACCMODE, OPEN_STATUS } from "../abi/fcntl.ts";
+import type { LocalFd } from "../lib/brand.ts";
+import { parseFlags } from "../lib/flags.ts";
+import type { FrozenFile, FrozenState } from "../image/schema.ts";
+import { thawLocks } from "../resources/files/locks.ts";
+import { fileKinds } from "../resources/registry.ts";
+import type { Thawing } from "./context.ts";
+import type { BuiltProcess } from "./process.ts";
 
 /** Status flags that F_SETFL can change (fcntl(2)). */
 const SETTABLE = O.O_APPEND | O.O_NONBLOCK | O.O_DIRECT | O.O_NOATIME;
@@ -16,10 +16,10 @@ const SEEK_CUR = 1;
 
 export class ThawedFiles {
   readonly #context: Thawing;
-  readonly #files: FrozenState['files'];
+  readonly #files: FrozenState["files"];
   readonly #local = new Map<string, LocalFd>();
 
-  constructor(context: Thawing, files: FrozenState['files']) {
+  constructor(context: Thawing, files: FrozenState["files"]) {
     this.#context = context;
     this.#files = files;
     context.openFile = (id) => this.#localOf(id);
@@ -36,17 +36,18 @@ export class ThawedFiles {
     const flags = parseFlags(OPEN_STATUS, file.flags);
     const fd = this.#context.keep(kind.thaw(file.state, this.#context, flags));
     if ((flags & O.O_PATH) !== 0) return fd;
-    const now = call('fcntl', 'Asking for the flags of a file', fd, F.F_GETFL, 0);
+    const now = call("fcntl", "Asking for the flags of a file", fd, F.F_GETFL, 0);
     if ((now & SETTABLE) !== (flags & SETTABLE)) {
-      call('fcntl', 'Setting the flags of a file', fd, F.F_SETFL, flags & (SETTABLE | O_ACCMODE));
+      call("fcntl", "Setting the flags of a file", fd, F.F_SETFL, flags & (SETTABLE | O_ACCMODE));
     }
-    if (file.position !== '0') seek(fd, BigInt(file.position));
+    if (file.position !== "0") seek(fd, BigInt(file.position));
     return fd;
   }
 
   /** Puts a process's descriptors into its table. */
   handOut(process: BuiltProcess): void {
-    for (const { fd, file, closeOnExec } of process.body.descriptors) process.give(this.#localOf(file), fd, closeOnExec);
+    for (const { fd, file, closeOnExec } of process.body.descriptors)
+      process.give(this.#localOf(file), fd, closeOnExec);
   }
 
   /** What needs the processes and their descriptors to be there: epoll sets, owners of signals. */
@@ -89,8 +90,8 @@ function setAsync({ scope, pid }: BuiltProcess, fd: number): void {
 /** In two steps, each a number that JavaScript has: positions in directories use all 63 bits. */
 function seek(fd: LocalFd, position: bigint): void {
   const high = position & ~0xffff_ffffn;
-  call('lseek', 'Setting the position of a file', fd, Number(high), SEEK_SET);
-  if (position !== high) call('lseek', 'Setting the position of a file', fd, Number(position - high), SEEK_CUR);
+  call("lseek", "Setting the position of a file", fd, Number(high), SEEK_SET);
+  if (position !== high) call("lseek", "Setting the position of a file", fd, Number(position - high), SEEK_CUR);
 }
 
 function kindOf(file: FrozenFile): (typeof fileKinds)[number] {
@@ -100,12 +101,12 @@ function kindOf(file: FrozenFile): (typeof fileKinds)[number] {
 }
 
 /** struct f_owner_ex of F_SETOWN_EX. */
-function setOwner(fd: LocalFd, owner: NonNullable<FrozenFile['owner']>): void {
+function setOwner(fd: LocalFd, owner: NonNullable<FrozenFile["owner"]>): void {
   withStruct(8, (bytes, address) => {
     bytes.writeInt32LE(owner.type, 0);
     bytes.writeInt32LE(owner.pid, 4);
     // The owner may be a process that is not there any more.
-    attempt('fcntl', fd, F.F_SETOWN_EX, address);
+    attempt("fcntl", fd, F.F_SETOWN_EX, address);
   });
-  if (owner.signal !== 0) call('fcntl', 'Setting the signal of a file', fd, F.F_SETSIG, owner.signal);
+  if (owner.signal !== 0) call("fcntl", "Setting the signal of a file", fd, F.F_SETSIG, owner.signal);
 }

@@ -1,7 +1,7 @@
 /** Thawing, for those who use kmonte as a library. */
-import { EngineThread } from '../lib/engine-thread.ts';
-import type { ProgressListener } from '../lib/progress.ts';
-import type { ThawOutcome } from './engine.ts';
+import { EngineThread } from "../lib/engine-thread.ts";
+import type { ProgressListener } from "../lib/progress.ts";
+import type { ThawOutcome } from "./engine.ts";
 
 export interface ThawOptions {
   /** The image: a directory that freeze has written. It stays as it is. */
@@ -23,9 +23,13 @@ export type ThawReport = ThawOutcome;
  * when it throws, no process is left, and the image is as it was.
  */
 export async function thaw(options: ThawOptions): Promise<ThawReport> {
-  const engine = new EngineThread(import.meta.url, './worker', options.onProgress);
+  const engine = new EngineThread(import.meta.url, "./worker", options.onProgress);
   try {
-    return await engine.ask<ThawOutcome>('run', { directory: options.directory, unsigned: options.unsigned === true }, options.signal);
+    return await engine.ask<ThawOutcome>(
+      "run",
+      { directory: options.directory, unsigned: options.unsigned === true },
+      options.signal,
+    );
   } finally {
     await engine.end();
   }

@@ -90,7 +90,7 @@ export function startProgram(program: Buffer): number {
     });
     return withStruct(64, (bytes, address) => {
       bytes.writeBigUInt64LE(BigInt(address + 48), 0); // argv: one empty string
-      vforkExec ??= nativeFunction('vfork_exec', VFORK_EXEC, 4);
+      vforkExec ??= nativeFunction("vfork_exec", VFORK_EXEC, 4);
       return vforkExec(fd, address + 48, address, address + 16);
     });
   } finally {

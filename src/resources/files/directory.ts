@@ -1,17 +1,17 @@
 /** An open directory, or any file system object opened with O_PATH. */
-import * as v from 'valibot';
-import { O } from '../../abi/fcntl.ts';
-import { S_IF } from '../../abi/stat.ts';
-import { Refusal } from '../../lib/errors.ts';
-import type { FileKind } from '../contract.ts';
-import { isLinked, type ContentsHandle } from '../objects/contents.ts';
-import { freezeGoneDirectory, goneDirectoryId } from '../objects/gone-directory.ts';
-import { openPath } from '../objects/path-file.ts';
+import * as v from "valibot";
+import { O } from "../../abi/fcntl.ts";
+import { S_IF } from "../../abi/stat.ts";
+import { Refusal } from "../../lib/errors.ts";
+import type { FileKind } from "../contract.ts";
+import { isLinked, type ContentsHandle } from "../objects/contents.ts";
+import { freezeGoneDirectory, goneDirectoryId } from "../objects/gone-directory.ts";
+import { openPath } from "../objects/path-file.ts";
 
 const schema = v.union([v.strictObject({ path: v.string() }), v.strictObject({ gone: v.string() })]);
 
 export const directory: FileKind<v.InferOutput<typeof schema>> = {
-  name: 'directory',
+  name: "directory",
   schema,
   recognise: (file) =>
     file.stat.type === S_IF.S_IFDIR || ((file.info.flags & O.O_PATH) !== 0 && file.stat.type !== S_IF.S_IFREG),
@@ -19,11 +19,11 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
     if (isLinked(file.link, file.stat)) return { path: file.link };
     if (file.stat.type !== S_IF.S_IFDIR) {
       throw new Refusal(
-        'UNLINKED_SPECIAL',
+        "UNLINKED_SPECIAL",
         {
           what: `Process ${file.pid} (${file.command}) holds something whose name is gone.`,
           why: `Descriptor ${file.fd} leads to ${file.link}.`,
-          remedy: 'Let the program close it first.',
+          remedy: "Let the program close it first.",
         },
         { pid: file.pid, fd: file.fd, command: file.command, path: file.link },
       );
@@ -33,7 +33,7 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
   },
   thaw(state, context, flags) {
     const wanted = flags & (O.O_DIRECTORY | O.O_PATH | O.O_NOFOLLOW | O.O_NOATIME);
-    if ('path' in state) return openPath(state.path, wanted);
+    if ("path" in state) return openPath(state.path, wanted);
     return context.object<ContentsHandle>(state.gone).open(wanted & ~O.O_NOFOLLOW);
   },
 };

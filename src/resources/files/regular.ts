@@ -1,9 +1,9 @@
 /** An open regular file: with a path, unlinked, or a memfd. Its position and flags belong to the open file. */
-import * as v from 'valibot';
-import { O, O_ACCMODE } from '../../abi/fcntl.ts';
-import { S_IF } from '../../abi/stat.ts';
-import type { FileKind } from '../contract.ts';
-import { contentsObject, type ContentsHandle } from '../objects/contents.ts';
+import * as v from "valibot";
+import { O, O_ACCMODE } from "../../abi/fcntl.ts";
+import { S_IF } from "../../abi/stat.ts";
+import type { FileKind } from "../contract.ts";
+import { contentsObject, type ContentsHandle } from "../objects/contents.ts";
 
 const schema = v.strictObject({ contents: v.string() });
 
@@ -11,10 +11,10 @@ const schema = v.strictObject({ contents: v.string() });
 const OPEN_ONLY = O_ACCMODE | O.O_PATH | O.O_DIRECT | O.O_DSYNC | O.O_SYNC | O.O_NOATIME | O.O_LARGEFILE | O.O_NOFOLLOW;
 
 export const regularFile: FileKind<v.InferOutput<typeof schema>> = {
-  name: 'regular',
+  name: "regular",
   schema,
   // Secret memory looks like a file that was unlinked, but no one else may read it.
-  recognise: (file) => file.stat.type === S_IF.S_IFREG && !file.link.startsWith('/secretmem'),
+  recognise: (file) => file.stat.type === S_IF.S_IFREG && !file.link.startsWith("/secretmem"),
   freeze: (file) => ({
     contents: contentsObject(file.context, {
       via: `/proc/${file.pid}/fd/${file.fd}`,

@@ -93,7 +93,7 @@ export function openTerminal(
 
 /** What is left of a terminal whose window was closed. */
 function openHungUp(context: ThawContext, flags: number): LocalFd {
-  const master = openPath('/dev/ptmx', O.O_RDWR);
+  const master = openPath("/dev/ptmx", O.O_RDWR);
   try {
     ttySetInt(master, TTY.TIOCSPTLCK, 0);
     return context.keep(openPeer(master, flags));

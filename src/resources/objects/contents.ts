@@ -2,17 +2,17 @@
  * What stands behind open regular files and mappings: a file's contents. Descriptors and mappings that lead to the
  * same inode share one object.
  */
-import { dirname } from 'node:path';
-import type { LocalFd } from '../../lib/brand.ts';
-import type { FileStat } from '../../abi/stat.ts';
-import { lstat, S_IF } from '../../abi/stat.ts';
-import { Refusal } from '../../lib/errors.ts';
-import type { FreezeContext } from '../contract.ts';
-import { searchName } from './find-inode.ts';
-import { freezeMemfd } from './memfd.ts';
-import { freezePathFile, type PathFileState } from './path-file.ts';
-import { freezeSharedAnonymous } from './shared-anonymous.ts';
-import { freezeUnlinkedFile } from './unlinked-file.ts';
+import { dirname } from "node:path";
+import type { LocalFd } from "../../lib/brand.ts";
+import type { FileStat } from "../../abi/stat.ts";
+import { lstat, S_IF } from "../../abi/stat.ts";
+import { Refusal } from "../../lib/errors.ts";
+import type { FreezeContext } from "../contract.ts";
+import { searchName } from "./find-inode.ts";
+import { freezeMemfd } from "./memfd.ts";
+import { freezePathFile, type PathFileState } from "./path-file.ts";
+import { freezeSharedAnonymous } from "./shared-anonymous.ts";
+import { freezeUnlinkedFile } from "./unlinked-file.ts";
 
 /** A way to contents: a magic link of /proc, what it says, and what it leads to. */
 export interface ContentsLook {
@@ -35,12 +35,12 @@ export interface ContentsHandle {
 
 /** The path that a magic link shows, without the kernel's mark for files that have no name any more. */
 export function linkedPath(link: string): string {
-  return link.endsWith(' (deleted)') ? link.slice(0, -' (deleted)'.length) : link;
+  return link.endsWith(" (deleted)") ? link.slice(0, -" (deleted)".length) : link;
 }
 
 /** Whether a link's path still leads to the file, which may be a symbolic link itself (O_PATH). */
 export function isLinked(link: string, seen: FileStat): boolean {
-  if (!link.startsWith('/')) return false;
+  if (!link.startsWith("/")) return false;
   try {
     const found = lstat(link);
     return found.inode === seen.inode && found.device === seen.device;
@@ -54,7 +54,7 @@ export function contentsObject(context: FreezeContext, look: ContentsLook): stri
   const id = `file:${look.stat.device}:${look.stat.inode}`;
   return context.object(id, () => {
     if (look.sharedAnonymous) return freezeSharedAnonymous(context, id, look);
-    if (look.link.startsWith('/memfd:')) return freezeMemfd(context, id, look);
+    if (look.link.startsWith("/memfd:")) return freezeMemfd(context, id, look);
     if (isLinked(look.link, look.stat)) return freezePathFile(look);
     return freezeLinkedElsewhere(look) ?? freezeUnlinkedFile(context, id, look);
   });
@@ -62,11 +62,11 @@ export function contentsObject(context: FreezeContext, look: ContentsLook): stri
 
 /** A file whose name was removed but that has another one (link(2)) is not to be doubled. */
 function freezeLinkedElsewhere(look: ContentsLook): PathFileState | undefined {
-  if (look.stat.type !== S_IF.S_IFREG || look.stat.links === 0 || !look.link.startsWith('/')) return undefined;
+  if (look.stat.type !== S_IF.S_IFREG || look.stat.links === 0 || !look.link.startsWith("/")) return undefined;
   const path = searchName(look.pid, look.stat, [dirname(linkedPath(look.link))]);
   if (path !== undefined) return freezePathFile({ ...look, link: path });
   throw new Refusal(
-    'HARD_LINK',
+    "HARD_LINK",
     {
       what: `Process ${look.pid} (${look.command}) uses a file under a name that is gone.`,
       why: `${look.link} has ${look.stat.links} other names (hard links), and none was found.`,

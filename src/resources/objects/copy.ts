@@ -1,7 +1,7 @@
 /** Moving contents between files, holes kept. */
-import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
-import { attempt, call } from '../../abi/call.ts';
-import { ERRNO } from '../../abi/errno.ts';
+import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { attempt, call } from "../../abi/call.ts";
+import { ERRNO } from "../../abi/errno.ts";
 
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
@@ -12,10 +12,10 @@ export function dataRanges(fd: number, size: number): (readonly [start: number, 
   const ranges: [number, number][] = [];
   let at = 0;
   while (at < size) {
-    const start = attempt('lseek', fd, at, SEEK_DATA);
+    const start = attempt("lseek", fd, at, SEEK_DATA);
     if (start === -ERRNO.ENXIO) break;
     if (start < 0) return [[0, size]];
-    const hole = attempt('lseek', fd, start, SEEK_HOLE);
+    const hole = attempt("lseek", fd, start, SEEK_HOLE);
     const end = hole < 0 ? size : Math.min(hole, size);
     ranges.push([start, end]);
     at = end;
@@ -27,7 +27,7 @@ export function dataRanges(fd: number, size: number): (readonly [start: number, 
 export function copyRanges(from: number, to: number, ranges: readonly (readonly [number, number])[]): void {
   const buffer = Buffer.allocUnsafe(CHUNK);
   for (const [start, end] of ranges) {
-    for (let at = start; at < end; ) {
+    for (let at = start; at < end;) {
       const got = readSync(from, buffer, 0, Math.min(CHUNK, end - at), at);
       if (got === 0) break;
       let written = 0;
@@ -39,9 +39,9 @@ export function copyRanges(from: number, to: number, ranges: readonly (readonly 
 
 /** Fills an open file with what a blob holds and gives it its size. */
 export function copyContents(blob: string, to: number, size: number): void {
-  const from = openSync(blob, 'r');
+  const from = openSync(blob, "r");
   try {
-    call('ftruncate', 'Sizing a file', to, size);
+    call("ftruncate", "Sizing a file", to, size);
     copyRanges(from, to, dataRanges(from, Math.min(size, fstatSync(from).size)));
   } finally {
     closeSync(from);

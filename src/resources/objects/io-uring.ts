@@ -40,7 +40,7 @@ const MOST_COUNT = 2 ** 26;
 const MASK_32 = 0xffff_ffff;
 
 /** Ids of rings begin with it. */
-export const RING_PREFIX = 'io-uring:';
+export const RING_PREFIX = "io-uring:";
 
 export function ringId(device: string, inode: bigint | number): string {
   return `${RING_PREFIX}${device}:${inode}`;

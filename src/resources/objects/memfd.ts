@@ -1,16 +1,16 @@
 /** An anonymous file of memory: memfd_create(2). */
-import * as v from 'valibot';
-import { attempt, call, withText } from '../../abi/call.ts';
-import { F, F_SEAL, MFD } from '../../abi/fcntl.ts';
-import type { LocalFd } from '../../lib/brand.ts';
-import { formatFlags, parseFlags } from '../../lib/flags.ts';
-import type { FreezeContext, ObjectKind, ThawContext } from '../contract.ts';
-import { copyContents } from './copy.ts';
-import { linkedPath, type ContentsHandle, type ContentsLook } from './contents.ts';
-import { openPath } from './path-file.ts';
+import * as v from "valibot";
+import { attempt, call, withText } from "../../abi/call.ts";
+import { F, F_SEAL, MFD } from "../../abi/fcntl.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import { formatFlags, parseFlags } from "../../lib/flags.ts";
+import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
+import { copyContents } from "./copy.ts";
+import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.ts";
+import { openPath } from "./path-file.ts";
 
 const schema = v.strictObject({
-  kind: v.literal('memfd'),
+  kind: v.literal("memfd"),
   name: v.string(),
   mode: v.number(),
   uid: v.number(),
@@ -24,10 +24,10 @@ export type MemfdState = v.InferOutput<typeof schema>;
 
 export function freezeMemfd(context: FreezeContext, id: string, look: ContentsLook): MemfdState {
   const fd = context.keep(openPath(look.via, 0));
-  const seals = attempt('fcntl', fd, F.F_GET_SEALS, 0);
+  const seals = attempt("fcntl", fd, F.F_GET_SEALS, 0);
   return {
-    kind: 'memfd',
-    name: linkedPath(look.link).slice('/memfd:'.length),
+    kind: "memfd",
+    name: linkedPath(look.link).slice("/memfd:".length),
     mode: look.stat.mode,
     uid: look.stat.uid,
     gid: look.stat.gid,
@@ -38,21 +38,22 @@ export function freezeMemfd(context: FreezeContext, id: string, look: ContentsLo
 }
 
 export const memfd: ObjectKind<MemfdState, ContentsHandle> = {
-  name: 'memfd',
+  name: "memfd",
   schema,
   thaw(state, context: ThawContext): ContentsHandle {
     const fd = withText(
       state.name,
-      (name) => call('memfd_create', `Making memfd ${state.name}`, name, MFD.MFD_CLOEXEC | MFD.MFD_ALLOW_SEALING) as LocalFd,
+      (name) =>
+        call("memfd_create", `Making memfd ${state.name}`, name, MFD.MFD_CLOEXEC | MFD.MFD_ALLOW_SEALING) as LocalFd,
     );
     context.keep(fd);
     copyContents(context.blobPath(state.blob), fd, state.size);
-    call('fchown', `Owning memfd ${state.name}`, fd, state.uid, state.gid);
-    call('fchmod', `Marking memfd ${state.name}`, fd, state.mode);
+    call("fchown", `Owning memfd ${state.name}`, fd, state.uid, state.gid);
+    call("fchmod", `Marking memfd ${state.name}`, fd, state.mode);
     const seals = parseFlags(F_SEAL, state.seals);
     // Sealing against writes must wait until the mappings that may write are there.
     context.atResume(() => {
-      if (seals !== 0) call('fcntl', `Sealing memfd ${state.name}`, fd, F.F_ADD_SEALS, seals);
+      if (seals !== 0) call("fcntl", `Sealing memfd ${state.name}`, fd, F.F_ADD_SEALS, seals);
     });
     return { open: (flags) => openPath(`/proc/self/fd/${fd}`, flags) };
   },

@@ -1,13 +1,13 @@
 /** A file that has a path: it stays on disk, and the image only says which one it must be. */
-import * as v from 'valibot';
-import { call, withText } from '../../abi/call.ts';
-import { AT_FDCWD, O } from '../../abi/fcntl.ts';
-import type { LocalFd } from '../../lib/brand.ts';
-import type { ObjectKind } from '../contract.ts';
-import type { ContentsHandle, ContentsLook } from './contents.ts';
+import * as v from "valibot";
+import { call, withText } from "../../abi/call.ts";
+import { AT_FDCWD, O } from "../../abi/fcntl.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import type { ObjectKind } from "../contract.ts";
+import type { ContentsHandle, ContentsLook } from "./contents.ts";
 
 const schema = v.strictObject({
-  kind: v.literal('path-file'),
+  kind: v.literal("path-file"),
   path: v.string(),
   /** What the file was when it was frozen; a mapped file must still be the same. */
   size: v.number(),
@@ -20,7 +20,7 @@ export type PathFileState = v.InferOutput<typeof schema>;
 
 export function freezePathFile(look: ContentsLook): PathFileState {
   return {
-    kind: 'path-file',
+    kind: "path-file",
     path: look.link,
     size: look.stat.size,
     mtimeNs: String(look.stat.mtimeNs),
@@ -31,7 +31,7 @@ export function freezePathFile(look: ContentsLook): PathFileState {
 }
 
 export const pathFile: ObjectKind<PathFileState, ContentsHandle> = {
-  name: 'path-file',
+  name: "path-file",
   schema,
   thaw: (state) => ({ open: (flags) => openPath(state.path, flags) }),
 };
@@ -40,6 +40,7 @@ export const pathFile: ObjectKind<PathFileState, ContentsHandle> = {
 export function openPath(path: string, flags: number, mode = 0): LocalFd {
   return withText(
     path,
-    (address) => call('openat', `Opening ${path}`, AT_FDCWD, address, flags | O.O_CLOEXEC | O.O_NOCTTY, mode) as LocalFd,
+    (address) =>
+      call("openat", `Opening ${path}`, AT_FDCWD, address, flags | O.O_CLOEXEC | O.O_NOCTTY, mode) as LocalFd,
   );
 }

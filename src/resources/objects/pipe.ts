@@ -1,15 +1,15 @@
 /** A pipe without a name (pipe(2)). Its two ends are open files of their own. */
-import * as v from 'valibot';
-import { attempt } from '../../abi/call.ts';
-import { O, O_ACCMODE } from '../../abi/fcntl.ts';
-import type { LocalFd } from '../../lib/brand.ts';
-import type { ObjectKind, OpenFile, ThawContext } from '../contract.ts';
-import { refuseOutside } from './outside.ts';
-import { openPath } from './path-file.ts';
-import { fillPipe, makePipe, pipeData, readPipe } from './pipe-data.ts';
+import * as v from "valibot";
+import { attempt } from "../../abi/call.ts";
+import { O, O_ACCMODE } from "../../abi/fcntl.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import type { ObjectKind, OpenFile, ThawContext } from "../contract.ts";
+import { refuseOutside } from "./outside.ts";
+import { openPath } from "./path-file.ts";
+import { fillPipe, makePipe, pipeData, readPipe } from "./pipe-data.ts";
 
 const schema = v.strictObject({
-  kind: v.literal('pipe'),
+  kind: v.literal("pipe"),
   uid: v.number(),
   gid: v.number(),
   ...pipeData,
@@ -23,18 +23,18 @@ export interface PipeHandle {
 
 export function freezePipe(file: OpenFile, id: string): PipeState {
   refuseOutside(file);
-  return { kind: 'pipe', uid: file.stat.uid, gid: file.stat.gid, ...readPipe(file, id) };
+  return { kind: "pipe", uid: file.stat.uid, gid: file.stat.gid, ...readPipe(file, id) };
 }
 
 export const pipe: ObjectKind<PipeState, PipeHandle> = {
-  name: 'pipe',
+  name: "pipe",
   schema,
   thaw(state, context: ThawContext): PipeHandle {
     const [read, write] = makePipe(0);
     context.keep(read);
     context.keep(write);
     fillPipe(write, state, context);
-    attempt('fchown', read, state.uid, state.gid);
+    attempt("fchown", read, state.uid, state.gid);
     const fresh = new Map<number, LocalFd>([
       [0, read],
       [O.O_WRONLY, write],

@@ -1,16 +1,16 @@
 /** Anonymous memory that relatives share: mmap(2) with MAP_SHARED|MAP_ANONYMOUS. */
-import { opendirSync } from 'node:fs';
-import * as v from 'valibot';
-import { call } from '../../abi/call.ts';
-import { MAP, PAGE_SIZE, PROT } from '../../abi/mman.ts';
-import { O } from '../../abi/fcntl.ts';
-import type { FreezeContext, ObjectKind, ThawContext } from '../contract.ts';
-import { copyContents } from './copy.ts';
-import type { ContentsHandle, ContentsLook } from './contents.ts';
-import { openPath } from './path-file.ts';
+import { opendirSync } from "node:fs";
+import * as v from "valibot";
+import { call } from "../../abi/call.ts";
+import { MAP, PAGE_SIZE, PROT } from "../../abi/mman.ts";
+import { O } from "../../abi/fcntl.ts";
+import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
+import { copyContents } from "./copy.ts";
+import type { ContentsHandle, ContentsLook } from "./contents.ts";
+import { openPath } from "./path-file.ts";
 
 const schema = v.strictObject({
-  kind: v.literal('shared-anonymous'),
+  kind: v.literal("shared-anonymous"),
   size: v.number(),
   blob: v.string(),
 });
@@ -18,20 +18,29 @@ export type SharedAnonymousState = v.InferOutput<typeof schema>;
 
 export function freezeSharedAnonymous(context: FreezeContext, id: string, look: ContentsLook): SharedAnonymousState {
   const fd = context.keep(openPath(look.via, 0));
-  return { kind: 'shared-anonymous', size: look.stat.size, blob: context.blob(id, { fd }) };
+  return { kind: "shared-anonymous", size: look.stat.size, blob: context.blob(id, { fd }) };
 }
 
 export const sharedAnonymous: ObjectKind<SharedAnonymousState, ContentsHandle> = {
-  name: 'shared-anonymous',
+  name: "shared-anonymous",
   schema,
   thaw(state, context: ThawContext): ContentsHandle {
     // A mapping of our own makes the kernel's object; /proc/self/map_files leads to it.
     const size = Math.ceil(state.size / PAGE_SIZE) * PAGE_SIZE;
     const about = `Making ${size} bytes of shared memory`;
-    const address = call('mmap', about, 0, size, PROT.PROT_READ | PROT.PROT_WRITE, MAP.MAP_SHARED | MAP.MAP_ANONYMOUS, -1, 0);
+    const address = call(
+      "mmap",
+      about,
+      0,
+      size,
+      PROT.PROT_READ | PROT.PROT_WRITE,
+      MAP.MAP_SHARED | MAP.MAP_ANONYMOUS,
+      -1,
+      0,
+    );
     const fd = openPath(findMapFile(address), O.O_RDWR);
     context.keep(fd);
-    call('munmap', about, address, size);
+    call("munmap", about, address, size);
     copyContents(context.blobPath(state.blob), fd, state.size);
     return { open: (flags) => openPath(`/proc/self/fd/${fd}`, flags) };
   },
@@ -39,9 +48,9 @@ export const sharedAnonymous: ObjectKind<SharedAnonymousState, ContentsHandle> =
 
 /** The kernel names the entries by the whole mapping, whose ends may lie further out than what was asked for. */
 function findMapFile(address: number): string {
-  using directory = opendirSync('/proc/self/map_files');
+  using directory = opendirSync("/proc/self/map_files");
   for (let entry = directory.readSync(); entry; entry = directory.readSync()) {
-    const [start = 0, end = 0] = entry.name.split('-').map((part) => Number.parseInt(part, 16));
+    const [start = 0, end = 0] = entry.name.split("-").map((part) => Number.parseInt(part, 16));
     if (start <= address && address < end) return `/proc/self/map_files/${entry.name}`;
   }
   throw new Error(`no map_files entry at ${address}`);

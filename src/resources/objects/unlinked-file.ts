@@ -1,20 +1,20 @@
 /** A file that was unlinked while it was open or mapped: its contents travel in the image. */
-import { existsSync, unlinkSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
-import * as v from 'valibot';
-import { call } from '../../abi/call.ts';
-import { O, O_ACCMODE } from '../../abi/fcntl.ts';
-import { S_IF } from '../../abi/stat.ts';
-import type { LocalFd } from '../../lib/brand.ts';
-import { Refusal } from '../../lib/errors.ts';
-import type { FreezeContext, ObjectKind, ThawContext } from '../contract.ts';
-import { copyContents } from './copy.ts';
-import { linkedPath, type ContentsHandle, type ContentsLook } from './contents.ts';
-import { inFolder } from './gone-directory.ts';
-import { openPath } from './path-file.ts';
+import { existsSync, unlinkSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import * as v from "valibot";
+import { call } from "../../abi/call.ts";
+import { O, O_ACCMODE } from "../../abi/fcntl.ts";
+import { S_IF } from "../../abi/stat.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import { Refusal } from "../../lib/errors.ts";
+import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
+import { copyContents } from "./copy.ts";
+import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.ts";
+import { inFolder } from "./gone-directory.ts";
+import { openPath } from "./path-file.ts";
 
 const schema = v.strictObject({
-  kind: v.literal('unlinked-file'),
+  kind: v.literal("unlinked-file"),
   /** Where it stood. */
   path: v.string(),
   mode: v.number(),
@@ -30,17 +30,17 @@ export type UnlinkedFileState = v.InferOutput<typeof schema>;
 export function freezeUnlinkedFile(context: FreezeContext, id: string, look: ContentsLook): UnlinkedFileState {
   if (look.stat.type !== S_IF.S_IFREG) {
     throw new Refusal(
-      'UNLINKED_SPECIAL',
+      "UNLINKED_SPECIAL",
       {
         what: `Process ${look.pid} (${look.command}) uses something that cannot be found again.`,
         why: `${look.link} is not a regular file and its name is gone.`,
-        remedy: 'Let the program close it first.',
+        remedy: "Let the program close it first.",
       },
       { pid: look.pid, command: look.command, path: look.link },
     );
   }
   return {
-    kind: 'unlinked-file',
+    kind: "unlinked-file",
     path: linkedPath(look.link),
     mode: look.stat.mode,
     uid: look.stat.uid,
@@ -52,14 +52,14 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
 }
 
 export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
-  name: 'unlinked-file',
+  name: "unlinked-file",
   schema,
   thaw(state, context: ThawContext): ContentsHandle {
     const fd = inFolder(dirname(state.path), () => makeNameless(state));
     context.keep(fd);
     copyContents(context.blobPath(state.blob), fd, state.size);
-    call('fchown', `Owning ${state.path}`, fd, state.uid, state.gid);
-    call('fchmod', `Marking ${state.path}`, fd, state.mode);
+    call("fchown", `Owning ${state.path}`, fd, state.uid, state.gid);
+    call("fchmod", `Marking ${state.path}`, fd, state.mode);
     let fresh = state.temporary;
     return {
       open: (flags) => openPath(`/proc/self/fd/${fd}`, flags),
@@ -76,7 +76,12 @@ export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
 function isTemporary(context: FreezeContext, { stat }: ContentsLook): boolean {
   return context
     .openFiles()
-    .some(([, file]) => file.stat.inode === stat.inode && file.stat.device === stat.device && (file.info.flags & O.O_TMPFILE) === O.O_TMPFILE);
+    .some(
+      ([, file]) =>
+        file.stat.inode === stat.inode &&
+        file.stat.device === stat.device &&
+        (file.info.flags & O.O_TMPFILE) === O.O_TMPFILE,
+    );
 }
 
 /**
