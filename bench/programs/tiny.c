@@ -1,0 +1,6 @@
+/* The smallest load: a static program that waits. */
+#include <unistd.h>
+
+int main(void) {
+  for (;;) pause();
+}
