@@ -2,6 +2,7 @@
  * Writes man/: kmonte(1) and a page for each verb, from the same definitions that --help shows. `node scripts/man.ts`;
  * a test checks that what is committed is current. The format is man(7).
  */
+import type { EventEmitter } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -105,7 +106,11 @@ function options(command: Command): string[] {
 /** What --help says below the options: paragraphs, and indented lines as they stand; a line that ends in : is a heading. */
 function trailer(command: Command): string[] {
   let text = "";
-  command.emit("afterHelp", { error: false, command, write: (part: string) => (text += part) });
+  (command as unknown as EventEmitter).emit("afterHelp", {
+    error: false,
+    command,
+    write: (part: string) => (text += part),
+  });
   const lines: string[] = text.trim() === "" || /^\w.*:$/m.test(text.trim().split("\n")[0] ?? "") ? [] : [".SH NOTES"];
   let verbatim = false;
   for (const line of text.trim().split("\n")) {
