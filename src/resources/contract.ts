@@ -110,6 +110,8 @@ export interface ThawContext {
   file(id: string): LocalFd;
   /** A process that is being built, if it is one of the set. It is blank when files are opened. */
   process(pid: Pid): (ThawProcess & { fetch(fd: number): LocalFd }) | undefined;
+  /** Something that a person should know, though it stops nothing. */
+  note(text: string): void;
   /** Something to run when all files are open, before any process gets them. */
   whenOpen(action: () => void): void;
   /** Something to run when all processes are built, just before they go on (arming timers, for example). */

@@ -68,6 +68,13 @@ export class Thawing implements ThawContext, Disposable {
     return this.processes.get(pid);
   }
 
+  /** What a person should know of this thaw. */
+  readonly notes: string[] = [];
+
+  note(text: string): void {
+    this.notes.push(text);
+  }
+
   whenOpen(action: () => void): void {
     this.#whenOpen.push(action);
   }

@@ -48,7 +48,7 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
   return {
     processes: image.state.processes.map(({ pid, command }) => ({ pid, command })),
     steps,
-    notes: tree.notes,
+    notes: [...tree.notes, ...context.notes],
   };
 }
 
