@@ -38,7 +38,7 @@ function withKinds(schema: Json): Json {
     properties: { kind: { const: name }, state: convert(state) },
   }));
   objects["additionalProperties"] = {
-    anyOf: objectKinds.map((kind) => (Object.assign({ title: kind.name }, convert(kind.schema)))),
+    anyOf: objectKinds.map((kind) => Object.assign({ title: kind.name }, convert(kind.schema))),
   };
   return schema;
 }

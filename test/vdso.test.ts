@@ -82,7 +82,7 @@ test("functions that the new kernel lacks become system calls, under both of the
   const patched = redirect(code, poorer, 0x7000_0000_0000);
   for (const { name, value } of readDynamicSymbols(code).filter((symbol) => symbol.isFunction)) {
     const start = patched.subarray(value, value + 8).toString("hex");
-    if (/getcpu$/.test(name)) assert.equal(start, "b8350100000f05c3", name);
+    if (name.endsWith("getcpu")) assert.equal(start, "b8350100000f05c3", name);
     else assert.match(start, /^48b8/, name);
   }
 });

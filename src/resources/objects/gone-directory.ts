@@ -52,6 +52,6 @@ export function inFolder<T>(folder: string, use: () => T): T {
   try {
     return use();
   } finally {
-    for (let made = folder; first !== undefined && made.startsWith(first); made = dirname(made)) rmdirSync(made);
+    if (first !== undefined) for (let made = folder; made.startsWith(first); made = dirname(made)) rmdirSync(made);
   }
 }
