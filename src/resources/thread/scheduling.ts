@@ -81,9 +81,12 @@ function readAffinity(tid: number): { affinity?: number[] } {
 function cpusOf(tid: number): number[] {
   return withStruct(CPU_SET_SIZE / 8, (bytes, address) => {
     call("sched_getaffinity", `Asking for the affinity of thread ${tid}`, tid, CPU_SET_SIZE / 8, address);
-    return Array.from({ length: CPU_SET_SIZE }, (_, cpu) => cpu).filter(
-      (cpu) => ((bytes[cpu >> 3] ?? 0) >> (cpu & 7)) & 1,
-    );
+    const cpus: number[] = [];
+    // Nearly all of the set's bytes are zero, and a process may have thousands of threads.
+    bytes.forEach((byte, index) => {
+      for (let bit = 0; byte >> bit !== 0; bit += 1) if ((byte >> bit) & 1) cpus.push(index * 8 + bit);
+    });
+    return cpus;
   });
 }
 
