@@ -45,6 +45,9 @@ export async function startWorkloads(machine: Machine, options: WorkloadOptions)
     pipeline: await start("pipeline", `${PROGRAMS}/pipeline.sh`, `${DATA}/numbers`),
     zombie: await start("zombie", `${PROGRAMS}/zombie.sh`),
   };
+  // Each must have something to lose.
+  const records = ["replies", "ticker/lines", "ticker/hashes", "numbers"].map((name) => `-s ${DATA}/${name}`);
+  await machine.output(["sh", "-c", `until [ ${records.join(" -a ")} ]; do sleep 0.2; done`]);
   return { pids };
 }
 
