@@ -1,5 +1,6 @@
 /* kmonte-refuses: INOTIFY_EVENTS
    Events that wait to be read stay where they are. */
+/* kmonte-shows: files/inotify */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/inotify.h>

@@ -1,5 +1,6 @@
 /* kmonte-refuses: PERF_EVENT
    A performance counter. */
+/* kmonte-shows: files/refused */
 #include "kmonte-test.h"
 #include <linux/perf_event.h>
 #include <sys/syscall.h>

@@ -1,5 +1,6 @@
 /* kmonte-refuses: PIDFD_OUTSIDE
    A pidfd of a process that is not frozen with this one. */
+/* kmonte-shows: files/pidfd */
 #include "kmonte-test.h"
 #include <sys/syscall.h>
 

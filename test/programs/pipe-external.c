@@ -1,5 +1,6 @@
 /* kmonte-refuses: EXTERNAL_PIPE
    A pipe whose other end is held by a process that is not frozen: a child that left the tree. */
+/* kmonte-shows: files/pipe */
 #include "kmonte-test.h"
 #include <sys/prctl.h>
 #include <sys/wait.h>

@@ -1,5 +1,6 @@
 /* kmonte-refuses: EXTERNAL_PTY
    The master side of a terminal that a process outside uses. */
+/* kmonte-shows: files/pty-master */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/wait.h>

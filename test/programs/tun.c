@@ -1,5 +1,6 @@
 /* kmonte-refuses: DEVICE_TUN
    A network tunnel. */
+/* kmonte-shows: files/refused */
 #include "kmonte-test.h"
 #include <fcntl.h>
 
