@@ -1,22 +1,23 @@
 /** Stopping a set of processes, all threads and all descendants, without their knowing: PTRACE_SEIZE and _INTERRUPT. */
-import { readFileSync } from "node:fs";
-import { ERRNO, errnoName } from "../abi/errno.ts";
+import { ERRNO } from "../abi/errno.ts";
 import { PTRACE_EVENT, PTRACE_O } from "../abi/ptrace.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import { SIGNAL, signalName } from "../abi/signal.ts";
-import { KmonteError, Refusal } from "../lib/errors.ts";
+import { KmonteError } from "../lib/errors.ts";
 import { childrenOf, readdirOrEmpty, readStat } from "../proc/read.ts";
-import { parseStatus, type ProcessStat } from "../proc/status.ts";
+import type { ProcessStat } from "../proc/status.ts";
 import { endAll } from "../tracee/end-all.x86_64.ts";
 import { detach, interrupt, resume, trySeize } from "../tracee/ptrace.ts";
 import { settleThread, standsInVdso } from "./settle.ts";
 import { correctSleep, measureSleeps } from "./sleepers.ts";
+import { cannotSeize, doesNotStop, leaderEnded, staysInVdso } from "./stop-failures.ts";
 import { awaitStop, expectNodeToWatch, pollStop, sleepMicroseconds, TraceeGone, type Stop } from "../tracee/stops.ts";
 
 /** Seccomp filters of the program do not apply to calls that we make in it; needs CAP_SYS_ADMIN. */
 const OPTIONS = PTRACE_O.TRACESYSGOOD | PTRACE_O.SUSPEND_SECCOMP;
 /** A task in an uninterruptible sleep gets this long to come out of it. */
 const STOP_DEADLINE_MS = 10_000;
+const RELEASE_PATIENCE_MS = 500;
 /** A program that does nothing but ask for the time is outside the vDSO one time in five or so. */
 const MOST_TRIES = 400;
 
@@ -39,6 +40,8 @@ export interface StoppedProcess {
 export class StoppedSet implements Disposable {
   readonly processes = new Map<number, StoppedProcess>();
   readonly #seized = new Set<number>();
+  /** Those of them that have come to a stop; the others may still be on their way. */
+  readonly #standing = new Set<number>();
   #sleepsUntil: ReadonlyMap<number, bigint> = new Map();
 
   /** Seizes and stops the processes with everything below them; on failure, lets all go on and throws. */
@@ -70,7 +73,11 @@ export class StoppedSet implements Disposable {
     const processOf = new Map(free.map(({ tid, process }) => [tid, process]));
     this.#sleepsUntil = measureSleeps(free, {
       run: (tids) => {
-        for (const tid of tids) if (this.#seized.has(tid)) resume("CONT", tid);
+        for (const tid of tids) {
+          if (!this.#seized.has(tid)) continue;
+          this.#standing.delete(tid);
+          resume("CONT", tid);
+        }
         for (const tid of tids) awaitSleep(tid);
       },
       halt: (tids) => {
@@ -151,8 +158,9 @@ export class StoppedSet implements Disposable {
         this.#seized.delete(tid);
         return undefined;
       }
-      if (!stop) throw doesNotStop(process, tid);
+      if (!stop) throw doesNotStop(process, tid, STOP_DEADLINE_MS);
       if (stop.event === PTRACE_EVENT.STOP) {
+        this.#standing.add(tid);
         if (stop.signal !== SIGNAL.SIGTRAP) return signalName(stop.signal);
         if (!standsInVdso(tid)) {
           settleThread(tid);
@@ -160,7 +168,8 @@ export class StoppedSet implements Disposable {
         }
         // It is in there for some nanoseconds only: another moment will be better. Stepping would take it out for
         // certain, but a death of ours between two steps would be its own.
-        if ((tries += 1) > MOST_TRIES) throw staysInVdso(process, tid);
+        if ((tries += 1) > MOST_TRIES) throw staysInVdso(process, tid, MOST_TRIES);
+        this.#standing.delete(tid);
         resume("CONT", tid);
         sleepMicroseconds(tries % 20);
         interrupt(tid);
@@ -179,8 +188,12 @@ export class StoppedSet implements Disposable {
         if (until !== undefined) correctSleep(pid, tid, until);
       }
     }
-    for (const tid of this.#seized) detach(tid);
+    for (const tid of this.#seized) {
+      if (!this.#standing.has(tid)) bringToStand(tid);
+      detach(tid);
+    }
     this.#seized.clear();
+    this.#standing.clear();
   }
 
   /** Ends all processes for good, and waits until they have gone. */
@@ -188,7 +201,8 @@ export class StoppedSet implements Disposable {
     const living = [...this.processes.values()].filter((process) => !process.zombie);
     endAll(living.map(({ pid }) => pid));
     // The main thread can be waited for only when all others have been.
-    for (const { pid, threads } of living) {
+    // Children before parents: the init of a pid namespace waits until all in it have gone.
+    for (const { pid, threads } of living.toReversed()) {
       for (const { tid } of threads) if (tid !== pid) waitUntilGone(tid);
       waitUntilGone(pid);
     }
@@ -211,79 +225,27 @@ function waitUntilGone(tid: number): void {
   }
 }
 
-function cannotSeize(process: StoppedProcess, tid: number, result: number): KmonteError {
-  const tracer = tracerOf(process.pid);
-  const facts = { pid: process.pid, tid, command: process.stat.comm, syscall: "ptrace", errno: errnoName(result) };
-  const what = `Process ${process.pid} (${process.stat.comm}) cannot be stopped.`;
-  if (tracer !== 0) {
-    const command = readStat(tracer)?.comm ?? "?";
-    return new Refusal(
-      "TRACED",
-      { what, why: `Process ${tracer} (${command}) traces it already.`, remedy: "Detach the debugger first." },
-      facts,
-    );
-  }
-  return new Refusal(
-    "NOT_PERMITTED",
-    {
-      what,
-      why: `ptrace(PTRACE_SEIZE) on task ${tid} answered ${errnoName(result)}.`,
-      remedy: "Run kmonte as root, or as the owner of the process.",
-    },
-    facts,
-  );
-}
-
-function tracerOf(pid: number): number {
-  try {
-    return Number(parseStatus(readFileSync(`/proc/${pid}/status`, "utf8")).get("TracerPid") ?? 0);
-  } catch {
-    return 0;
-  }
-}
-
-function doesNotStop(process: StoppedProcess, tid: number): KmonteError {
-  const state = readStat(tid)?.state ?? "?";
-  return new KmonteError(
-    "DOES_NOT_STOP",
-    {
-      what: `Process ${process.pid} (${process.stat.comm}) does not stop.`,
-      why: `Thread ${tid} has been in state ${state} for ${STOP_DEADLINE_MS / 1000} seconds${state === "D" ? ", waiting for a device or for a child of vfork" : ""}.`,
-      remedy: "Try again when the device answers; nothing was changed.",
-    },
-    { facts: { pid: process.pid, tid, command: process.stat.comm } },
-  );
-}
-
 /** Waits, not for long, until a thread that has just been let go sleeps again. */
 function awaitSleep(tid: number): void {
   for (let looks = 0; looks < 100 && readStat(tid)?.state === "R"; looks += 1) sleepMicroseconds(30);
-}
-
-function staysInVdso(process: StoppedProcess, tid: number): KmonteError {
-  return new Refusal(
-    "IN_VDSO",
-    {
-      what: `Process ${process.pid} (${process.stat.comm}) could not be stopped in a good moment.`,
-      why: `Thread ${tid} was in the kernel's own code (the vDSO) ${MOST_TRIES} times in a row.`,
-      remedy: "Try again.",
-    },
-    { pid: process.pid, tid, command: process.stat.comm },
-  );
 }
 
 function threadsOf(pid: number): number {
   return readStat(pid)?.threads ?? 0;
 }
 
-function leaderEnded(process: StoppedProcess): KmonteError {
-  return new Refusal(
-    "LEADER_ENDED",
-    {
-      what: `Process ${process.pid} (${process.stat.comm}) goes on without its first thread.`,
-      why: `Thread ${process.pid} has ended and waits for the others (pthread_exit(3) in main).`,
-      remedy: "Leave this process out.",
-    },
-    { pid: process.pid, command: process.stat.comm },
-  );
+/** Only who stands still can be let go, and a call that our interruption breaks off must be put right before. */
+function bringToStand(tid: number): void {
+  try {
+    interrupt(tid);
+    let stop = awaitStop(tid, RELEASE_PATIENCE_MS);
+    while (stop && stop.event !== PTRACE_EVENT.STOP) {
+      resume("CONT", tid, stop.event === 0 ? stop.signal : 0);
+      stop = awaitStop(tid, RELEASE_PATIENCE_MS);
+    }
+    if (stop?.signal === SIGNAL.SIGTRAP) settleThread(tid);
+  } catch (error) {
+    // It has ended. Whoever does not stop goes on by itself when our thread ends.
+    if (!(error instanceof KmonteError)) throw error;
+  }
 }

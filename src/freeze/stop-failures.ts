@@ -1,0 +1,75 @@
+/** Why a process cannot be stopped, in words. */
+import { readFileSync } from "node:fs";
+import { errnoName } from "../abi/errno.ts";
+import { KmonteError, Refusal } from "../lib/errors.ts";
+import { readStat } from "../proc/read.ts";
+import { parseStatus } from "../proc/status.ts";
+import type { StoppedProcess } from "./stop.ts";
+
+export function cannotSeize(process: StoppedProcess, tid: number, result: number): KmonteError {
+  const tracer = tracerOf(process.pid);
+  const facts = { pid: process.pid, tid, command: process.stat.comm, syscall: "ptrace", errno: errnoName(result) };
+  const what = `Process ${process.pid} (${process.stat.comm}) cannot be stopped.`;
+  if (tracer !== 0) {
+    const command = readStat(tracer)?.comm ?? "?";
+    return new Refusal(
+      "TRACED",
+      { what, why: `Process ${tracer} (${command}) traces it already.`, remedy: "Detach the debugger first." },
+      facts,
+    );
+  }
+  return new Refusal(
+    "NOT_PERMITTED",
+    {
+      what,
+      why: `ptrace(PTRACE_SEIZE) on task ${tid} answered ${errnoName(result)}.`,
+      remedy: "Run kmonte as root, or as the owner of the process.",
+    },
+    facts,
+  );
+}
+
+function tracerOf(pid: number): number {
+  try {
+    return Number(parseStatus(readFileSync(`/proc/${pid}/status`, "utf8")).get("TracerPid") ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+export function doesNotStop(process: StoppedProcess, tid: number, patience: number): KmonteError {
+  const state = readStat(tid)?.state ?? "?";
+  return new KmonteError(
+    "DOES_NOT_STOP",
+    {
+      what: `Process ${process.pid} (${process.stat.comm}) does not stop.`,
+      why: `Thread ${tid} has been in state ${state} for ${patience / 1000} seconds${state === "D" ? ", waiting for a device or for a child of vfork" : ""}.`,
+      remedy: "Try again when the device answers; nothing was changed.",
+    },
+    { facts: { pid: process.pid, tid, command: process.stat.comm } },
+  );
+}
+
+export function staysInVdso(process: StoppedProcess, tid: number, tries: number): KmonteError {
+  return new Refusal(
+    "IN_VDSO",
+    {
+      what: `Process ${process.pid} (${process.stat.comm}) could not be stopped in a good moment.`,
+      why: `Thread ${tid} was in the kernel's own code (the vDSO) ${tries} times in a row.`,
+      remedy: "Try again.",
+    },
+    { pid: process.pid, tid, command: process.stat.comm },
+  );
+}
+
+export function leaderEnded(process: StoppedProcess): KmonteError {
+  return new Refusal(
+    "LEADER_ENDED",
+    {
+      what: `Process ${process.pid} (${process.stat.comm}) goes on without its first thread.`,
+      why: `Thread ${process.pid} has ended and waits for the others (pthread_exit(3) in main).`,
+      remedy: "Leave this process out.",
+    },
+    { pid: process.pid, command: process.stat.comm },
+  );
+}
