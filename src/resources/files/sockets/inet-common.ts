@@ -2,6 +2,7 @@
 import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { call } from "../../../abi/call.ts";
+import { namespaceOf, socketNamespace } from "../../../abi/namespaces.ts";
 import { parseInet, type InetAddress } from "../../../abi/sockaddr.ts";
 import { AF, getInt, IPPROTO, POLL, pollNow, SO, SOCK_CLOEXEC, socketAddress, SOL } from "../../../abi/socket.ts";
 import { S_IF } from "../../../abi/stat.ts";
@@ -74,8 +75,16 @@ export function showAddress({ address, port }: InetAddress): string {
   return `${address.includes(":") ? `[${address}]` : address}:${port}`;
 }
 
+/** Sockets are made in the network namespace that kmonte runs in. */
+export function refuseForeignNetwork(file: OpenFile): void {
+  const network = socketNamespace(file.local);
+  if (network === undefined || network === namespaceOf("thread-self", "net")) return;
+  throw socketRefusal(file, "NETWORK_NAMESPACE", "a socket of another network namespace", `it belongs to ${network}.`);
+}
+
 /** Errors and upper layers that cannot be made again. */
 export function refuseStrange(file: OpenFile, sort: InetSort): void {
+  refuseForeignNetwork(file);
   const layer = sort.protocol === IPPROTO.IPPROTO_TCP ? upperLayer(file.local) : undefined;
   if (layer !== undefined) {
     throw socketRefusal(

@@ -34,6 +34,7 @@ import {
   type InetSort,
 } from "./inet-common.ts";
 import { freezeFilter, filterSchema, thawFilter } from "./filter.ts";
+import { endedSchema, freezeEnded, thawEnded } from "./tcp-ended.ts";
 import { freezeMemberships, membershipSchema, thawMemberships } from "./multicast.ts";
 import { optionsSchema, thawOptions } from "./options.ts";
 
@@ -49,6 +50,8 @@ const schema = v.strictObject({
   /** Multicast groups that it has joined. */
   memberships: v.optional(v.array(membershipSchema)),
   filter: v.optional(filterSchema),
+  /** A TCP connection that is over. */
+  ended: v.optional(endedSchema),
 });
 type InetState = v.InferOutput<typeof schema>;
 
@@ -68,6 +71,7 @@ export const inetSocket: FileKind<InetState> = {
     const bound = local.port !== 0 || !/^(0\.0\.0\.0|::)$/.test(local.address);
     const memberships = sort.type === SOCK.SOCK_DGRAM ? freezeMemberships(file, sort.family) : [];
     const filter = freezeFilter(file);
+    const ended = sort.protocol === IPPROTO.IPPROTO_TCP ? freezeEnded(file) : undefined;
     const listening = sort.protocol === IPPROTO.IPPROTO_TCP ? freezeTcp(file, local) : freezeUdp(file, local);
     return {
       family: familyName(sort.family) as InetState["family"],
@@ -77,6 +81,7 @@ export const inetSocket: FileKind<InetState> = {
       ...(bound && { local }),
       ...(remote && { remote }),
       ...(listening && { listening }),
+      ...(ended && { ended }),
       ...(memberships.length > 0 && { memberships }),
       ...(filter !== undefined && { filter }),
     };
@@ -87,6 +92,10 @@ export const inetSocket: FileKind<InetState> = {
     const protocol = (IPPROTO as Readonly<Record<string, number>>)[state.protocol] ?? 0;
     const fd = context.keep(newInetSocket({ family, type, protocol }));
     thawOptions(fd, state.options, "early", ["SO_REUSEADDR"]);
+    if (state.ended) {
+      thawEnded(state.ended, context, fd, family, state.local);
+      return fd;
+    }
     // Connections of the port may still be on their way out of the kernel; what the program set comes afterwards.
     trySetOption(fd, SOL.SOL_SOCKET, SO.SO_REUSEADDR, intBytes(1));
     if (state.local)
@@ -126,9 +135,6 @@ function freezeTcp(file: OpenFile, local: InetAddress): InetState["listening"] {
       );
     }
     return { backlog: info.backlog };
-  }
-  if ((pollNow(file.local, POLL.POLLRDHUP) & POLL.POLLRDHUP) !== 0) {
-    throw socketRefusal(file, "TCP_ENDED", "a TCP connection that is over but not closed", "both sides have ended it.");
   }
   return undefined;
 }

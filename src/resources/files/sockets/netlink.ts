@@ -24,6 +24,7 @@ import type { LocalFd } from "../../../lib/brand.ts";
 import { nameOf } from "../../../lib/flags.ts";
 import type { FileKind, OpenFile } from "../../contract.ts";
 import { socketRefusal } from "./external.ts";
+import { refuseForeignNetwork } from "./inet-common.ts";
 import { filterSchema, freezeFilter, thawFilter } from "./filter.ts";
 import { freezeOptions, NETLINK_OPTIONS, optionsSchema, SOCKET_OPTIONS, thawOptions } from "./options.ts";
 
@@ -57,6 +58,7 @@ export const netlinkSocket: FileKind<v.InferOutput<typeof schema>> = {
   recognise: (file) =>
     file.stat.type === S_IF.S_IFSOCK && getInt(file.local, SOL.SOL_SOCKET, SO.SO_DOMAIN) === AF.AF_NETLINK,
   freeze(file) {
+    refuseForeignNetwork(file);
     const number = getInt(file.local, SOL.SOL_SOCKET, SO.SO_PROTOCOL) ?? -1;
     const type = getInt(file.local, SOL.SOL_SOCKET, SO.SO_TYPE) === SOCK.SOCK_RAW ? "SOCK_RAW" : "SOCK_DGRAM";
     const protocol = nameOf(STATELESS, number) as keyof typeof STATELESS | undefined;

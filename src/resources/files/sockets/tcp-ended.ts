@@ -1,0 +1,78 @@
+/**
+ * A TCP socket whose connection is over, though the program has not closed it: reading gives what is left and then the
+ * end, writing fails with EPIPE. It is made again as a connection to ourselves that a reset ends at once.
+ */
+import * as v from "valibot";
+import { NativeBuffer } from "../../../abi/ffi.unsafe.ts";
+import { receive, send } from "../../../abi/message.ts";
+import { injectSegment, TCP_FLAG } from "../../../abi/packet.ts";
+import { inetAddress, type InetAddress } from "../../../abi/sockaddr.ts";
+import { AF, getInt, ioctlInt, MSG, POLL, pollNow, SIOCINQ, SO, SOL, useAddress } from "../../../abi/socket.ts";
+import { chooseQueue, enterRepair, LEAVE, leaveRepair, QUEUE, setQueueEnd } from "../../../abi/tcp.ts";
+import type { LocalFd } from "../../../lib/brand.ts";
+import type { OpenFile, ThawContext } from "../../contract.ts";
+import { isPlainV4, PASS_MARK } from "./silence.ts";
+
+export const endedSchema = v.strictObject({
+  /** What was received and is not read yet. */
+  received: v.optional(v.string()),
+});
+export type Ended = v.InferOutput<typeof endedSchema>;
+
+/** Of a socket in state CLOSE: only one that was connected before is shut down for reading. */
+export function freezeEnded(file: OpenFile): Ended | undefined {
+  if ((pollNow(file.local, POLL.POLLRDHUP) & POLL.POLLRDHUP) === 0) return undefined;
+  const length = ioctlInt(file.local, SIOCINQ) ?? 0;
+  if (length === 0) return {};
+  using room = new NativeBuffer(length + 1);
+  const message = receive(file.local, room, MSG.MSG_PEEK | MSG.MSG_DONTWAIT);
+  if (typeof message === "number" || message.data.length === 0) return {};
+  return { received: file.context.blob(`tcp:${file.stat.inode}:receive`, { bytes: message.data }) };
+}
+
+const START = 1;
+/** The discard service: nobody has to be there. */
+const PORT = 9;
+
+export function thawEnded(
+  ended: Ended,
+  context: ThawContext,
+  fd: LocalFd,
+  family: number,
+  local: InetAddress | undefined,
+): void {
+  const received = ended.received === undefined ? Buffer.alloc(0) : context.blob(ended.received);
+  const loopback = family === AF.AF_INET ? "127.0.0.1" : "::1";
+  const here =
+    local && !/^(0\.0\.0\.0|::)$/.test(local.address) ? local : { address: loopback, port: local?.port ?? 0 };
+  context.whenOpen(() => {
+    const about = "Ending a connection again";
+    const reuse = getInt(fd, SOL.SOL_SOCKET, SO.SO_REUSEADDR) ?? 0;
+    enterRepair(fd);
+    for (const queue of [QUEUE.SEND, QUEUE.RECEIVE]) {
+      chooseQueue(fd, queue);
+      setQueueEnd(fd, START);
+    }
+    const port = here.port === 0 ? 65_000 - (fd % 1000) : here.port;
+    useAddress("bind", fd, inetAddress(family, { ...here, port }), about);
+    useAddress("connect", fd, inetAddress(family, { ...here, port: PORT }), about);
+    chooseQueue(fd, QUEUE.RECEIVE);
+    if (received.length > 0) send(fd, received, [], undefined, about);
+    const plain = { ...here, address: here.address.replace("::ffff:", "") };
+    injectSegment(
+      isPlainV4(here.address) ? AF.AF_INET : AF.AF_INET6,
+      {
+        from: { ...plain, port: PORT },
+        to: { ...plain, port },
+        sequence: START + received.length,
+        acknowledged: START,
+        flags: TCP_FLAG.RST | TCP_FLAG.ACK,
+        window: 0,
+      },
+      PASS_MARK,
+    );
+    leaveRepair(fd, LEAVE.SILENT, reuse);
+    // Reading the error takes it away: the program has been told of its own end before.
+    getInt(fd, SOL.SOL_SOCKET, SO.SO_ERROR);
+  });
+}
