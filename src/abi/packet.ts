@@ -21,20 +21,57 @@ export interface Segment {
 export function injectSegment(family: number, segment: Segment, mark: number): void {
   const source = addressBytes(segment.from.address);
   const target = addressBytes(segment.to.address);
-  const tcp = encodeTcp(segment, source, target);
-  const packet =
-    family === AF.AF_INET
-      ? Buffer.concat([ipv4Header(source, target, tcp.length), tcp])
-      : Buffer.concat([ipv6Header(source, target, tcp.length), tcp]);
+  inject(family, source, target, IPPROTO.IPPROTO_TCP, encodeTcp(segment, source, target), segment.to, mark);
+}
+
+export interface Datagram {
+  readonly from: InetAddress;
+  readonly to: InetAddress;
+  /** UDP or UDP-Lite: their headers have the same form, with full coverage of the checksum. */
+  readonly protocol: number;
+  readonly data: Buffer;
+}
+
+export function injectDatagram(family: number, { from, to, protocol, data }: Datagram, mark: number): void {
+  const source = addressBytes(from.address);
+  const target = addressBytes(to.address);
+  const datagram = Buffer.concat([Buffer.alloc(8), data]);
+  datagram.writeUInt16BE(from.port, 0);
+  datagram.writeUInt16BE(to.port, 2);
+  datagram.writeUInt16BE(datagram.length, 4);
+  // Zero would mean that there is none.
+  datagram.writeUInt16BE(checksum(pseudoHeader(source, target, protocol, datagram)) || 0xffff, 6);
+  inject(family, source, target, protocol, datagram, to, mark);
+}
+
+function inject(
+  family: number,
+  source: Buffer,
+  target: Buffer,
+  protocol: number,
+  payload: Buffer,
+  to: InetAddress,
+  mark: number,
+): void {
+  const header = family === AF.AF_INET ? ipv4Header : ipv6Header;
+  const packet = Buffer.concat([header(source, target, protocol, payload.length), payload]);
   const fd = call("socket", "Making a raw socket", family, SOCK.SOCK_RAW | SOCK_CLOEXEC, IPPROTO.IPPROTO_RAW);
   try {
     if (family === AF.AF_INET6) setInt(fd, IPPROTO.IPPROTO_IPV6, IPV6_HDRINCL, 1, "Preparing a packet");
     setInt(fd, SOL.SOL_SOCKET, SO.SO_MARK, mark, "Preparing a packet");
-    const sent = trySend(fd, packet, [], inetAddress(family, { ...segment.to, port: 0 }));
+    const sent = trySend(fd, packet, [], inetAddress(family, { ...to, port: 0 }));
     if (sent < 0) throw new SyscallError("sendmsg", sent, "Sending a packet to ourselves");
   } finally {
     closeSync(fd);
   }
+}
+
+/** What a checksum covers besides the packet's own bytes; an odd length counts with a zero at its end. */
+function pseudoHeader(source: Buffer, target: Buffer, protocol: number, payload: Buffer): Buffer {
+  const pseudo = Buffer.alloc(8);
+  pseudo.writeUInt32BE(payload.length, 0);
+  pseudo.writeUInt32BE(protocol, 4);
+  return Buffer.concat([source, target, pseudo, payload, Buffer.alloc(payload.length % 2)]);
 }
 
 function encodeTcp(
@@ -50,29 +87,26 @@ function encodeTcp(
   tcp[12] = 5 << 4;
   tcp[13] = flags;
   tcp.writeUInt16BE(window, 14);
-  const pseudo = Buffer.alloc(8);
-  pseudo.writeUInt32BE(tcp.length, 0);
-  pseudo.writeUInt32BE(IPPROTO.IPPROTO_TCP, 4);
-  tcp.writeUInt16BE(checksum(Buffer.concat([source, target, pseudo, tcp])), 16);
+  tcp.writeUInt16BE(checksum(pseudoHeader(source, target, IPPROTO.IPPROTO_TCP, tcp)), 16);
   return tcp;
 }
 
-function ipv4Header(source: Buffer, target: Buffer, length: number): Buffer {
+function ipv4Header(source: Buffer, target: Buffer, protocol: number, length: number): Buffer {
   const header = Buffer.alloc(20);
   header[0] = 0x45;
   header.writeUInt16BE(20 + length, 2);
   header[8] = 64;
-  header[9] = IPPROTO.IPPROTO_TCP;
+  header[9] = protocol;
   source.copy(header, 12);
   target.copy(header, 16);
   return header;
 }
 
-function ipv6Header(source: Buffer, target: Buffer, length: number): Buffer {
+function ipv6Header(source: Buffer, target: Buffer, protocol: number, length: number): Buffer {
   const header = Buffer.alloc(40);
   header[0] = 0x60;
   header.writeUInt16BE(length, 4);
-  header[6] = IPPROTO.IPPROTO_TCP;
+  header[6] = protocol;
   header[7] = 64;
   source.copy(header, 8);
   target.copy(header, 24);

@@ -2,22 +2,11 @@
 import * as v from "valibot";
 import { call } from "../../../abi/call.ts";
 import { inetAddress, type InetAddress } from "../../../abi/sockaddr.ts";
-import {
-  AF,
-  getInt,
-  intBytes,
-  IPPROTO,
-  POLL,
-  pollNow,
-  SO,
-  SOCK,
-  SOL,
-  trySetOption,
-  useAddress,
-} from "../../../abi/socket.ts";
+import { AF, getInt, intBytes, IPPROTO, SO, SOCK, SOL, trySetOption, useAddress } from "../../../abi/socket.ts";
 import { tcpInfo, TCP_STATE } from "../../../abi/tcp.ts";
 import { nameOf } from "../../../lib/flags.ts";
 import type { FileKind, OpenFile } from "../../contract.ts";
+import { datagramsSchema, freezeDatagrams, thawDatagrams } from "./datagrams.ts";
 import { socketRefusal } from "./external.ts";
 import {
   familyName,
@@ -50,6 +39,8 @@ const schema = v.strictObject({
   /** Multicast groups that it has joined. */
   memberships: v.optional(v.array(membershipSchema)),
   filter: v.optional(filterSchema),
+  /** Datagrams that are not read yet. */
+  datagrams: v.optional(datagramsSchema),
   /** A TCP connection that is over. */
   ended: v.optional(endedSchema),
 });
@@ -71,8 +62,10 @@ export const inetSocket: FileKind<InetState> = {
     const bound = local.port !== 0 || !/^(0\.0\.0\.0|::)$/.test(local.address);
     const memberships = sort.type === SOCK.SOCK_DGRAM ? freezeMemberships(file, sort.family) : [];
     const filter = freezeFilter(file);
+    const datagrams = sort.type === SOCK.SOCK_DGRAM ? freezeDatagrams(file) : undefined;
     const ended = sort.protocol === IPPROTO.IPPROTO_TCP ? freezeEnded(file) : undefined;
-    const listening = sort.protocol === IPPROTO.IPPROTO_TCP ? freezeTcp(file, local) : freezeUdp(file, local);
+    const listening = sort.protocol === IPPROTO.IPPROTO_TCP ? freezeTcp(file, local) : undefined;
+    if (sort.type === SOCK.SOCK_DGRAM) refuseCorked(file);
     return {
       family: familyName(sort.family) as InetState["family"],
       type: nameOf(SOCK, sort.type) as InetState["type"],
@@ -82,6 +75,7 @@ export const inetSocket: FileKind<InetState> = {
       ...(remote && { remote }),
       ...(listening && { listening }),
       ...(ended && { ended }),
+      ...(datagrams && { datagrams }),
       ...(memberships.length > 0 && { memberships }),
       ...(filter !== undefined && { filter }),
     };
@@ -109,6 +103,7 @@ export const inetSocket: FileKind<InetState> = {
         `Connecting a socket to ${showAddress(state.remote)}`,
       );
     if (state.listening) call("listen", "Listening", fd, state.listening.backlog);
+    if (state.datagrams && state.local) thawDatagrams(state.datagrams, context, protocol, state.local);
     thawMemberships(fd, state.memberships ?? []);
     thawFilter(fd, state.filter);
     thawOptions(fd, state.options, "late");
@@ -139,18 +134,8 @@ function freezeTcp(file: OpenFile, local: InetAddress): InetState["listening"] {
   return undefined;
 }
 
-function freezeUdp(file: OpenFile, local: InetAddress): undefined {
-  if ((pollNow(file.local, POLL.POLLIN) & POLL.POLLIN) !== 0) {
-    throw socketRefusal(
-      file,
-      "UDP_QUEUE",
-      `datagrams at ${showAddress(local)} that it has not read yet`,
-      "datagrams cannot be put back with their senders.",
-      "Try again when the program has read them.",
-    );
-  }
+function refuseCorked(file: OpenFile): void {
   if ((getInt(file.local, IPPROTO.IPPROTO_UDP, UDP_CORK) ?? 0) !== 0) {
     throw socketRefusal(file, "UDP_CORK", "a corked UDP socket", "what it has gathered cannot be read.");
   }
-  return undefined;
 }

@@ -37,6 +37,12 @@ export function peekQueue(file: OpenFile, type: number): Queue | undefined {
   return { blob, messages: messages.map((message) => describe(file, type, message)) };
 }
 
+/** Messages as they stand in the queue of a datagram socket of any family. */
+export function peekRaw(fd: LocalFd): ReceivedMessage[] {
+  using room = new NativeBuffer(ROOM);
+  return peekMessages(fd, room);
+}
+
 function peekStream(fd: LocalFd, room: NativeBuffer): ReceivedMessage[] {
   // The length first: asking an empty stream would take a pending error away.
   const total = ioctlInt(fd, SIOCINQ) ?? 0;
