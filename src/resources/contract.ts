@@ -182,6 +182,8 @@ export interface FileKind<S> extends Kind<S> {
    * flags, position and owner are set by the caller afterwards.
    */
   thaw(state: S, context: ThawContext, flags: number): LocalFd;
+  /** What stands in the way of opening it here, asked before anything is made. */
+  check?(state: S): Refusal | undefined;
   /** What needs a process that holds the file, once all descriptors of all processes stand. */
   settle?(state: S, holder: FileHolder, local: LocalFd): void;
 }

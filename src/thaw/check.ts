@@ -6,6 +6,7 @@ import { cpuFeatures } from "../image/manifest.ts";
 import type { Image } from "../image/read.ts";
 import { readStat } from "../proc/read.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
+import { fileKinds } from '../resources/registry.ts';
 import type { PathFileState } from "../resources/objects/path-file.ts";
 
 /** How long init gets to take notice of processes that have ended. */
@@ -13,7 +14,7 @@ const REAPING_MS = 3000;
 
 /** Throws one {@link RefusalList} with all that stands in the way. */
 export function checkSurroundings(image: Image): void {
-  const problems = [...checkKernel(), ...checkCpu(image), ...checkPids(image), ...checkFiles(image)];
+  const problems = [...checkKernel(), ...checkCpu(image), ...checkPids(image), ...checkFiles(image), ...checkOpenFiles(image)];
   if (problems.length === 0) return;
   if (problems.length === 1) throw problems[0] as Refusal;
   throw new RefusalList(
@@ -109,6 +110,14 @@ function checkFiles(image: Image): Refusal[] {
     if (problem) problems.push(problem);
   }
   return problems;
+}
+
+/** What each kind of open file says of itself. */
+function checkOpenFiles(image: Image): Refusal[] {
+  return Object.values(image.state.files).flatMap((file) => {
+    const problem = fileKinds.find((kind) => kind.name === file.kind)?.check?.(file.state);
+    return problem ? [problem] : [];
+  });
 }
 
 function checkFile(file: PathFileState, mapped: boolean): Refusal | undefined {

@@ -1,4 +1,5 @@
 /** An open directory, or any file system object opened with O_PATH. */
+import { lstatSync } from "node:fs";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
@@ -30,6 +31,18 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
     }
     const id = goneDirectoryId(file.stat);
     return { gone: file.context.object(id, () => freezeGoneDirectory(file.link, file.stat)) };
+  },
+  check(state) {
+    if (!("path" in state) || lstatSync(state.path, { throwIfNoEntry: false })) return undefined;
+    return new Refusal(
+      "FILE_MISSING",
+      {
+        what: `${state.path} is not what the processes had open.`,
+        why: "It cannot be found (ENOENT).",
+        remedy: "Make it again.",
+      },
+      { path: state.path },
+    );
   },
   thaw(state, context, flags) {
     const wanted = flags & (O.O_DIRECTORY | O.O_PATH | O.O_NOFOLLOW | O.O_NOATIME);

@@ -45,6 +45,7 @@ export const terminal: FileKind<TerminalState> = {
     if (index !== undefined && (pollNow(file.local, POLLHUP) & POLLHUP) !== 0) return { hungUp: true };
     return { outside: outsideTerminal(file) };
   },
+  check: (state) => ("outside" in state ? goneOutside(state.outside) : undefined),
   thaw(state, context, flags) {
     const wanted = flags & ~(O.O_APPEND | O.O_ASYNC);
     if ("hungUp" in state) return openHungUp(context, wanted);
@@ -75,12 +76,16 @@ export function openTerminal(
   flags: number,
 ): LocalFd {
   if ("pty" in state) return context.object<PtyHandle>(state.pty).openSlave(flags);
-  const { path, since } = state.outside;
+  const gone = goneOutside(state.outside);
+  if (gone) throw gone;
+  return openPath(state.outside.path, flags | O.O_NONBLOCK);
+}
+
+/** Whether an outside terminal is still the one that it was. */
+function goneOutside({ path, since }: v.InferOutput<typeof outsideSchema>): Refusal | undefined {
   const now = statSync(path, { bigint: true, throwIfNoEntry: false });
-  if (now?.isCharacterDevice() && (!path.startsWith("/dev/pts/") || String(now.ctimeNs) === since)) {
-    return openPath(path, flags | O.O_NONBLOCK);
-  }
-  throw new Refusal(
+  if (now?.isCharacterDevice() && (!path.startsWith("/dev/pts/") || String(now.ctimeNs) === since)) return undefined;
+  return new Refusal(
     "TERMINAL_GONE",
     {
       what: `The processes used the terminal ${path}, which is gone.`,
