@@ -23,6 +23,9 @@ const PROGRAMS = new URL("programs/", import.meta.url).pathname;
 const BUILD = new URL("../.cache/test-programs/", import.meta.url).pathname;
 const PATIENCE_MS = 20_000;
 
+/** Options of unshare(1) that are not called as the namespace is. */
+const UNSHARE: Readonly<Record<string, readonly string[]>> = { mnt: ["--mount"], pid: ["--pid", "--fork"] };
+
 /** Compiles a C program of test/programs when it is newer than its last build; returns the path of the executable. */
 export function compile(source: string): string {
   mkdirSync(BUILD, { recursive: true });
@@ -46,6 +49,8 @@ export function directive(source: string, name: string): string | undefined {
 export class Program implements AsyncDisposable {
   readonly pid: number;
   readonly directory: string;
+  /** It was started through unshare(1), which is its parent when it has a pid namespace of its own. */
+  #inside = false;
   readonly #extraPids = new Set<number>();
 
   private constructor(pid: number, directory: string) {
@@ -67,6 +72,22 @@ export class Program implements AsyncDisposable {
     child.unref();
     if (child.pid === undefined) throw new Error(`${command} did not start`);
     return new Program(child.pid, directory);
+  }
+
+  /** Starts it in new namespaces: names as /proc/PID/ns has them. */
+  static startInside(namespaces: readonly string[], command: string, args: readonly string[] = []): Program {
+    const options = namespaces.flatMap((name) => UNSHARE[name] ?? [`--${name}`]);
+    const both = namespaces.includes("pid") && namespaces.includes("mnt") ? ["--mount-proc"] : [];
+    const program = Program.start("/usr/bin/unshare", [...options, ...both, "--", command, ...args]);
+    program.#inside = namespaces.includes("pid");
+    return program;
+  }
+
+  /** The program itself, where {@link pid} may be unshare(1), its parent. */
+  get target(): number {
+    if (!this.#inside) return this.pid;
+    const [child] = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, "utf8").trim().split(" ");
+    return Number(child);
   }
 
   get output(): string {

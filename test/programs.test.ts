@@ -1,33 +1,39 @@
 /** Every program of test/programs through freeze and thaw; the program itself says whether it noticed. */
-import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
-import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { freeze, KmonteError, RefusalList } from '../src/index.ts';
-import { compile, directive, Program } from './harness.ts';
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { freeze, KmonteError, RefusalList } from "../src/index.ts";
+import { compile, directive, Program } from "./harness.ts";
 
-const FOLDER = new URL('programs/', import.meta.url).pathname;
+const FOLDER = new URL("programs/", import.meta.url).pathname;
 /** Programs are left alone for a moment after the thaw, so that they could notice. */
 const MOMENT_MS = 100;
 
-function start(name: string): Program {
-  return name.endsWith('.py')
-    ? Program.start('/usr/bin/python3', [`${FOLDER}${name}`])
-    : Program.start(compile(name), []);
+/** `KMONTE_FLAVOUR=ns` runs every program in namespaces of its own. */
+const FLAVOUR = process.env["KMONTE_FLAVOUR"] === "ns" ? "uts,ipc,pid,net,mnt" : undefined;
+
+function start(name: string, namespaces: string | undefined): Program {
+  const [command, args] = name.endsWith(".py")
+    ? ["/usr/bin/python3", [`${FOLDER}${name}`]]
+    : [compile(name), [] as string[]];
+  return namespaces ? Program.startInside(namespaces.split(","), command, args) : Program.start(command, args);
 }
 
-const only = process.env['KMONTE_PROGRAM'];
-for (const name of readdirSync(FOLDER).filter((file) => /\.(c|py)$/.test(file)).sort()) {
+const only = process.env["KMONTE_PROGRAM"];
+for (const name of readdirSync(FOLDER)
+  .filter((file) => /\.(c|py)$/.test(file))
+  .sort()) {
   if (only !== undefined && !name.startsWith(only)) continue;
-  const source = readFileSync(`${FOLDER}${name}`, 'utf8');
-  const refusal = directive(source, 'refuses');
-  test(`${name}${refusal ? ` is refused with ${refusal}` : ''}`, async () => {
-    await using program = start(name);
+  const source = readFileSync(`${FOLDER}${name}`, "utf8");
+  const refusal = directive(source, "refuses");
+  test(`${name}${refusal ? ` is refused with ${refusal}` : ""}`, async () => {
+    await using program = start(name, directive(source, "unshare") ?? FLAVOUR);
     await program.waitFor(/^READY$/m);
     if (refusal) await checkRefusal(program, refusal);
     else await program.roundTrip();
     await sleep(MOMENT_MS);
-    process.kill(program.pid, 'SIGTERM');
+    process.kill(program.target, "SIGTERM");
     await program.waitFor(/^(PASS|FAIL.*)$/m);
     assert.match(program.output, /^PASS$/m, program.output);
   });
@@ -36,11 +42,11 @@ for (const name of readdirSync(FOLDER).filter((file) => /\.(c|py)$/.test(file)).
 /** A refused program must go on as if nothing had happened: it checks itself afterwards all the same. */
 async function checkRefusal(program: Program, code: string): Promise<void> {
   try {
-    const set = await freeze({ pids: [program.pid], directory: `${program.directory}/image`, end: 'resume' });
+    const set = await freeze({ pids: [program.pid], directory: `${program.directory}/image`, end: "resume" });
     assert.fail(`froze ${set.processes.length} processes`);
   } catch (error) {
     assert.ok(error instanceof KmonteError, String(error));
     const codes = error instanceof RefusalList ? error.refusals.map((refusal) => refusal.code) : [error.code];
-    assert.ok(codes.includes(code), codes.join(', '));
+    assert.ok(codes.includes(code), codes.join(", "));
   }
 }

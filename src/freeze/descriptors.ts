@@ -3,10 +3,11 @@ import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { attempt, call } from "../abi/call.ts";
 import { ERRNO } from "../abi/errno.ts";
 import { F, KCMP, O, OPEN_STATUS } from "../abi/fcntl.ts";
-import { fstat } from "../abi/stat.ts";
+import { fstat, S_IF } from "../abi/stat.ts";
 import { withStruct } from "../abi/call.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
+import { namespaceOf, openSocketNamespace, socketNamespace, within } from "../abi/namespaces.ts";
 import { formatFlags } from "../lib/flags.ts";
 import type { FrozenDescriptor, FrozenFile } from "../image/schema.ts";
 import { parseFdInfo } from "../proc/fdinfo.ts";
@@ -89,7 +90,7 @@ export class FileTable {
     const files: Record<string, FrozenFile> = {};
     for (const { id, file } of this.#order) {
       try {
-        files[id] = freezeFile(file);
+        files[id] = freezeInPlace(file);
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         this.#context.refuse(error);
@@ -97,6 +98,26 @@ export class FileTable {
     }
     return files;
   }
+}
+
+/** A socket is looked at from inside the network namespace that it was made in. */
+function freezeInPlace(file: OpenFile): FrozenFile {
+  const name = file.stat.type === S_IF.S_IFSOCK ? socketNamespace(file.local) : undefined;
+  const network = name === namespaceOf("thread-self", "net") ? undefined : openSocketNamespace(file.local);
+  if (name === undefined || network === undefined) return freezeFile(file);
+  file.context.keep(network);
+  const net = file.context.object(name, () => {
+    throw new Refusal(
+      "SOCKET_NAMESPACE",
+      {
+        what: `Process ${file.pid} (${file.command}) holds a socket of another network namespace.`,
+        why: `Descriptor ${file.fd} was made in ${name}, in which no process of the set lives.`,
+        remedy: "Freeze a process that lives there together with it, or let the program close the socket.",
+      },
+      { pid: file.pid, fd: file.fd, command: file.command, resource: "socket" },
+    );
+  });
+  return { ...within("net", network, () => freezeFile(file)), net };
 }
 
 function freezeFile(file: OpenFile): FrozenFile {

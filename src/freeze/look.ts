@@ -1,6 +1,7 @@
 /** Looking at everything that a stopped set holds, without changing anything; what cannot be frozen is listed. */
 import { closeSync, readFileSync } from "node:fs";
 import { attempt } from "../abi/call.ts";
+import { later } from "../abi/namespaces.ts";
 import { KCMP } from "../abi/fcntl.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import type { LocalFd } from "../lib/brand.ts";
@@ -24,6 +25,7 @@ import { findAnchor } from "../tracee/anchor.x86_64.ts";
 import { GuardedScope } from "../tracee/guarded-scope.x86_64.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
 import { FileTable } from "./descriptors.ts";
+import { childrenNamespace, idsBelow, readInside, refuseHeadless } from "./ids.ts";
 import type { StoppedProcess, StoppedSet } from "./stop.ts";
 
 /** What looking has found: the state, and what else goes into the image. */
@@ -86,7 +88,7 @@ export class Look implements FreezeContext, Disposable {
   }
 
   beforeKill(action: () => () => void): void {
-    this.#beforeKill.push(action);
+    this.#beforeKill.push(later(() => later(action())));
   }
 
   afterKill(action: () => void): void {
@@ -94,7 +96,7 @@ export class Look implements FreezeContext, Disposable {
   }
 
   atRelease(action: () => void): void {
-    this.#atRelease.push(action);
+    this.#atRelease.push(later(action));
   }
 
   /** Runs what must come right before the end of the processes; `end` ends them, and if it fails all is taken back. */
@@ -120,6 +122,7 @@ export class Look implements FreezeContext, Disposable {
     this.#clocksReadAt = clockNow(CLOCK.CLOCK_MONOTONIC);
     const clocks = readClocks(this.#set);
     const processes = inTreeOrder(this.#set).map((process) => this.#freezeProcess(process));
+    refuseHeadless(processes, (refusal) => this.refuse(refusal));
     const files = this.#files.freezeFiles();
     for (const process of processes) this.#noteTerminal(process);
     for (const process of processes) this.#refuseOrphanMappings(process);
@@ -130,6 +133,8 @@ export class Look implements FreezeContext, Disposable {
   #freezeProcess(stopped: StoppedProcess): FrozenProcess {
     const stat = parseStat(readFileSync(`/proc/${stopped.pid}/stat`, "utf8"));
     const groupStop = stopped.threads.find((thread) => thread.groupStop !== undefined)?.groupStop;
+    const inside = readInside(stopped.pid);
+    const forChildren = stopped.zombie ? undefined : childrenNamespace(stopped.pid);
     const base = {
       pid: stopped.pid,
       ppid: stat.ppid,
@@ -137,6 +142,8 @@ export class Look implements FreezeContext, Disposable {
       sid: stat.session,
       command: stat.comm,
       exitSignal: stat.exitSignal,
+      ...(inside && { inside }),
+      ...(forChildren !== undefined && { childrenNamespace: forChildren }),
       ...(groupStop !== undefined && { stopped: groupStop }),
     };
     if (stopped.zombie) return { ...base, zombie: { status: stat.exitCode } };
@@ -163,7 +170,9 @@ export class Look implements FreezeContext, Disposable {
         vdso = freezeVdso(process);
         frozenMappings = freezeMappings(process);
       }
-      return { tid, ...this.#freezeAll(threadResources, lookAtThread(process, tid, this.#set)) };
+      const thread = lookAtThread(process, tid, this.#set);
+      const inside = idsBelow(thread.status, "NSpid");
+      return { tid, ...(inside.length > 0 && { tidsInside: inside }), ...this.#freezeAll(threadResources, thread) };
     });
     return { threads, descriptors, mappings: frozenMappings, vdso, resources } as FrozenBody;
   }

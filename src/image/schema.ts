@@ -15,7 +15,12 @@ function schemasByName(kinds: readonly { name: string; schema: v.GenericSchema }
   return Object.fromEntries(kinds.map((kind) => [kind.name, kind.schema]));
 }
 
-const threadSchema = v.strictObject({ tid: v.number(), ...schemasByName(threadResources) });
+const threadSchema = v.strictObject({
+  tid: v.number(),
+  /** Its id in each pid namespace below kmonte's, outermost first. */
+  tidsInside: v.optional(v.array(v.number())),
+  ...schemasByName(threadResources),
+});
 
 const descriptorSchema = v.strictObject({ fd: v.number(), file: v.string(), closeOnExec: v.boolean() });
 
@@ -33,6 +38,19 @@ const processSchema = v.strictObject({
   pgid: v.number(),
   sid: v.number(),
   command: v.string(),
+  /** What the ids are in pid namespaces below kmonte's (pid_namespaces(7)), one per level, outermost first. */
+  inside: v.optional(
+    v.strictObject({
+      /** The innermost. */
+      namespace: v.string(),
+      pids: v.array(v.number()),
+      /** 0 for a group or session of the outside. */
+      pgids: v.array(v.number()),
+      sids: v.array(v.number()),
+    }),
+  ),
+  /** The pid namespace that its children are born into, when it is another than its own. */
+  childrenNamespace: v.optional(v.string()),
   /** The signal that the parent gets when the process ends; SIGCHLD as a rule, 0 for none. */
   exitSignal: v.number(),
   /** A process in a group stop (state T) and the signal that stopped it. */
@@ -55,6 +73,8 @@ const fileSchema = v.strictObject({
   owner: v.optional(v.strictObject({ type: v.number(), pid: v.number(), signal: v.number() })),
   /** Locks that belong to the open file; those of fcntl(2), F_SETLK, belong to a process. */
   locks: v.optional(locksSchema),
+  /** The network namespace that a socket belongs to, when it is one of the set's own. */
+  net: v.optional(v.string()),
   state: v.unknown(),
 });
 

@@ -136,6 +136,8 @@ export interface ThawProcess {
   readonly pid: Pid;
   readonly command: string;
   readonly scope: RemoteScope;
+  /** The id of a process or thread of the set as this process sees it (pid_namespaces(7)); 0 when it does not. */
+  seen(id: Pid): number;
   /** Brings a descriptor of ours into the process, at `fd` there. */
   give(local: LocalFd, fd: number, closeOnExec: boolean): void;
   /** Lends a descriptor of ours to the process for the time of `use`. */

@@ -37,6 +37,9 @@ import { pty } from "./objects/pty.ts";
 import { sharedAnonymous } from "./objects/shared-anonymous.ts";
 import { unixConnection } from "./objects/unix-connection.ts";
 import { unlinkedFile } from "./objects/unlinked-file.ts";
+import { ipcNamespace } from "./namespaces/ipc.ts";
+import { netNamespace } from "./namespaces/net.ts";
+import { utsNamespace } from "./namespaces/uts.ts";
 import { attributes } from "./process/attributes.ts";
 import { filesystemContext } from "./process/filesystem-context.ts";
 import { intervalTimers } from "./process/interval-timers.ts";
@@ -73,6 +76,9 @@ export const processResources: readonly ProcessResource<Any>[] = [
   namespaces,
   sharing,
 ];
+
+/** Those of them that come before anything is opened: a process makes sockets where it lives. */
+export const firstResources: readonly ProcessResource<Any>[] = [namespaces];
 
 /** Credentials before the marks that changing them clears; execution last, because every remote call uses registers. */
 export const threadResources: readonly ThreadResource<Any>[] = [
@@ -126,4 +132,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   pty,
   ioUring,
   unixConnection,
+  utsNamespace,
+  ipcNamespace,
+  netNamespace,
 ];

@@ -9,9 +9,10 @@ import { PR } from "../abi/prctl.ts";
 import { remoteAddress, type LocalFd } from "../lib/brand.ts";
 import { finishMappings, isPoked, thawMappings } from "../resources/memory/place.ts";
 import { thawVdso, type ParkedVdso } from "../resources/memory/vdso.x86_64.ts";
-import { processResources } from "../resources/registry.ts";
+import { firstResources, processResources } from "../resources/registry.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import type { Row } from "../tracee/scope.ts";
+import { idsForClone } from "./births.ts";
 import type { BuiltProcess } from "./process.ts";
 import { findFreeSpace } from "./space.ts";
 
@@ -128,9 +129,9 @@ function readSegments(core: LocalFd): Segment[] {
 export function buildThreads(process: BuiltProcess): Map<number, BuildScope> {
   const scopes = new Map<number, BuildScope>([[process.pid, process.scope]]);
   const flags = CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
-  for (const { tid } of process.body.threads) {
+  for (const { tid, tidsInside } of process.body.threads) {
     if (tid === process.pid) continue;
-    process.scope.clone({ flags, exitSignal: 0 }, tid, `Making thread ${tid} of process ${process.pid}`);
+    process.scope.clone({ flags, exitSignal: 0 }, idsForClone(tid, tidsInside), `Making thread ${tid} of process ${process.pid}`);
     scopes.set(tid, new BuildScope(process.pid, tid, process.scope.memory, process.scope.workshop));
   }
   return scopes;
@@ -138,5 +139,12 @@ export function buildThreads(process: BuiltProcess): Map<number, BuildScope> {
 
 /** What belongs to the process as a whole. */
 export function buildProcess(process: BuiltProcess): void {
-  for (const resource of processResources) resource.thaw(process, process.body.resources[resource.name]);
+  for (const resource of processResources) {
+    if (!firstResources.includes(resource)) resource.thaw(process, process.body.resources[resource.name]);
+  }
+}
+
+/** What must be before files are opened. */
+export function beginProcess(process: BuiltProcess): void {
+  for (const resource of firstResources) resource.thaw(process, process.body.resources[resource.name]);
 }

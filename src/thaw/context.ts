@@ -1,6 +1,7 @@
 /** What the kinds of resource see of a thaw, and the list of what to undo should it fail. */
 import { closeSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { later } from '../abi/namespaces.ts';
 import { CLOCK, clockNow } from '../abi/time.ts';
 import type { LocalFd } from '../lib/brand.ts';
 import type { Image } from '../image/read.ts';
@@ -20,8 +21,14 @@ export class Thawing implements ThawContext, Disposable {
   readonly #atResume: (() => void)[] = [];
   readonly #kept = new Set<LocalFd>();
 
+  readonly #inside = new Map<number, readonly number[]>();
+
   constructor(image: Image) {
     this.#image = image;
+    for (const { pid, inside, body } of image.state.processes) {
+      if (inside) this.#inside.set(pid, inside.pids);
+      for (const { tid, tidsInside } of body?.threads ?? []) if (tidsInside) this.#inside.set(tid, tidsInside);
+    }
     const { clocks } = image.state;
     this.clocks = {
       realtimeAtFreeze: BigInt(clocks.realtime),
@@ -40,6 +47,11 @@ export class Thawing implements ThawContext, Disposable {
     return this.#objects.get(id) as H;
   }
 
+  /** The ids of a process or thread in pid namespaces below ours, outermost first. */
+  idsInside(id: number): readonly number[] {
+    return this.#inside.get(id) ?? [];
+  }
+
   blobPath(name: string): string {
     // Only files that the manifest lists have been checked.
     if (!this.#image.manifest.files.some((file) => file.name === name)) throw new RangeError(`the image has no ${name}`);
@@ -51,7 +63,7 @@ export class Thawing implements ThawContext, Disposable {
   }
 
   undo(what: string, action: () => void): void {
-    this.#undo.push({ what, action });
+    this.#undo.push({ what, action: later(action) });
   }
 
   keep(fd: LocalFd): LocalFd {
@@ -76,7 +88,7 @@ export class Thawing implements ThawContext, Disposable {
   }
 
   whenOpen(action: () => void): void {
-    this.#whenOpen.push(action);
+    this.#whenOpen.push(later(action));
   }
 
   /** Opening one file may ask for more to be done. */
@@ -85,7 +97,7 @@ export class Thawing implements ThawContext, Disposable {
   }
 
   atResume(action: () => void): void {
-    this.#atResume.push(action);
+    this.#atResume.push(later(action));
   }
 
   /** Time that has passed on the processes' monotonic clock since the freeze, because building took a while. */

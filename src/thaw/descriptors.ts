@@ -1,10 +1,12 @@
 /** Opening the set's files in this process and handing them out. */
 import { attempt, call, withStruct } from "../abi/call.ts";
 import { F, O, O_ACCMODE, OPEN_STATUS } from "../abi/fcntl.ts";
+import { atHome, within } from "../abi/namespaces.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { parseFlags } from "../lib/flags.ts";
 import type { FrozenFile, FrozenState } from "../image/schema.ts";
 import { thawLocks } from "../resources/files/locks.ts";
+import type { NamespaceHandle } from "../resources/namespaces/handle.ts";
 import { fileKinds } from "../resources/registry.ts";
 import type { Thawing } from "./context.ts";
 import type { BuiltProcess } from "./process.ts";
@@ -62,11 +64,17 @@ export class ThawedFiles {
       for (const process of processes) {
         const held = process.body.descriptors.find((descriptor) => descriptor.file === id);
         if (!held) continue;
-        settle?.(file.state, { process, fd: held.fd }, local);
+        this.#inPlace(file, () => settle?.(file.state, { process, fd: held.fd }, local));
         if (signals) setAsync(process, held.fd);
         break;
       }
     }
+  }
+
+  /** Sockets are made in the network namespace that they belong to. */
+  #inPlace<T>(file: FrozenFile, action: () => T): T {
+    if (file.net === undefined) return atHome(action);
+    return within("net", this.#context.object<NamespaceHandle>(file.net).fd, action);
   }
 
   #localOf(id: string): LocalFd {

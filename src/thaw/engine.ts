@@ -10,7 +10,7 @@ import { readImage, type Image } from '../image/read.ts';
 import { threadResources } from '../resources/registry.ts';
 import type { BuildScope } from '../tracee/build-scope.x86_64.ts';
 import { detach, setOptions } from '../tracee/ptrace.ts';
-import { buildMemory, buildProcess, buildThreads } from './build.ts';
+import { beginProcess, buildMemory, buildProcess, buildThreads } from './build.ts';
 import { checkSurroundings } from './check.ts';
 import { Thawing } from './context.ts';
 import { ThawedFiles } from './descriptors.ts';
@@ -69,6 +69,7 @@ interface BuiltTree extends Tree {
 function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
   const tree = growTree(context, image.state.processes);
   for (const zombie of tree.zombies) makeZombie(zombie);
+  for (const process of tree.processes) beginProcess(process);
   const files = new ThawedFiles(context, image.state.files);
   files.openAll();
   let done = 0;
@@ -83,6 +84,10 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
   }
   files.settle(tree.processes);
   const threads = new Map(tree.processes.map((process) => [process, buildThreads(process)]));
+  for (const process of tree.processes) {
+    const { inside, childrenNamespace } = process.state;
+    tree.births.aim(process.scope, childrenNamespace ?? inside?.namespace, (fd, use) => process.lend(fd, use));
+  }
   return { ...tree, threads };
 }
 

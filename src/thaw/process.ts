@@ -33,6 +33,11 @@ export class BuiltProcess implements ThawProcess {
     return this.state.body;
   }
 
+  seen(id: number): number {
+    const level = this.state.inside?.pids.length ?? 0;
+    return level === 0 ? id : (this.context.idsInside(id)[level - 1] ?? 0);
+  }
+
   /** Puts the door out of the way of the descriptors to come. */
   moveDoor(): void {
     const highest = this.body.descriptors.reduce((most, { fd }) => Math.max(most, fd), -1);

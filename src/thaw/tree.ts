@@ -15,6 +15,7 @@ import { moveVdso, vdsoSize, type ParkedVdso } from '../resources/memory/vdso.x8
 import { spawnBlank, WORKSHOP_SIZE, workshopAt, type Workshop } from '../tracee/blank.x86_64.ts';
 import { BuildScope } from '../tracee/build-scope.x86_64.ts';
 import { TraceeMemory } from '../tracee/memory.ts';
+import { Births, idsForClone, joinGroup, visible } from './births.ts';
 import type { Thawing } from './context.ts';
 import { BuiltProcess, openDoor } from './process.ts';
 import { findFreeSpace, type Range } from './space.ts';
@@ -31,12 +32,14 @@ export interface Tree {
   readonly root: number;
   /** Things that a person should know, though they stopped nothing. */
   readonly notes: readonly string[];
+  readonly births: Births;
 }
 
 interface Nursery {
   readonly context: Thawing;
   readonly workshop: Workshop;
   readonly door: number;
+  readonly births: Births;
   readonly root: BuildScope;
   readonly built: Map<number, BuiltProcess>;
   readonly notes: string[];
@@ -49,7 +52,9 @@ export function growTree(context: Thawing, states: readonly FrozenProcess[]): Tr
   const parking = findFreeSpace([...taken, workshop], VDSO_ROOM);
   const root = startRoot(context, workshop);
   const vdso = clearRoot(root, parking);
-  const nursery = { context, workshop, door: openDoor(root), root, built: new Map(), notes: [] };
+  const door = openDoor(root);
+  const births = new Births(door);
+  const nursery = { context, workshop, door, births, root, built: new Map(), notes: [] };
   enterTime(context, root);
   for (const state of states) if (!states.some((other) => other.pid === state.ppid)) growRoot(nursery, state, states);
   setGroups(nursery, states);
@@ -61,6 +66,7 @@ export function growTree(context: Thawing, states: readonly FrozenProcess[]): Tr
     vdso,
     root: root.pid,
     notes: nursery.notes,
+    births,
   };
 }
 
@@ -150,15 +156,37 @@ function growRoot(nursery: Nursery, state: FrozenProcess, states: readonly Froze
     grow(nursery, { ...state, sid: state.pid, pgid: state.pid }, root, undefined, states, ownSession);
   } else {
     // The leader of the session has ended before: a stand-in gives the session its number and goes again.
-    const leader = cloneBlank(nursery, root, state.sid, 0);
+    const leader = standInFor(nursery, root, state.sid, state, visible(state.inside?.sids), 0);
     leader.call('setsid', `Making session ${state.sid}`);
     grow(nursery, state, leader, undefined, states, state.sid, CLONE.PARENT);
     endProcess(leader.pid);
   }
 }
 
-function cloneBlank(nursery: Nursery, from: BuildScope, pid: number, exitSignal: number, flags = 0): BuildScope {
-  from.clone({ flags, exitSignal: flags === 0 ? exitSignal : 0 }, pid, `Making a process with the id ${pid}`);
+/** A process that leads a session or group for the moment, with the ids that this has in all namespaces. */
+function standInFor(
+  nursery: Nursery,
+  from: BuildScope,
+  pid: number,
+  { inside }: FrozenProcess,
+  pids: readonly number[],
+  exitSignal: number,
+): BuildScope {
+  return cloneBlank(nursery, from, pid, pids.length > 0 && inside ? { ...inside, pids: [...pids] } : undefined, exitSignal);
+}
+
+function cloneBlank(
+  nursery: Nursery,
+  from: BuildScope,
+  pid: number,
+  inside: FrozenProcess['inside'],
+  exitSignal: number,
+  flags = 0,
+): BuildScope {
+  nursery.births.aim(from, inside?.namespace);
+  const ids = idsForClone(pid, inside?.pids);
+  from.clone({ flags, exitSignal: flags === 0 ? exitSignal : 0 }, ids, `Making a process with the id ${pid}`);
+  nursery.births.born(pid, inside);
   nursery.context.undo(`process ${pid}`, () => endProcess(pid));
   return new BuildScope(pid, pid, new TraceeMemory(pid), nursery.workshop);
 }
@@ -173,7 +201,7 @@ function grow(
   session: number,
   flags = 0,
 ): void {
-  const scope = cloneBlank(nursery, from, state.pid, state.exitSignal, flags);
+  const scope = cloneBlank(nursery, from, state.pid, state.inside, state.exitSignal, flags);
   const process = new BuiltProcess(nursery.context, state, scope, parent, nursery.door);
   nursery.built.set(state.pid, process);
   nursery.context.processes.set(state.pid, process);
@@ -213,11 +241,12 @@ function growStrays(
     }
   } else {
     // Children of CLONE_PARENT get the stand-in's exit signal: it must be theirs.
-    const standIn = cloneBlank(nursery, parent.scope, sid, SIGNAL.SIGCHLD);
+    const member = members[0] as FrozenProcess;
+    const standIn = standInFor(nursery, parent.scope, sid, member, visible(member.inside?.sids), SIGNAL.SIGCHLD);
     standIn.call("setsid", `Making session ${sid}`);
     for (const child of members) grow(nursery, child, standIn, parent, states, sid, CLONE.PARENT);
     endProcess(standIn.pid);
-    parent.scope.attempt("wait4", standIn.pid, 0, WAIT.WALL, 0);
+    parent.scope.attempt("wait4", member.inside?.sids.at(-1) || sid, 0, WAIT.WALL, 0);
     parent.scope.forgetSignal(SIGNAL.SIGCHLD);
   }
 }
@@ -232,16 +261,20 @@ function setGroups(nursery: Nursery, states: readonly FrozenProcess[]): void {
   for (const state of all) {
     if (state.pgid === state.pid) continue;
     const scope = scopeOf(state);
-    if (scope.attempt('getpgid', 0) === state.pgid || scope.attempt('setpgid', 0, state.pgid) === 0) continue;
+    const { parent } = nursery.built.get(state.pid) as BuiltProcess;
+    const group = state.inside?.pgids.at(-1) ?? state.pgid;
+    if (joinGroup(scope, group, parent?.scope ?? nursery.root, (id) => parent?.seen(id) ?? id, state)) continue;
     if (existsSync(`/proc/${state.pgid}`)) {
       nursery.notes.push(`Process ${state.pid} (${state.command}) leads a group of its own now: ${state.pgid} is in another session.`);
       scope.attempt('setpgid', 0, 0);
       continue;
     }
-    const leader = cloneBlank(nursery, scope, state.pgid, 0);
+    const leader = standInFor(nursery, scope, state.pgid, state, visible(state.inside?.pgids), 0);
     leader.call('setpgid', `Making group ${state.pgid}`, 0, 0);
-    for (const member of states) if (member.pgid === state.pgid) scopeOf(member).attempt('setpgid', 0, state.pgid);
+    for (const member of states) {
+      if (member.pgid === state.pgid) scopeOf(member).attempt('setpgid', 0, member.inside?.pgids.at(-1) ?? member.pgid);
+    }
     endProcess(leader.pid);
-    scope.attempt('wait4', leader.pid, 0, WAIT.WALL, 0);
+    scope.attempt('wait4', group, 0, WAIT.WALL, 0);
   }
 }

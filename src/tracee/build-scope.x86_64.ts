@@ -93,12 +93,15 @@ export class BuildScope extends RemoteScope {
     if (stop.event !== PTRACE_EVENT.STOP) this.hasRestartBlock = false;
   }
 
-  /** clone3(2) with the given id for the child, which is traced and stopped when this returns. */
-  clone(args: Omit<CloneArgs, "setTid" | "setTidSize">, tid: number, about: string): number {
-    const ids = Buffer.alloc(4);
-    ids.writeInt32LE(tid);
+  /**
+   * clone3(2) with the given ids for the child, one for each pid namespace from the innermost out; the child is traced
+   * and stopped when this returns.
+   */
+  clone(args: Omit<CloneArgs, "setTid" | "setTidSize">, tids: readonly number[], about: string): number {
+    const ids = Buffer.alloc(4 * tids.length);
+    tids.forEach((tid, i) => ids.writeInt32LE(tid, i * 4));
     const setTid = this.put(ids, CLONE_ARGS_SIZE);
-    const at = this.put(encodeCloneArgs({ ...args, setTid, setTidSize: 1 }));
+    const at = this.put(encodeCloneArgs({ ...args, setTid, setTidSize: tids.length }));
     return this.call("clone3", about, at, CLONE_ARGS_SIZE);
   }
 

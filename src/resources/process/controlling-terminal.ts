@@ -44,7 +44,7 @@ export function setForeground(process: ThawProcess, { terminal, foreground }: Co
   if (foreground <= 0) return;
   withTerminal(process, terminal, (fd) => {
     const group = Buffer.alloc(4);
-    group.writeInt32LE(foreground);
+    group.writeInt32LE(process.seen(foreground));
     process.scope.attempt("ioctl", fd, TTY.TIOCSPGRP, process.scope.put(group));
   });
 }

@@ -1,45 +1,127 @@
 /**
- * Namespaces (namespaces(7)): a process that lives in others than kmonte would come back outside of them, so it is
- * refused. The time namespace is no matter of place: thawing makes one anyway.
+ * The namespaces that a process lives in (namespaces(7)), where they are not those of kmonte: what belongs to the
+ * frozen set alone is made again, and the process enters it before anything else happens in it. Which pid namespace a
+ * process is in follows from its ids; the time namespace is no matter of place, thawing makes one anyway.
  */
-import { readlinkSync } from "node:fs";
+import { closeSync, readdirSync } from "node:fs";
 import * as v from "valibot";
+import { NAMESPACE, namespaceOf, openNamespace } from "../../abi/namespaces.ts";
+import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { ProcessResource } from "../contract.ts";
+import type { FreezeProcess, ObjectState, ProcessResource } from "../contract.ts";
+import type { NamespaceHandle } from "../namespaces/handle.ts";
+import { freezeIpc } from "../namespaces/ipc.ts";
+import { freezeNet } from "../namespaces/net.ts";
+import { freezeUts } from "../namespaces/uts.ts";
 
-const NAMESPACES = ["cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "user", "uts"];
+/** Ids of objects. */
+const schema = v.strictObject({
+  uts: v.optional(v.string()),
+  ipc: v.optional(v.string()),
+  net: v.optional(v.string()),
+});
+type NamespacesState = v.InferOutput<typeof schema>;
 
-export const namespaces: ProcessResource<undefined> = {
+const FREEZE: Record<keyof NamespacesState, (namespace: LocalFd, process: FreezeProcess) => ObjectState> = {
+  uts: (namespace) => freezeUts(namespace),
+  ipc: (namespace, { pid, command }) => freezeIpc(namespace, pid, command),
+  net: (namespace, process) => freezeNet(namespace, process),
+};
+const CARRIED = Object.keys(FREEZE) as (keyof NamespacesState)[];
+const REFUSED = ["cgroup", "mnt", "user"] as const;
+
+export const namespaces: ProcessResource<NamespacesState> = {
   name: "namespaces",
-  schema: v.optional(v.undefined()),
-  freeze({ pid, command, context }) {
-    for (const name of NAMESPACES) {
-      const theirs = placeOf(pid, name);
-      // A kernel without this kind has nothing to compare.
-      if (theirs === undefined || theirs === placeOf("self", name)) continue;
-      context.refuse(
-        new Refusal(
-          "FOREIGN_NAMESPACE",
-          {
-            what: `Process ${pid} (${command}) lives in a namespace of its own.`,
-            why: `/proc/${pid}/ns/${name} is ${theirs}; that of kmonte is ${placeOf("self", name)}.`,
-            remedy: "Run kmonte inside the namespace (nsenter(1)), or leave this process out.",
-          },
-          { pid, command, resource: "namespace", path: `/proc/${pid}/ns/${name}` },
-        ),
-      );
+  schema,
+  freeze(process) {
+    const { pid, context } = process;
+    for (const type of REFUSED) if (isOwn(pid, type)) context.refuse(cannotCarry(process, type));
+    refuseSeparateThreads(process);
+    const state: NamespacesState = {};
+    for (const type of CARRIED) {
+      if (!isOwn(pid, type)) continue;
+      const sharer = outsiderIn(process, type);
+      if (sharer !== undefined) context.refuse(sharedWith(process, type, sharer));
+      state[type] = context.object(namespaceOf(pid, type) as string, () => {
+        const namespace = openNamespace(pid, type);
+        try {
+          return FREEZE[type](namespace, process);
+        } finally {
+          closeSync(namespace);
+        }
+      });
     }
-    return undefined;
+    return state;
   },
-  thaw() {
-    // There is nothing to bring back: it is born where kmonte is.
+  thaw(process, state) {
+    for (const type of CARRIED) {
+      const id = state[type];
+      if (id === undefined) continue;
+      const { fd } = process.context.object<NamespaceHandle>(id);
+      const about = `Entering the ${type} namespace`;
+      process.lend(fd, (lent) => process.scope.call("setns", about, lent, NAMESPACE[type]));
+    }
   },
 };
 
-function placeOf(pid: number | "self", name: string): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/${name}`);
-  } catch {
-    return undefined;
+/** Whether it differs from ours; a kernel without this kind has nothing to compare. */
+function isOwn(pid: number, type: string): boolean {
+  const theirs = namespaceOf(pid, type);
+  return theirs !== undefined && theirs !== namespaceOf("self", type);
+}
+
+/** A process outside the set that lives in the namespace too: it would stay behind in the old one. */
+function outsiderIn({ pid, context }: FreezeProcess, type: string): number | undefined {
+  const wanted = namespaceOf(pid, type);
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .find((other) => !context.pids.has(other) && namespaceOf(other, type) === wanted);
+}
+
+/** Threads may have gone elsewhere by themselves (setns(2), unshare(2)). */
+function refuseSeparateThreads(process: FreezeProcess): void {
+  const { pid, command, context } = process;
+  for (const tid of readdirSync(`/proc/${pid}/task`).map(Number)) {
+    if (tid === pid) continue;
+    const other = Object.keys(NAMESPACE).find(
+      (type) => namespaceOf(tid, type) !== undefined && namespaceOf(tid, type) !== namespaceOf(pid, type),
+    );
+    if (other === undefined) continue;
+    context.refuse(
+      new Refusal(
+        "THREAD_NAMESPACE",
+        {
+          what: `Process ${pid} (${command}) has a thread in another namespace than the others.`,
+          why: `Thread ${tid} has its own ${other} namespace (unshare(2), setns(2)).`,
+          remedy: "Leave this process out.",
+        },
+        { pid, tid, command, resource: "namespace" },
+      ),
+    );
   }
+}
+
+function cannotCarry({ pid, command }: FreezeProcess, type: string): Refusal {
+  return new Refusal(
+    "FOREIGN_NAMESPACE",
+    {
+      what: `Process ${pid} (${command}) lives in a ${type} namespace of its own.`,
+      why: `/proc/${pid}/ns/${type} is ${namespaceOf(pid, type)}; that of kmonte is ${namespaceOf("self", type)}.`,
+      remedy: "Run kmonte inside the namespace (nsenter(1)), or leave this process out.",
+    },
+    { pid, command, resource: "namespace", path: `/proc/${pid}/ns/${type}` },
+  );
+}
+
+function sharedWith({ pid, command }: FreezeProcess, type: string, other: number): Refusal {
+  return new Refusal(
+    "NAMESPACE_SHARED",
+    {
+      what: `Process ${pid} (${command}) shares its ${type} namespace with a process that is not frozen with it.`,
+      why: `Process ${other} lives in ${namespaceOf(pid, type)} too.`,
+      remedy: `Freeze process ${other} together with it, or run kmonte inside the namespace (nsenter(1)).`,
+    },
+    { pid, command, resource: "namespace", path: `/proc/${pid}/ns/${type}` },
+  );
 }

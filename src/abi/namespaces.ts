@@ -1,0 +1,112 @@
+/**
+ * Namespaces as a thread meets them: namespaces(7), setns(2), unshare(2), include/uapi/linux/nsfs.h. The thread that
+ * enters one comes back to where it was; other threads of ours are never moved.
+ */
+import { closeSync, fstatSync, openSync, readlinkSync } from "node:fs";
+import type { LocalFd } from "../lib/brand.ts";
+import { attempt, call } from "./call.ts";
+import { CLONE } from "./clone.ts";
+
+/** Names as /proc/PID/ns has them, with the flag of clone(2) that makes a new one. */
+export const NAMESPACE = {
+  cgroup: CLONE.NEWCGROUP,
+  ipc: CLONE.NEWIPC,
+  mnt: CLONE.NEWNS,
+  net: CLONE.NEWNET,
+  pid: CLONE.NEWPID,
+  user: CLONE.NEWUSER,
+  uts: CLONE.NEWUTS,
+} as const;
+export type NamespaceType = keyof typeof NAMESPACE;
+
+/** The network namespace that a socket was made in (linux/sockios.h). */
+const SIOCGSKNS = 0x894c;
+
+/** `uts:[4026531838]`, or undefined where the kernel has none of the kind or the task has none any more. */
+export function namespaceOf(pid: number | "self" | "thread-self", name: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/${name}`);
+  } catch {
+    return undefined;
+  }
+}
+
+export function openNamespace(pid: number | "thread-self", type: NamespaceType): LocalFd {
+  return openSync(`/proc/${pid}/ns/${type}`, "r") as LocalFd;
+}
+
+/** The network namespace that {@link within} has entered. */
+let network: LocalFd | undefined;
+
+/** Runs `action` with this thread inside another namespace. Not for pid, user and mount namespaces. */
+export function within<T>(type: "cgroup" | "ipc" | "net" | "uts", there: LocalFd, action: () => T): T {
+  const here = openNamespace("thread-self", type);
+  const before = network;
+  try {
+    call("setns", `Entering a ${type} namespace`, there, NAMESPACE[type]);
+    if (type === "net") network = there;
+    try {
+      return action();
+    } finally {
+      network = before;
+      call("setns", `Leaving a ${type} namespace`, here, NAMESPACE[type]);
+    }
+  } finally {
+    closeSync(here);
+  }
+}
+
+/** Runs `action` in the network namespace that our process was started in. */
+export function atHome<T>(action: () => T): T {
+  if (network === undefined) return action();
+  // The first thread never goes anywhere.
+  const home = openNamespace(process.pid, "net");
+  try {
+    return within("net", home, action);
+  } finally {
+    closeSync(home);
+  }
+}
+
+/** For what is done later: it will happen in the network namespace of now, whose descriptor must stay open. */
+export function later<A extends unknown[], T>(action: (...args: A) => T): (...args: A) => T {
+  const there = network;
+  return there === undefined ? action : (...args) => within("net", there, () => action(...args));
+}
+
+/** Makes a new namespace and returns its descriptor; `fill` runs inside, before anybody else is there. */
+export function makeNamespace(type: "ipc" | "net" | "uts", fill: () => void): LocalFd {
+  const here = openNamespace("thread-self", type);
+  const before = network;
+  try {
+    call("unshare", `Making a ${type} namespace`, NAMESPACE[type]);
+    try {
+      const made = openNamespace("thread-self", type);
+      if (type === "net") network = made;
+      fill();
+      return made;
+    } finally {
+      network = before;
+      call("setns", `Leaving a ${type} namespace`, here, NAMESPACE[type]);
+    }
+  } finally {
+    closeSync(here);
+  }
+}
+
+/** The network namespace of a socket, as {@link namespaceOf} writes it. */
+export function socketNamespace(socket: LocalFd): string | undefined {
+  const fd = openSocketNamespace(socket);
+  if (fd === undefined) return undefined;
+  try {
+    return `net:[${fstatSync(fd).ino}]`;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A descriptor of it; undefined for what is no socket. */
+export function openSocketNamespace(socket: LocalFd): LocalFd | undefined {
+  const fd = attempt("ioctl", socket, SIOCGSKNS, 0);
+  return fd < 0 ? undefined : (fd as LocalFd);
+}

@@ -1,0 +1,31 @@
+/** ip(8) and nft(8), run in the network namespace that this thread is in: a child inherits it. */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { KmonteError } from "../../lib/errors.ts";
+
+const FOLDERS = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+
+function run(tool: string, args: readonly string[], input = ""): string {
+  const path = FOLDERS.map((folder) => `${folder}/${tool}`).find((candidate) => existsSync(candidate)) ?? tool;
+  const { status, stdout, stderr, error } = spawnSync(path, args, { input, encoding: "utf8", cwd: "/" });
+  if (status === 0) return stdout;
+  throw new KmonteError(
+    "NETWORK_TOOL",
+    {
+      what: `A network namespace cannot be read or set up.`,
+      why: `\`${tool} ${args.join(" ")}\` said: ${(error?.message ?? stderr).trim()}`,
+      remedy: `Install ${tool === "ip" ? "iproute2" : "nftables"} if it is missing.`,
+    },
+    error === undefined ? {} : { cause: error },
+  );
+}
+
+export function ip(args: readonly string[]): string {
+  return run("ip", args);
+}
+
+/** Without nft there can be no rules of nftables, as a rule; a kernel without nftables answers as an empty one. */
+export function nft(args: readonly string[], input?: string): string {
+  if (input === undefined && !FOLDERS.some((folder) => existsSync(`${folder}/nft`))) return "";
+  return run("nft", args, input);
+}

@@ -1,0 +1,97 @@
+/**
+ * Network namespaces (network_namespaces(7)): devices with their addresses, routes, rules, neighbours, settings and
+ * packet filters, in the words of ip(8) and nft(8), which every kernel understands.
+ */
+import * as v from "valibot";
+import { makeNamespace, within } from "../../abi/namespaces.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import type { FreezeProcess, ObjectKind } from "../contract.ts";
+import type { NamespaceHandle } from "./handle.ts";
+import { freezeLinks, linkSchema, thawLinks } from "./net-links.ts";
+import { ip, nft } from "./net-tools.ts";
+import { readSysctls, writeSysctls } from "./sysctls.ts";
+
+const lines = v.array(v.string());
+const schema = v.strictObject({
+  kind: v.literal("net-namespace"),
+  links: v.array(linkSchema),
+  /** What follows `ip -4|-6 route add`, without those that the kernel makes by itself. */
+  routes: v.strictObject({ inet: lines, inet6: lines }),
+  /** What follows `ip -4|-6 rule add`. */
+  rules: v.strictObject({ inet: lines, inet6: lines }),
+  /** What follows `ip neigh add`: the lasting ones. */
+  neighbours: lines,
+  /** As `nft list ruleset` writes it; empty without any. */
+  ruleset: v.string(),
+  sysctls: v.record(v.string(), v.string()),
+});
+type NetState = v.InferOutput<typeof schema>;
+
+export function freezeNet(namespace: LocalFd, process: FreezeProcess): NetState {
+  return within("net", namespace, () => ({
+    kind: "net-namespace" as const,
+    links: freezeLinks(process),
+    routes: { inet: routes("-4"), inet6: routes("-6") },
+    rules: { inet: rules("-4"), inet6: rules("-6") },
+    neighbours: linesOf(ip(["neigh", "show", "nud", "permanent"])).map((line) =>
+      line.replace("PERMANENT", "nud permanent"),
+    ),
+    ruleset: nft(["list", "ruleset"]),
+    sysctls: readSysctls("net"),
+  }));
+}
+
+/** Marks of the moment, and those that the kernel sets by itself, are nothing that one could ask for. */
+const STATE_OF_ROUTES =
+  / (?:linkdown|dead|offload|trap|rt_offload|rt_trap|pref medium|error -?\d+|expires -?\d+sec)(?= |$)/g;
+
+function routes(family: "-4" | "-6"): string[] {
+  return linesOf(ip([family, "route", "show", "table", "all"]))
+    .filter((line) => !/ proto (kernel|ra)( |$)/.test(line) && !line.startsWith("multicast ff00::/8"))
+    .map((line) => line.replaceAll(STATE_OF_ROUTES, ""));
+}
+
+/** `0:\tfrom all lookup local` becomes `pref 0 from all lookup local`. */
+function rules(family: "-4" | "-6"): string[] {
+  return linesOf(ip([family, "rule", "show"])).map((line) => line.replace(/^(\d+):\s*/, "pref $1 "));
+}
+
+function linesOf(text: string): string[] {
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
+}
+
+export const netNamespace: ObjectKind<NetState, NamespaceHandle> = {
+  name: "net-namespace",
+  schema,
+  thaw: (state, context) => ({
+    fd: context.keep(
+      makeNamespace("net", () => {
+        thawLinks(state.links, () => writeSysctls(state.sysctls));
+        for (const [family, list] of [
+          ["-4", state.rules.inet],
+          ["-6", state.rules.inet6],
+        ] as const) {
+          const now = rules(family);
+          for (const rule of now) if (!list.includes(rule)) ip([family, "rule", "del", ...rule.split(/\s+/)]);
+          for (const rule of list) if (!now.includes(rule)) ip([family, "rule", "add", ...rule.split(/\s+/)]);
+        }
+        for (const neighbour of state.neighbours) ip(["neigh", "replace", ...neighbour.split(/\s+/)]);
+        for (const [family, list] of [
+          ["-4", state.routes.inet],
+          ["-6", state.routes.inet6],
+        ] as const) {
+          for (const route of gatewaysLast(list)) ip([family, "route", "replace", ...route.split(/\s+/)]);
+        }
+        if (state.ruleset.trim() !== "") nft(["-f", "-"], state.ruleset);
+      }),
+    ),
+  }),
+};
+
+/** A gateway must be within reach when its route is added. */
+function gatewaysLast(list: readonly string[]): string[] {
+  return list.toSorted((a, b) => Number(a.includes(" via ")) - Number(b.includes(" via ")));
+}

@@ -1,0 +1,50 @@
+/** Settings under /proc/sys that belong to a namespace: the files show those of the thread that reads them. */
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { KmonteError } from "../../lib/errors.ts";
+
+export type Sysctls = Record<string, string>;
+
+/** All settings below a folder that can be read and written, by their path under /proc/sys. */
+export function readSysctls(folder: string): Sysctls {
+  const found: Sysctls = {};
+  const walk = (path: string): void => {
+    for (const entry of readdirSync(join("/proc/sys", path), { withFileTypes: true })) {
+      const below = join(path, entry.name);
+      if (entry.isDirectory()) walk(below);
+      else {
+        const value = readSysctl(below);
+        if (value !== undefined) found[below] = value;
+      }
+    }
+  };
+  walk(folder);
+  return found;
+}
+
+/** Undefined where it cannot be read, or cannot be written and so follows from something else. */
+export function readSysctl(path: string): string | undefined {
+  try {
+    if ((statSync(join("/proc/sys", path)).mode & 0o600) !== 0o600) return undefined;
+    return readFileSync(join("/proc/sys", path), "utf8").trimEnd();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Sets what is not so already. A setting that this kernel does not have is no loss; one that it refuses is. */
+export function writeSysctls(sysctls: Sysctls): void {
+  for (const [path, value] of Object.entries(sysctls)) {
+    const now = readSysctl(path);
+    if (now === undefined || now === value) continue;
+    try {
+      writeFileSync(join("/proc/sys", path), value);
+    } catch (cause) {
+      throw new KmonteError(
+        "SYSCTL",
+        { what: `The setting ${path.replaceAll("/", ".")} of a namespace cannot be ${JSON.stringify(value)} again.` },
+        { cause },
+      );
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * Births in pid namespaces (pid_namespaces(7)). A process is born where its parent's pid_for_children says, never
+ * moves, and gets its id in each level above; the first one of a namespace is its init.
+ */
+import { closeSync } from "node:fs";
+import { CLONE } from "../abi/clone.ts";
+import { namespaceOf, openNamespace } from "../abi/namespaces.ts";
+import type { LocalFd } from "../lib/brand.ts";
+import type { FrozenProcess } from "../image/schema.ts";
+import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
+
+type Lend = (local: LocalFd, use: (fd: number) => void) => void;
+
+export class Births {
+  readonly #home = namespaceOf("self", "pid") ?? "";
+  /** The frozen namespace of each process that was born here, by its outer id. */
+  readonly #own = new Map<number, string>();
+  readonly #aims = new Map<number, string>();
+  /** The outer id of the first process of each namespace. */
+  readonly #inits = new Map<string, number>();
+  readonly #door: number;
+
+  constructor(door: number) {
+    this.#door = door;
+  }
+
+  /** Has the next children of `from` born into the namespace of `state`; `namespace` is how the image calls it. */
+  aim(from: BuildScope, namespace: string | undefined, lend: Lend = this.#lendBy(from)): void {
+    const own = this.#own.get(from.pid) ?? this.#home;
+    const wanted = namespace ?? this.#home;
+    const now = this.#aims.get(from.pid) ?? own;
+    if (now === wanted) return;
+    const init = this.#inits.get(wanted);
+    if (wanted === own) enter(from, from.pid, lend);
+    else if (init !== undefined) enter(from, init, lend);
+    else {
+      if (now !== own) enter(from, from.pid, lend);
+      from.call("unshare", "Making a pid namespace", CLONE.NEWPID);
+    }
+    this.#aims.set(from.pid, wanted);
+  }
+
+  born(pid: number, inside: FrozenProcess["inside"]): void {
+    if (!inside) return;
+    this.#own.set(pid, inside.namespace);
+    if (inside.pids.at(-1) === 1) this.#inits.set(inside.namespace, pid);
+  }
+
+  /** Through a pidfd of ours that every new process is born with. */
+  #lendBy(scope: BuildScope): Lend {
+    return (local, use) => {
+      const fd = scope.call("pidfd_getfd", "Lending a namespace", this.#door, local, 0);
+      use(fd);
+      scope.call("close", "Taking a namespace back", fd);
+    };
+  }
+}
+
+function enter(scope: BuildScope, member: number, lend: Lend): void {
+  const local = openNamespace(member, "pid");
+  try {
+    lend(local, (fd) => scope.call("setns", "Choosing the pid namespace of children", fd, CLONE.NEWPID));
+  } finally {
+    closeSync(local);
+  }
+}
+
+/** The ids for clone3(2): innermost first, ours last. */
+export function idsForClone(outer: number, inside: readonly number[] = []): number[] {
+  return [...inside.toReversed(), outer];
+}
+
+/** A list of ids that leads out of the innermost namespaces: a group or session of the outside. */
+export function visible(ids: readonly number[] | undefined): number[] {
+  return (ids ?? []).filter((id) => id !== 0);
+}
+
+/** Puts a process into a group: by itself, or, when it cannot see the group, by its parent. */
+export function joinGroup(
+  scope: BuildScope,
+  group: number,
+  by: BuildScope | undefined,
+  seen: (id: number) => number,
+  state: FrozenProcess,
+): boolean {
+  if (group !== 0) return scope.attempt("getpgid", 0) === group || scope.attempt("setpgid", 0, group) === 0;
+  return by !== undefined && by.attempt("setpgid", seen(state.pid), seen(state.pgid)) === 0;
+}
