@@ -1,4 +1,5 @@
 /* A netlink socket keeps its port and its groups, and still works. */
+/* kmonte-shows: files/sockets/netlink */
 #include "kmonte-test.h"
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>

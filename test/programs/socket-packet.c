@@ -2,6 +2,7 @@
  * A packet socket is refused by its family's name.
  * kmonte-refuses: SOCKET_FAMILY
  */
+/* kmonte-shows: files/sockets/other */
 #include "kmonte-test.h"
 #include <netinet/in.h>
 #include <sys/socket.h>

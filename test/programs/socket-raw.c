@@ -2,6 +2,7 @@
  * A raw socket is refused by its protocol's name.
  * kmonte-refuses: SOCKET_PROTOCOL
  */
+/* kmonte-shows: files/sockets/inet */
 #include "kmonte-test.h"
 #include <netinet/in.h>
 #include <sys/socket.h>

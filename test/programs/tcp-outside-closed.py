@@ -1,4 +1,7 @@
-"""The peer outside has ended its half before the freeze, and ours is open: the rest still reaches it."""
+"""The peer outside has ended its half before the freeze, and ours is open: the rest still reaches it.
+
+kmonte-shows: files/sockets/tcp-thaw
+"""
 
 import os
 import signal

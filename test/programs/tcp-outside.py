@@ -1,4 +1,7 @@
-"""A TCP connection to a process outside the frozen set: it sees a pause, no reset, no byte lost or doubled."""
+"""A TCP connection to a process outside the frozen set: it sees a pause, no reset, no byte lost or doubled.
+
+kmonte-shows: files/sockets/silence files/sockets/tcp-connection
+"""
 
 import os
 import select

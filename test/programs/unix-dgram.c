@@ -1,4 +1,5 @@
 /* Datagram sockets with names: many senders to one receiver, senders' names kept, default targets, unread datagrams. */
+/* kmonte-shows: files/sockets/unix */
 #include "kmonte-test.h"
 #include <stddef.h>
 #include <sys/socket.h>

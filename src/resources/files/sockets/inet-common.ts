@@ -1,8 +1,7 @@
 /** What sockets of the internet families have in common. */
-import { closeSync } from "node:fs";
+import { closeSync, fstatSync, statSync } from "node:fs";
 import * as v from "valibot";
-import { call } from "../../../abi/call.ts";
-import { namespaceOf, socketNamespace } from "../../../abi/namespaces.ts";
+import { attempt, call } from "../../../abi/call.ts";
 import { parseInet, type InetAddress } from "../../../abi/sockaddr.ts";
 import { AF, getInt, IPPROTO, POLL, pollNow, SO, SOCK_CLOEXEC, socketAddress, SOL } from "../../../abi/socket.ts";
 import { S_IF } from "../../../abi/stat.ts";
@@ -75,11 +74,29 @@ export function showAddress({ address, port }: InetAddress): string {
   return `${address.includes(":") ? `[${address}]` : address}:${port}`;
 }
 
+/** linux/sockios.h: a descriptor of the network namespace that a socket was made in. */
+const SIOCGSKNS = 0x894c;
+
+function networkOf(socket: LocalFd): number | undefined {
+  const fd = attempt("ioctl", socket, SIOCGSKNS, 0);
+  if (fd < 0) return undefined;
+  try {
+    return fstatSync(fd).ino;
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Sockets are made in the network namespace that kmonte runs in. */
 export function refuseForeignNetwork(file: OpenFile): void {
-  const network = socketNamespace(file.local);
-  if (network === undefined || network === namespaceOf("thread-self", "net")) return;
-  throw socketRefusal(file, "NETWORK_NAMESPACE", "a socket of another network namespace", `it belongs to ${network}.`);
+  const network = networkOf(file.local);
+  if (network === undefined || network === statSync("/proc/thread-self/ns/net").ino) return;
+  throw socketRefusal(
+    file,
+    "NETWORK_NAMESPACE",
+    "a socket of another network namespace",
+    `it belongs to net:[${network}].`,
+  );
 }
 
 /** Errors and upper layers that cannot be made again. */
