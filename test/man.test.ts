@@ -22,7 +22,7 @@ for (const [name, text] of Object.entries(pages)) {
     const { status, stdout, stderr } = spawnSync("man", args, { env, encoding: "utf8" });
     assert.equal(status, 0, stderr);
     assert.equal(stderr, "");
-    assert.match(stdout, /^NAME\n +kmonte.* - \S/m);
+    assert.match(stdout, /^NAME\n +kmonte.* +- +\S/m);
     assert.ok(text.includes(".SH OPTIONS"));
   });
 }

@@ -88,9 +88,9 @@ while True:
     const script = `i=0; while [ $i -lt 400 ]; do echo $i; i=$((i+1)); sleep 0.005; done |
       tee copy | while read -r n; do sleep 0.006; echo "got $n"; done; (exit 7) & wait $!; echo "done $?"`;
     await using program = Program.start("bash", ["-c", script]);
-    await program.waitFor(/^got 30$/m);
+    await program.waitFor(/^got 20$/m);
     await program.roundTrip();
-    await program.waitFor(/^got 200$/m);
+    await program.waitFor(/^got 60$/m);
     await program.roundTrip();
     await program.waitFor(/^done 7$/m);
     const expected = Array.from({ length: 400 }, (_, i) => `got ${i}`);

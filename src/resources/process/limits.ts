@@ -1,8 +1,8 @@
-/** Resource limits: getrlimit(2), asked and set from outside with prlimit(2). */
+/** Resource limits: getrlimit(2), asked and set with prlimit(2). */
 import * as v from "valibot";
-import { attempt, call, SyscallError, withStruct } from "../../abi/call.ts";
+import { attempt, SyscallError, withStruct } from "../../abi/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
-import type { ProcessResource } from "../contract.ts";
+import type { FreezeProcess, ProcessResource } from "../contract.ts";
 
 const limit = v.union([v.literal("unlimited"), v.pipe(v.string(), v.regex(/^\d+$/))]);
 const schema = v.record(v.string(), v.strictObject({ soft: limit, hard: limit }));
@@ -31,36 +31,59 @@ const INFINITY = 2n ** 64n - 1n;
 export const resourceLimits: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "limits",
   schema,
-  freeze: ({ pid }) =>
-    Object.fromEntries(
-      LIMITS.map((name, which) =>
-        withStruct(16, (bytes, address) => {
-          call("prlimit64", `Asking for ${name} of process ${pid}`, pid, which, 0, address);
-          const at = (offset: number): string => {
-            const value = bytes.readBigUInt64LE(offset);
-            return value === INFINITY ? "unlimited" : value.toString();
-          };
-          return [name, { soft: at(0), hard: at(8) }] as const;
-        }),
-      ),
-    ),
-  thaw({ pid, context }, limits) {
+  freeze: (process) =>
+    Object.fromEntries(LIMITS.map((name, which) => [name, decode(ask(process, which, `Asking for ${name}`))] as const)),
+  thaw(process, limits) {
     // Late: while the process is built, the limits of kmonte itself hold.
-    context.atResume(() => {
+    process.context.atResume(() => {
       for (const [name, { soft, hard }] of Object.entries(limits)) {
-        const result = withStruct(32, (bytes, address) => {
-          [soft, hard].forEach((text, i) =>
-            bytes.writeBigUInt64LE(text === "unlimited" ? INFINITY : BigInt(text), i * 8),
-          );
-          const same =
-            attempt("prlimit64", pid, LIMITS.indexOf(name), 0, address + 16) === 0 &&
-            bytes.subarray(0, 16).equals(bytes.subarray(16));
-          return same ? 0 : attempt("prlimit64", pid, LIMITS.indexOf(name), address, 0);
-        });
+        const which = LIMITS.indexOf(name);
+        const wanted = encode([soft, hard]);
+        if (ask(process, which, `Asking for ${name}`).equals(wanted)) continue;
+        const result = set(process, which, wanted);
         if (result === -ERRNO.EPERM) {
-          throw new SyscallError("prlimit64", result, `Raising ${name} of process ${pid} to ${hard}`, pid);
+          throw new SyscallError(
+            "prlimit64",
+            result,
+            `Raising ${name} of process ${process.pid} to ${hard}`,
+            process.pid,
+          );
         }
       }
     });
   },
 };
+
+/** A process that changed its user can be asked from outside with CAP_SYS_RESOURCE only; itself it may always ask. */
+function ask({ pid, scope }: Limited, which: number, about: string): Buffer {
+  return withStruct(16, (bytes, address) => {
+    if (attempt("prlimit64", pid, which, 0, address) >= 0) return Buffer.from(bytes);
+    scope.call("prlimit64", `${about} of process ${pid}`, 0, which, 0, scope.scratch);
+    return scope.take(16);
+  });
+}
+
+function set({ pid, scope }: Limited, which: number, wanted: Buffer): number {
+  const result = withStruct(16, (bytes, address) => {
+    wanted.copy(bytes);
+    return attempt("prlimit64", pid, which, address, 0);
+  });
+  return result === -ERRNO.EPERM ? scope.attempt("prlimit64", 0, which, scope.put(wanted), 0) : result;
+}
+
+type Limited = Pick<FreezeProcess, "pid" | "scope">;
+
+/** struct rlimit: soft, then hard. */
+function decode(bytes: Buffer): { soft: string; hard: string } {
+  const [soft = "", hard = ""] = [0, 8].map((offset) => {
+    const value = bytes.readBigUInt64LE(offset);
+    return value === INFINITY ? "unlimited" : value.toString();
+  });
+  return { soft, hard };
+}
+
+function encode(limits: readonly string[]): Buffer {
+  const bytes = Buffer.alloc(16);
+  limits.forEach((text, i) => bytes.writeBigUInt64LE(text === "unlimited" ? INFINITY : BigInt(text), i * 8));
+  return bytes;
+}
