@@ -19,7 +19,7 @@ import type {
 } from "../resources/contract.ts";
 import { freezeMappings } from "../resources/memory/mappings.ts";
 import { freezeVdso } from "../resources/memory/vdso.x86_64.ts";
-import { freezeControllingTerminal } from '../resources/process/controlling-terminal.ts';
+import { freezeControllingTerminal } from "../resources/process/controlling-terminal.ts";
 import { processResources, threadResources } from "../resources/registry.ts";
 import { findAnchor } from "../tracee/anchor.x86_64.ts";
 import { GuardedScope } from "../tracee/guarded-scope.x86_64.ts";

@@ -1,8 +1,8 @@
 /** The shape of state.json. One place puts together what the kinds of resource say of themselves. */
 import * as v from "valibot";
 import { fileKinds, objectKinds, processResources, threadResources } from "../resources/registry.ts";
-import { locksSchema } from '../resources/files/locks.ts';
-import { controllingTerminalSchema } from '../resources/process/controlling-terminal.ts';
+import { locksSchema } from "../resources/files/locks.ts";
+import { controllingTerminalSchema } from "../resources/process/controlling-terminal.ts";
 import { mappingsSchema } from "../resources/memory/mappings.ts";
 import { vdsoSchema } from "../resources/memory/vdso.x86_64.ts";
 

@@ -131,7 +131,11 @@ export function buildThreads(process: BuiltProcess): Map<number, BuildScope> {
   const flags = CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
   for (const { tid, tidsInside } of process.body.threads) {
     if (tid === process.pid) continue;
-    process.scope.clone({ flags, exitSignal: 0 }, idsForClone(tid, tidsInside), `Making thread ${tid} of process ${process.pid}`);
+    process.scope.clone(
+      { flags, exitSignal: 0 },
+      idsForClone(tid, tidsInside),
+      `Making thread ${tid} of process ${process.pid}`,
+    );
     scopes.set(tid, new BuildScope(process.pid, tid, process.scope.memory, process.scope.workshop));
   }
   return scopes;

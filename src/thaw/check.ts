@@ -6,7 +6,7 @@ import { cpuFeatures } from "../image/manifest.ts";
 import type { Image } from "../image/read.ts";
 import { readStat } from "../proc/read.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
-import { fileKinds } from '../resources/registry.ts';
+import { fileKinds } from "../resources/registry.ts";
 import type { PathFileState } from "../resources/objects/path-file.ts";
 
 /** How long init gets to take notice of processes that have ended. */
@@ -14,7 +14,13 @@ const REAPING_MS = 3000;
 
 /** Throws one {@link RefusalList} with all that stands in the way. */
 export function checkSurroundings(image: Image): void {
-  const problems = [...checkKernel(), ...checkCpu(image), ...checkPids(image), ...checkFiles(image), ...checkOpenFiles(image)];
+  const problems = [
+    ...checkKernel(),
+    ...checkCpu(image),
+    ...checkPids(image),
+    ...checkFiles(image),
+    ...checkOpenFiles(image),
+  ];
   if (problems.length === 0) return;
   if (problems.length === 1) throw problems[0] as Refusal;
   throw new RefusalList(

@@ -1,12 +1,12 @@
 /** What the kinds of resource see of a thaw, and the list of what to undo should it fail. */
-import { closeSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { later } from '../abi/namespaces.ts';
-import { CLOCK, clockNow } from '../abi/time.ts';
-import type { LocalFd } from '../lib/brand.ts';
-import type { Image } from '../image/read.ts';
-import type { ThawClocks, ThawContext } from '../resources/contract.ts';
-import { objectKinds } from '../resources/registry.ts';
+import { closeSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { later } from "../abi/namespaces.ts";
+import { CLOCK, clockNow } from "../abi/time.ts";
+import type { LocalFd } from "../lib/brand.ts";
+import type { Image } from "../image/read.ts";
+import type { ThawClocks, ThawContext } from "../resources/contract.ts";
+import { objectKinds } from "../resources/registry.ts";
 
 export class Thawing implements ThawContext, Disposable {
   readonly clocks: ThawClocks;
@@ -17,7 +17,7 @@ export class Thawing implements ThawContext, Disposable {
   /** Opens a file of the set, or finds it open. */
   openFile: ((id: string) => LocalFd) | undefined;
   /** The processes that are being built. */
-  readonly processes = new Map<number, NonNullable<ReturnType<ThawContext['process']>>>();
+  readonly processes = new Map<number, NonNullable<ReturnType<ThawContext["process"]>>>();
   readonly #atResume: (() => void)[] = [];
   readonly #kept = new Set<LocalFd>();
 
@@ -54,7 +54,8 @@ export class Thawing implements ThawContext, Disposable {
 
   blobPath(name: string): string {
     // Only files that the manifest lists have been checked.
-    if (!this.#image.manifest.files.some((file) => file.name === name)) throw new RangeError(`the image has no ${name}`);
+    if (!this.#image.manifest.files.some((file) => file.name === name))
+      throw new RangeError(`the image has no ${name}`);
     return join(this.#image.directory, name);
   }
 
@@ -76,7 +77,7 @@ export class Thawing implements ThawContext, Disposable {
     return this.openFile(id);
   }
 
-  process(pid: number): ReturnType<ThawContext['process']> {
+  process(pid: number): ReturnType<ThawContext["process"]> {
     return this.processes.get(pid);
   }
 

@@ -1,21 +1,21 @@
 /** Thawing an image: check everything, build under undo, and let all go on together. On one thread, as freezing is. */
-import { attempt } from '../abi/call.ts';
-import { PTRACE_O } from '../abi/ptrace.ts';
-import { SIGNAL, signalNumber } from '../abi/signal.ts';
-import { WAIT, wait4 } from '../abi/wait.ts';
-import { KmonteError } from '../lib/errors.ts';
-import type { TimedStep } from '../lib/progress.ts';
-import type { Watcher } from '../lib/watcher.ts';
-import { readImage, type Image } from '../image/read.ts';
-import { threadResources } from '../resources/registry.ts';
-import type { BuildScope } from '../tracee/build-scope.x86_64.ts';
-import { detach, setOptions } from '../tracee/ptrace.ts';
-import { beginProcess, buildMemory, buildProcess, buildThreads } from './build.ts';
-import { checkSurroundings } from './check.ts';
-import { Thawing } from './context.ts';
-import { ThawedFiles } from './descriptors.ts';
-import type { BuiltProcess } from './process.ts';
-import { endProcess, growTree, type Tree } from './tree.ts';
+import { attempt } from "../abi/call.ts";
+import { PTRACE_O } from "../abi/ptrace.ts";
+import { SIGNAL, signalNumber } from "../abi/signal.ts";
+import { WAIT, wait4 } from "../abi/wait.ts";
+import { KmonteError } from "../lib/errors.ts";
+import type { TimedStep } from "../lib/progress.ts";
+import type { Watcher } from "../lib/watcher.ts";
+import { readImage, type Image } from "../image/read.ts";
+import { threadResources } from "../resources/registry.ts";
+import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
+import { detach, setOptions } from "../tracee/ptrace.ts";
+import { beginProcess, buildMemory, buildProcess, buildThreads } from "./build.ts";
+import { checkSurroundings } from "./check.ts";
+import { Thawing } from "./context.ts";
+import { ThawedFiles } from "./descriptors.ts";
+import type { BuiltProcess } from "./process.ts";
+import { endProcess, growTree, type Tree } from "./tree.ts";
 
 export interface ThawJob {
   readonly directory: string;
@@ -40,11 +40,11 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
       steps.push({ step: name, start, end: Date.now() });
     }
   };
-  const image = step('verify', () => readImage(job.directory, { unsigned: job.unsigned === true }));
-  step('check', () => checkSurroundings(image));
+  const image = step("verify", () => readImage(job.directory, { unsigned: job.unsigned === true }));
+  step("check", () => checkSurroundings(image));
   using context = new Thawing(image);
-  const tree = step('build', () => build(context, image, watcher));
-  step('resume', () => goOn(context, tree));
+  const tree = step("build", () => build(context, image, watcher));
+  step("resume", () => goOn(context, tree));
   return {
     processes: image.state.processes.map(({ pid, command }) => ({ pid, command })),
     steps,
@@ -56,9 +56,9 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
 function checkAborted(watcher: Watcher): void {
   if (!watcher.aborted()) return;
   throw new KmonteError(
-    'INTERRUPTED',
-    { what: 'The thaw was interrupted; nothing was left running, and the image is as it was.' },
-    { kind: 'interrupted' },
+    "INTERRUPTED",
+    { what: "The thaw was interrupted; nothing was left running, and the image is as it was." },
+    { kind: "interrupted" },
   );
 }
 
@@ -75,7 +75,7 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
   let done = 0;
   for (const process of tree.processes) {
     buildMemory(process, tree.vdso, (bytes) => {
-      watcher.report({ step: 'build', detail: process.command, done: (done += bytes) });
+      watcher.report({ step: "build", detail: process.command, done: (done += bytes) });
       checkAborted(watcher);
     });
     checkAborted(watcher);
@@ -100,7 +100,7 @@ function makeZombie(zombie: BuiltProcess): void {
   } else {
     zombie.scope.die(signal);
   }
-  while (typeof wait4(zombie.pid, WAIT.WALL) === 'object');
+  while (typeof wait4(zombie.pid, WAIT.WALL) === "object");
   zombie.parent?.scope.forgetSignal(SIGNAL.SIGCHLD);
 }
 
@@ -110,12 +110,12 @@ function goOn(context: Thawing, tree: BuiltTree): void {
   endProcess(tree.root);
   for (const [process, scopes] of tree.threads) {
     process.closeDoor();
-    for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name !== 'execution');
+    for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name !== "execution");
   }
   context.runAtResume();
   for (const [process, scopes] of tree.threads) {
     process.scope.leave();
-    for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name === 'execution');
+    for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name === "execution");
   }
   // The point of no return: from here on the processes outlive us.
   for (const scopes of tree.threads.values()) for (const tid of scopes.keys()) setOptions(tid, PTRACE_O.TRACESYSGOOD);
@@ -123,7 +123,7 @@ function goOn(context: Thawing, tree: BuiltTree): void {
   context.closeKept();
   for (const [process, scopes] of tree.threads) {
     const { stopped } = process.state;
-    if (stopped !== undefined) attempt('kill', process.pid, signalNumber(stopped));
+    if (stopped !== undefined) attempt("kill", process.pid, signalNumber(stopped));
     for (const tid of scopes.keys()) detach(tid);
   }
 }

@@ -1,12 +1,12 @@
 /** One process under construction, as the kinds of resource see it. */
-import { closeSync } from 'node:fs';
-import { call } from '../abi/call.ts';
-import { F, O } from '../abi/fcntl.ts';
-import type { LocalFd } from '../lib/brand.ts';
-import type { FrozenBody, FrozenProcess } from '../image/schema.ts';
-import type { ThawProcess } from '../resources/contract.ts';
-import type { BuildScope } from '../tracee/build-scope.x86_64.ts';
-import type { Thawing } from './context.ts';
+import { closeSync } from "node:fs";
+import { call } from "../abi/call.ts";
+import { F, O } from "../abi/fcntl.ts";
+import type { LocalFd } from "../lib/brand.ts";
+import type { FrozenBody, FrozenProcess } from "../image/schema.ts";
+import type { ThawProcess } from "../resources/contract.ts";
+import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
+import type { Thawing } from "./context.ts";
 
 export class BuiltProcess implements ThawProcess {
   readonly context: Thawing;
@@ -18,7 +18,13 @@ export class BuiltProcess implements ThawProcess {
   /** Where the process keeps a pidfd of ours; descriptors are fetched through it. */
   #door: number;
 
-  constructor(context: Thawing, state: FrozenProcess, scope: BuildScope, parent: BuiltProcess | undefined, door: number) {
+  constructor(
+    context: Thawing,
+    state: FrozenProcess,
+    scope: BuildScope,
+    parent: BuiltProcess | undefined,
+    door: number,
+  ) {
     this.context = context;
     this.state = state;
     this.pid = state.pid;
@@ -42,49 +48,49 @@ export class BuiltProcess implements ThawProcess {
   moveDoor(): void {
     const highest = this.body.descriptors.reduce((most, { fd }) => Math.max(most, fd), -1);
     if (this.#door > highest) return;
-    const moved = this.scope.call('fcntl', 'Moving a descriptor of ours', this.#door, F.F_DUPFD_CLOEXEC, highest + 1);
-    this.scope.call('close', 'Closing a descriptor of ours', this.#door);
+    const moved = this.scope.call("fcntl", "Moving a descriptor of ours", this.#door, F.F_DUPFD_CLOEXEC, highest + 1);
+    this.scope.call("close", "Closing a descriptor of ours", this.#door);
     this.#door = moved;
   }
 
   /** Brings a descriptor of the process to us. */
   fetch(fd: number): LocalFd {
-    const pidfd = call('pidfd_open', `Reaching into process ${this.pid}`, this.pid, 0);
+    const pidfd = call("pidfd_open", `Reaching into process ${this.pid}`, this.pid, 0);
     try {
-      return call('pidfd_getfd', `Fetching descriptor ${fd} of process ${this.pid}`, pidfd, fd, 0) as LocalFd;
+      return call("pidfd_getfd", `Fetching descriptor ${fd} of process ${this.pid}`, pidfd, fd, 0) as LocalFd;
     } finally {
       closeSync(pidfd);
     }
   }
 
   closeDoor(): void {
-    this.scope.call('close', 'Closing a descriptor of ours', this.#door);
+    this.scope.call("close", "Closing a descriptor of ours", this.#door);
   }
 
   give(local: LocalFd, fd: number, closeOnExec: boolean): void {
     const about = `Giving descriptor ${fd} to process ${this.pid}`;
-    const fetched = this.scope.call('pidfd_getfd', about, this.#door, local, 0);
+    const fetched = this.scope.call("pidfd_getfd", about, this.#door, local, 0);
     if (fetched !== fd) {
-      this.scope.call('dup3', about, fetched, fd, closeOnExec ? O.O_CLOEXEC : 0);
-      this.scope.call('close', about, fetched);
+      this.scope.call("dup3", about, fetched, fd, closeOnExec ? O.O_CLOEXEC : 0);
+      this.scope.call("close", about, fetched);
     } else if (!closeOnExec) {
       // pidfd_getfd(2) sets close-on-exec.
-      this.scope.call('fcntl', about, fd, F.F_SETFD, 0);
+      this.scope.call("fcntl", about, fd, F.F_SETFD, 0);
     }
   }
 
   lend<T>(local: LocalFd, use: (fd: number) => T): T {
     const about = `Lending a descriptor to process ${this.pid}`;
-    const fetched = this.scope.call('pidfd_getfd', about, this.#door, local, 0);
+    const fetched = this.scope.call("pidfd_getfd", about, this.#door, local, 0);
     try {
       return use(fetched);
     } finally {
-      this.scope.attempt('close', fetched);
+      this.scope.attempt("close", fetched);
     }
   }
 }
 
 /** pidfd_open(2) of this process, made inside another one. */
 export function openDoor(scope: BuildScope): number {
-  return scope.call('pidfd_open', 'Reaching back to kmonte', process.pid, 0);
+  return scope.call("pidfd_open", "Reaching back to kmonte", process.pid, 0);
 }

@@ -1,24 +1,24 @@
 /** Making all processes of the set, blank, with their ids, parents, sessions and process groups (credentials(7)). */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { attempt } from '../abi/call.ts';
-import { CLONE } from '../abi/clone.ts';
-import { MAP, MREMAP, PAGE_SIZE, PROT } from '../abi/mman.ts';
-import { SIGNAL } from '../abi/signal.ts';
-import { WAIT, wait4 } from '../abi/wait.ts';
-import { remoteAddress } from '../lib/brand.ts';
-import { unhex } from '../lib/hex.ts';
-import type { FrozenProcess } from '../image/schema.ts';
-import { parseMaps } from '../proc/maps.ts';
-import { parseStat, parseStatus } from '../proc/status.ts';
-import { setForeground, takeTerminal } from '../resources/process/controlling-terminal.ts';
-import { moveVdso, vdsoSize, type ParkedVdso } from '../resources/memory/vdso.x86_64.ts';
-import { spawnBlank, WORKSHOP_SIZE, workshopAt, type Workshop } from '../tracee/blank.x86_64.ts';
-import { BuildScope } from '../tracee/build-scope.x86_64.ts';
-import { TraceeMemory } from '../tracee/memory.ts';
-import { Births, idsForClone, joinGroup, visible } from './births.ts';
-import type { Thawing } from './context.ts';
-import { BuiltProcess, openDoor } from './process.ts';
-import { findFreeSpace, type Range } from './space.ts';
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { attempt } from "../abi/call.ts";
+import { CLONE } from "../abi/clone.ts";
+import { MAP, MREMAP, PAGE_SIZE, PROT } from "../abi/mman.ts";
+import { SIGNAL } from "../abi/signal.ts";
+import { WAIT, wait4 } from "../abi/wait.ts";
+import { remoteAddress } from "../lib/brand.ts";
+import { unhex } from "../lib/hex.ts";
+import type { FrozenProcess } from "../image/schema.ts";
+import { parseMaps } from "../proc/maps.ts";
+import { parseStat, parseStatus } from "../proc/status.ts";
+import { setForeground, takeTerminal } from "../resources/process/controlling-terminal.ts";
+import { moveVdso, vdsoSize, type ParkedVdso } from "../resources/memory/vdso.x86_64.ts";
+import { spawnBlank, WORKSHOP_SIZE, workshopAt, type Workshop } from "../tracee/blank.x86_64.ts";
+import { BuildScope } from "../tracee/build-scope.x86_64.ts";
+import { TraceeMemory } from "../tracee/memory.ts";
+import { Births, idsForClone, joinGroup, visible } from "./births.ts";
+import type { Thawing } from "./context.ts";
+import { BuiltProcess, openDoor } from "./process.ts";
+import { findFreeSpace, type Range } from "./space.ts";
 
 /** Room for any kernel's vDSO with its data pages. */
 const VDSO_ROOM = 256 * 1024;
@@ -58,7 +58,8 @@ export function growTree(context: Thawing, states: readonly FrozenProcess[]): Tr
   enterTime(context, root);
   for (const state of states) if (!states.some((other) => other.pid === state.ppid)) growRoot(nursery, state, states);
   setGroups(nursery, states);
-  for (const process of nursery.built.values()) if (process.state.terminal) setForeground(process, process.state.terminal);
+  for (const process of nursery.built.values())
+    if (process.state.terminal) setForeground(process, process.state.terminal);
   const all = [...nursery.built.values()];
   return {
     processes: all.filter((process) => process.state.body),
@@ -75,44 +76,44 @@ function occupied(state: FrozenProcess): Range[] {
   return parts.map((part) => ({
     start: unhex(part.start),
     end: unhex(part.end),
-    growsDown: 'growsDown' in part && part.growsDown === true,
+    growsDown: "growsDown" in part && part.growsDown === true,
   }));
 }
 
 /** The first blank process: parent of the roots until the end, when init takes them over. */
 function startRoot(context: Thawing, workshop: Workshop): BuildScope {
   const pid = spawnBlank(workshop.start);
-  context.undo('blank process', () => endProcess(pid));
+  context.undo("blank process", () => endProcess(pid));
   return new BuildScope(pid, pid, new TraceeMemory(pid), workshop);
 }
 
 export function endProcess(pid: number): void {
-  attempt('kill', pid, SIGNAL.SIGKILL);
-  while (typeof wait4(pid, WAIT.WALL) === 'object');
+  attempt("kill", pid, SIGNAL.SIGKILL);
+  while (typeof wait4(pid, WAIT.WALL) === "object");
 }
 
 /** Takes away what exec left behind: stack, descriptors, ignored signals, the alarm. Parks the vDSO. */
 function clearRoot(root: BuildScope, parking: number): ParkedVdso {
-  const mappings = parseMaps(readFileSync(`/proc/${root.pid}/maps`, 'utf8'));
+  const mappings = parseMaps(readFileSync(`/proc/${root.pid}/maps`, "utf8"));
   const parts = mappings
-    .filter((mapping) => ['[vvar]', '[vvar_vclock]', '[vdso]'].includes(mapping.path))
+    .filter((mapping) => ["[vvar]", "[vvar_vclock]", "[vdso]"].includes(mapping.path))
     .map(({ path, start, end }) => ({ name: path, start, end }));
   for (const mapping of mappings) {
     if (mapping.start >= root.workshop.start && mapping.end <= root.workshop.end) continue;
-    if (parts.some((part) => part.start === mapping.start) || mapping.path === '[vsyscall]') continue;
-    root.call('munmap', 'Clearing a blank process', mapping.start, mapping.end - mapping.start);
+    if (parts.some((part) => part.start === mapping.start) || mapping.path === "[vsyscall]") continue;
+    root.call("munmap", "Clearing a blank process", mapping.start, mapping.end - mapping.start);
   }
   detachCode(root, parking);
-  root.call('close_range', 'Clearing a blank process', 0, 0xffff_ffff, 0);
-  root.call('alarm', 'Clearing a blank process', 0);
-  const ignored = BigInt(`0x${parseStatus(readFileSync(`/proc/${root.pid}/status`, 'utf8')).get('SigIgn') ?? '0'}`);
+  root.call("close_range", "Clearing a blank process", 0, 0xffff_ffff, 0);
+  root.call("alarm", "Clearing a blank process", 0);
+  const ignored = BigInt(`0x${parseStatus(readFileSync(`/proc/${root.pid}/status`, "utf8")).get("SigIgn") ?? "0"}`);
   for (let signal = 1; signal <= 64; signal += 1) {
     if ((ignored & (1n << BigInt(signal - 1))) === 0n) continue;
-    root.call('rt_sigaction', 'Clearing a blank process', signal, root.put(Buffer.alloc(32)), 0, 8);
+    root.call("rt_sigaction", "Clearing a blank process", signal, root.put(Buffer.alloc(32)), 0, 8);
   }
   if (parts.length === 0) return { parts };
   const parked = moveVdso(root, { parts }, parking);
-  if (vdsoSize(parked) > VDSO_ROOM) throw new RangeError('the vDSO is larger than ever');
+  if (vdsoSize(parked) > VDSO_ROOM) throw new RangeError("the vDSO is larger than ever");
   return parked;
 }
 
@@ -123,17 +124,20 @@ function clearRoot(root: BuildScope, parking: number): ParkedVdso {
 function detachCode(root: BuildScope, spare: number): void {
   const { start } = root.workshop;
   const flags = MAP.MAP_PRIVATE | MAP.MAP_ANONYMOUS | MAP.MAP_FIXED_NOREPLACE;
-  const about = 'Preparing a blank process';
-  root.call('mmap', about, spare, PAGE_SIZE, PROT.PROT_READ | PROT.PROT_EXEC, flags, -1, 0);
+  const about = "Preparing a blank process";
+  root.call("mmap", about, spare, PAGE_SIZE, PROT.PROT_READ | PROT.PROT_EXEC, flags, -1, 0);
   root.memory.write(remoteAddress(spare), root.memory.read(start, PAGE_SIZE));
-  root.call('mremap', about, spare, PAGE_SIZE, PAGE_SIZE, MREMAP.MREMAP_MAYMOVE | MREMAP.MREMAP_FIXED, start);
+  root.call("mremap", about, spare, PAGE_SIZE, PAGE_SIZE, MREMAP.MREMAP_MAYMOVE | MREMAP.MREMAP_FIXED, start);
 }
 
 /** Children of the root live in a time namespace whose clocks go on where those of the frozen set stopped. */
 function enterTime(context: Thawing, root: BuildScope): void {
-  root.call('unshare', 'Making a time namespace', CLONE.NEWTIME);
+  root.call("unshare", "Making a time namespace", CLONE.NEWTIME);
   const { monotonic, boottime } = context.startClocks();
-  writeFileSync(`/proc/${root.pid}/timens_offsets`, `${offsetLine('monotonic', monotonic)}${offsetLine('boottime', boottime)}`);
+  writeFileSync(
+    `/proc/${root.pid}/timens_offsets`,
+    `${offsetLine("monotonic", monotonic)}${offsetLine("boottime", boottime)}`,
+  );
 }
 
 /** The kernel wants seconds of either sign and nanoseconds from 0 to 999,999,999. */
@@ -145,7 +149,7 @@ function offsetLine(clock: string, nanoseconds: bigint): string {
 
 function growRoot(nursery: Nursery, state: FrozenProcess, states: readonly FrozenProcess[]): void {
   const { root } = nursery;
-  const ownSession = parseStat(readFileSync('/proc/self/stat', 'utf8')).session;
+  const ownSession = parseStat(readFileSync("/proc/self/stat", "utf8")).session;
   const leads = state.sid === state.pid;
   if (leads || state.sid === ownSession) {
     grow(nursery, state, root, undefined, states, ownSession);
@@ -157,7 +161,7 @@ function growRoot(nursery: Nursery, state: FrozenProcess, states: readonly Froze
   } else {
     // The leader of the session has ended before: a stand-in gives the session its number and goes again.
     const leader = standInFor(nursery, root, state.sid, state, visible(state.inside?.sids), 0);
-    leader.call('setsid', `Making session ${state.sid}`);
+    leader.call("setsid", `Making session ${state.sid}`);
     grow(nursery, state, leader, undefined, states, state.sid, CLONE.PARENT);
     endProcess(leader.pid);
   }
@@ -172,14 +176,20 @@ function standInFor(
   pids: readonly number[],
   exitSignal: number,
 ): BuildScope {
-  return cloneBlank(nursery, from, pid, pids.length > 0 && inside ? { ...inside, pids: [...pids] } : undefined, exitSignal);
+  return cloneBlank(
+    nursery,
+    from,
+    pid,
+    pids.length > 0 && inside ? { ...inside, pids: [...pids] } : undefined,
+    exitSignal,
+  );
 }
 
 function cloneBlank(
   nursery: Nursery,
   from: BuildScope,
   pid: number,
-  inside: FrozenProcess['inside'],
+  inside: FrozenProcess["inside"],
   exitSignal: number,
   flags = 0,
 ): BuildScope {
@@ -208,11 +218,12 @@ function grow(
   const children = states.filter((child) => child.ppid === state.pid);
   const bornEarlier = children.filter((child) => child.sid === session && child.sid !== state.sid);
   for (const child of bornEarlier) grow(nursery, child, scope, process, states, session);
-  if (state.sid === state.pid) scope.call('setsid', `Making session ${state.sid}`);
+  if (state.sid === state.pid) scope.call("setsid", `Making session ${state.sid}`);
   if (state.terminal) takeTerminal(process, state.terminal);
   const strays = children.filter((child) => ![child.pid, session, state.sid].includes(child.sid));
   for (const child of children) {
-    if (!bornEarlier.includes(child) && !strays.includes(child)) grow(nursery, child, scope, process, states, state.sid);
+    if (!bornEarlier.includes(child) && !strays.includes(child))
+      grow(nursery, child, scope, process, states, state.sid);
   }
   for (const sid of new Set(strays.map((child) => child.sid))) {
     const members = strays.filter((child) => child.sid === sid);
@@ -256,7 +267,8 @@ function setGroups(nursery: Nursery, states: readonly FrozenProcess[]): void {
   const all = [...nursery.built.values()].map((process) => process.state);
   const scopeOf = (state: FrozenProcess): BuildScope => (nursery.built.get(state.pid) as BuiltProcess).scope;
   for (const state of all) {
-    if (state.pgid === state.pid && state.sid !== state.pid) scopeOf(state).call('setpgid', `Making group ${state.pgid}`, 0, 0);
+    if (state.pgid === state.pid && state.sid !== state.pid)
+      scopeOf(state).call("setpgid", `Making group ${state.pgid}`, 0, 0);
   }
   for (const state of all) {
     if (state.pgid === state.pid) continue;
@@ -265,16 +277,18 @@ function setGroups(nursery: Nursery, states: readonly FrozenProcess[]): void {
     const group = state.inside?.pgids.at(-1) ?? state.pgid;
     if (joinGroup(scope, group, parent?.scope ?? nursery.root, (id) => parent?.seen(id) ?? id, state)) continue;
     if (existsSync(`/proc/${state.pgid}`)) {
-      nursery.notes.push(`Process ${state.pid} (${state.command}) leads a group of its own now: ${state.pgid} is in another session.`);
-      scope.attempt('setpgid', 0, 0);
+      nursery.notes.push(
+        `Process ${state.pid} (${state.command}) leads a group of its own now: ${state.pgid} is in another session.`,
+      );
+      scope.attempt("setpgid", 0, 0);
       continue;
     }
     const leader = standInFor(nursery, scope, state.pgid, state, visible(state.inside?.pgids), 0);
-    leader.call('setpgid', `Making group ${state.pgid}`, 0, 0);
+    leader.call("setpgid", `Making group ${state.pgid}`, 0, 0);
     for (const member of states) {
-      if (member.pgid === state.pgid) scopeOf(member).attempt('setpgid', 0, member.inside?.pgids.at(-1) ?? member.pgid);
+      if (member.pgid === state.pgid) scopeOf(member).attempt("setpgid", 0, member.inside?.pgids.at(-1) ?? member.pgid);
     }
     endProcess(leader.pid);
-    scope.attempt('wait4', group, 0, WAIT.WALL, 0);
+    scope.attempt("wait4", group, 0, WAIT.WALL, 0);
   }
 }

@@ -42,7 +42,7 @@ export function thawInherited(state: Inherited, context: ThawContext, flags: num
   const fetched = state.bootId === bootId() ? fetch(state) : undefined;
   if (fetched !== undefined) return context.keep(fetched);
   context.note(
-    `A pipe that the processes inherited as descriptor ${state.fd} has no other end any more: ${state.from.map(({ pid, command }) => `${command} (${pid})`).join(', ')} had it.`,
+    `A pipe that the processes inherited as descriptor ${state.fd} has no other end any more: ${state.from.map(({ pid, command }) => `${command} (${pid})`).join(", ")} had it.`,
   );
   const [read, write] = makePipe(0);
   const [ours, other] = (flags & O_ACCMODE) === 0 ? [read, write] : [write, read];

@@ -51,7 +51,10 @@ export const posixTimers: ProcessResource<v.InferOutput<typeof schema>> = {
     if (timers.length === 0) return;
     // Threads that a timer names must be there first, and nothing may expire before all is.
     process.context.atResume(() => {
-      createAll(process.scope, timers.map((timer) => (timer.thread === undefined ? timer : { ...timer, thread: process.seen(timer.thread) })));
+      createAll(
+        process.scope,
+        timers.map((timer) => (timer.thread === undefined ? timer : { ...timer, thread: process.seen(timer.thread) })),
+      );
       for (const timer of timers) arm(process, timer);
     });
   },

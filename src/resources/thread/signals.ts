@@ -45,7 +45,10 @@ export const threadSignals: ThreadResource<v.InferOutput<typeof schema>> = {
       const info = Buffer.from(base64, "base64");
       scope.put(info);
       const signal = info.readInt32LE(0);
-      const args = name === "rt_sigqueueinfo" ? [process.seen(process.pid), signal] : [process.seen(process.pid), process.seen(tid), signal];
+      const args =
+        name === "rt_sigqueueinfo"
+          ? [process.seen(process.pid), signal]
+          : [process.seen(process.pid), process.seen(tid), signal];
       scope.call(name, "Queueing a signal", ...args, scope.scratch);
     };
     for (const info of state.queued) queue("rt_tgsigqueueinfo", info);
