@@ -82,7 +82,7 @@ export class ThawedFiles {
     if (known !== undefined) return known;
     const file = this.#files[id];
     if (!file) throw new RangeError(`the image has no file ${id}`);
-    const local = this.#open(file);
+    const local = this.#inPlace(file, () => this.#open(file));
     this.#local.set(id, local);
     return local;
   }

@@ -150,7 +150,8 @@ function make(link: LinkState, links: readonly LinkState[]): string[] {
   if (link.address !== undefined) add.push("address", link.address);
   add.push("type", link.kind);
   if (!link.peer) {
-    ip([...add, ...words(link.settings ?? [])]);
+    ip(add);
+    if (link.settings) setBridge(link.name, link.settings);
     return [link.name];
   }
   const { outside, name } = link.peer;
@@ -174,6 +175,14 @@ function make(link: LinkState, links: readonly LinkState[]): string[] {
     raise(far);
   });
   return [link.name];
+}
+
+/** What a new bridge has by itself need not be asked for: a kernel may not know how to change it. */
+function setBridge(name: string, settings: readonly string[]): void {
+  const fresh = listLinks().find((link) => link.ifname === name);
+  const now = fresh ? bridgeSettings(fresh) : [];
+  const wanted = settings.filter((setting) => !now.includes(setting));
+  if (wanted.length > 0) ip(["link", "set", "dev", name, "type", "bridge", ...words(wanted)]);
 }
 
 function setUp(link: LinkState): void {
