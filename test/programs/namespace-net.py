@@ -1,0 +1,68 @@
+# kmonte-unshare: net,pid
+# kmonte-shows: namespaces/net
+"""A network namespace of its own: devices, addresses, routes, rules, settings, packet filters, and sockets inside."""
+import signal, socket, subprocess, sys, json
+
+told = False
+def on_term(*_):
+    global told
+    told = True
+signal.signal(signal.SIGTERM, on_term)
+
+def run(command, **more):
+    return subprocess.run(command, shell=True, check=True, capture_output=True, text=True, **more).stdout
+
+def check(condition, what):
+    if not condition:
+        print("FAIL:", what, flush=True)
+        sys.exit(1)
+
+for command in [
+    "ip link set lo up",
+    "ip link add left index 20 type veth peer name right index 30",
+    "ip link add br0 address 02:00:00:00:00:07 type bridge stp_state 1",
+    "ip link set left master br0 up", "ip link set right mtu 1400 up", "ip link set br0 up",
+    "ip addr add 10.7.0.1/24 dev right", "ip addr add fd07::1/64 dev right nodad", "ip addr add 10.9.9.9/32 dev lo",
+    "ip route add 10.8.0.0/16 via 10.7.0.2 metric 5", "ip route add default via 10.7.0.254 table 77",
+    "ip rule add from 10.7.0.1 lookup 77 pref 500", "ip neigh add 10.7.0.2 lladdr 02:00:00:00:00:09 dev right",
+    "sysctl -w net.ipv4.ip_forward=1 || echo 1 > /proc/sys/net/ipv4/ip_forward",
+]:
+    run(command)
+run("nft -f -", input="table inet mine {\n chain incoming {\n type filter hook input priority 0; policy accept;\n tcp dport 7 drop\n }\n}\n")
+
+def look():
+    links = [{k: l.get(k) for k in ("ifindex", "ifname", "mtu", "address", "master", "flags")} for l in json.loads(run("ip -j link"))]
+    addresses = [sorted((a["local"], a["prefixlen"]) for a in l["addr_info"]) for l in json.loads(run("ip -j addr"))]
+    clean = lambda text: sorted(line.strip() for line in text.splitlines())
+    return links, addresses, clean(run("ip route show table all")), clean(run("ip rule")), run("ip neigh show nud permanent"), \
+        run("nft list ruleset"), open("/proc/sys/net/ipv4/ip_forward").read()
+
+listener = socket.create_server(("10.9.9.9", 7777))
+client = socket.create_connection(("10.9.9.9", 7777))
+server, _ = listener.accept()
+client.sendall(b"before")
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(("10.7.0.1", 5))
+abstract = socket.socket(socket.AF_UNIX)
+abstract.bind("\0kmonte-test")
+abstract.listen()
+import time
+time.sleep(3)  # Until the bridge and the link-local addresses have settled.
+before = look()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+print("READY", flush=True)
+signal.sigwait([signal.SIGTERM])
+after = look()
+for was, now in zip(before, after):
+    check(was == now, f"{was}\nis now\n{now}")
+client.sendall(b" and after")
+
+got = b""
+while len(got) < 16:
+    got += server.recv(100)
+check(got == b"before and after", got)
+again = socket.create_connection(("10.9.9.9", 7777))
+check(udp.getsockname() == ("10.7.0.1", 5), udp.getsockname())
+near = socket.socket(socket.AF_UNIX)
+near.connect("\0kmonte-test")
+print("PASS", flush=True)
