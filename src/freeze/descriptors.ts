@@ -14,6 +14,7 @@ import { parseFdInfo } from "../proc/fdinfo.ts";
 import type { FreezeContext, OpenFile } from "../resources/contract.ts";
 import { freezeLocks } from "../resources/files/locks.ts";
 import { fileKinds } from "../resources/registry.ts";
+import type { Places } from "./places.ts";
 
 interface Seen {
   readonly id: string;
@@ -28,8 +29,11 @@ export class FileTable {
   readonly #ids = new Map<string, string>();
   readonly #order: Seen[] = [];
 
-  constructor(context: FreezeContext) {
+  readonly #places: Places;
+
+  constructor(context: FreezeContext, places: Places) {
     this.#context = context;
+    this.#places = places;
   }
 
   /** Notes all descriptors of a process. What they lead to is looked into later, by {@link freezeFiles}. */
@@ -90,7 +94,9 @@ export class FileTable {
     const files: Record<string, FrozenFile> = {};
     for (const { id, file } of this.#order) {
       try {
-        files[id] = freezeInPlace(file);
+        const mnt = this.#places.nameOf(file.pid);
+        const frozen = this.#places.of(file.pid, () => freezeInPlace(file));
+        files[id] = { ...frozen, ...(mnt !== undefined && { mnt }) };
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         this.#context.refuse(error);

@@ -10,6 +10,7 @@ import { FORMAT_VERSION, type FrozenBody, type FrozenProcess, type FrozenState }
 import { parseMaps } from "../proc/maps.ts";
 import { parseStat, parseStatus } from "../proc/status.ts";
 import type {
+  Answers,
   BlobSource,
   FreezeContext,
   FreezeProcess,
@@ -22,10 +23,13 @@ import { freezeVdso } from "../resources/memory/vdso.x86_64.ts";
 import { freezeControllingTerminal } from "../resources/process/controlling-terminal.ts";
 import { processResources, threadResources } from "../resources/registry.ts";
 import { findAnchor } from "../tracee/anchor.x86_64.ts";
+import { CallPage } from "../tracee/call-page.x86_64.ts";
 import { GuardedScope } from "../tracee/guarded-scope.x86_64.ts";
+import { askAll, NO_ANSWERS } from "./ask.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
 import { FileTable } from "./descriptors.ts";
 import { childrenNamespace, idsBelow, readInside, refuseHeadless } from "./ids.ts";
+import { Places } from "./places.ts";
 import type { StoppedProcess, StoppedSet } from "./stop.ts";
 
 /** What looking has found: the state, and what else goes into the image. */
@@ -45,6 +49,9 @@ export class Look implements FreezeContext, Disposable {
   readonly #kept: LocalFd[] = [];
   #clocksReadAt = 0n;
   readonly #files: FileTable;
+  readonly #places: Places;
+  /** The mount namespaces of objects. */
+  readonly #placesOf: Record<string, string> = {};
   readonly #beforeKill: (() => () => void)[] = [];
   readonly #afterKill: (() => void)[] = [];
   readonly #atRelease: (() => void)[] = [];
@@ -52,11 +59,17 @@ export class Look implements FreezeContext, Disposable {
   constructor(set: StoppedSet) {
     this.#set = set;
     this.pids = new Set(set.processes.keys());
-    this.#files = new FileTable(this);
+    this.#places = new Places(this.pids);
+    this.#files = new FileTable(this, this.#places);
   }
 
   object(id: string, make: () => ObjectState): string {
-    if (!this.#objects.has(id)) this.#objects.set(id, make());
+    if (!this.#objects.has(id)) {
+      const made = make();
+      this.#objects.set(id, made);
+      // Namespaces have no path.
+      if (this.#places.now !== undefined && !made.kind.endsWith("-namespace")) this.#placesOf[id] = this.#places.now;
+    }
     return id;
   }
 
@@ -121,12 +134,21 @@ export class Look implements FreezeContext, Disposable {
   run(): Findings {
     this.#clocksReadAt = clockNow(CLOCK.CLOCK_MONOTONIC);
     const clocks = readClocks(this.#set);
-    const processes = inTreeOrder(this.#set).map((process) => this.#freezeProcess(process));
+    const processes = inTreeOrder(this.#set).map((process) =>
+      this.#places.of(process.pid, () => this.#freezeProcess(process)),
+    );
     refuseHeadless(processes, (refusal) => this.refuse(refusal));
     const files = this.#files.freezeFiles();
     for (const process of processes) this.#noteTerminal(process);
     for (const process of processes) this.#refuseOrphanMappings(process);
-    const state = { format: FORMAT_VERSION, clocks, processes, files, objects: Object.fromEntries(this.#objects) };
+    const state = {
+      format: FORMAT_VERSION,
+      clocks,
+      processes,
+      files,
+      objects: Object.fromEntries(this.#objects),
+      ...(Object.keys(this.#placesOf).length > 0 && { places: this.#placesOf }),
+    };
     return { state: state as FrozenState, blobs: this.#blobs, refusals: this.#refusals };
   }
 
@@ -161,18 +183,25 @@ export class Look implements FreezeContext, Disposable {
     let resources: Record<string, unknown> = {};
     let frozenMappings: FrozenBody["mappings"] = [];
     let vdso: FrozenBody["vdso"] = { parts: [], code: "" };
+    const page = new CallPage(BigInt(`0x${status.get("SigCgt") ?? "0"}`));
+    using _ = leaving(page, () => new GuardedScope(pid, main, anchor));
     const threads = stopped.threads.map(({ tid }) => {
       this.#refuseUnshared(pid, tid, stat.comm);
-      using scope = new GuardedScope(pid, tid, anchor);
+      using scope = new GuardedScope(pid, tid, anchor, page);
+      const answers = askAll(scope, tid === main ? [...processResources, ...threadResources] : threadResources);
       const process: FreezeProcess = { context: this, pid, command: stat.comm, stat, status, mappings, scope };
       if (tid === main) {
-        resources = this.#freezeAll(processResources, process);
+        resources = this.#freezeAll(processResources, process, answers);
         vdso = freezeVdso(process);
         frozenMappings = freezeMappings(process);
       }
       const thread = lookAtThread(process, tid, this.#set);
       const inside = idsBelow(thread.status, "NSpid");
-      return { tid, ...(inside.length > 0 && { tidsInside: inside }), ...this.#freezeAll(threadResources, thread) };
+      return {
+        tid,
+        ...(inside.length > 0 && { tidsInside: inside }),
+        ...this.#freezeAll(threadResources, thread, answers),
+      };
     });
     return { threads, descriptors, mappings: frozenMappings, vdso, resources } as FrozenBody;
   }
@@ -208,11 +237,15 @@ export class Look implements FreezeContext, Disposable {
     }
   }
 
-  #freezeAll<C>(kinds: readonly { name: string; freeze(context: C): unknown }[], context: C): Record<string, unknown> {
+  #freezeAll<C>(
+    kinds: readonly { name: string; freeze(context: C, answers: Answers): unknown }[],
+    context: C,
+    answers: ReadonlyMap<string, Answers>,
+  ): Record<string, unknown> {
     const states: Record<string, unknown> = {};
     for (const kind of kinds) {
       try {
-        states[kind.name] = kind.freeze(context);
+        states[kind.name] = kind.freeze(context, answers.get(kind.name) ?? NO_ANSWERS);
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         this.refuse(error);
@@ -250,6 +283,17 @@ export class Look implements FreezeContext, Disposable {
     for (const fd of this.#kept) closeSync(fd);
     this.#kept.length = 0;
   }
+}
+
+/** Whatever happens in between, our page is taken out of the program. */
+function leaving(page: CallPage, open: () => GuardedScope): Disposable {
+  return {
+    [Symbol.dispose]() {
+      if (!page.mapped) return;
+      using scope = open();
+      page.leave(scope);
+    },
+  };
 }
 
 function lookAtThread(process: FreezeProcess, tid: number, set: StoppedSet): FreezeThread {

@@ -6,13 +6,13 @@
  * cannot carry. Thawing builds under undo: whatever it makes goes away by itself if a later step fails.
  */
 import type { GenericSchema } from "valibot";
-import type { LocalFd, Pid } from "../lib/brand.ts";
+import type { LocalFd, Pid, RemoteAddress } from "../lib/brand.ts";
 import type { Refusal } from "../lib/errors.ts";
 import type { Mapping } from "../proc/maps.ts";
 import type { FdInfo } from "../proc/fdinfo.ts";
 import type { ProcessStat } from "../proc/status.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
-import type { RemoteScope } from "../tracee/scope.ts";
+import type { RemoteScope, Row } from "../tracee/scope.ts";
 import type { FileStat } from "../abi/stat.ts";
 
 /** Bytes that go into a file of their own beside state.json. */
@@ -150,6 +150,21 @@ export interface ThawThread {
   readonly scope: BuildScope;
 }
 
+/** System calls that a kind wants made in the program before it freezes; those of all kinds are made in one go. */
+export interface Asks {
+  /** Bytes that the calls write, from `at` on. */
+  readonly bytes: number;
+  calls(at: RemoteAddress): readonly Row[];
+}
+
+/** What a kind's calls answered. */
+export interface Answers {
+  /** The result of a call, by its place among the kind's; throws when the kernel refused it. */
+  result(call: number): number;
+  /** What the calls have written. */
+  readonly bytes: Buffer;
+}
+
 interface Kind<S> {
   /** The name under which the state stands in state.json. */
   readonly name: string;
@@ -158,13 +173,15 @@ interface Kind<S> {
 
 /** Something that a process has one of: signal actions, credentials, limits … */
 export interface ProcessResource<S> extends Kind<S> {
-  freeze(process: FreezeProcess): S;
+  readonly asks?: Asks;
+  freeze(process: FreezeProcess, answers: Answers): S;
   thaw(process: ThawProcess, state: S): void;
 }
 
 /** Something that each thread has one of. */
 export interface ThreadResource<S> extends Kind<S> {
-  freeze(thread: FreezeThread): S;
+  readonly asks?: Asks;
+  freeze(thread: FreezeThread, answers: Answers): S;
   thaw(thread: ThawThread, state: S): void;
 }
 

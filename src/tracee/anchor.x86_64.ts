@@ -13,7 +13,7 @@ import { KmonteError } from "../lib/errors.ts";
 import { remoteAddress, type RemoteAddress } from "../lib/brand.ts";
 import type { TraceeMemory } from "./memory.ts";
 import type { Mapping } from "../proc/maps.ts";
-import { SCRATCH_SIZE } from "./scope.ts";
+import { SCRATCH_SIZE, TABLE_SIZE } from "./scope.ts";
 
 export interface Anchor {
   readonly memory: TraceeMemory;
@@ -45,7 +45,7 @@ export function findAnchor(tid: number, memory: TraceeMemory, mappings: readonly
       remedy: "Start the program on a kernel with the vDSO switched on.",
     });
   }
-  const areaSize = SCRATCH_SIZE + 128 + sigframeSize(getXstate(tid).length) + 64;
+  const areaSize = SCRATCH_SIZE + TABLE_SIZE + 128 + sigframeSize(getXstate(tid).length) + 64;
   return {
     memory,
     syscall: remoteAddress(vdso.start + gate.offset),

@@ -7,6 +7,7 @@ import { PTRACE_O } from "../abi/ptrace.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { remoteAddress, type RemoteAddress } from "../lib/brand.ts";
 import { interrupt, trySeize } from "./ptrace.ts";
+import { LOOP_CODE } from "./call-table.x86_64.ts";
 import { waitForStop } from "./stops.ts";
 import { buildProgram, headerBytes, PF_R, PF_W, PF_X, startProgram } from "./tiny-program.x86_64.ts";
 
@@ -27,31 +28,14 @@ export interface Workshop {
 }
 
 export const WORKSHOP_SIZE = 8 * PAGE;
-/** One row of the table: number, six arguments, result; 64 bits each. */
-export const ROW_SIZE = 64;
 
 /** Ends by itself after a minute if no one takes it over, then sleeps. */
 const WAIT_CODE = [
   ...[0xbf, 0x3c, 0, 0, 0, 0xb8, 0x25, 0, 0, 0, 0x0f, 0x05], // alarm(60)
   ...[0xb8, 0x22, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7], // pause() for ever
 ];
-const SINGLE_CODE = [0x0f, 0x05, 0xcc];
-const LOOP_CODE = [
-  ...[0x48, 0x8b, 0x03], // mov rax, [rbx]
-  ...[0x48, 0x8b, 0x7b, 0x08], // mov rdi, [rbx+8]
-  ...[0x48, 0x8b, 0x73, 0x10], // mov rsi, [rbx+16]
-  ...[0x48, 0x8b, 0x53, 0x18], // mov rdx, [rbx+24]
-  ...[0x4c, 0x8b, 0x53, 0x20], // mov r10, [rbx+32]
-  ...[0x4c, 0x8b, 0x43, 0x28], // mov r8, [rbx+40]
-  ...[0x4c, 0x8b, 0x4b, 0x30], // mov r9, [rbx+48]
-  ...[0x0f, 0x05], // syscall
-  ...[0x48, 0x89, 0x43, 0x38], // mov [rbx+56], rax
-  ...[0x48, 0x83, 0xc3, 0x40], // add rbx, 64
-  ...[0xff, 0xcd], // dec ebp
-  ...[0x75, 0xd7], // jnz to the beginning
-  0xcc, // int3
-];
-
+const INT3 = 0xcc;
+const SINGLE_CODE = [0x0f, 0x05, INT3];
 export function workshopAt(start: number): Workshop {
   const code = start + PROGRAM_HEADERS + WAIT_CODE.length;
   return {
@@ -66,7 +50,7 @@ export function workshopAt(start: number): Workshop {
 
 /** A static program whose only segments are the workshop, at its final address. */
 function buildBlank(start: number): Buffer {
-  const code = Buffer.from([...WAIT_CODE, ...SINGLE_CODE, ...LOOP_CODE]);
+  const code = Buffer.from([...WAIT_CODE, ...SINGLE_CODE, ...LOOP_CODE, INT3]);
   return buildProgram(start, code, [
     { flags: PF_R | PF_X, address: start, fileSize: PROGRAM_HEADERS + code.length },
     { flags: PF_R | PF_W, address: start + PAGE, fileSize: 0, memorySize: WORKSHOP_SIZE - PAGE },

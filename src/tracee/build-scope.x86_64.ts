@@ -7,7 +7,8 @@ import { Registers } from "../abi/registers.x86_64.ts";
 import { SIGNAL } from "../abi/signal.ts";
 import { SYS, type SyscallName } from "../abi/syscalls.x86_64.ts";
 import type { RemoteAddress } from "../lib/brand.ts";
-import { ROW_SIZE, type Workshop } from "./blank.x86_64.ts";
+import type { Workshop } from "./blank.x86_64.ts";
+import { decodeTable, encodeTable, ROW_SIZE } from "./call-table.x86_64.ts";
 import type { TraceeMemory } from "./memory.ts";
 import { getEventMessage, getRegisters, interrupt, resume, setRegisters, setSignalMask } from "./ptrace.ts";
 import { RemoteScope, SCRATCH_SIZE, type Row } from "./scope.ts";
@@ -60,17 +61,12 @@ export class BuildScope extends RemoteScope {
     const table = (this.workshop.data + SCRATCH_SIZE) as RemoteAddress;
     for (let first = 0; first < rows.length; first += this.batchSize) {
       const part = rows.slice(first, first + this.batchSize);
-      const bytes = Buffer.alloc(part.length * ROW_SIZE);
-      part.forEach(([name, ...args], row) => {
-        bytes.writeBigInt64LE(BigInt(SYS[name]), row * ROW_SIZE);
-        args.forEach((arg, i) => bytes.writeBigInt64LE(BigInt(arg), row * ROW_SIZE + 8 + i * 8));
-      });
+      const bytes = encodeTable(part);
       this.memory.write(table, bytes);
       const registers = this.registers.clone();
       setRegisters(this.tid, registers.set("rip", this.workshop.loop).set("rbx", table).set("rbp", part.length));
       this.#toBreakpoint();
-      const done = this.memory.read(table, bytes.length);
-      part.forEach((_, row) => results.push(Number(done.readBigInt64LE(row * ROW_SIZE + 56))));
+      results.push(...decodeTable(this.memory.read(table, bytes.length)));
     }
     return results;
   }

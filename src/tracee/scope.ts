@@ -11,6 +11,9 @@ export type Row = readonly [name: SyscallName, ...args: number[]];
 /** Bytes of scratch memory that a scope lends for the structs of a remote call. */
 export const SCRATCH_SIZE = 4096;
 
+/** Bytes that the table of a batch may take behind the scratch memory of a running program. */
+export const TABLE_SIZE = 96 * 64;
+
 /**
  * A time during which system calls can be made inside one thread of a tracee. The thread's registers, signal mask
  * and memory are what they were when it ends.

@@ -15,12 +15,19 @@ const schema = v.strictObject({
 export const attributes: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "attributes",
   schema,
-  freeze({ pid, scope }) {
-    scope.call("prctl", "Asking whether the process is a subreaper", PR.GET_CHILD_SUBREAPER, scope.scratch);
+  asks: {
+    bytes: 4,
+    calls: (at) => [
+      ["prctl", PR.GET_CHILD_SUBREAPER, at],
+      ["prctl", PR.GET_DUMPABLE],
+      ["prctl", PR.GET_THP_DISABLE, 0, 0, 0, 0],
+    ],
+  },
+  freeze({ pid }, answers) {
     return {
-      childSubreaper: scope.take(4).readInt32LE(0) === 1,
-      dumpable: scope.call("prctl", "Asking whether the process is dumpable", PR.GET_DUMPABLE) as 0 | 1 | 2,
-      thpDisabled: scope.call("prctl", "Asking for huge pages", PR.GET_THP_DISABLE, 0, 0, 0, 0) === 1,
+      childSubreaper: answers.result(0) === 0 && answers.bytes.readInt32LE(0) === 1,
+      dumpable: answers.result(1) as 0 | 1 | 2,
+      thpDisabled: answers.result(2) === 1,
       oomScoreAdj: Number(readFileSync(`/proc/${pid}/oom_score_adj`, "utf8")),
     };
   },

@@ -1,4 +1,5 @@
 /** Working directory, root and umask of a process (chdir(2), chroot(2), umask(2)). */
+import { placed } from "../../abi/namespaces.ts";
 import { readlinkSync } from "node:fs";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
@@ -24,7 +25,7 @@ export const filesystemContext: ProcessResource<v.InferOutput<typeof schema>> = 
     const enter = (where: v.InferOutput<typeof place>, then: (fd: number) => void): void => {
       const flags = O.O_DIRECTORY | O.O_PATH;
       const gone = typeof where === "string" ? undefined : process.context.object<ContentsHandle>(where.gone);
-      const local = process.context.keep(gone ? gone.open(flags) : openPath(where as string, flags));
+      const local = process.context.keep(gone ? gone.open(flags) : openPath(placed(where as string), flags));
       process.lend(local, then);
     };
     if (root !== "/") {

@@ -16,16 +16,23 @@ const schema = v.strictObject({
 });
 type IntervalTimers = v.InferOutput<typeof schema>;
 
+/** struct itimerval: interval and value, each of seconds and microseconds. */
+const ITIMERVAL_SIZE = 32;
+
 const WHICH = ["ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF"] as const;
 
 export const intervalTimers: ProcessResource<IntervalTimers> = {
   name: "intervalTimers",
   schema,
-  freeze({ scope, context, status }) {
+  asks: {
+    bytes: WHICH.length * ITIMERVAL_SIZE,
+    calls: (at) => WHICH.map((_, which) => ["getitimer", which, at + which * ITIMERVAL_SIZE] as const),
+  },
+  freeze({ context, status }, answers) {
     const timers: IntervalTimers = {};
     WHICH.forEach((name, which) => {
-      scope.call("getitimer", `Asking for ${name}`, which, scope.scratch);
-      const bytes = scope.take(32);
+      answers.result(which);
+      const bytes = answers.bytes.subarray(which * ITIMERVAL_SIZE, (which + 1) * ITIMERVAL_SIZE);
       const at = (offset: number): number =>
         Number(bytes.readBigInt64LE(offset)) * 1_000_000 + Number(bytes.readBigInt64LE(offset + 8));
       if (at(16) === 0) {

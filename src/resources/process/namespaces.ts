@@ -11,6 +11,7 @@ import { Refusal } from "../../lib/errors.ts";
 import type { FreezeProcess, ObjectState, ProcessResource } from "../contract.ts";
 import type { NamespaceHandle } from "../namespaces/handle.ts";
 import { freezeIpc } from "../namespaces/ipc.ts";
+import { freezeMounts } from "../namespaces/mount.ts";
 import { freezeNet } from "../namespaces/net.ts";
 import { freezeUts } from "../namespaces/uts.ts";
 
@@ -19,6 +20,7 @@ const schema = v.strictObject({
   uts: v.optional(v.string()),
   ipc: v.optional(v.string()),
   net: v.optional(v.string()),
+  mnt: v.optional(v.string()),
 });
 type NamespacesState = v.InferOutput<typeof schema>;
 
@@ -26,9 +28,11 @@ const FREEZE: Record<keyof NamespacesState, (namespace: LocalFd, process: Freeze
   uts: (namespace) => freezeUts(namespace),
   ipc: (namespace, { pid, command }) => freezeIpc(namespace, pid, command),
   net: (namespace, process) => freezeNet(namespace, process),
+  mnt: (_, process) => freezeMounts(process),
 };
+/** The namespaces that a mount shows come before it. */
 const CARRIED = Object.keys(FREEZE) as (keyof NamespacesState)[];
-const REFUSED = ["cgroup", "mnt", "user"] as const;
+const REFUSED = ["cgroup", "user"] as const;
 
 export const namespaces: ProcessResource<NamespacesState> = {
   name: "namespaces",

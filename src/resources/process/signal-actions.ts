@@ -27,18 +27,27 @@ const schema = v.record(
 );
 type SignalActions = v.InferOutput<typeof schema>;
 
+/** All signals whose action can be another than the kernel's own. */
+const NUMBERS = Array.from({ length: NSIG }, (_, i) => i + 1).filter(
+  (number) => number !== SIGNAL.SIGKILL && number !== SIGNAL.SIGSTOP,
+);
+
 const SPECIAL = ["SIG_DFL", "SIG_IGN"] as const;
 
 /** Only what differs from the default is kept. */
 export const signalActions: ProcessResource<SignalActions> = {
   name: "signalActions",
   schema,
-  freeze({ scope }) {
+  asks: {
+    bytes: NUMBERS.length * KERNEL_SIGACTION_SIZE,
+    calls: (at) =>
+      NUMBERS.map((number, i) => ["rt_sigaction", number, 0, at + i * KERNEL_SIGACTION_SIZE, SIGSET_SIZE] as const),
+  },
+  freeze(_process, answers) {
     const actions: SignalActions = {};
-    for (let number = 1; number <= NSIG; number += 1) {
-      if (number === SIGNAL.SIGKILL || number === SIGNAL.SIGSTOP) continue;
-      scope.call("rt_sigaction", "Asking for a signal action", number, 0, scope.scratch, SIGSET_SIZE);
-      const bytes = scope.take(KERNEL_SIGACTION_SIZE);
+    for (const [i, number] of NUMBERS.entries()) {
+      answers.result(i);
+      const bytes = answers.bytes.subarray(i * KERNEL_SIGACTION_SIZE, (i + 1) * KERNEL_SIGACTION_SIZE);
       if (bytes.every((byte) => byte === 0)) continue;
       const handler = bytes.readBigUInt64LE(0);
       actions[signalName(number)] = {

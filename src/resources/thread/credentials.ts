@@ -29,7 +29,8 @@ const SECBIT_KEEP_CAPS_AND_NO_FIXUP = 0x14;
 export const credentials: ThreadResource<Credentials> = {
   name: "credentials",
   schema,
-  freeze({ status, scope }) {
+  asks: { bytes: 0, calls: () => [["prctl", PR.GET_SECUREBITS]] },
+  freeze({ status }, answers) {
     const numbers = (name: string): number[] => (status.get(name) ?? "").split(/\s+/).filter(Boolean).map(Number);
     const capabilities = (name: string): string[] => capabilityNames(BigInt(`0x${status.get(name) ?? "0"}`));
     return {
@@ -41,7 +42,7 @@ export const credentials: ThreadResource<Credentials> = {
       effective: capabilities("CapEff"),
       bounding: capabilities("CapBnd"),
       ambient: capabilities("CapAmb"),
-      securebits: scope.call("prctl", "Asking for the securebits", PR.GET_SECUREBITS),
+      securebits: answers.result(0),
       noNewPrivs: status.get("NoNewPrivs") === "1",
     };
   },

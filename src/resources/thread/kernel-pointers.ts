@@ -16,9 +16,10 @@ const schema = v.strictObject({
 export const kernelPointers: ThreadResource<v.InferOutput<typeof schema>> = {
   name: "kernelPointers",
   schema,
-  freeze({ tid, scope }) {
-    scope.call("prctl", "Asking for the address of the thread id", PR.GET_TID_ADDRESS, scope.scratch);
-    const clearChildTid = hex(scope.take(8).readBigUInt64LE(0));
+  asks: { bytes: 8, calls: (at) => [["prctl", PR.GET_TID_ADDRESS, at]] },
+  freeze({ tid, scope }, answers) {
+    answers.result(0);
+    const clearChildTid = hex(answers.bytes.readBigUInt64LE(0));
     const robust = withStruct(16, (bytes, address) => {
       call("get_robust_list", "Asking for the robust list", tid, address, address + 8);
       return { head: bytes.readBigUInt64LE(0), size: Number(bytes.readBigUInt64LE(8)) };

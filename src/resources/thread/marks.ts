@@ -16,11 +16,12 @@ const schema = v.strictObject({
 export const marks: ThreadResource<v.InferOutput<typeof schema>> = {
   name: "marks",
   schema,
-  freeze({ tid, process, scope }) {
-    scope.call("prctl", "Asking for the parent-death signal", PR.GET_PDEATHSIG, scope.scratch);
+  asks: { bytes: 4, calls: (at) => [["prctl", PR.GET_PDEATHSIG, at]] },
+  freeze({ tid, process }, answers) {
+    answers.result(0);
     return {
       name: readFileSync(`/proc/${process.pid}/task/${tid}/comm`, "utf8").replace(/\n$/, ""),
-      parentDeathSignal: scope.take(4).readInt32LE(0),
+      parentDeathSignal: answers.bytes.readInt32LE(0),
       personality: Number.parseInt(readFileSync(`/proc/${process.pid}/task/${tid}/personality`, "utf8"), 16),
     };
   },

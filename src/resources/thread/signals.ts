@@ -18,10 +18,11 @@ const SS_AUTODISARM = 0x8000_0000;
 export const threadSignals: ThreadResource<v.InferOutput<typeof schema>> = {
   name: "signals",
   schema,
-  freeze({ tid, scope, process }) {
+  asks: { bytes: 24, calls: (at) => [["sigaltstack", 0, at]] },
+  freeze({ tid, process }, answers) {
     const encode = (shared: boolean): string[] => peekSignals(tid, shared).map((info) => info.toString("base64"));
-    scope.call("sigaltstack", "Asking for the alternate signal stack", 0, scope.scratch);
-    const stack = scope.take(24);
+    answers.result(0);
+    const stack = answers.bytes;
     const flags = stack.readUInt32LE(8);
     return {
       queued: encode(false),
