@@ -4,7 +4,7 @@
  */
 import { closeSync, fstatSync, openSync, readlinkSync } from "node:fs";
 import type { LocalFd } from "../lib/brand.ts";
-import { attempt, call } from "./call.ts";
+import { attempt, call, withText } from "./call.ts";
 import { CLONE } from "./clone.ts";
 
 /** Names as /proc/PID/ns has them, with the flag of clone(2) that makes a new one. */
@@ -68,11 +68,54 @@ export function atHome<T>(action: () => T): T {
   }
 }
 
-/** For what is done later: it will happen in the network namespace of now, whose descriptor must stay open. */
-export function later<A extends unknown[], T>(action: (...args: A) => T): (...args: A) => T {
-  const there = network;
-  return there === undefined ? action : (...args) => within("net", there, () => action(...args));
+/** What stands before the paths of programs; empty for those that see the files that we see. */
+let root = "";
+
+/** Runs `action` while {@link placed} leads into another mount namespace: `there` is a way to its root. */
+export function inMounts<T>(there: string, action: () => T): T {
+  const before = root;
+  root = there;
+  try {
+    return action();
+  } finally {
+    root = before;
+  }
 }
+
+/** How we reach a path that a program of a mount namespace of its own uses. */
+export function placed(path: string): string {
+  return root === "" || !path.startsWith("/") ? path : root + path;
+}
+
+/** For what is done later: it will happen in the network and mount namespace of now, whose descriptors must stay open. */
+export function later<A extends unknown[], T>(action: (...args: A) => T): (...args: A) => T {
+  const [net, mounts] = [network, root];
+  return (...args) => {
+    const act = (): T => inMounts(mounts, () => action(...args));
+    return net === undefined ? atHome(act) : within("net", net, act);
+  };
+}
+
+/** Runs `action` with paths that begin at the root of the namespace of {@link inMounts}, as chroot(2) has it. */
+export function inRoot<T>(action: () => T): T {
+  if (root === "") return action();
+  const [top, folder] = ["/", "."].map((path) => openSync(path, DIRECTORY_PATH));
+  call("unshare", "Taking a root of our own", CLONE.FS);
+  const go = (path: string): number => withText(path, (address) => call("chroot", "Changing the root", address));
+  try {
+    go(root);
+    withText("/", (address) => call("chdir", "Entering a root", address));
+    return action();
+  } finally {
+    call("fchdir", "Leaving a root", top as number);
+    go(".");
+    call("fchdir", "Going back", folder as number);
+    for (const fd of [top, folder]) closeSync(fd as number);
+  }
+}
+
+/** O_PATH|O_DIRECTORY|O_CLOEXEC */
+const DIRECTORY_PATH = 0o12200000;
 
 /** Makes a new namespace and returns its descriptor; `fill` runs inside, before anybody else is there. */
 export function makeNamespace(type: "ipc" | "net" | "uts", fill: () => void): LocalFd {

@@ -75,6 +75,8 @@ const fileSchema = v.strictObject({
   locks: v.optional(locksSchema),
   /** The network namespace that a socket belongs to, when it is one of the set's own. */
   net: v.optional(v.string()),
+  /** The mount namespace in which its path leads to it, when it is one of the set's own. */
+  mnt: v.optional(v.string()),
   state: v.unknown(),
 });
 
@@ -93,6 +95,8 @@ export const stateSchema = v.strictObject({
   files: v.record(v.string(), fileSchema),
   /** What files and mappings share: contents, pipes … */
   objects: v.record(v.string(), v.looseObject({ kind: v.picklist(objectKinds.map((kind) => kind.name)) })),
+  /** The mount namespaces in which objects are found by their paths, by the ids of both; all others are the machine's. */
+  places: v.optional(v.record(v.string(), v.string())),
 });
 
 export type FrozenState = v.InferOutput<typeof stateSchema>;

@@ -2,12 +2,20 @@
 
 export interface Mount {
   readonly id: number;
+  readonly parent: number;
   /** `major:minor` of the file system. */
   readonly device: string;
   /** What of the file system stands at the mount point. */
   readonly root: string;
   readonly mountPoint: string;
+  /** Options of the mount: `rw`, `nosuid` … */
+  readonly options: readonly string[];
+  /** `shared:3`, `master:2` … */
+  readonly propagation: readonly string[];
   readonly type: string;
+  readonly source: string;
+  /** Options of the file system. */
+  readonly superOptions: readonly string[];
 }
 
 export function parseMountInfo(text: string): Mount[] {
@@ -16,9 +24,20 @@ export function parseMountInfo(text: string): Mount[] {
     .filter(Boolean)
     .map((line) => {
       const fields = line.split(" ");
-      const type = fields[fields.indexOf("-") + 1] ?? "";
+      const dash = fields.indexOf("-");
       const at = (field: number): string => unescapeOctal(fields[field] ?? "");
-      return { id: Number(fields[0]), device: at(2), root: at(3), mountPoint: at(4), type };
+      return {
+        id: Number(fields[0]),
+        parent: Number(fields[1]),
+        device: at(2),
+        root: at(3),
+        mountPoint: at(4),
+        options: at(5).split(","),
+        propagation: fields.slice(6, dash),
+        type: at(dash + 1),
+        source: at(dash + 2),
+        superOptions: at(dash + 3).split(","),
+      };
     });
 }
 

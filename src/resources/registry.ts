@@ -38,6 +38,7 @@ import { sharedAnonymous } from "./objects/shared-anonymous.ts";
 import { unixConnection } from "./objects/unix-connection.ts";
 import { unlinkedFile } from "./objects/unlinked-file.ts";
 import { ipcNamespace } from "./namespaces/ipc.ts";
+import { mountNamespace } from "./namespaces/mount.ts";
 import { netNamespace } from "./namespaces/net.ts";
 import { utsNamespace } from "./namespaces/uts.ts";
 import { attributes } from "./process/attributes.ts";
@@ -135,4 +136,5 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   utsNamespace,
   ipcNamespace,
   netNamespace,
+  mountNamespace,
 ];

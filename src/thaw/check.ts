@@ -111,7 +111,8 @@ function checkFiles(image: Image): Refusal[] {
   );
   const problems: Refusal[] = [];
   for (const [id, object] of Object.entries(state.objects)) {
-    if (object.kind !== "path-file") continue;
+    // What stands in a mount namespace of the set's own cannot be seen before that is made.
+    if (object.kind !== "path-file" || state.places?.[id] !== undefined) continue;
     const problem = checkFile(object as unknown as PathFileState, mapped.has(id));
     if (problem) problems.push(problem);
   }

@@ -71,10 +71,11 @@ export class ThawedFiles {
     }
   }
 
-  /** Sockets are made in the network namespace that they belong to. */
+  /** Sockets are made in the network namespace that they belong to, files found in their mount namespace. */
   #inPlace<T>(file: FrozenFile, action: () => T): T {
-    if (file.net === undefined) return atHome(action);
-    return within("net", this.#context.object<NamespaceHandle>(file.net).fd, action);
+    const act = (): T => this.#context.inPlace(file.mnt, action);
+    if (file.net === undefined) return atHome(act);
+    return within("net", this.#context.object<NamespaceHandle>(file.net).fd, act);
   }
 
   #localOf(id: string): LocalFd {

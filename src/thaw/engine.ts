@@ -80,7 +80,7 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
     });
     checkAborted(watcher);
     files.handOut(process);
-    buildProcess(process);
+    context.inPlace(process.mounts, () => buildProcess(process));
   }
   files.settle(tree.processes);
   const threads = new Map(tree.processes.map((process) => [process, buildThreads(process)]));

@@ -44,6 +44,11 @@ export class BuiltProcess implements ThawProcess {
     return level === 0 ? id : (this.context.idsInside(id)[level - 1] ?? 0);
   }
 
+  /** The mount namespace that it lives in, when it is one of the set's own. */
+  get mounts(): string | undefined {
+    return (this.body.resources as { namespaces?: { mnt?: string } }).namespaces?.mnt;
+  }
+
   /** Puts the door out of the way of the descriptors to come. */
   moveDoor(): void {
     const highest = this.body.descriptors.reduce((most, { fd }) => Math.max(most, fd), -1);

@@ -1,4 +1,5 @@
 /** Devices without a state of their own: they are opened again by their path. */
+import { placed } from "../../abi/namespaces.ts";
 import { unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import * as v from "valibot";
@@ -38,7 +39,7 @@ export const statelessDevice: FileKind<v.InferOutput<typeof schema>> = {
     device: file.stat.deviceNode,
     ...(!isLinked(file.link, file.stat) && { gone: true as const }),
   }),
-  thaw: (state, _context, flags) => (state.gone ? openGone(state, flags) : openPath(state.path, flags & O_ACCMODE)),
+  thaw: (state, _context, flags) => (state.gone ? openGone(state, flags) : openPath(placed(state.path), flags & O_ACCMODE)),
 };
 
 /** A node of one's own for a moment, at the old path if nothing else is there. */

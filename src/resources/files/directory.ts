@@ -1,4 +1,5 @@
 /** An open directory, or any file system object opened with O_PATH. */
+import { placed } from "../../abi/namespaces.ts";
 import { lstatSync } from "node:fs";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
@@ -46,7 +47,7 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
   },
   thaw(state, context, flags) {
     const wanted = flags & (O.O_DIRECTORY | O.O_PATH | O.O_NOFOLLOW | O.O_NOATIME);
-    if ("path" in state) return openPath(state.path, wanted);
+    if ("path" in state) return openPath(placed(state.path), wanted);
     return context.object<ContentsHandle>(state.gone).open(wanted & ~O.O_NOFOLLOW);
   },
 };

@@ -1,4 +1,5 @@
 /** inotify(7): watches on files, by number. */
+import { placed } from "../../abi/namespaces.ts";
 import { closeSync, readlinkSync } from "node:fs";
 import * as v from "valibot";
 import { attempt, call, withStruct, withText } from "../../abi/call.ts";
@@ -114,7 +115,7 @@ function findWatched(
 
 function addWatches(fd: LocalFd, watches: readonly Watch[], context: ThawContext): void {
   for (const { wd, events, path, file } of watches) {
-    const via = path ?? `/proc/self/fd/${context.file(file as string)}`;
+    const via = (path === undefined ? undefined : placed(path)) ?? `/proc/self/fd/${context.file(file as string)}`;
     // Where the kernel cannot be told, numbers go up from 1.
     attempt("ioctl", fd, INOTIFY_IOC_SETNEXTWD, wd);
     const mask = parseFlags(IN, events);

@@ -2,6 +2,7 @@
  * What stands behind open regular files and mappings: a file's contents. Descriptors and mappings that lead to the
  * same inode share one object.
  */
+import { placed } from "../../abi/namespaces.ts";
 import { dirname } from "node:path";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { FileStat } from "../../abi/stat.ts";
@@ -42,7 +43,7 @@ export function linkedPath(link: string): string {
 export function isLinked(link: string, seen: FileStat): boolean {
   if (!link.startsWith("/")) return false;
   try {
-    const found = lstat(link);
+    const found = lstat(placed(link));
     return found.inode === seen.inode && found.device === seen.device;
   } catch {
     return false;

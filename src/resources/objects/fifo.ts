@@ -1,4 +1,5 @@
 /** A named pipe (fifo(7)), with its name or without one by now. */
+import { placed } from "../../abi/namespaces.ts";
 import { chmodSync, chownSync, unlinkSync } from "node:fs";
 import * as v from "valibot";
 import { attempt, call, withText } from "../../abi/call.ts";
@@ -37,7 +38,8 @@ export const fifo: ObjectKind<FifoState, PipeHandle> = {
   name: "fifo",
   schema,
   thaw(state, context: ThawContext): PipeHandle {
-    const path = state.linked ? state.path : spareName(state.path);
+    const old = placed(state.path);
+    const path = state.linked ? old : spareName(old);
     if (makeFifo(path, state)) {
       if (state.linked) context.undo(path, () => unlinkSync(path));
     } else if (lstat(path).type !== S_IF.S_IFIFO) {

@@ -1,4 +1,5 @@
 /** A directory that was removed while someone had it open or stood in it. It is empty: rmdir(2) takes no other. */
+import { placed } from "../../abi/namespaces.ts";
 import { chmodSync, chownSync, mkdirSync, rmdirSync } from "node:fs";
 import { dirname } from "node:path";
 import * as v from "valibot";
@@ -30,8 +31,9 @@ export const goneDirectory: ObjectKind<GoneDirectoryState, ContentsHandle> = {
   name: "gone-directory",
   schema,
   thaw(state, context: ThawContext): ContentsHandle {
-    const fd = inFolder(dirname(state.path), () => {
-      const path = spareName(state.path);
+    const gone = placed(state.path);
+    const fd = inFolder(dirname(gone), () => {
+      const path = spareName(gone);
       mkdirSync(path);
       try {
         chownSync(path, state.uid, state.gid);

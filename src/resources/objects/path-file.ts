@@ -1,4 +1,5 @@
 /** A file that has a path: it stays on disk, and the image only says which one it must be. */
+import { later, placed } from "../../abi/namespaces.ts";
 import * as v from "valibot";
 import { call, withText } from "../../abi/call.ts";
 import { AT_FDCWD, O } from "../../abi/fcntl.ts";
@@ -33,7 +34,7 @@ export function freezePathFile(look: ContentsLook): PathFileState {
 export const pathFile: ObjectKind<PathFileState, ContentsHandle> = {
   name: "path-file",
   schema,
-  thaw: (state) => ({ open: (flags) => openPath(state.path, flags) }),
+  thaw: (state) => ({ open: later((flags) => openPath(placed(state.path), flags)) }),
 };
 
 /** open(2) as the kernel has it: Node's own would add O_CLOEXEC only, but knows no O_PATH or O_DIRECT checks. */

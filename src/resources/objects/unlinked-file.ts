@@ -1,4 +1,5 @@
 /** A file that was unlinked while it was open or mapped: its contents travel in the image. */
+import { placed } from "../../abi/namespaces.ts";
 import { existsSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
@@ -55,7 +56,7 @@ export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
   name: "unlinked-file",
   schema,
   thaw(state, context: ThawContext): ContentsHandle {
-    const fd = inFolder(dirname(state.path), () => makeNameless(state));
+    const fd = inFolder(dirname(placed(state.path)), () => makeNameless(state));
     context.keep(fd);
     copyContents(context.blobPath(state.blob), fd, state.size);
     call("fchown", `Owning ${state.path}`, fd, state.uid, state.gid);
@@ -89,8 +90,9 @@ function isTemporary(context: FreezeContext, { stat }: ContentsLook): boolean {
  * in the same directory does: the file must lie on the same file system.
  */
 function makeNameless(state: UnlinkedFileState): LocalFd {
-  if (state.temporary) return openPath(dirname(state.path), O.O_RDWR | O.O_TMPFILE, 0o600);
-  const name = spareName(state.path);
+  const path = placed(state.path);
+  if (state.temporary) return openPath(dirname(path), O.O_RDWR | O.O_TMPFILE, 0o600);
+  const name = spareName(path);
   const fd = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL, 0o600);
   unlinkSync(name);
   return fd;
