@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/un.h>
 
 #define TOP "/media"
 
@@ -53,6 +55,9 @@ int main(void) {
   char *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
   test_check(shared != MAP_FAILED, "mmap");
   test_check(chdir(TOP "/dir") == 0, "chdir");
+  struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = TOP "/socket"};
+  int listener = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+  test_check(bind(listener, (struct sockaddr *)&name, sizeof name) == 0 && listen(listener, 5) == 0, "listening");
   table(before, sizeof before);
   test_ready_and_wait();
   table(after, sizeof after);
@@ -69,6 +74,7 @@ int main(void) {
   struct stat stat_of;
   test_check(stat(TOP, &stat_of) == 0 && (stat_of.st_mode & 07777) == 0711, "mode is %o", stat_of.st_mode);
   test_check(stat("file", &stat_of) == 0 && (stat_of.st_mode & 07777) == 0640, "mode is %o", stat_of.st_mode);
+  test_check(connect(client, (struct sockaddr *)&name, sizeof name) == 0 && accept(listener, NULL, NULL) >= 0, "connect");
   test_check(readlink("/proc/self", text, 8) == 1 && text[0] == '1', "/proc/self is %s", text);
   test_pass();
 }

@@ -16,6 +16,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import * as v from "valibot";
 import { call, withText } from "../../../abi/call.ts";
 import { CLONE } from "../../../abi/clone.ts";
+import { inRoot, placed } from "../../../abi/namespaces.ts";
 import { parseUnixName, unixAddress } from "../../../abi/sockaddr.ts";
 import { useAddress } from "../../../abi/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
@@ -50,7 +51,7 @@ export function freezeName(file: OpenFile, info: UnixSocketInfo): BoundName | un
   if (!isPathName(info.name)) return { name: info.name };
   const directory = info.name.startsWith("/") ? undefined : readlinkSync(`/proc/${file.pid}/cwd`);
   const base = { name: info.name, ...(directory !== undefined && { directory }) };
-  const path = pathOf(base);
+  const path = placed(pathOf(base));
   const seen = lstatSync(path, { throwIfNoEntry: false });
   if (!seen?.isSocket() || seen.ino !== info.file?.inode) return base;
   return { ...base, file: { ...ownership(seen), parent: ownership(statSync(dirname(path))) } };
@@ -70,7 +71,7 @@ export function bindUnix(context: ThawContext, fd: LocalFd, bound: BoundName): (
     useAddress("bind", fd, unixAddress(bound.name), about);
     return () => undefined;
   }
-  const path = pathOf(bound);
+  const path = placed(pathOf(bound));
   makeParent(context, path, bound);
   const aside = moveAside(context, path);
   inDirectory(bound.directory, () => useAddress("bind", fd, unixAddress(bound.name), about));
@@ -132,6 +133,10 @@ let ownDirectory = false;
 
 /** Does something in another working directory: this thread's alone (unshare(2), CLONE_FS). */
 export function inDirectory(directory: string | undefined, action: () => void): void {
+  inRoot(() => inFolder(directory, action));
+}
+
+function inFolder(directory: string | undefined, action: () => void): void {
   if (directory === undefined) {
     action();
     return;
