@@ -78,7 +78,8 @@ export class Program implements AsyncDisposable {
   static startInside(namespaces: readonly string[], command: string, args: readonly string[] = []): Program {
     const options = namespaces.flatMap((name) => UNSHARE[name] ?? [`--${name}`]);
     const both = namespaces.includes("pid") && namespaces.includes("mnt") ? ["--mount-proc"] : [];
-    const program = Program.start("/usr/bin/unshare", [...options, ...both, "--", command, ...args]);
+    const lo = namespaces.includes("net") ? ["sh", "-c", 'ip link set lo up; exec "$0" "$@"'] : [];
+    const program = Program.start("/usr/bin/unshare", [...options, ...both, "--", ...lo, command, ...args]);
     program.#inside = namespaces.includes("pid");
     return program;
   }

@@ -8,6 +8,7 @@ import * as v from "valibot";
 import { NAMESPACE, namespaceOf, openNamespace } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
+import { readStat } from "../../proc/read.ts";
 import type { FreezeProcess, ObjectState, ProcessResource } from "../contract.ts";
 import type { NamespaceHandle } from "../namespaces/handle.ts";
 import { freezeIpc } from "../namespaces/ipc.ts";
@@ -44,9 +45,9 @@ export const namespaces: ProcessResource<NamespacesState> = {
     const state: NamespacesState = {};
     for (const type of CARRIED) {
       if (!isOwn(pid, type)) continue;
-      const sharer = outsiderIn(process, type);
-      if (sharer !== undefined) context.refuse(sharedWith(process, type, sharer));
       state[type] = context.object(namespaceOf(pid, type) as string, () => {
+        const sharer = outsiderIn(process, type);
+        if (sharer !== undefined) context.refuse(sharedWith(process, type, sharer));
         const namespace = openNamespace(pid, type);
         try {
           return FREEZE[type](namespace, process);
@@ -74,13 +75,30 @@ function isOwn(pid: number, type: string): boolean {
   return theirs !== undefined && theirs !== namespaceOf("self", type);
 }
 
-/** A process outside the set that lives in the namespace too: it would stay behind in the old one. */
+/**
+ * A process outside the set that lives in the namespace too: it would stay behind in the old one. Whoever started a
+ * container, as unshare(1) does, and waits for its init may: it has no business inside.
+ */
 function outsiderIn({ pid, context }: FreezeProcess, type: string): number | undefined {
   const wanted = namespaceOf(pid, type);
+  const waiting = new Set(
+    [...context.pids].filter((member) => leadsContainer(member, context)).flatMap((init) => ancestorsOf(init)),
+  );
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .find((other) => !context.pids.has(other) && namespaceOf(other, type) === wanted);
+    .find((other) => !context.pids.has(other) && !waiting.has(other) && namespaceOf(other, type) === wanted);
+}
+
+/** The init of a pid namespace, whose parent is left out. */
+function leadsContainer(pid: number, { pids }: FreezeProcess["context"]): boolean {
+  const parent = readStat(pid)?.ppid ?? 0;
+  return !pids.has(parent) && namespaceOf(pid, "pid") !== namespaceOf(parent, "pid");
+}
+
+function ancestorsOf(pid: number): number[] {
+  const parent = readStat(pid)?.ppid ?? 0;
+  return parent === 0 ? [] : [parent, ...ancestorsOf(parent)];
 }
 
 /** Threads may have gone elsewhere by themselves (setns(2), unshare(2)). */
