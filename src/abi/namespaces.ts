@@ -70,10 +70,13 @@ export function atHome<T>(action: () => T): T {
 
 /** What stands before the paths of programs; empty for those that see the files that we see. */
 let root = "";
+/** Whether this thread has that root for its own. */
+let inside = false;
 
 /** Runs `action` while {@link placed} leads into another mount namespace: `there` is a way to its root. */
 export function inMounts<T>(there: string, action: () => T): T {
   const before = root;
+  if (inside && there !== root) throw new RangeError("another mount namespace is wanted while its root is left");
   root = there;
   try {
     return action();
@@ -84,7 +87,7 @@ export function inMounts<T>(there: string, action: () => T): T {
 
 /** How we reach a path that a program of a mount namespace of its own uses. */
 export function placed(path: string): string {
-  return root === "" || !path.startsWith("/") ? path : root + path;
+  return root === "" || inside || !path.startsWith("/") ? path : root + path;
 }
 
 /** For what is done later: it will happen in the network and mount namespace of now, whose descriptors must stay open. */
@@ -98,15 +101,17 @@ export function later<A extends unknown[], T>(action: (...args: A) => T): (...ar
 
 /** Runs `action` with paths that begin at the root of the namespace of {@link inMounts}, as chroot(2) has it. */
 export function inRoot<T>(action: () => T): T {
-  if (root === "") return action();
+  if (root === "" || inside) return action();
   const [top, folder] = ["/", "."].map((path) => openSync(path, DIRECTORY_PATH));
   call("unshare", "Taking a root of our own", CLONE.FS);
   const go = (path: string): number => withText(path, (address) => call("chroot", "Changing the root", address));
   try {
     go(root);
+    inside = true;
     withText("/", (address) => call("chdir", "Entering a root", address));
     return action();
   } finally {
+    inside = false;
     call("fchdir", "Leaving a root", top as number);
     go(".");
     call("fchdir", "Going back", folder as number);

@@ -71,23 +71,24 @@ export function bindUnix(context: ThawContext, fd: LocalFd, bound: BoundName): (
     useAddress("bind", fd, unixAddress(bound.name), about);
     return () => undefined;
   }
-  const path = placed(pathOf(bound));
+  // Placed at each use: what is done later is done from elsewhere.
+  const path = pathOf(bound);
   makeParent(context, path, bound);
   const aside = moveAside(context, path);
   inDirectory(bound.directory, () => useAddress("bind", fd, unixAddress(bound.name), about));
-  context.undo(`socket file ${path}`, () => unlinkSync(path));
+  context.undo(`socket file ${path}`, () => unlinkSync(placed(path)));
   if (bound.file) {
     const { mode, uid, gid } = bound.file;
-    chownSync(path, uid, gid);
-    chmodSync(path, mode);
+    chownSync(placed(path), uid, gid);
+    chmodSync(placed(path), mode);
     context.atResume(() => {
-      if (aside !== undefined) unlinkSync(aside);
+      if (aside !== undefined) unlinkSync(placed(aside));
     });
     return () => undefined;
   }
   return () => {
-    unlinkSync(path);
-    if (aside !== undefined) renameSync(aside, path);
+    unlinkSync(placed(path));
+    if (aside !== undefined) renameSync(placed(aside), placed(path));
   };
 }
 
@@ -98,16 +99,16 @@ export function connectUnix(fd: LocalFd, { name, directory }: BoundName): void {
 
 function makeParent(context: ThawContext, path: string, { file }: BoundName): void {
   const parent = dirname(path);
-  if (existsSync(parent)) return;
-  const first = mkdirSync(parent, { recursive: true });
+  if (existsSync(placed(parent))) return;
+  const first = mkdirSync(placed(parent), { recursive: true });
   if (!file || first === undefined) return;
-  chownSync(parent, file.parent.uid, file.parent.gid);
-  chmodSync(parent, file.parent.mode);
+  chownSync(placed(parent), file.parent.uid, file.parent.gid);
+  chmodSync(placed(parent), file.parent.mode);
   context.undo(`directory ${first}`, () => undefined);
 }
 
 function moveAside(context: ThawContext, path: string): string | undefined {
-  const there = lstatSync(path, { throwIfNoEntry: false });
+  const there = lstatSync(placed(path), { throwIfNoEntry: false });
   if (!there) return undefined;
   if (!there.isSocket()) {
     throw new KmonteError(
@@ -121,9 +122,9 @@ function moveAside(context: ThawContext, path: string): string | undefined {
     );
   }
   const aside = `${path}.kmonte-${process.pid}-${(counter += 1)}`;
-  renameSync(path, aside);
+  renameSync(placed(path), placed(aside));
   context.undo(`socket file ${path}`, () => {
-    if (existsSync(aside)) renameSync(aside, path);
+    if (existsSync(placed(aside))) renameSync(placed(aside), placed(path));
   });
   return aside;
 }

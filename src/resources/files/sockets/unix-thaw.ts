@@ -108,6 +108,8 @@ function fill(state: UnixState, queue: Queue, context: ThawContext, peer: LocalF
     senders.set(from, sender);
     return { fd: sender, to };
   };
+  // What is in flight is opened before this thread goes where it may not find it.
+  for (const id of queue.messages.flatMap(({ files }) => files ?? [])) context.file(id);
   inDirectory(state.name?.directory, () => refillQueue(context, queue, route));
   for (const action of done) action();
 }
