@@ -1,25 +1,25 @@
 /** Where an address space keeps its parts, as /proc shows them: prctl(2) PR_SET_MM_MAP. */
-import { readFileSync, readlinkSync } from 'node:fs';
-import * as v from 'valibot';
-import { PR, PR_SET_MM_MAP } from '../../abi/prctl.ts';
-import { stat } from '../../abi/stat.ts';
-import { hex, hexSchema } from '../../lib/hex.ts';
-import type { ProcessResource } from '../contract.ts';
-import { contentsObject, type ContentsHandle } from '../objects/contents.ts';
+import { readFileSync, readlinkSync } from "node:fs";
+import * as v from "valibot";
+import { PR, PR_SET_MM_MAP } from "../../abi/prctl.ts";
+import { stat } from "../../abi/stat.ts";
+import { hex, hexSchema } from "../../lib/hex.ts";
+import type { ProcessResource } from "../contract.ts";
+import { contentsObject, type ContentsHandle } from "../objects/contents.ts";
 
 /** In the order of struct prctl_mm_map (include/uapi/linux/prctl.h). */
 const FIELDS = [
-  'startCode',
-  'endCode',
-  'startData',
-  'endData',
-  'startBrk',
-  'brk',
-  'startStack',
-  'argStart',
-  'argEnd',
-  'envStart',
-  'envEnd',
+  "startCode",
+  "endCode",
+  "startData",
+  "endData",
+  "startBrk",
+  "brk",
+  "startStack",
+  "argStart",
+  "argEnd",
+  "envStart",
+  "envEnd",
 ] as const;
 
 const schema = v.strictObject({
@@ -33,7 +33,7 @@ const schema = v.strictObject({
 const MM_MAP_SIZE = 104;
 
 export const layout: ProcessResource<v.InferOutput<typeof schema>> = {
-  name: 'layout',
+  name: "layout",
   schema,
   freeze(process) {
     const { stat: fields, scope, pid } = process;
@@ -45,18 +45,21 @@ export const layout: ProcessResource<v.InferOutput<typeof schema>> = {
       pid,
       command: process.command,
     });
-    const brk = scope.attempt('brk', 0);
+    const brk = scope.attempt("brk", 0);
     const places = { ...fields, brk };
     return {
-      ...(Object.fromEntries(FIELDS.map((name) => [name, hex(places[name])])) as Record<(typeof FIELDS)[number], string>),
-      auxv: readFileSync(`/proc/${pid}/auxv`).toString('base64'),
+      ...(Object.fromEntries(FIELDS.map((name) => [name, hex(places[name])])) as Record<
+        (typeof FIELDS)[number],
+        string
+      >),
+      auxv: readFileSync(`/proc/${pid}/auxv`).toString("base64"),
       exe,
     };
   },
   /** After all mappings stand, and before credentials are given up. */
   thaw(process, state) {
     const { scope } = process;
-    const auxv = Buffer.from(state.auxv, 'base64');
+    const auxv = Buffer.from(state.auxv, "base64");
     const local = process.context.keep(process.context.object<ContentsHandle>(state.exe).open(0));
     process.lend(local, (fd) => {
       const map = Buffer.alloc(MM_MAP_SIZE);
@@ -65,7 +68,7 @@ export const layout: ProcessResource<v.InferOutput<typeof schema>> = {
       map.writeUInt32LE(auxv.length, 96);
       map.writeInt32LE(fd, 100);
       const at = scope.put(map);
-      scope.call('prctl', 'Laying out the address space', PR.SET_MM, PR_SET_MM_MAP, at, MM_MAP_SIZE, 0);
+      scope.call("prctl", "Laying out the address space", PR.SET_MM, PR_SET_MM_MAP, at, MM_MAP_SIZE, 0);
     });
   },
 };
