@@ -1,9 +1,11 @@
 /* kmonte-unshare: ipc */
 /* kmonte-shows: namespaces/ipc */
-/* Limits of an IPC namespace of its own. */
+/* An IPC namespace of its own: limits, semaphores, a message queue with messages, shared memory that nobody has attached. */
 #include "kmonte-test.h"
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 
 static void put(const char *path, const char *text) {
   FILE *file = fopen(path, "w");
@@ -22,7 +24,28 @@ int main(void) {
   put("/proc/sys/kernel/msgmax", "4321\n");
   put("/proc/sys/kernel/shmall", "1234\n");
   put("/proc/sys/kernel/sem", "100\t2000\t30\t40\n");
+  int spare = semget(IPC_PRIVATE, 1, 0600), sems = semget(0x1234, 3, IPC_CREAT | 0640);
+  unsigned short values[3] = {5, 0, 777};
+  test_check(spare >= 0 && semctl(spare, 0, IPC_RMID) == 0, "a number that is passed over");
+  test_check(sems >= 0 && semctl(sems, 0, SETALL, values) == 0, "semaphores");
+  int queue = msgget(0x77, IPC_CREAT | 0622);
+  struct { long type; char text[100]; } message = {3, "first"}, second = {9, "the second"};
+  test_check(queue >= 0 && msgsnd(queue, &message, 5, 0) == 0 && msgsnd(queue, &second, 10, 0) == 0, "messages");
+  int shm = shmget(0x55, 10000, IPC_CREAT | 0604);
+  char *memory = shmat(shm, NULL, 0);
+  test_check(memory != (void *)-1, "shmat");
+  strcpy(memory + 9000, "shared");
+  test_check(shmdt(memory) == 0, "shmdt");
   test_ready_and_wait();
+  test_check(semget(0x1234, 3, 0) == sems && msgget(0x77, 0) == queue && shmget(0x55, 10000, 0) == shm, "ids");
+  unsigned short now[3];
+  test_check(semctl(sems, 0, GETALL, now) == 0 && memcmp(now, values, sizeof now) == 0, "semaphores: %d %d %d", now[0], now[1], now[2]);
+  test_check(msgrcv(queue, &message, 100, 9, IPC_NOWAIT) == 10 && memcmp(message.text, "the second", 10) == 0, "message 9");
+  test_check(msgrcv(queue, &message, 100, 0, IPC_NOWAIT) == 5 && message.type == 3 && memcmp(message.text, "first", 5) == 0, "message 3");
+  struct shmid_ds about;
+  test_check(shmctl(shm, IPC_STAT, &about) == 0 && (about.shm_perm.mode & 0777) == 0604 && about.shm_segsz == 10000, "mode %o", about.shm_perm.mode);
+  memory = shmat(shm, NULL, 0);
+  test_check(memory != (void *)-1 && strcmp(memory + 9000, "shared") == 0, "shared memory");
   expect("/proc/sys/kernel/msgmax", "4321\n");
   expect("/proc/sys/kernel/shmall", "1234\n");
   expect("/proc/sys/kernel/sem", "100\t2000\t30\t40\n");

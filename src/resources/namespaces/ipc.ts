@@ -1,21 +1,23 @@
 /**
- * IPC namespaces (ipc_namespaces(7)): their limits. Objects that stand in them (sysvipc(7), mq_overview(7)) belong to
- * no process; those that nothing else carries are refused.
+ * IPC namespaces (ipc_namespaces(7)): their limits and the objects that stand in them (sysvipc(7)), which belong to no
+ * process. Message queues of POSIX (mq_overview(7)) are refused.
  */
-import { closeSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, readdirSync } from "node:fs";
 import * as v from "valibot";
 import { attempt, withText } from "../../abi/call.ts";
 import { makeNamespace, within } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { ObjectKind } from "../contract.ts";
+import type { FreezeProcess, ObjectKind } from "../contract.ts";
 import type { NamespaceHandle } from "./handle.ts";
 import { readSysctl, writeSysctls } from "./sysctls.ts";
+import { freezeSysv, strangeSysv, sysvSchema, thawSysv } from "./sysv.ts";
 
 const schema = v.strictObject({
   kind: v.literal("ipc-namespace"),
   /** By their path under /proc/sys. */
   sysctls: v.record(v.string(), v.string()),
+  sysv: sysvSchema,
 });
 type IpcState = v.InferOutput<typeof schema>;
 
@@ -27,35 +29,31 @@ const SETTINGS = [
   ...["queues_max", "msg_max", "msgsize_max", "msg_default", "msgsize_default"].map((name) => `fs/mqueue/${name}`),
 ];
 
-export function freezeIpc(namespace: LocalFd, pid: number, command: string): IpcState {
+export function freezeIpc(namespace: LocalFd, { pid, command, context }: FreezeProcess): IpcState {
   return within("ipc", namespace, () => {
-    const objects = [...sysvObjects(), ...messageQueues()];
+    const objects = [...strangeSysv(), ...messageQueues()];
     if (objects.length > 0) throw cannotCarry(pid, command, objects);
     const sysctls: Record<string, string> = {};
     for (const setting of SETTINGS) {
       const value = readSysctl(setting);
       if (value !== undefined) sysctls[setting] = value;
     }
-    return { kind: "ipc-namespace", sysctls };
+    return { kind: "ipc-namespace", sysctls, sysv: freezeSysv((name, source) => context.blob(name, source)) };
   });
 }
 
 export const ipcNamespace: ObjectKind<IpcState, NamespaceHandle> = {
   name: "ipc-namespace",
   schema,
-  thaw: (state, context) => ({ fd: context.keep(makeNamespace("ipc", () => writeSysctls(state.sysctls))) }),
+  thaw: (state, context) => ({
+    fd: context.keep(
+      makeNamespace("ipc", () => {
+        writeSysctls(state.sysctls);
+        thawSysv(state.sysv, (name) => context.blob(name));
+      }),
+    ),
+  }),
 };
-
-/** Shared memory, semaphores and message queues of the namespace that this thread is in. */
-function sysvObjects(): string[] {
-  return ["shm", "sem", "msg"].flatMap((sort) =>
-    readFileSync(`/proc/sysvipc/${sort}`, "utf8")
-      .trim()
-      .split("\n")
-      .slice(1)
-      .map((line) => `${sort} ${line.trim().split(/\s+/)[1] ?? "?"} (key ${line.trim().split(/\s+/)[0] ?? "?"})`),
-  );
-}
 
 /** The mqueue file system shows the queues of the namespace in which it was opened. */
 function messageQueues(): string[] {

@@ -27,7 +27,7 @@ type NamespacesState = v.InferOutput<typeof schema>;
 
 const FREEZE: Record<keyof NamespacesState, (namespace: LocalFd, process: FreezeProcess) => ObjectState> = {
   uts: (namespace) => freezeUts(namespace),
-  ipc: (namespace, { pid, command }) => freezeIpc(namespace, pid, command),
+  ipc: (namespace, process) => freezeIpc(namespace, process),
   net: (namespace, process) => freezeNet(namespace, process),
   mnt: (_, process) => freezeMounts(process),
 };
