@@ -15,7 +15,8 @@ import { checkSurroundings } from "./check.ts";
 import { Thawing } from "./context.ts";
 import { ThawedFiles } from "./descriptors.ts";
 import type { BuiltProcess } from "./process.ts";
-import { endProcess, growTree, type Tree } from "./tree.ts";
+import { endProcess } from "./nursery.ts";
+import { growTree, type Tree } from "./tree.ts";
 
 export interface ThawJob {
   readonly directory: string;

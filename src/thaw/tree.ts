@@ -1,10 +1,9 @@
 /** Making all processes of the set, blank, with their ids, parents, sessions and process groups (credentials(7)). */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { attempt } from "../abi/call.ts";
 import { CLONE } from "../abi/clone.ts";
 import { MAP, MREMAP, PAGE_SIZE, PROT } from "../abi/mman.ts";
 import { SIGNAL } from "../abi/signal.ts";
-import { WAIT, wait4 } from "../abi/wait.ts";
+import { WAIT } from "../abi/wait.ts";
 import { remoteAddress } from "../lib/brand.ts";
 import { unhex } from "../lib/hex.ts";
 import type { FrozenProcess } from "../image/schema.ts";
@@ -15,7 +14,9 @@ import { moveVdso, vdsoSize, type ParkedVdso } from "../resources/memory/vdso.x8
 import { spawnBlank, WORKSHOP_SIZE, workshopAt, type Workshop } from "../tracee/blank.x86_64.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
-import { Births, idsForClone, joinGroup, visible } from "./births.ts";
+import { Births, visible } from "./births.ts";
+import { setGroups } from "./groups.ts";
+import { cloneBlank, endProcess, standInFor, type Nursery } from "./nursery.ts";
 import type { Thawing } from "./context.ts";
 import { BuiltProcess, openDoor } from "./process.ts";
 import { findFreeSpace, type Range } from "./space.ts";
@@ -33,16 +34,6 @@ export interface Tree {
   /** Things that a person should know, though they stopped nothing. */
   readonly notes: readonly string[];
   readonly births: Births;
-}
-
-interface Nursery {
-  readonly context: Thawing;
-  readonly workshop: Workshop;
-  readonly door: number;
-  readonly births: Births;
-  readonly root: BuildScope;
-  readonly built: Map<number, BuiltProcess>;
-  readonly notes: string[];
 }
 
 /** Makes the processes; parents come before children in `states`. */
@@ -85,11 +76,6 @@ function startRoot(context: Thawing, workshop: Workshop): BuildScope {
   const pid = spawnBlank(workshop.start);
   context.undo("blank process", () => endProcess(pid));
   return new BuildScope(pid, pid, new TraceeMemory(pid), workshop);
-}
-
-export function endProcess(pid: number): void {
-  attempt("kill", pid, SIGNAL.SIGKILL);
-  while (typeof wait4(pid, WAIT.WALL) === "object");
 }
 
 /** Takes away what exec left behind: stack, descriptors, ignored signals, the alarm. Parks the vDSO. */
@@ -167,40 +153,6 @@ function growRoot(nursery: Nursery, state: FrozenProcess, states: readonly Froze
   }
 }
 
-/** A process that leads a session or group for the moment, with the ids that this has in all namespaces. */
-function standInFor(
-  nursery: Nursery,
-  from: BuildScope,
-  pid: number,
-  { inside }: FrozenProcess,
-  pids: readonly number[],
-  exitSignal: number,
-): BuildScope {
-  return cloneBlank(
-    nursery,
-    from,
-    pid,
-    pids.length > 0 && inside ? { ...inside, pids: [...pids] } : undefined,
-    exitSignal,
-  );
-}
-
-function cloneBlank(
-  nursery: Nursery,
-  from: BuildScope,
-  pid: number,
-  inside: FrozenProcess["inside"],
-  exitSignal: number,
-  flags = 0,
-): BuildScope {
-  nursery.births.aim(from, inside?.namespace);
-  const ids = idsForClone(pid, inside?.pids);
-  from.clone({ flags, exitSignal: flags === 0 ? exitSignal : 0 }, ids, `Making a process with the id ${pid}`);
-  nursery.births.born(pid, inside);
-  nursery.context.undo(`process ${pid}`, () => endProcess(pid));
-  return new BuildScope(pid, pid, new TraceeMemory(pid), nursery.workshop);
-}
-
 /** Makes one process and everything below it. `session` is the one that the new process is born into. */
 function grow(
   nursery: Nursery,
@@ -259,36 +211,5 @@ function growStrays(
     endProcess(standIn.pid);
     parent.scope.attempt("wait4", member.inside?.sids.at(-1) || sid, 0, WAIT.WALL, 0);
     parent.scope.forgetSignal(SIGNAL.SIGCHLD);
-  }
-}
-
-/** Leaders of groups first, then the others; a group whose leader has ended gets a stand-in for the moment. */
-function setGroups(nursery: Nursery, states: readonly FrozenProcess[]): void {
-  const all = [...nursery.built.values()].map((process) => process.state);
-  const scopeOf = (state: FrozenProcess): BuildScope => (nursery.built.get(state.pid) as BuiltProcess).scope;
-  for (const state of all) {
-    if (state.pgid === state.pid && state.sid !== state.pid)
-      scopeOf(state).call("setpgid", `Making group ${state.pgid}`, 0, 0);
-  }
-  for (const state of all) {
-    if (state.pgid === state.pid) continue;
-    const scope = scopeOf(state);
-    const { parent } = nursery.built.get(state.pid) as BuiltProcess;
-    const group = state.inside?.pgids.at(-1) ?? state.pgid;
-    if (joinGroup(scope, group, parent?.scope ?? nursery.root, (id) => parent?.seen(id) ?? id, state)) continue;
-    if (existsSync(`/proc/${state.pgid}`)) {
-      nursery.notes.push(
-        `Process ${state.pid} (${state.command}) leads a group of its own now: ${state.pgid} is in another session.`,
-      );
-      scope.attempt("setpgid", 0, 0);
-      continue;
-    }
-    const leader = standInFor(nursery, scope, state.pgid, state, visible(state.inside?.pgids), 0);
-    leader.call("setpgid", `Making group ${state.pgid}`, 0, 0);
-    for (const member of states) {
-      if (member.pgid === state.pgid) scopeOf(member).attempt("setpgid", 0, member.inside?.pgids.at(-1) ?? member.pgid);
-    }
-    endProcess(leader.pid);
-    scope.attempt("wait4", group, 0, WAIT.WALL, 0);
   }
 }

@@ -1,0 +1,60 @@
+/** Where the processes of a set are born, and what their making needs. */
+import { attempt } from "../abi/call.ts";
+import { SIGNAL } from "../abi/signal.ts";
+import { WAIT, wait4 } from "../abi/wait.ts";
+import type { FrozenProcess } from "../image/schema.ts";
+import type { Workshop } from "../tracee/blank.x86_64.ts";
+import { BuildScope } from "../tracee/build-scope.x86_64.ts";
+import { TraceeMemory } from "../tracee/memory.ts";
+import { idsForClone, type Births } from "./births.ts";
+import type { Thawing } from "./context.ts";
+import type { BuiltProcess } from "./process.ts";
+
+export interface Nursery {
+  readonly context: Thawing;
+  readonly workshop: Workshop;
+  readonly door: number;
+  readonly births: Births;
+  readonly root: BuildScope;
+  readonly built: Map<number, BuiltProcess>;
+  readonly notes: string[];
+}
+
+export function endProcess(pid: number): void {
+  attempt("kill", pid, SIGNAL.SIGKILL);
+  while (typeof wait4(pid, WAIT.WALL) === "object");
+}
+
+/** A process that leads a session or group for the moment, with the ids that this has in all namespaces. */
+export function standInFor(
+  nursery: Nursery,
+  from: BuildScope,
+  pid: number,
+  { inside }: FrozenProcess,
+  pids: readonly number[],
+  exitSignal: number,
+): BuildScope {
+  return cloneBlank(
+    nursery,
+    from,
+    pid,
+    pids.length > 0 && inside ? { ...inside, pids: [...pids] } : undefined,
+    exitSignal,
+  );
+}
+
+export function cloneBlank(
+  nursery: Nursery,
+  from: BuildScope,
+  pid: number,
+  inside: FrozenProcess["inside"],
+  exitSignal: number,
+  flags = 0,
+): BuildScope {
+  nursery.births.aim(from, inside?.namespace);
+  const ids = idsForClone(pid, inside?.pids);
+  from.clone({ flags, exitSignal: flags === 0 ? exitSignal : 0 }, ids, `Making a process with the id ${pid}`);
+  nursery.births.born(pid, inside);
+  nursery.context.undo(`process ${pid}`, () => endProcess(pid));
+  return new BuildScope(pid, pid, new TraceeMemory(pid), nursery.workshop);
+}
