@@ -101,14 +101,22 @@ function ancestorsOf(pid: number): number[] {
   return parent === 0 ? [] : [parent, ...ancestorsOf(parent)];
 }
 
+/**
+ * Namespaces that one thread of several can change by itself. The others take a process of one thread, and a mount
+ * namespace a file system context of its own, which is refused as such.
+ */
+const BY_THREAD = ["uts", "ipc", "net", "cgroup"] as const;
+
 /** Threads may have gone elsewhere by themselves (setns(2), unshare(2)). */
 function refuseSeparateThreads(process: FreezeProcess): void {
   const { pid, command, context } = process;
+  const common = new Map(BY_THREAD.map((type) => [type, namespaceOf(pid, type)]));
   for (const tid of readdirSync(`/proc/${pid}/task`).map(Number)) {
     if (tid === pid) continue;
-    const other = Object.keys(NAMESPACE).find(
-      (type) => namespaceOf(tid, type) !== undefined && namespaceOf(tid, type) !== namespaceOf(pid, type),
-    );
+    const other = BY_THREAD.find((type) => {
+      const own = namespaceOf(tid, type);
+      return own !== undefined && own !== common.get(type);
+    });
     if (other === undefined) continue;
     context.refuse(
       new Refusal(

@@ -1,5 +1,4 @@
 /** Small marks of a thread: its name and the signal at its parent's death (prctl(2)). */
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { PR } from "../../abi/prctl.ts";
 import type { ThreadResource } from "../contract.ts";
@@ -13,16 +12,25 @@ const schema = v.strictObject({
   personality: v.number(),
 });
 
+/** Changes nothing, and answers the present personality. */
+const PERSONALITY_ASK = 0xffff_ffff;
+
 export const marks: ThreadResource<v.InferOutput<typeof schema>> = {
   name: "marks",
   schema,
-  asks: { bytes: 4, calls: (at) => [["prctl", PR.GET_PDEATHSIG, at]] },
-  freeze({ tid, process }, answers) {
+  asks: {
+    bytes: 4,
+    calls: (at) => [
+      ["prctl", PR.GET_PDEATHSIG, at],
+      ["personality", PERSONALITY_ASK],
+    ],
+  },
+  freeze({ stat }, answers) {
     answers.result(0);
     return {
-      name: readFileSync(`/proc/${process.pid}/task/${tid}/comm`, "utf8").replace(/\n$/, ""),
+      name: stat.comm,
       parentDeathSignal: answers.bytes.readInt32LE(0),
-      personality: Number.parseInt(readFileSync(`/proc/${process.pid}/task/${tid}/personality`, "utf8"), 16),
+      personality: answers.result(1),
     };
   },
   thaw({ scope }, state) {

@@ -33,7 +33,8 @@ const CPU_SET_SIZE = 1024;
 export const scheduling: ThreadResource<Scheduling> = {
   name: "scheduling",
   schema,
-  freeze({ tid, process }) {
+  asks: { bytes: 0, calls: () => [["prctl", PR.GET_TIMERSLACK]] },
+  freeze({ tid }, answers) {
     return {
       ...withStruct(ATTR_SIZE, (bytes, address) => {
         call("sched_getattr", `Asking for the scheduling of thread ${tid}`, tid, address, ATTR_SIZE, 0);
@@ -49,7 +50,7 @@ export const scheduling: ThreadResource<Scheduling> = {
       }),
       ...readAffinity(tid),
       ioPriority: call("ioprio_get", `Asking for the I/O priority of thread ${tid}`, IOPRIO_WHO_PROCESS, tid),
-      timerSlackNs: Number(readFileSync(`/proc/${tid === process.pid ? process.pid : tid}/timerslack_ns`, "utf8")),
+      timerSlackNs: answers.result(0),
     };
   },
   thaw({ tid, scope }, state) {
