@@ -34,6 +34,12 @@ export interface FreezeOutcome {
   readonly bytes: number;
 }
 
+/** What can be refused before anything is looked at. */
+export function checkJob({ pids, directory }: FreezeJob): void {
+  checkRoots(pids);
+  checkTarget(directory);
+}
+
 /** A freeze that has come to its end but for the processes, which stand still when `end` was `hold`. */
 export class Freeze {
   readonly #job: FreezeJob;
@@ -51,8 +57,7 @@ export class Freeze {
   }
 
   run(): FreezeOutcome {
-    checkRoots(this.#job.pids);
-    checkTarget(this.#job.directory);
+    checkJob(this.#job);
     // Started before anything stops: threads take a while to come up.
     using pool = isLarge(this.#job.pids) ? new DigestPool() : undefined;
     this.#pool = pool;

@@ -1,12 +1,16 @@
 /** The thread that freezes. */
 import { serveEngine } from "../lib/engine-thread.ts";
 import { checkOnly } from "./check.ts";
-import { Freeze, type FreezeJob } from "./engine.ts";
+import { checkJob, Freeze, type FreezeJob } from "./engine.ts";
+import { rehearse } from "./rehearsal.ts";
 
 let freeze: Freeze | undefined;
 
 serveEngine<FreezeJob>({
   run(job, watcher) {
+    // What is wrong with the request is said at once.
+    checkJob(job);
+    rehearse();
     freeze = new Freeze(job, watcher);
     return freeze.run();
   },
