@@ -8,6 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Watcher } from "../lib/watcher.ts";
 import { Freeze } from "./engine.ts";
+import { Look } from "./look.ts";
+import { StoppedSet } from "./stop.ts";
+
+/** Looking is most of what is done; it takes a few times until the machine code for it has been made. */
+const LOOKS = 6;
 
 const SILENT: Watcher = { report: () => undefined, aborted: () => false };
 
@@ -19,6 +24,7 @@ export function rehearse(): void {
   try {
     directory = mkdtempSync(join(tmpdir(), "kmonte-rehearsal-"));
     if (sleeper.pid === undefined) return;
+    for (let time = 0; time < LOOKS; time += 1) lookAt(sleeper.pid);
     new Freeze({ pids: [sleeper.pid], directory: join(directory, "image"), end: "kill" }, SILENT).run();
   } catch {
     // A rehearsal that does not work costs time later, and nothing else.
@@ -27,4 +33,10 @@ export function rehearse(): void {
     sleeper.unref();
     if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
   }
+}
+
+function lookAt(pid: number): void {
+  using set = StoppedSet.stop([pid]);
+  using look = new Look(set);
+  look.run();
 }
