@@ -1,5 +1,6 @@
 /** Thawing an image: check everything, build under undo, and let all go on together. On one thread, as freezing is. */
 import { attempt } from "../abi/call.ts";
+import { PR } from "../abi/prctl.ts";
 import { PTRACE_O } from "../abi/ptrace.ts";
 import { SIGNAL, signalNumber } from "../abi/signal.ts";
 import { WAIT, wait4 } from "../abi/wait.ts";
@@ -96,6 +97,8 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
 function makeZombie(zombie: BuiltProcess): void {
   const status = zombie.state.zombie?.status ?? 0;
   const signal = status & 0x7f;
+  const { scope, command } = zombie;
+  scope.call("prctl", "Naming a process that has ended", PR.SET_NAME, scope.put(Buffer.from(`${command}\0`)));
   if (signal === 0) {
     zombie.scope.exit((status >> 8) & 0xff);
   } else {

@@ -3,6 +3,8 @@ import { attempt } from "../abi/call.ts";
 import { SIGNAL } from "../abi/signal.ts";
 import { WAIT, wait4 } from "../abi/wait.ts";
 import type { FrozenProcess } from "../image/schema.ts";
+import { readdirOrEmpty } from "../proc/read.ts";
+import { sleepMicroseconds } from "../tracee/stops.ts";
 import type { Workshop } from "../tracee/blank.x86_64.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
@@ -21,8 +23,25 @@ export interface Nursery {
 }
 
 export function endProcess(pid: number): void {
+  // The main thread can be waited for only when all others, which are traced too, have been.
+  const threads = readdirOrEmpty(`/proc/${pid}/task`).map(Number);
   attempt("kill", pid, SIGNAL.SIGKILL);
-  while (typeof wait4(pid, WAIT.WALL) === "object");
+  for (const tid of threads) if (tid !== pid) waitForEnd(tid);
+  waitForEnd(pid);
+}
+
+/** How long a killed task may take to end. */
+const END_DEADLINE_MS = 10_000;
+
+/** Takes all news of a task until there are no more; never waits for ever, whatever became of it. */
+function waitForEnd(tid: number): void {
+  const deadline = Date.now() + END_DEADLINE_MS;
+  for (;;) {
+    const status = wait4(tid, WAIT.WALL | WAIT.WNOHANG);
+    if (typeof status === "number" || Date.now() > deadline) return;
+    if (status === undefined) sleepMicroseconds(20);
+    else if (status.state !== "stopped") return;
+  }
 }
 
 /** A process that leads a session or group for the moment, with the ids that this has in all namespaces. */
