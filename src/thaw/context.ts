@@ -5,7 +5,7 @@ import { inMounts, later } from "../abi/namespaces.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import type { Image } from "../image/read.ts";
-import type { MountNamespaceHandle } from '../resources/namespaces/mount.ts';
+import type { MountNamespaceHandle } from "../resources/namespaces/mount.ts";
 import type { ThawClocks, ThawContext } from "../resources/contract.ts";
 import { objectKinds } from "../resources/registry.ts";
 
@@ -43,14 +43,20 @@ export class Thawing implements ThawContext, Disposable {
       const state = this.#image.state.objects[id];
       const kind = objectKinds.find((candidate) => candidate.name === state?.kind);
       if (!state || !kind) throw new RangeError(`the image has no object ${id}`);
-      this.#objects.set(id, this.inPlace(this.#image.state.places?.[id], () => kind.thaw(state, this)));
+      this.#objects.set(
+        id,
+        this.inPlace(this.#image.state.places?.[id], () => kind.thaw(state, this)),
+      );
     }
     return this.#objects.get(id) as H;
   }
 
   /** Runs `action` with paths as a mount namespace of the set has them; undefined stands for the machine's. */
   inPlace<T>(mounts: string | undefined, action: () => T): T {
-    return inMounts(mounts === undefined ? "" : `/proc/self/fd/${this.object<MountNamespaceHandle>(mounts).root}`, action);
+    return inMounts(
+      mounts === undefined ? "" : `/proc/self/fd/${this.object<MountNamespaceHandle>(mounts).root}`,
+      action,
+    );
   }
 
   /** The ids of a process or thread in pid namespaces below ours, outermost first. */

@@ -39,7 +39,8 @@ export const statelessDevice: FileKind<v.InferOutput<typeof schema>> = {
     device: file.stat.deviceNode,
     ...(!isLinked(file.link, file.stat) && { gone: true as const }),
   }),
-  thaw: (state, _context, flags) => (state.gone ? openGone(state, flags) : openPath(placed(state.path), flags & O_ACCMODE)),
+  thaw: (state, _context, flags) =>
+    state.gone ? openGone(state, flags) : openPath(placed(state.path), flags & O_ACCMODE),
 };
 
 /** A node of one's own for a moment, at the old path if nothing else is there. */

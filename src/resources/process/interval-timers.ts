@@ -1,6 +1,5 @@
 /** setitimer(2) and alarm(2): three timers that send signals. */
 import * as v from "valibot";
-import { SIGNAL } from "../../abi/signal.ts";
 import { settledTime } from "../times.ts";
 import type { ProcessResource, ThawProcess } from "../contract.ts";
 
@@ -28,7 +27,7 @@ export const intervalTimers: ProcessResource<IntervalTimers> = {
     bytes: WHICH.length * ITIMERVAL_SIZE,
     calls: (at) => WHICH.map((_, which) => ["getitimer", which, at + which * ITIMERVAL_SIZE] as const),
   },
-  freeze({ context, status }, answers) {
+  freeze({ context }, answers) {
     const timers: IntervalTimers = {};
     WHICH.forEach((name, which) => {
       answers.result(which);
@@ -37,8 +36,9 @@ export const intervalTimers: ProcessResource<IntervalTimers> = {
         Number(bytes.readBigInt64LE(offset)) * 1_000_000 + Number(bytes.readBigInt64LE(offset + 8));
       if (at(16) === 0) {
         // The kernel starts a repeating timer anew only when its SIGALRM is taken out of the queue; until then it
-        // looks as if it were off (posixtimer_rearm_itimer in kernel/time/itimer.c).
-        if (name === "ITIMER_REAL" && at(0) !== 0 && alarmIsQueued(status)) {
+        // looks as if it were off (posixtimer_rearm_itimer in kernel/time/itimer.c). One that is really off has no
+        // interval either.
+        if (name === "ITIMER_REAL" && at(0) !== 0) {
           const whole = settledTime.write(context, nanoseconds(at(0)));
           timers[name] = { interval: at(0), remaining: microseconds(whole) };
         }
@@ -54,10 +54,6 @@ export const intervalTimers: ProcessResource<IntervalTimers> = {
     if (Object.keys(timers).length > 0) process.context.atResume(() => arm(process, timers));
   },
 };
-
-function alarmIsQueued(status: ReadonlyMap<string, string>): boolean {
-  return ((BigInt(`0x${status.get("ShdPnd") ?? "0"}`) >> BigInt(SIGNAL.SIGALRM - 1)) & 1n) === 1n;
-}
 
 const nanoseconds = (value: number): bigint => BigInt(value) * 1000n;
 /** Rounded up: a timer may be late, never early. */
