@@ -28,6 +28,7 @@ const POLICIES = ["SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", undefi
 const ATTR_SIZE = 48;
 const RESET_ON_FORK = 1n;
 const IOPRIO_WHO_PROCESS = 1;
+const IOPRIO_CLASS_SHIFT = 13;
 const CPU_SET_SIZE = 1024;
 
 export const scheduling: ThreadResource<Scheduling> = {
@@ -66,7 +67,8 @@ export const scheduling: ThreadResource<Scheduling> = {
       call("sched_setattr", `Setting the scheduling of thread ${tid}`, tid, address, 0);
     });
     if (state.affinity) setAffinity(tid, state.affinity);
-    if (state.ioPriority !== 0) {
+    // Without a class there is nothing to set: kernels before 5.16 tell a level then, which later ones refuse.
+    if (state.ioPriority >> IOPRIO_CLASS_SHIFT !== 0) {
       call("ioprio_set", `Setting the I/O priority of thread ${tid}`, IOPRIO_WHO_PROCESS, tid, state.ioPriority);
     }
     scope.call("prctl", "Setting the timer slack", PR.SET_TIMERSLACK, state.timerSlackNs);
