@@ -4,7 +4,7 @@ import { SIGNAL } from "../abi/signal.ts";
 import { WAIT, wait4 } from "../abi/wait.ts";
 import type { FrozenProcess } from "../image/schema.ts";
 import { readdirOrEmpty } from "../proc/read.ts";
-import { sleepMicroseconds } from "../tracee/stops.ts";
+import { expectNodeToWatch, sleepMicroseconds } from "../tracee/stops.ts";
 import type { Workshop } from "../tracee/blank.x86_64.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
@@ -74,6 +74,8 @@ export function cloneBlank(
   const ids = idsForClone(pid, inside?.pids);
   from.clone({ flags, exitSignal: flags === 0 ? exitSignal : 0 }, ids, `Making a process with the id ${pid}`);
   nursery.births.born(pid, inside);
+  // Node may still watch for a child of its own that had this id, and take the news of this one.
+  expectNodeToWatch(pid);
   nursery.context.undo(`process ${pid}`, () => endProcess(pid));
   return new BuildScope(pid, pid, new TraceeMemory(pid), nursery.workshop);
 }

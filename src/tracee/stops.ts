@@ -43,13 +43,17 @@ export function expectNodeToWatch(pid: number): void {
   watchedByNode.add(pid);
 }
 
+/** Most stops come at once. */
+const QUICK_LOOKS = 20;
+
 /** Waits until `tid` stops, for at most `patience` milliseconds: then undefined. */
 export function awaitStop(tid: number, patience: number): Stop | undefined {
   const deadline = performance.now() + patience;
-  for (;;) {
+  for (let looks = 0; ; looks += 1) {
     const stop = pollStop(tid) ?? (watchedByNode.has(tid) ? unreportedStop(tid) : undefined);
     if (stop || performance.now() > deadline) return stop;
-    sleepMicroseconds(30);
+    if (looks < QUICK_LOOKS) attempt("sched_yield");
+    else sleepMicroseconds(30);
   }
 }
 
