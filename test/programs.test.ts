@@ -29,7 +29,7 @@ for (const name of readdirSync(FOLDER)
   // In a pid namespace, whoever wants to be outside of the set becomes a child of its init.
   if (FLAVOUR && /external|outside/.test(name)) continue;
   const refusal = directive(source, "refuses");
-  test(`${name}${refusal ? ` is refused with ${refusal}` : ""}`, async () => {
+  test(`${name}${refusal ? ` is refused with ${refusal}` : ""}`, { timeout: 120_000 }, async () => {
     await using program = start(name, directive(source, "unshare") ?? FLAVOUR);
     await program.waitFor(/^READY$/m);
     if (refusal) await checkRefusal(program, refusal);

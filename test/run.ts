@@ -47,7 +47,12 @@ function run(): number {
 }
 
 function runTests(chosen: readonly string[], state: string, concurrency: number): number {
-  const flags = ["--disable-warning=ExperimentalWarning", "--test", `--test-concurrency=${concurrency}`];
+  const flags = [
+    "--disable-warning=ExperimentalWarning",
+    "--test",
+    `--test-concurrency=${concurrency}`,
+    "--test-timeout=1200000",
+  ];
   const args = [...flags, `--test-rerun-failures=${state}`, ...chosen];
   // Nobody answers questions here.
   return spawnSync(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] }).status ?? 1;
