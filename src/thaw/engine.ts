@@ -3,7 +3,6 @@ import { attempt } from "../abi/call.ts";
 import { PR } from "../abi/prctl.ts";
 import { PTRACE_O } from "../abi/ptrace.ts";
 import { SIGNAL, signalNumber } from "../abi/signal.ts";
-import { WAIT, wait4 } from "../abi/wait.ts";
 import { KmonteError } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
@@ -16,7 +15,7 @@ import { checkSurroundings } from "./check.ts";
 import { Thawing } from "./context.ts";
 import { ThawedFiles } from "./descriptors.ts";
 import type { BuiltProcess } from "./process.ts";
-import { endProcess } from "./nursery.ts";
+import { endProcess, waitForEnd } from "./nursery.ts";
 import { growTree, type Tree } from "./tree.ts";
 
 export interface ThawJob {
@@ -104,7 +103,7 @@ function makeZombie(zombie: BuiltProcess): void {
   } else {
     zombie.scope.die(signal);
   }
-  while (typeof wait4(zombie.pid, WAIT.WALL) === "object");
+  waitForEnd(zombie.pid);
   zombie.parent?.scope.forgetSignal(SIGNAL.SIGCHLD);
 }
 

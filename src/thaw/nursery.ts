@@ -34,7 +34,7 @@ export function endProcess(pid: number): void {
 const END_DEADLINE_MS = 10_000;
 
 /** Takes all news of a task until there are no more; never waits for ever, whatever became of it. */
-function waitForEnd(tid: number): void {
+export function waitForEnd(tid: number): void {
   const deadline = Date.now() + END_DEADLINE_MS;
   for (;;) {
     const status = wait4(tid, WAIT.WALL | WAIT.WNOHANG);

@@ -68,11 +68,12 @@ export class CallPage {
     return this.#address !== undefined && instruction === this.#address + DONE;
   }
 
-  /** Takes the page away again, in a scope of the same program; not needed when it was never made. */
+  /** Whether there is a page to take away. */
   get mapped(): boolean {
     return this.#address !== undefined;
   }
 
+  /** Takes the page away again, in a scope of the same program; not needed when it was never made. */
   leave(scope: RemoteScope): void {
     if (this.#address === undefined) return;
     scope.call("munmap", "Taking our page away", this.#address, PAGE_SIZE);
