@@ -1,4 +1,6 @@
 /** Signals of x86-64 by name (signal(7), arch/x86/include/uapi/asm/signal.h). */
+import { call, withStruct } from "./call.ts";
+
 export const SIGNAL = {
   SIGHUP: 1,
   SIGINT: 2,
@@ -81,3 +83,19 @@ export const SA = {
 
 /** The kernel's struct sigaction: handler, flags, restorer, mask, 8 bytes each. */
 export const KERNEL_SIGACTION_SIZE = 32;
+
+const SIG_SETMASK = 2;
+
+/** Runs `action` with every signal blocked in this thread (rt_sigprocmask(2)); programs that it starts inherit that. */
+export function withAllSignalsBlocked<T>(action: () => T): T {
+  return withStruct(2 * SIGSET_SIZE, (sets, address) => {
+    sets.fill(0xff, 0, SIGSET_SIZE);
+    const before = address + SIGSET_SIZE;
+    call("rt_sigprocmask", "Blocking signals", SIG_SETMASK, address, before, SIGSET_SIZE);
+    try {
+      return action();
+    } finally {
+      call("rt_sigprocmask", "Unblocking signals", SIG_SETMASK, before, 0, SIGSET_SIZE);
+    }
+  });
+}

@@ -16,6 +16,7 @@ import { unhex } from "../lib/hex.ts";
 import { DigestPool } from "../image/digest-pool.ts";
 import { dumpMemory } from "./dump.ts";
 import { Look, type Findings } from "./look.ts";
+import type { Move } from "../tracee/end-all.x86_64.ts";
 import { checkRoots } from "./roots.ts";
 import { StoppedSet } from "./stop.ts";
 
@@ -67,7 +68,6 @@ export class Freeze {
       const processes = [...set.processes.values()].map(({ pid, stat }) => ({ pid, command: stat.comm }));
       this.#look = new Look(set);
       this.#writeImage(this.#look);
-      if (this.#job.end === "kill") this.#step("kill", () => this.kill());
       if (this.#job.end === "resume") this.#step("resume", () => this.release());
       return { directory: this.#job.directory, processes, steps: this.#steps, bytes: this.#bytes };
     } catch (error) {
@@ -85,9 +85,9 @@ export class Freeze {
     }
   }
 
-  /** Ends the processes of a `hold`. */
-  kill(): void {
-    this.#look?.ending(() => this.#set?.kill());
+  /** Ends the processes; with `move`, the image gets its name in the same step, and if it cannot, nobody is ended. */
+  kill(move?: Move): void {
+    this.#look?.ending(() => this.#set?.kill(move));
     this.#look?.[Symbol.dispose]();
   }
 
@@ -98,7 +98,11 @@ export class Freeze {
     using writer = new ImageWriter(this.#job.directory, this.#pool);
     this.#step("write", () => this.#writeFiles(writer, findings));
     this.#checkAborted();
-    this.#step("commit", () => writer.commit());
+    this.#step("commit", () => writer.seal());
+    this.#checkAborted();
+    // Either the processes live or the image is there: whoever kills kmonte between the two finds one of them.
+    if (this.#job.end === "kill") this.#step("kill", () => writer.publish((move) => this.kill(move)));
+    else writer.publish();
   }
 
   #writeFiles(writer: ImageWriter, findings: Findings): void {

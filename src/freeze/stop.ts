@@ -6,7 +6,7 @@ import { SIGNAL, signalName } from "../abi/signal.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { childrenOf, readdirOrEmpty, readStat } from "../proc/read.ts";
 import type { ProcessStat } from "../proc/status.ts";
-import { endAll } from "../tracee/end-all.x86_64.ts";
+import { endAll, type Move } from "../tracee/end-all.x86_64.ts";
 import { detach, interrupt, resume, trySeize } from "../tracee/ptrace.ts";
 import { settleThread, standsInVdso } from "./settle.ts";
 import { correctSleep, measureSleeps } from "./sleepers.ts";
@@ -196,10 +196,13 @@ export class StoppedSet implements Disposable {
     this.#standing.clear();
   }
 
-  /** Ends all processes for good, and waits until they have gone. */
-  kill(): void {
+  /** Ends all processes for good, after the move if there is one, and waits until they have gone. */
+  kill(move?: Move): void {
     const living = [...this.processes.values()].filter((process) => !process.zombie);
-    endAll(living.map(({ pid }) => pid));
+    endAll(
+      living.map(({ pid }) => pid),
+      move,
+    );
     // The main thread can be waited for only when all others have been.
     // Children before parents: the init of a pid namespace waits until all in it have gone.
     for (const { pid, threads } of living.toReversed()) {

@@ -1,6 +1,5 @@
 /** Writing an image: everything goes into a directory beside the final one, which takes its name when it is whole. */
 import {
-  chmodSync,
   closeSync,
   existsSync,
   fsyncSync,
@@ -16,6 +15,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { LocalFd } from "../lib/brand.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
 import type { BlobSource } from "../resources/contract.ts";
+import type { Move } from "../tracee/end-all.x86_64.ts";
 import { copyRanges, dataRanges } from "../resources/objects/copy.ts";
 import { fstat } from "../abi/stat.ts";
 import { CHUNK_SIZE, digestFile, digestFileWith } from "./digest.ts";
@@ -139,8 +139,8 @@ export class ImageWriter implements Disposable {
     this.file(name, (fd) => writeWhole(fd, Buffer.from(`${JSON.stringify(value, undefined, 1)}\n`)));
   }
 
-  /** Writes the manifest, signs it, and gives the image its name: from now on it is there, whole. */
-  commit(): void {
+  /** Writes the manifest and signs it: whole and on disk, but without its name yet. */
+  seal(): void {
     const manifest: Manifest = {
       format: FORMAT_VERSION,
       createdAt: new Date().toISOString(),
@@ -152,12 +152,17 @@ export class ImageWriter implements Disposable {
     const signature = signManifest(bytes);
     this.file(MANIFEST, (fd) => writeWhole(fd, bytes));
     this.file(SIGNATURE, (fd) => writeWhole(fd, Buffer.from(signature)));
+    wrapped(this.#target, () => syncDirectory(this.#partial));
+  }
+
+  /**
+   * Gives the sealed image its name: from now on it is there. `rename` does it in another way, for those who must do
+   * more in the same step; it throws a failure of rename(2) when nothing has been done.
+   */
+  publish(rename: (move: Move) => void = renameAndSync): void {
     wrapped(this.#target, () => {
-      syncDirectory(this.#partial);
-      renameSync(this.#partial, this.#target);
-      chmodSync(this.#target, 0o700);
+      rename({ from: this.#partial, to: this.#target, parent: dirname(this.#target) });
       this.#done = true;
-      syncDirectory(dirname(this.#target));
     });
   }
 
@@ -165,6 +170,11 @@ export class ImageWriter implements Disposable {
   [Symbol.dispose](): void {
     if (!this.#done) rmSync(this.#partial, { recursive: true, force: true });
   }
+}
+
+function renameAndSync({ from, to, parent }: Move): void {
+  renameSync(from, to);
+  syncDirectory(parent);
 }
 
 export function writeWhole(fd: number, bytes: Buffer): void {
