@@ -114,6 +114,8 @@ export interface ThawContext {
   note(text: string): void;
   /** Something to run when all files are open, before any process gets them. */
   whenOpen(action: () => void): void;
+  /** Something to run when all processes have their memory and files, before any thread gives up its rights. */
+  whenBuilt(action: () => void): void;
   /** Something to run when all processes are built, just before they go on (arming timers, for example). */
   atResume(action: () => void): void;
   /** Clocks of the frozen machine when the set was stopped, and of this one now: nanoseconds. */
@@ -209,6 +211,8 @@ export interface FileKind<S> extends Kind<S> {
 
 /** Something that files and mappings refer to together: a file's contents, a pipe … */
 export interface ObjectKind<S, H> extends Kind<S> {
+  /** What stands in the way of making it here, asked before anything is made. */
+  check?(state: S): Refusal | undefined;
   /** Makes the object in this process; the handle is what files and mappings of it are thawed from. */
   thaw(state: S, context: ThawContext): H;
 }

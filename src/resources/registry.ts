@@ -35,6 +35,7 @@ import { pathFile } from "./objects/path-file.ts";
 import { pipe } from "./objects/pipe.ts";
 import { pty } from "./objects/pty.ts";
 import { sharedAnonymous } from "./objects/shared-anonymous.ts";
+import { sysvSegment } from "./objects/sysv-segment.ts";
 import { unixConnection } from "./objects/unix-connection.ts";
 import { unlinkedFile } from "./objects/unlinked-file.ts";
 import { ipcNamespace } from "./namespaces/ipc.ts";
@@ -127,6 +128,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   unlinkedFile,
   memfd,
   sharedAnonymous,
+  sysvSegment,
   pipe,
   fifo,
   goneDirectory,

@@ -6,7 +6,7 @@ import { cpuFeatures } from "../image/manifest.ts";
 import type { Image } from "../image/read.ts";
 import { readStat } from "../proc/read.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
-import { fileKinds } from "../resources/registry.ts";
+import { fileKinds, objectKinds } from "../resources/registry.ts";
 import type { PathFileState } from "../resources/objects/path-file.ts";
 
 /** How long init gets to take notice of processes that have ended. */
@@ -20,6 +20,7 @@ export function checkSurroundings(image: Image): void {
     ...checkPids(image),
     ...checkFiles(image),
     ...checkOpenFiles(image),
+    ...checkObjects(image),
   ];
   if (problems.length === 0) return;
   if (problems.length === 1) throw problems[0] as Refusal;
@@ -123,6 +124,14 @@ function checkFiles(image: Image): Refusal[] {
 function checkOpenFiles(image: Image): Refusal[] {
   return Object.values(image.state.files).flatMap((file) => {
     const problem = fileKinds.find((kind) => kind.name === file.kind)?.check?.(file.state);
+    return problem ? [problem] : [];
+  });
+}
+
+/** What each kind of shared object says of itself. */
+function checkObjects(image: Image): Refusal[] {
+  return Object.values(image.state.objects).flatMap((object) => {
+    const problem = objectKinds.find((kind) => kind.name === object.kind)?.check?.(object);
     return problem ? [problem] : [];
   });
 }

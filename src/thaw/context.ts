@@ -19,6 +19,7 @@ export class Thawing implements ThawContext, Disposable {
   openFile: ((id: string) => LocalFd) | undefined;
   /** The processes that are being built. */
   readonly processes = new Map<number, NonNullable<ReturnType<ThawContext["process"]>>>();
+  readonly #whenBuilt: (() => void)[] = [];
   readonly #atResume: (() => void)[] = [];
   readonly #kept = new Set<LocalFd>();
 
@@ -107,6 +108,14 @@ export class Thawing implements ThawContext, Disposable {
   /** Opening one file may ask for more to be done. */
   runWhenOpen(): void {
     for (let action = this.#whenOpen.shift(); action; action = this.#whenOpen.shift()) action();
+  }
+
+  whenBuilt(action: () => void): void {
+    this.#whenBuilt.push(later(action));
+  }
+
+  runWhenBuilt(): void {
+    for (const action of this.#whenBuilt.splice(0)) action();
   }
 
   atResume(action: () => void): void {

@@ -84,6 +84,7 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
     context.inPlace(process.mounts, () => buildProcess(process));
   }
   files.settle(tree.processes);
+  context.runWhenBuilt();
   const threads = new Map(tree.processes.map((process) => [process, buildThreads(process)]));
   for (const process of tree.processes) {
     const { inside, childrenNamespace } = process.state;

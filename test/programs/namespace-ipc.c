@@ -6,6 +6,7 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/wait.h>
 
 static void put(const char *path, const char *text) {
   FILE *file = fopen(path, "w");
@@ -36,7 +37,28 @@ int main(void) {
   test_check(memory != (void *)-1, "shmat");
   strcpy(memory + 9000, "shared");
   test_check(shmdt(memory) == 0, "shmdt");
+  struct sembuf up = {1, 3, 0};
+  test_check(semop(sems, &up, 1) == 0, "semop");
+  values[1] = 3;
+  int foreign = semget(0x99, 2, IPC_CREAT | 0666), empty = msgget(0x78, IPC_CREAT | 0600);
+  test_check(foreign >= 0 && empty >= 0 && msgsnd(empty, &message, 5, 0) == 0 && msgrcv(empty, &message, 5, 0, 0) == 5, "empty queue");
+  if (fork() == 0) {
+    test_check(setresgid(-1, 77, -1) == 0 && setresuid(-1, 88, -1) == 0, "another user");
+    _exit(shmget(0x56, 5000, IPC_CREAT | 0600) >= 0 ? 0 : 1);
+  }
+  int status, theirs;
+  test_check(wait(&status) > 0 && status == 0 && (theirs = shmget(0x56, 5000, 0)) >= 0, "another user's memory");
+  struct msqid_ds queues[2], now_queues[2];
+  test_check(msgctl(queue, IPC_STAT, &queues[0]) == 0 && msgctl(empty, IPC_STAT, &queues[1]) == 0, "queues");
   test_ready_and_wait();
+  struct shmid_ds made;
+  test_check(shmctl(theirs, IPC_STAT, &made) == 0 && made.shm_perm.cuid == 88 && made.shm_perm.cgid == 77 && made.shm_perm.uid == 88, "made by %d", made.shm_perm.cuid);
+  test_check(semctl(sems, 1, GETPID) == getpid() && semctl(foreign, 0, GETPID) == 0, "changed by %d and %d", semctl(sems, 1, GETPID), semctl(foreign, 0, GETPID));
+  test_check(msgctl(queue, IPC_STAT, &now_queues[0]) == 0 && msgctl(empty, IPC_STAT, &now_queues[1]) == 0, "queues");
+  for (int i = 0; i < 2; i++) {
+    test_check(now_queues[i].msg_lspid == queues[i].msg_lspid && now_queues[i].msg_lrpid == queues[i].msg_lrpid, "queue %d: %d and %d", i, now_queues[i].msg_lspid, now_queues[i].msg_lrpid);
+    test_check(now_queues[i].msg_qnum == queues[i].msg_qnum && now_queues[i].msg_qbytes == queues[i].msg_qbytes, "queue %d: limits", i);
+  }
   test_check(semget(0x1234, 3, 0) == sems && msgget(0x77, 0) == queue && shmget(0x55, 10000, 0) == shm, "ids");
   unsigned short now[3];
   test_check(semctl(sems, 0, GETALL, now) == 0 && memcmp(now, values, sizeof now) == 0, "semaphores: %d %d %d", now[0], now[1], now[2]);

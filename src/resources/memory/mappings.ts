@@ -8,6 +8,7 @@ import type { Mapping } from "../../proc/maps.ts";
 import type { FreezeProcess } from "../contract.ts";
 import { contentsObject } from "../objects/contents.ts";
 import { ringId } from "../objects/io-uring.ts";
+import { isAttachment, segmentObject } from "../objects/sysv-segment.ts";
 import { Pagemap, type PageRuns } from "./pages.ts";
 
 export const mappingSchema = v.strictObject({
@@ -91,6 +92,8 @@ function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<Ma
   if (mapping.path === "anon_inode:[io_uring]") {
     return { object: ringId(formatMapDevice(mapping.device), mapping.inode), offset: mapping.offset, writable: true };
   }
+  const writable = mapping.shared && mapping.flags.includes("mw");
+  if (isAttachment(mapping)) return { object: segmentObject(process, mapping), offset: mapping.offset, writable };
   const via = `/proc/${process.pid}/map_files/${mapping.start.toString(16)}-${mapping.end.toString(16)}`;
   const object = contentsObject(process.context, {
     via,
@@ -100,7 +103,7 @@ function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<Ma
     command: process.command,
     sharedAnonymous: mapping.shared && /^\/dev\/zero \(deleted\)$|^\[anon_shmem:/.test(mapping.path),
   });
-  return { object, offset: mapping.offset, writable: mapping.shared && mapping.flags.includes("mw") };
+  return { object, offset: mapping.offset, writable };
 }
 
 /** `major:minor` in decimal from maps' hexadecimal. */
@@ -126,10 +129,7 @@ function refuseSpecial(process: FreezeProcess, mapping: Mapping): void {
   if (mapping.flags.includes("um") || mapping.flags.includes("uw")) {
     refuse("USERFAULTFD", "is watched through userfaultfd", "Let the program unregister the range first.");
   }
-  if (/^\/SYSV[0-9a-f]{8} \(deleted\)$/.test(mapping.path)) {
-    refuse("SYSV_SHM", "is shared memory of System V", "Let the program detach it (shmdt), or leave this process out.");
-  }
-  if (mapping.flags.includes("ht")) {
+  if (mapping.flags.includes("ht") && !isAttachment(mapping)) {
     refuse("HUGETLB", "consists of reserved huge pages", "Let the program use transparent huge pages instead.");
   }
   if (mapping.flags.includes("ss")) {

@@ -12,6 +12,7 @@ import type { ContentsHandle } from "../objects/contents.ts";
 import type { MappingState } from "./mappings.ts";
 import { oddOnes, wouldMerge } from "./neighbours.ts";
 import { isRing, placeRing } from "./place-ring.ts";
+import { isSegment, placeSegment } from "./place-sysv.ts";
 
 /** Marks that decide whether a fault brings a huge page: they must stand before the contents come. */
 const HUGE_MARKS: readonly string[] = ["MADV_HUGEPAGE", "MADV_NOHUGEPAGE"];
@@ -46,7 +47,7 @@ function shape(mapping: MappingState): { start: number; length: number; flags: n
 export function thawMappings(process: ThawProcess, all: readonly MappingState[]): void {
   // Rings first: while the address space is empty, making their place the only one is cheap.
   for (const mapping of all) if (isRing(mapping)) placeRing(process, mapping);
-  const mappings = all.filter((mapping) => !isRing(mapping));
+  const mappings = all.filter((mapping) => !isRing(mapping) && !isSegment(mapping));
   const odd = oddOnes(mappings);
   const sources = new Map<string, LocalFd>();
   const keyOf = (mapping: MappingState): string =>
@@ -73,6 +74,7 @@ export function thawMappings(process: ThawProcess, all: readonly MappingState[])
     }
   }
   separate(process, mappings, odd);
+  for (const mapping of all) if (isSegment(mapping)) placeSegment(process, mapping);
 }
 
 function rowsOf(mapping: MappingState, fd: number, odd: boolean): Row[] {
@@ -143,7 +145,8 @@ export function finishMappings(process: ThawProcess, mappings: readonly MappingS
     }
     // Memory that cannot be faulted in is locked all the same, and the answer is ENOMEM (mlock(2)).
     if (mapping.locked) tolerated.push(["mlock2", start, length, mapping.locked === "on-fault" ? MLOCK_ONFAULT : 0]);
-    if (workingProt(mapping) !== protBits(mapping.prot)) last.push(["mprotect", start, length, protBits(mapping.prot)]);
+    if (workingProt(mapping) !== protBits(mapping.prot) && !isSegment(mapping))
+      last.push(["mprotect", start, length, protBits(mapping.prot)]);
     if (odd.has(mapping) && !mapping.backing && !mapping.advice?.includes("MADV_DONTDUMP")) {
       last.push(["madvise", start, length, MADV.MADV_DODUMP]);
     }

@@ -11,7 +11,7 @@ import { Refusal } from "../../lib/errors.ts";
 import type { FreezeProcess, ObjectKind } from "../contract.ts";
 import type { NamespaceHandle } from "./handle.ts";
 import { readSysctl, writeSysctls } from "./sysctls.ts";
-import { freezeSysv, strangeSysv, sysvSchema, thawSysv } from "./sysv.ts";
+import { freezeSysv, sysvSchema, thawSysv } from "./sysv.ts";
 
 const schema = v.strictObject({
   kind: v.literal("ipc-namespace"),
@@ -31,28 +31,26 @@ const SETTINGS = [
 
 export function freezeIpc(namespace: LocalFd, { pid, command, context }: FreezeProcess): IpcState {
   return within("ipc", namespace, () => {
-    const objects = [...strangeSysv(), ...messageQueues()];
+    const objects = messageQueues();
     if (objects.length > 0) throw cannotCarry(pid, command, objects);
     const sysctls: Record<string, string> = {};
     for (const setting of SETTINGS) {
       const value = readSysctl(setting);
       if (value !== undefined) sysctls[setting] = value;
     }
-    return { kind: "ipc-namespace", sysctls, sysv: freezeSysv((name, source) => context.blob(name, source)) };
+    return { kind: "ipc-namespace", sysctls, sysv: freezeSysv(context) };
   });
 }
 
 export const ipcNamespace: ObjectKind<IpcState, NamespaceHandle> = {
   name: "ipc-namespace",
   schema,
-  thaw: (state, context) => ({
-    fd: context.keep(
-      makeNamespace("ipc", () => {
-        writeSysctls(state.sysctls);
-        thawSysv(state.sysv, (name) => context.blob(name));
-      }),
-    ),
-  }),
+  thaw(state, context) {
+    const fd = context.keep(makeNamespace("ipc", () => writeSysctls(state.sysctls)));
+    // The processes have entered by then: the kernel notes who makes what.
+    context.whenOpen(() => within("ipc", fd, () => thawSysv(state.sysv, context)));
+    return { fd };
+  },
 };
 
 /** The mqueue file system shows the queues of the namespace in which it was opened. */

@@ -2,207 +2,177 @@
  * What stands in an IPC namespace of System V's kinds (sysvipc(7)): semaphores, message queues with their messages,
  * shared memory. All of it is the namespace's and no process's. This thread must be inside.
  */
-import { closeSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from "node:fs";
 import * as v from "valibot";
 import { attempt, call, SyscallError, withStruct } from "../../abi/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
-import type { BlobSource } from "../contract.ts";
+import { IPC, LARGEST_DS, MSG_COPY, MSG_QBYTES, SEM } from "../../abi/sysv.ts";
+import type { SysvLine } from "../../proc/sysvipc.ts";
+import type { RemoteScope } from "../../tracee/scope.ts";
+import type { FreezeContext, ThawContext } from "../contract.ts";
+import { attachments } from "../objects/sysv-segment.ts";
+import {
+  callerFor,
+  commonFields,
+  commonOf,
+  listSysv,
+  makeWithId,
+  memberHere,
+  OURSELVES,
+  setOwner,
+  type Caller,
+  type SysvCommon,
+} from "./sysv-common.ts";
+import { freezeSegment, makeSegment, segmentSchema } from "./sysv-segments.ts";
 
-const common = { key: v.number(), id: v.number(), mode: v.number(), uid: v.number(), gid: v.number() };
-const semaphores = v.strictObject({ ...common, values: v.array(v.number()) });
+const semaphores = v.strictObject({
+  ...commonFields,
+  values: v.array(v.number()),
+  /** The process of the set that changed each one last (GETPID of semctl(2)); 0 for others. */
+  pids: v.optional(v.array(v.number())),
+});
 const queue = v.strictObject({
-  ...common,
+  ...commonFields,
   /** The most bytes that may stand in it. */
   limit: v.number(),
+  /** The processes of the set that sent and received last (msg_lspid, msg_lrpid). */
+  sender: v.optional(v.number()),
+  receiver: v.optional(v.number()),
   /** Oldest first. */
   messages: v.array(v.strictObject({ type: v.string(), text: v.string() })),
 });
-const segment = v.strictObject({ ...common, size: v.number(), contents: v.string() });
 export const sysvSchema = v.strictObject({
   semaphores: v.array(semaphores),
   queues: v.array(queue),
-  segments: v.array(segment),
+  segments: v.array(segmentSchema),
 });
 export type SysvState = v.InferOutput<typeof sysvSchema>;
-type Common = Pick<SysvState["segments"][number], keyof typeof common>;
+type SemaphoreState = SysvState["semaphores"][number];
+type QueueState = SysvState["queues"][number];
 
-/** include/uapi/linux/{ipc,sem,msg,shm}.h */
-const IPC_CREAT = 0o1000;
-const IPC_EXCL = 0o2000;
-const IPC_NOWAIT = 0o4000;
-const IPC_SET = 1;
-const IPC_STAT = 2;
-const GETALL = 13;
-const SETALL = 17;
-const MSG_COPY = 0o40000;
-const SHM_RDONLY = 0o10000;
-/** Marked for removal, and locked: both stand among the permissions that /proc shows. */
-const SHM_DEST = 0o1000;
-const SHM_LOCKED = 0o2000;
-const PERMISSIONS = 0o777;
-/** Where struct msqid64_ds has msg_qbytes. */
-const MSG_QBYTES = 88;
-const LARGEST_DS = 128;
-
-type Line = ReadonlyMap<string, number>;
-
-function list(sort: "sem" | "msg" | "shm"): Line[] {
-  const [head = "", ...lines] = readFileSync(`/proc/sysvipc/${sort}`, "utf8").trim().split("\n");
-  const names = head.trim().split(/\s+/);
-  return lines.map((line) => {
-    const values = line.trim().split(/\s+/);
-    // Permissions are octal.
-    return new Map(
-      names.map((name, i) => [name, name === "perms" ? Number.parseInt(values[i] ?? "", 8) : Number(values[i])]),
-    );
-  });
-}
-
-function commonOf(line: Line, id: string): Common {
-  const at = (name: string): number => line.get(name) ?? 0;
-  return { key: at("key"), id: at(id), mode: at("perms") & PERMISSIONS, uid: at("uid"), gid: at("gid") };
-}
-
-export function freezeSysv(blob: (name: string, source: BlobSource) => string): SysvState {
+export function freezeSysv(context: FreezeContext): SysvState {
+  const attached = attachments(context);
   return {
-    semaphores: list("sem").map((line) => ({ ...commonOf(line, "semid"), values: readValues(line) })),
-    queues: list("msg").map((line) => readQueue(commonOf(line, "msqid"))),
-    segments: list("shm").map((line) => {
-      const base = commonOf(line, "shmid");
-      const size = line.get("size") ?? 0;
-      return {
-        ...base,
-        size,
-        contents: blob(`shm:${base.id}`, { bytes: atSegment(base.id, SHM_RDONLY, (at) => readOwn(at, size)) }),
-      };
-    }),
+    semaphores: listSysv("sem").map((line) => freezeSemaphores(line, context)),
+    queues: listSysv("msg").map((line) => freezeQueue(line, context)),
+    segments: listSysv("shm").map((line) => freezeSegment(line, attached.get(line.get("shmid") ?? -1), context)),
   };
 }
 
-/** What cannot be made again, in words. */
-export function strangeSysv(): string[] {
-  const strange = (line: Line): boolean => ((line.get("perms") ?? 0) & (SHM_DEST | SHM_LOCKED)) !== 0;
-  const made = (line: Line): boolean => line.get("cuid") !== 0 || line.get("cgid") !== 0;
-  return [
-    ...list("shm")
-      .filter(strange)
-      .map((line) => `shared memory ${line.get("shmid")} that is removed or locked`),
-    ...(["sem", "msg", "shm"] as const).flatMap((sort) =>
-      list(sort)
-        .filter(made)
-        .map((line) => `${sort} ${line.get("key")}, made by user ${line.get("cuid")}`),
-    ),
-  ];
-}
-
-function readValues(line: Line): number[] {
+function freezeSemaphores(line: SysvLine, context: FreezeContext): SemaphoreState {
+  const base = commonOf(line, "semid");
   const count = line.get("nsems") ?? 0;
-  return withStruct(count * 2, (bytes, address) => {
-    call("semctl", "Reading semaphores", line.get("semid") ?? 0, 0, GETALL, address);
+  const values = withStruct(count * 2, (bytes, address) => {
+    call("semctl", "Reading semaphores", base.id, 0, SEM.GETALL, address);
     return Array.from({ length: count }, (_, i) => bytes.readUInt16LE(i * 2));
   });
+  const pids = values.map((_, i) => memberHere(attempt("semctl", base.id, i, SEM.GETPID, 0), context) ?? 0);
+  return { ...base, values, ...(pids.some((pid) => pid !== 0) && { pids }) };
 }
 
-function readQueue(base: Common): SysvState["queues"][number] {
+function freezeQueue(line: SysvLine, context: FreezeContext): QueueState {
+  const base = commonOf(line, "msqid");
+  const [sender, receiver] = ["lspid", "lrpid"].map((name) => memberHere(line.get(name) ?? 0, context));
   const limit = withStruct(LARGEST_DS, (bytes, address) => {
-    call("msgctl", "Reading a message queue", base.id, IPC_STAT, address);
+    call("msgctl", "Reading a message queue", base.id, IPC.IPC_STAT, address);
     return Number(bytes.readBigUInt64LE(MSG_QBYTES));
   });
-  const messages: SysvState["queues"][number]["messages"] = [];
+  const messages: QueueState["messages"] = [];
+  const size = Math.max(limit, 65536);
   for (;;) {
-    const size = Math.max(limit, 65536);
     // MSG_COPY leaves the message where it is; its place stands where the type would.
     const found = withStruct(8 + size, (bytes, address) => {
-      const got = attempt("msgrcv", base.id, address, size, messages.length, MSG_COPY | IPC_NOWAIT);
+      const got = attempt("msgrcv", base.id, address, size, messages.length, MSG_COPY | IPC.IPC_NOWAIT);
       if (got === -ERRNO.ENOMSG) return undefined;
       if (got < 0) throw new SyscallError("msgrcv", got, "Reading a message queue");
       return { type: String(bytes.readBigInt64LE(0)), text: bytes.subarray(8, 8 + got).toString("base64") };
     });
-    if (!found) return { ...base, limit, messages };
+    if (!found) break;
     messages.push(found);
   }
+  return { ...base, limit, ...(sender && { sender }), ...(receiver && { receiver }), messages };
 }
 
-function atSegment<T>(id: number, flags: number, use: (address: number) => T): T {
-  const address = call("shmat", "Attaching shared memory", id, 0, flags);
-  try {
-    return use(address);
-  } finally {
-    call("shmdt", "Detaching shared memory", address);
+/** Makes everything; the processes that use it must be inside already where the kernel is to note their ids. */
+export function thawSysv(state: SysvState, context: ThawContext): void {
+  for (const set of state.semaphores) thawSemaphores(set, context);
+  for (const made of state.queues) thawQueue(made, context);
+  for (const segment of state.segments) makeSegment(segment, context);
+}
+
+function exclusive({ mode }: SysvCommon): number {
+  return IPC.IPC_CREAT | IPC.IPC_EXCL | mode;
+}
+
+function thawSemaphores(set: SemaphoreState, context: ThawContext): void {
+  const { id, key, values, pids = [] } = set;
+  makeWithId("sem", set, OURSELVES, () => call("semget", "Making semaphores", key, values.length, exclusive(set)));
+  // One by one: setting all at once would make us the one who changed those that nobody has touched.
+  values.forEach((value, i) => {
+    const pid = pids[i] || undefined;
+    if (value !== 0 || pid !== undefined) setValue(callerFor(pid, context), id, i, value);
+  });
+  setOwner(set, (address) => call("semctl", "Owning semaphores", id, 0, IPC.IPC_SET, address));
+}
+
+function setValue(caller: Caller, id: number, index: number, value: number): void {
+  const result = caller.attempt("semctl", id, index, SEM.SETVAL, value);
+  if (result < 0) throw new SyscallError("semctl", result, "Setting a semaphore");
+}
+
+function thawQueue(made: QueueState, context: ThawContext): void {
+  const { id, key, limit, messages } = made;
+  const [sender, receiver] = [made.sender, made.receiver].map((pid) => new Postman(id, pid, context));
+  if (!sender || !receiver) return;
+  makeWithId("msg", made, OURSELVES, () => call("msgget", "Making a message queue", key, exclusive(made)));
+  // One that comes and goes at once leaves nothing but the ids of both sides.
+  if (made.receiver !== undefined || (made.sender !== undefined && messages.length === 0)) {
+    sender.send(1n, Buffer.alloc(1));
+    receiver.receive();
   }
+  setOwner(made, (address) => call("msgctl", "Owning a message queue", id, IPC.IPC_SET, address), limit);
+  messages.forEach(({ type, text }, i) => {
+    const bytes = Buffer.from(text, "base64");
+    const by =
+      i === messages.length - 1 && bytes.length <= LONGEST_REMOTE ? sender : new Postman(id, undefined, context);
+    by.send(BigInt(type), bytes);
+  });
 }
 
-/** Our own memory by its address. */
-function readOwn(address: number, size: number): Buffer {
-  const memory = openSync("/proc/self/mem", "r");
-  try {
-    const bytes = Buffer.alloc(size);
-    for (let done = 0; done < size;) done += readSync(memory, bytes, done, size - done, address + done);
-    return bytes;
-  } finally {
-    closeSync(memory);
+/** A text that fits into what a process under construction lends for one call. */
+const LONGEST_REMOTE = 4000;
+
+/** Sends and receives as a process of the set where it is there, else as ourselves. */
+class Postman {
+  readonly #id: number;
+  readonly #scope: RemoteScope | undefined;
+
+  constructor(id: number, pid: number | undefined, context: ThawContext) {
+    this.#id = id;
+    this.#scope = pid === undefined ? undefined : context.process(pid)?.scope;
   }
-}
 
-function writeOwn(address: number, bytes: Buffer): void {
-  const memory = openSync("/proc/self/mem", "r+");
-  try {
-    for (let done = 0; done < bytes.length;)
-      done += writeSync(memory, bytes, done, bytes.length - done, address + done);
-  } finally {
-    closeSync(memory);
-  }
-}
-
-export function thawSysv(state: SysvState, blob: (name: string) => Buffer): void {
-  const flags = (mode: number): number => IPC_CREAT | IPC_EXCL | mode;
-  for (const set of state.semaphores) {
-    wantId("sem", set.id);
-    checkId(call("semget", "Making semaphores", set.key, set.values.length, flags(set.mode)), set.id);
-    withStruct(set.values.length * 2, (bytes, address) => {
-      set.values.forEach((value, i) => bytes.writeUInt16LE(value, i * 2));
-      call("semctl", "Setting semaphores", set.id, 0, SETALL, address);
+  send(type: bigint, text: Buffer): void {
+    const message = Buffer.alloc(8 + text.length);
+    message.writeBigInt64LE(type);
+    text.copy(message, 8);
+    this.#with(message, (caller, address) => {
+      const result = caller.attempt("msgsnd", this.#id, address, text.length, IPC.IPC_NOWAIT);
+      if (result < 0) throw new SyscallError("msgsnd", result, "Filling a message queue");
     });
-    own(set, (address) => call("semctl", "Owning semaphores", set.id, 0, IPC_SET, address));
   }
-  for (const made of state.queues) {
-    wantId("msg", made.id);
-    checkId(call("msgget", "Making a message queue", made.key, flags(made.mode)), made.id);
-    const set = (address: number): number => call("msgctl", "Owning a message queue", made.id, IPC_SET, address);
-    own(made, set, made.limit);
-    for (const { type, text } of made.messages) send(made.id, BigInt(type), Buffer.from(text, "base64"));
+
+  receive(): void {
+    this.#with(Buffer.alloc(16), (caller, address) => {
+      const result = caller.attempt("msgrcv", this.#id, address, 1, 0, IPC.IPC_NOWAIT);
+      if (result < 0) throw new SyscallError("msgrcv", result, "Emptying a message queue");
+    });
   }
-  for (const made of state.segments) {
-    wantId("shm", made.id);
-    checkId(call("shmget", "Making shared memory", made.key, made.size, flags(made.mode)), made.id);
-    atSegment(made.id, 0, (address) => writeOwn(address, blob(made.contents)));
-    own(made, (address) => call("shmctl", "Owning shared memory", made.id, IPC_SET, address));
+
+  #with(bytes: Buffer, use: (caller: Caller, address: number) => void): void {
+    if (this.#scope) return use(this.#scope, this.#scope.put(bytes));
+    withStruct(bytes.length, (room, address) => {
+      bytes.copy(room);
+      use(OURSELVES, address);
+    });
   }
-}
-
-/** Whoever asks for an id gets it, once (CONFIG_CHECKPOINT_RESTORE). */
-function wantId(sort: "sem" | "msg" | "shm", id: number): void {
-  writeFileSync(`/proc/sys/kernel/${sort}_next_id`, String(id));
-}
-
-function checkId(got: number, wanted: number): void {
-  if (got !== wanted) throw new RangeError(`the kernel gave the id ${got} instead of ${wanted}`);
-}
-
-function own({ uid, gid, mode }: Common, set: (address: number) => void, limit = 0): void {
-  withStruct(LARGEST_DS, (bytes, address) => {
-    bytes.writeUInt32LE(uid, 4);
-    bytes.writeUInt32LE(gid, 8);
-    bytes.writeUInt32LE(mode, 20);
-    if (limit > 0) bytes.writeBigUInt64LE(BigInt(limit), MSG_QBYTES);
-    set(address);
-  });
-}
-
-function send(id: number, type: bigint, text: Buffer): void {
-  withStruct(8 + text.length, (bytes, address) => {
-    bytes.writeBigInt64LE(type, 0);
-    text.copy(bytes, 8);
-    call("msgsnd", "Filling a message queue", id, address, text.length, IPC_NOWAIT);
-  });
 }

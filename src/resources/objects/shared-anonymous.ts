@@ -1,5 +1,4 @@
 /** Anonymous memory that relatives share: mmap(2) with MAP_SHARED|MAP_ANONYMOUS. */
-import { opendirSync } from "node:fs";
 import * as v from "valibot";
 import { call } from "../../abi/call.ts";
 import { MAP, PAGE_SIZE, PROT } from "../../abi/mman.ts";
@@ -7,6 +6,7 @@ import { O } from "../../abi/fcntl.ts";
 import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
 import { copyContents } from "./copy.ts";
 import type { ContentsHandle, ContentsLook } from "./contents.ts";
+import { findMapFile } from "./map-file.ts";
 import { openPath } from "./path-file.ts";
 
 const schema = v.strictObject({
@@ -45,13 +45,3 @@ export const sharedAnonymous: ObjectKind<SharedAnonymousState, ContentsHandle> =
     return { open: (flags) => openPath(`/proc/self/fd/${fd}`, flags) };
   },
 };
-
-/** The kernel names the entries by the whole mapping, whose ends may lie further out than what was asked for. */
-function findMapFile(address: number): string {
-  using directory = opendirSync("/proc/self/map_files");
-  for (let entry = directory.readSync(); entry; entry = directory.readSync()) {
-    const [start = 0, end = 0] = entry.name.split("-").map((part) => Number.parseInt(part, 16));
-    if (start <= address && address < end) return `/proc/self/map_files/${entry.name}`;
-  }
-  throw new Error(`no map_files entry at ${address}`);
-}

@@ -1,0 +1,129 @@
+/** Shared memory of System V (shmget(2), shmctl(2)): the segments, whoever has them attached. */
+import { closeSync, openSync, statfsSync } from "node:fs";
+import * as v from "valibot";
+import { attempt, call, SyscallError } from "../../abi/call.ts";
+import { namespaceOf } from "../../abi/namespaces.ts";
+import { IPC, SHM } from "../../abi/sysv.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import type { SysvLine } from "../../proc/sysvipc.ts";
+import type { FreezeContext, ThawContext } from "../contract.ts";
+import { dataRanges } from "../objects/copy.ts";
+import { findMapFile } from "../objects/map-file.ts";
+import { openPath } from "../objects/path-file.ts";
+import { callerFor, commonFields, commonOf, makeWithId, memberHere, setOwner } from "./sysv-common.ts";
+
+export const segmentSchema = v.strictObject({
+  ...commonFields,
+  size: v.number(),
+  /** The process that made it (shm_cpid), and whether it is one of the set. */
+  creator: v.number(),
+  creatorInside: v.optional(v.literal(true)),
+  /** The process of the set that attached or detached it last (shm_lpid). */
+  last: v.optional(v.number()),
+  /** Marked for removal: it goes with its last attachment. */
+  removed: v.optional(v.literal(true)),
+  /** SHM_LOCK of shmctl(2). */
+  locked: v.optional(v.literal(true)),
+  /** The size of its huge pages (SHM_HUGETLB). */
+  hugePage: v.optional(v.number()),
+  contents: v.string(),
+});
+export type SegmentState = v.InferOutput<typeof segmentSchema>;
+
+/** HUGETLBFS_MAGIC of statfs(2). */
+const HUGETLBFS_MAGIC = 0x958458f6;
+/** The kernel moves at most this much in one read(2). */
+const LONGEST_READ = 0x7fe0_0000;
+
+/**
+ * Looks at a segment of the IPC namespace that this thread is in. `via` is a way to an attachment of it: attaching it
+ * ourselves would be noted in it.
+ */
+export function freezeSegment(line: SysvLine, via: string | undefined, context: FreezeContext): SegmentState {
+  const base = commonOf(line, "shmid");
+  const perms = line.get("perms") ?? 0;
+  const creator = line.get("cpid") ?? 0;
+  const last = memberHere(line.get("lpid") ?? 0, context);
+  const fd = context.keep(via === undefined ? openUnattached(base.id) : openPath(via, 0));
+  const { type, bsize } = statfsSync(`/proc/self/fd/${fd}`);
+  return {
+    ...base,
+    size: line.get("size") ?? 0,
+    creator,
+    ...(memberHere(creator, context) !== undefined && { creatorInside: true }),
+    ...(last !== undefined && { last }),
+    ...((perms & SHM.SHM_DEST) !== 0 && { removed: true }),
+    ...((perms & SHM.SHM_LOCKED) !== 0 && { locked: true }),
+    ...(type === HUGETLBFS_MAGIC && { hugePage: bsize }),
+    contents: context.blob(`shm:${namespaceOf("thread-self", "ipc")}:${base.id}`, { fd }),
+  };
+}
+
+function openUnattached(id: number): LocalFd {
+  const address = call("shmat", "Attaching shared memory", id, 0, SHM.SHM_RDONLY);
+  try {
+    return openPath(findMapFile(address), 0);
+  } finally {
+    call("shmdt", "Detaching shared memory", address);
+  }
+}
+
+/** Makes the segment in the IPC namespace that this thread and its maker are in, and fills it. */
+export function makeSegment(state: SegmentState, context: ThawContext): void {
+  const { id, key, size, mode, hugePage } = state;
+  const caller = callerFor(state.creatorInside ? state.creator : undefined, context);
+  const huge = hugePage === undefined ? 0 : SHM.SHM_HUGETLB | (Math.log2(hugePage) << SHM.SHM_HUGE_SHIFT);
+  makeWithId("shm", state, caller, () => {
+    const wanted = state.removed ? IPC.IPC_PRIVATE : key;
+    const got = caller.attempt("shmget", wanted, size, IPC.IPC_CREAT | IPC.IPC_EXCL | mode | huge);
+    if (got < 0) throw new SyscallError("shmget", got, `Making ${size} bytes of shared memory with the id ${id}`);
+    return got;
+  });
+  const address = call("shmat", "Attaching shared memory", id, 0, 0);
+  let attached = true;
+  const detach = (): void => {
+    if (attached) attempt("shmdt", address);
+    attached = false;
+  };
+  try {
+    readInto(address, context.blobPath(state.contents), size);
+    setOwner(state, (at) => call("shmctl", "Owning shared memory", id, IPC.IPC_SET, at));
+    if (state.locked) call("shmctl", "Locking shared memory", id, SHM.SHM_LOCK, 0);
+    if (state.removed) {
+      // What is marked for removal lives only as long as it is attached: by us, until the processes have done so.
+      call("shmctl", "Removing shared memory", id, IPC.IPC_RMID, 0);
+      context.undo(`attachment of shared memory ${id}`, detach);
+      context.whenBuilt(detach);
+    }
+  } finally {
+    if (!state.removed) detach();
+  }
+  noteLast(state, context);
+}
+
+/** Has the process that used the segment last do so once more, when all have attached it. */
+export function noteLast({ id, last }: SegmentState, context: ThawContext): void {
+  const scope = last === undefined ? undefined : context.process(last)?.scope;
+  if (!scope) return;
+  context.whenBuilt(() => {
+    const address = scope.call("shmat", "Attaching shared memory", id, 0, SHM.SHM_RDONLY);
+    scope.call("shmdt", "Detaching shared memory", address);
+  });
+}
+
+/** Straight into the memory: files of huge pages cannot be written to. */
+function readInto(address: number, blob: string, size: number): void {
+  const from = openSync(blob, "r");
+  try {
+    for (const [start, end] of dataRanges(from, size)) {
+      for (let at = start; at < end;) {
+        const length = Math.min(LONGEST_READ, end - at);
+        const got = call("pread64", "Filling shared memory", from, address + at, length, at);
+        if (got === 0) break;
+        at += got;
+      }
+    }
+  } finally {
+    closeSync(from);
+  }
+}
