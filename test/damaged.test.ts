@@ -111,7 +111,8 @@ describe("a frozen image", () => {
     const { status, stdout, stderr } = await launch(KMONTE, ["thaw", image], { env, cwd: "/" }).done;
     assert.equal(status, 0, stderr);
     assert.match(stdout, new RegExp(`^Running again: witness \\(${program.pid}\\)`));
-    await fails("CANNOT_THAW", 3, "thaw", image);
+    await fails("ALREADY_THAWED", 3, "thaw", image);
+    await fails("CANNOT_THAW", 3, "thaw", image, "--again");
     await assertUnharmed(program);
   });
 });

@@ -7,6 +7,7 @@ import { KmonteError } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
 import { readImage, type Image } from "../image/read.ts";
+import { markThawed, refuseThawed } from "../image/thawed-mark.ts";
 import { threadResources } from "../resources/registry.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { detach, setOptions } from "../tracee/ptrace.ts";
@@ -21,6 +22,7 @@ import { growTree, type Tree } from "./tree.ts";
 export interface ThawJob {
   readonly directory: string;
   readonly unsigned?: boolean;
+  readonly again?: boolean;
 }
 
 export interface ThawOutcome {
@@ -42,10 +44,24 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
     }
   };
   const image = step("verify", () => readImage(job.directory, { unsigned: job.unsigned === true }));
-  step("check", () => checkSurroundings(image));
+  const again = job.again === true;
+  step("check", () => {
+    if (!again) refuseThawed(job.directory);
+    checkSurroundings(image);
+  });
   using context = new Thawing(image);
   const tree = step("build", () => build(context, image, watcher));
-  step("resume", () => goOn(context, tree));
+  step("resume", () => {
+    const mark = markThawed(job.directory, again);
+    context.undo("the mark of a thawed image", () => mark.takeBack());
+    goOn(context, tree);
+    try {
+      mark.released();
+    } catch (error) {
+      // They run: that the mark stays at its first step is no failure of the thaw.
+      context.note(`The image could not be marked as thawed: ${String(error)}`);
+    }
+  });
   return {
     processes: image.state.processes.map(({ pid, command }) => ({ pid, command })),
     steps,

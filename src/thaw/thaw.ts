@@ -4,13 +4,15 @@ import type { ProgressListener } from "../lib/progress.ts";
 import type { ThawOutcome } from "./engine.ts";
 
 export interface ThawOptions {
-  /** The image: a directory that freeze has written. It stays as it is. */
+  /** The image: a directory that freeze has written. It stays, with a mark on it that says that it was thawed. */
   readonly directory: string;
   /**
    * Takes an image whoever wrote it. An image can become any process with any rights: only for those who know that
    * nobody else could have written or changed it.
    */
   readonly unsigned?: boolean;
+  /** Takes an image that has been thawed already: its processes go back to the moment of the freeze. */
+  readonly again?: boolean;
   readonly onProgress?: ProgressListener;
   /** Aborting takes back whatever was made so far. */
   readonly signal?: AbortSignal;
@@ -27,7 +29,7 @@ export async function thaw(options: ThawOptions): Promise<ThawReport> {
   try {
     return await engine.ask<ThawOutcome>(
       "run",
-      { directory: options.directory, unsigned: options.unsigned === true },
+      { directory: options.directory, unsigned: options.unsigned === true, again: options.again === true },
       options.signal,
     );
   } finally {

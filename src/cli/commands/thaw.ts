@@ -11,6 +11,7 @@ import { showProgress } from "../progress.ts";
 
 interface Options {
   readonly unsigned?: boolean;
+  readonly again?: boolean;
   readonly boot?: boolean;
   readonly json?: boolean;
 }
@@ -22,6 +23,7 @@ export function addThaw(program: Command): void {
     .argument("[directory]", "the image that kmonte freeze wrote")
     .option("--boot", "thaw what kmonte swap froze before this boot; kmonte-thaw.service runs this")
     .option("--unsigned", "take an image that no trusted key has signed: it can become any process with any rights")
+    .option("--again", "take an image that has been thawed already: its processes go back to the moment of the freeze")
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
@@ -29,8 +31,9 @@ export function addThaw(program: Command): void {
 Everything the processes need is checked before anything is made, and all that is wrong is listed. A thaw that fails
 leaves no process behind and the image as it was. The processes become children of init.
 
-An image stays when it has been thawed: remove it when it is no longer needed. Thawing it a second time, after the
-processes have ended, takes them back to the moment of the freeze, while files and peers have gone on.
+An image stays when it has been thawed, and is marked so: remove it when it is no longer needed. Thawing it a second
+time, after the processes have ended, takes them back to the moment of the freeze, while files and peers have gone on;
+that is refused without --again.
 
 Example:
   kmonte thaw /var/lib/images/redis`,
@@ -53,7 +56,13 @@ function wrongArguments(): KmonteError {
 async function thawDirectory(directory: string, options: Options): Promise<void> {
   const progress = showProgress(options.json === true);
   const report = await interruptible((signal) =>
-    thaw({ directory, unsigned: options.unsigned === true, onProgress: progress.listen, signal }),
+    thaw({
+      directory,
+      unsigned: options.unsigned === true,
+      again: options.again === true,
+      onProgress: progress.listen,
+      signal,
+    }),
   ).finally(progress.end);
   // Only root has swaps to remember.
   if (process.getuid?.() === 0) settleSwap(resolve(directory));
