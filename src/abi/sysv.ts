@@ -19,8 +19,6 @@ export const SHM = {
   /** Marked for removal, and locked: both stand among the permissions that /proc/sysvipc/shm shows. */
   SHM_DEST: 0o1000,
   SHM_LOCKED: 0o2000,
-  /** Where shmget(2) has the logarithm of the size of huge pages. */
-  SHM_HUGE_SHIFT: 26,
 } as const satisfies FlagTable;
 
 export const SEM = { GETPID: 11, GETALL: 13, SETVAL: 16, SEM_UNDO: 0x1000 } as const;

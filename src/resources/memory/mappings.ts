@@ -7,6 +7,7 @@ import { hex, hexSchema } from "../../lib/hex.ts";
 import type { Mapping } from "../../proc/maps.ts";
 import type { FreezeProcess } from "../contract.ts";
 import { contentsObject } from "../objects/contents.ts";
+import { hugePageOf } from "../objects/huge-file.ts";
 import { ringId } from "../objects/io-uring.ts";
 import { isAttachment, segmentObject } from "../objects/sysv-segment.ts";
 import { Pagemap, type PageRuns } from "./pages.ts";
@@ -19,6 +20,8 @@ export const mappingSchema = v.strictObject({
   shared: v.boolean(),
   growsDown: v.optional(v.boolean()),
   noReserve: v.optional(v.boolean()),
+  /** The size of the reserved huge pages that it consists of (MAP_HUGETLB). */
+  hugePage: v.optional(v.number()),
   /** MAP_DROPPABLE: the kernel may take the contents away at any time, so they are not kept. */
   droppable: v.optional(v.boolean()),
   /** Private memory that is not writable, but counts as if it were: it was writable once (VmFlags `ac`). */
@@ -77,12 +80,13 @@ function freezeMapping(process: FreezeProcess, mapping: Mapping, pagemap: Pagema
     shared: mapping.shared,
     ...(flags.has("gd") && { growsDown: true }),
     ...(flags.has("nr") && { noReserve: true }),
+    ...(flags.has("ht") && { hugePage: hugePageOf(mapFile(process, mapping)) }),
     ...(droppable && { droppable }),
     ...(charged && { charged }),
     ...(flags.has("lo") && { locked: flags.has("lf") ? ("on-fault" as const) : ("now" as const) }),
     ...(advice.length > 0 && { advice: advice as MappingState["advice"] }),
     ...(name !== undefined && { name }),
-    ...(mapping.inode !== 0 && { backing: freezeBacking(process, mapping) }),
+    ...(isBacked(mapping) && { backing: freezeBacking(process, mapping) }),
     pages: pages.map(([first, count]) => [first, count]),
     ...(guards.length > 0 && { guards: guards.map(([first, count]): [number, number] => [first, count]) }),
   };
@@ -94,16 +98,29 @@ function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<Ma
   }
   const writable = mapping.shared && mapping.flags.includes("mw");
   if (isAttachment(mapping)) return { object: segmentObject(process, mapping), offset: mapping.offset, writable };
-  const via = `/proc/${process.pid}/map_files/${mapping.start.toString(16)}-${mapping.end.toString(16)}`;
+  const via = mapFile(process, mapping);
   const object = contentsObject(process.context, {
     via,
     link: mapping.path,
     stat: stat(via),
     pid: process.pid,
     command: process.command,
-    sharedAnonymous: mapping.shared && /^\/dev\/zero \(deleted\)$|^\[anon_shmem:/.test(mapping.path),
+    sharedAnonymous: mapping.shared && /^\/(dev\/zero|anon_hugepage) \(deleted\)$|^\[anon_shmem:/.test(mapping.path),
   });
   return { object, offset: mapping.offset, writable };
+}
+
+function mapFile({ pid }: FreezeProcess, { start, end }: Mapping): string {
+  return `/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`;
+}
+
+/**
+ * Private huge pages without a file show the one that the kernel made for itself; the first shared memory of System V
+ * has the id 0.
+ */
+function isBacked(mapping: Mapping): boolean {
+  if (!mapping.shared && mapping.path === "/anon_hugepage (deleted)") return false;
+  return mapping.inode !== 0 || isAttachment(mapping);
 }
 
 /** `major:minor` in decimal from maps' hexadecimal. */
@@ -128,9 +145,6 @@ function refuseSpecial(process: FreezeProcess, mapping: Mapping): void {
   };
   if (mapping.flags.includes("um") || mapping.flags.includes("uw")) {
     refuse("USERFAULTFD", "is watched through userfaultfd", "Let the program unregister the range first.");
-  }
-  if (mapping.flags.includes("ht") && !isAttachment(mapping)) {
-    refuse("HUGETLB", "consists of reserved huge pages", "Let the program use transparent huge pages instead.");
   }
   if (mapping.flags.includes("ss")) {
     refuse("SHADOW_STACK", "is a shadow stack", "Start the program without user shadow stacks (GLIBC_TUNABLES).");

@@ -6,7 +6,7 @@ import type { MappingState } from "./mappings.ts";
 
 /** Whether the kernel would make one mapping of the two. */
 export function wouldMerge(before: MappingState | undefined, mapping: MappingState): boolean {
-  if (!before || before.end !== mapping.start) return false;
+  if (!before || before.end !== mapping.start || mapping.hugePage !== undefined) return false;
   return likeness(before) === likeness(mapping) && continues(before, mapping);
 }
 

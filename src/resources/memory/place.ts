@@ -9,6 +9,7 @@ import { unhex } from "../../lib/hex.ts";
 import type { Row } from "../../tracee/scope.ts";
 import type { ThawProcess } from "../contract.ts";
 import type { ContentsHandle } from "../objects/contents.ts";
+import { hugeSizeFlag } from "../objects/huge-file.ts";
 import type { MappingState } from "./mappings.ts";
 import { oddOnes, wouldMerge } from "./neighbours.ts";
 import { isRing, placeRing } from "./place-ring.ts";
@@ -31,7 +32,8 @@ function workingProt(mapping: MappingState): number {
  * writable, even for a moment, would count it as memory of the process for ever. It is written past its protection.
  */
 export function isPoked(mapping: MappingState): boolean {
-  return mapping.pages.length > 0 && !mapping.prot.includes("w") && !mapping.charged && !mapping.noReserve;
+  const counted = mapping.charged || mapping.noReserve || mapping.hugePage !== undefined;
+  return mapping.pages.length > 0 && !mapping.prot.includes("w") && !counted;
 }
 
 function shape(mapping: MappingState): { start: number; length: number; flags: number } {
@@ -81,7 +83,8 @@ function rowsOf(mapping: MappingState, fd: number, odd: boolean): Row[] {
   const { start, length, flags } = shape(mapping);
   const prot = workingProt(mapping);
   if (mapping.backing) return [["mmap", start, length, prot, flags, fd, mapping.backing.offset]];
-  const anonymous = flags | MAP.MAP_ANONYMOUS;
+  const huge = mapping.hugePage === undefined ? 0 : MAP.MAP_HUGETLB | hugeSizeFlag(mapping.hugePage);
+  const anonymous = flags | MAP.MAP_ANONYMOUS | huge;
   if (!odd) return [["mmap", start, length, prot, anonymous, -1, 0]];
   return [
     ["mmap", start, length, 0, anonymous, -1, 0],

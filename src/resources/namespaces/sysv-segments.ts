@@ -1,5 +1,4 @@
 /** Shared memory of System V (shmget(2), shmctl(2)): the segments, whoever has them attached. */
-import { closeSync, openSync, statfsSync } from "node:fs";
 import * as v from "valibot";
 import { attempt, call, SyscallError } from "../../abi/call.ts";
 import { namespaceOf } from "../../abi/namespaces.ts";
@@ -7,7 +6,7 @@ import { IPC, SHM } from "../../abi/sysv.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { SysvLine } from "../../proc/sysvipc.ts";
 import type { FreezeContext, ThawContext } from "../contract.ts";
-import { dataRanges } from "../objects/copy.ts";
+import { fillMemory, hugePageOf, hugeSizeFlag } from "../objects/huge-file.ts";
 import { findMapFile } from "../objects/map-file.ts";
 import { openPath } from "../objects/path-file.ts";
 import { callerFor, commonFields, commonOf, makeWithId, memberHere, setOwner } from "./sysv-common.ts";
@@ -30,11 +29,6 @@ export const segmentSchema = v.strictObject({
 });
 export type SegmentState = v.InferOutput<typeof segmentSchema>;
 
-/** HUGETLBFS_MAGIC of statfs(2). */
-const HUGETLBFS_MAGIC = 0x958458f6;
-/** The kernel moves at most this much in one read(2). */
-const LONGEST_READ = 0x7fe0_0000;
-
 /**
  * Looks at a segment of the IPC namespace that this thread is in. `via` is a way to an attachment of it: attaching it
  * ourselves would be noted in it.
@@ -45,7 +39,7 @@ export function freezeSegment(line: SysvLine, via: string | undefined, context: 
   const creator = line.get("cpid") ?? 0;
   const last = memberHere(line.get("lpid") ?? 0, context);
   const fd = context.keep(via === undefined ? openUnattached(base.id) : openPath(via, 0));
-  const { type, bsize } = statfsSync(`/proc/self/fd/${fd}`);
+  const hugePage = hugePageOf(`/proc/self/fd/${fd}`);
   return {
     ...base,
     size: line.get("size") ?? 0,
@@ -54,7 +48,7 @@ export function freezeSegment(line: SysvLine, via: string | undefined, context: 
     ...(last !== undefined && { last }),
     ...((perms & SHM.SHM_DEST) !== 0 && { removed: true }),
     ...((perms & SHM.SHM_LOCKED) !== 0 && { locked: true }),
-    ...(type === HUGETLBFS_MAGIC && { hugePage: bsize }),
+    ...(hugePage !== undefined && { hugePage }),
     contents: context.blob(`shm:${namespaceOf("thread-self", "ipc")}:${base.id}`, { fd }),
   };
 }
@@ -72,7 +66,7 @@ function openUnattached(id: number): LocalFd {
 export function makeSegment(state: SegmentState, context: ThawContext): void {
   const { id, key, size, mode, hugePage } = state;
   const caller = callerFor(state.creatorInside ? state.creator : undefined, context);
-  const huge = hugePage === undefined ? 0 : SHM.SHM_HUGETLB | (Math.log2(hugePage) << SHM.SHM_HUGE_SHIFT);
+  const huge = hugePage === undefined ? 0 : SHM.SHM_HUGETLB | hugeSizeFlag(hugePage);
   makeWithId("shm", state, caller, () => {
     const wanted = state.removed ? IPC.IPC_PRIVATE : key;
     const got = caller.attempt("shmget", wanted, size, IPC.IPC_CREAT | IPC.IPC_EXCL | mode | huge);
@@ -86,7 +80,7 @@ export function makeSegment(state: SegmentState, context: ThawContext): void {
     attached = false;
   };
   try {
-    readInto(address, context.blobPath(state.contents), size);
+    fillMemory(context.blobPath(state.contents), address, size);
     setOwner(state, (at) => call("shmctl", "Owning shared memory", id, IPC.IPC_SET, at));
     if (state.locked) call("shmctl", "Locking shared memory", id, SHM.SHM_LOCK, 0);
     if (state.removed) {
@@ -109,21 +103,4 @@ export function noteLast({ id, last }: SegmentState, context: ThawContext): void
     const address = scope.call("shmat", "Attaching shared memory", id, 0, SHM.SHM_RDONLY);
     scope.call("shmdt", "Detaching shared memory", address);
   });
-}
-
-/** Straight into the memory: files of huge pages cannot be written to. */
-function readInto(address: number, blob: string, size: number): void {
-  const from = openSync(blob, "r");
-  try {
-    for (const [start, end] of dataRanges(from, size)) {
-      for (let at = start; at < end;) {
-        const length = Math.min(LONGEST_READ, end - at);
-        const got = call("pread64", "Filling shared memory", from, address + at, length, at);
-        if (got === 0) break;
-        at += got;
-      }
-    }
-  } finally {
-    closeSync(from);
-  }
 }

@@ -2,6 +2,7 @@
 import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { attempt, call } from "../../abi/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
+import { fillHugeFile, hugePageOf } from "./huge-file.ts";
 
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
@@ -39,6 +40,10 @@ export function copyRanges(from: number, to: number, ranges: readonly (readonly 
 
 /** Fills an open file with what a blob holds and gives it its size. */
 export function copyContents(blob: string, to: number, size: number): void {
+  if (hugePageOf(`/proc/self/fd/${to}`) !== undefined) {
+    call("ftruncate", "Sizing a file", to, size);
+    return fillHugeFile(blob, to, size);
+  }
   const from = openSync(blob, "r");
   try {
     call("ftruncate", "Sizing a file", to, size);

@@ -7,6 +7,7 @@ import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
 import { copyContents } from "./copy.ts";
 import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.ts";
+import { hugePageOf, hugeSizeFlag } from "./huge-file.ts";
 import { openPath } from "./path-file.ts";
 
 const schema = v.strictObject({
@@ -18,6 +19,8 @@ const schema = v.strictObject({
   /** F_SEAL_… names joined by |, or 0. */
   seals: v.string(),
   size: v.number(),
+  /** The size of its huge pages (MFD_HUGETLB). */
+  hugePage: v.optional(v.number()),
   blob: v.string(),
 });
 export type MemfdState = v.InferOutput<typeof schema>;
@@ -25,6 +28,7 @@ export type MemfdState = v.InferOutput<typeof schema>;
 export function freezeMemfd(context: FreezeContext, id: string, look: ContentsLook): MemfdState {
   const fd = context.keep(openPath(look.via, 0));
   const seals = attempt("fcntl", fd, F.F_GET_SEALS, 0);
+  const hugePage = hugePageOf(`/proc/self/fd/${fd}`);
   return {
     kind: "memfd",
     name: linkedPath(look.link).slice("/memfd:".length),
@@ -33,6 +37,7 @@ export function freezeMemfd(context: FreezeContext, id: string, look: ContentsLo
     gid: look.stat.gid,
     seals: formatFlags(F_SEAL, Math.max(seals, 0)),
     size: look.stat.size,
+    ...(hugePage && { hugePage }),
     blob: context.blob(id, { fd }),
   };
 }
@@ -41,10 +46,11 @@ export const memfd: ObjectKind<MemfdState, ContentsHandle> = {
   name: "memfd",
   schema,
   thaw(state, context: ThawContext): ContentsHandle {
+    const huge = state.hugePage === undefined ? 0 : MFD.MFD_HUGETLB | hugeSizeFlag(state.hugePage);
+    const kind = MFD.MFD_CLOEXEC | MFD.MFD_ALLOW_SEALING | huge;
     const fd = withText(
       state.name,
-      (name) =>
-        call("memfd_create", `Making memfd ${state.name}`, name, MFD.MFD_CLOEXEC | MFD.MFD_ALLOW_SEALING) as LocalFd,
+      (name) => call("memfd_create", `Making memfd ${state.name}`, name, kind) as LocalFd,
     );
     context.keep(fd);
     copyContents(context.blobPath(state.blob), fd, state.size);

@@ -6,19 +6,28 @@ import { O } from "../../abi/fcntl.ts";
 import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
 import { copyContents } from "./copy.ts";
 import type { ContentsHandle, ContentsLook } from "./contents.ts";
+import { hugePageOf, hugeSizeFlag } from "./huge-file.ts";
 import { findMapFile } from "./map-file.ts";
 import { openPath } from "./path-file.ts";
 
 const schema = v.strictObject({
   kind: v.literal("shared-anonymous"),
   size: v.number(),
+  /** The size of its huge pages (MAP_HUGETLB). */
+  hugePage: v.optional(v.number()),
   blob: v.string(),
 });
 export type SharedAnonymousState = v.InferOutput<typeof schema>;
 
 export function freezeSharedAnonymous(context: FreezeContext, id: string, look: ContentsLook): SharedAnonymousState {
   const fd = context.keep(openPath(look.via, 0));
-  return { kind: "shared-anonymous", size: look.stat.size, blob: context.blob(id, { fd }) };
+  const hugePage = hugePageOf(`/proc/self/fd/${fd}`);
+  return {
+    kind: "shared-anonymous",
+    size: look.stat.size,
+    ...(hugePage && { hugePage }),
+    blob: context.blob(id, { fd }),
+  };
 }
 
 export const sharedAnonymous: ObjectKind<SharedAnonymousState, ContentsHandle> = {
@@ -26,6 +35,7 @@ export const sharedAnonymous: ObjectKind<SharedAnonymousState, ContentsHandle> =
   schema,
   thaw(state, context: ThawContext): ContentsHandle {
     // A mapping of our own makes the kernel's object; /proc/self/map_files leads to it.
+    const huge = state.hugePage === undefined ? 0 : MAP.MAP_HUGETLB | hugeSizeFlag(state.hugePage);
     const size = Math.ceil(state.size / PAGE_SIZE) * PAGE_SIZE;
     const about = `Making ${size} bytes of shared memory`;
     const address = call(
@@ -34,7 +44,7 @@ export const sharedAnonymous: ObjectKind<SharedAnonymousState, ContentsHandle> =
       0,
       size,
       PROT.PROT_READ | PROT.PROT_WRITE,
-      MAP.MAP_SHARED | MAP.MAP_ANONYMOUS,
+      MAP.MAP_SHARED | MAP.MAP_ANONYMOUS | huge,
       -1,
       0,
     );
