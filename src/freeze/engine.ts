@@ -108,7 +108,11 @@ export class Freeze {
   #writeFiles(writer: ImageWriter, findings: Findings): void {
     for (const [name, source] of findings.blobs) writer.blob(name, source);
     writer.json(STATE, findings.state);
-    for (const process of findings.state.processes) if (process.body) this.#writeCore(writer, process, findings.state);
+    for (const process of findings.state.processes) {
+      // One core file to an address space.
+      const { pid, body, shares } = process;
+      if (body && (shares?.memory ?? pid) === pid) this.#writeCore(writer, process, findings.state);
+    }
   }
 
   #writeCore(writer: ImageWriter, process: FrozenProcess, state: FrozenState): void {

@@ -6,6 +6,7 @@ import { KCMP } from "../abi/fcntl.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
+import type { Share } from "../image/lineage.ts";
 import { FORMAT_VERSION, type FrozenBody, type FrozenProcess, type FrozenState } from "../image/schema.ts";
 import { parseMaps } from "../proc/maps.ts";
 import { parseStat, parseStatus } from "../proc/status.ts";
@@ -30,6 +31,7 @@ import { TraceeMemory } from "../tracee/memory.ts";
 import { FileTable } from "./descriptors.ts";
 import { childrenNamespace, idsBelow, readInside, refuseHeadless } from "./ids.ts";
 import { Places } from "./places.ts";
+import { findShares, refuseTangled } from "./shares.ts";
 import type { StoppedProcess, StoppedSet } from "./stop.ts";
 
 /** What looking has found: the state, and what else goes into the image. */
@@ -55,6 +57,8 @@ export class Look implements FreezeContext, Disposable {
   readonly #beforeKill: (() => () => void)[] = [];
   readonly #afterKill: (() => void)[] = [];
   readonly #atRelease: (() => void)[] = [];
+
+  #shares: ReturnType<typeof findShares> = new Map();
 
   constructor(set: StoppedSet) {
     this.#set = set;
@@ -134,10 +138,11 @@ export class Look implements FreezeContext, Disposable {
   run(): Findings {
     this.#clocksReadAt = clockNow(CLOCK.CLOCK_MONOTONIC);
     const clocks = readClocks(this.#set);
-    const processes = inTreeOrder(this.#set).map((process) =>
-      this.#places.of(process.pid, () => this.#freezeProcess(process)),
-    );
+    const ordered = inTreeOrder(this.#set);
+    this.#shares = findShares(ordered.filter(({ zombie }) => !zombie).map(({ pid }) => ({ pid, tid: pid })));
+    const processes = ordered.map((process) => this.#places.of(process.pid, () => this.#freezeProcess(process)));
     refuseHeadless(processes, (refusal) => this.refuse(refusal));
+    refuseTangled(processes, (refusal) => this.refuse(refusal));
     const files = this.#files.freezeFiles();
     for (const process of processes) this.#noteTerminal(process);
     for (const process of processes) this.#refuseOrphanMappings(process);
@@ -156,6 +161,7 @@ export class Look implements FreezeContext, Disposable {
     const stat = parseStat(readFileSync(`/proc/${stopped.pid}/stat`, "utf8"));
     const groupStop = stopped.threads.find((thread) => thread.groupStop !== undefined)?.groupStop;
     const inside = readInside(stopped.pid);
+    const shares = this.#shares.get(stopped.pid);
     const forChildren = stopped.zombie ? undefined : childrenNamespace(stopped.pid);
     const base = {
       pid: stopped.pid,
@@ -165,6 +171,7 @@ export class Look implements FreezeContext, Disposable {
       command: stat.comm,
       exitSignal: stat.exitSignal,
       ...(inside && { inside }),
+      ...(shares && { shares }),
       ...(forChildren !== undefined && { childrenNamespace: forChildren }),
       ...(groupStop !== undefined && { stopped: groupStop }),
     };
@@ -179,6 +186,7 @@ export class Look implements FreezeContext, Disposable {
     const main = stopped.threads.find((thread) => thread.tid === pid)?.tid ?? (stopped.threads[0]?.tid as number);
     const anchor = findAnchor(main, memory, mappings);
     const status = parseStatus(readFileSync(`/proc/${pid}/status`, "utf8"));
+    const borrowed = (share: Share): boolean => (this.#shares.get(pid)?.[share] ?? pid) !== pid;
     const descriptors = this.#files.addProcess(pid, stat.comm);
     let resources: Record<string, unknown> = {};
     let frozenMappings: FrozenBody["mappings"] = [];
@@ -192,8 +200,10 @@ export class Look implements FreezeContext, Disposable {
       const process: FreezeProcess = { context: this, pid, command: stat.comm, stat, status, mappings, scope };
       if (tid === main) {
         resources = this.#freezeAll(processResources, process, answers);
-        vdso = freezeVdso(process);
-        frozenMappings = freezeMappings(process);
+        if (!borrowed("memory")) {
+          vdso = freezeVdso(process);
+          frozenMappings = freezeMappings(process);
+        }
       }
       const thread = lookAtThread(process, tid, this.#set);
       const inside = idsBelow(thread.status, "NSpid");
@@ -203,7 +213,13 @@ export class Look implements FreezeContext, Disposable {
         ...this.#freezeAll(threadResources, thread, answers),
       };
     });
-    return { threads, descriptors, mappings: frozenMappings, vdso, resources } as FrozenBody;
+    return {
+      threads,
+      descriptors: borrowed("files") ? [] : descriptors,
+      mappings: frozenMappings,
+      vdso,
+      resources,
+    } as FrozenBody;
   }
 
   /** Known only when all descriptors are: the other side of the terminal may be with any process of the set. */

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { fileKinds, objectKinds, processResources, threadResources } from "../resources/registry.ts";
 import { locksSchema } from "../resources/files/locks.ts";
 import { controllingTerminalSchema } from "../resources/process/controlling-terminal.ts";
+import { SHARES, type Share } from "./lineage.ts";
 import { mappingsSchema } from "../resources/memory/mappings.ts";
 import { vdsoSchema } from "../resources/memory/vdso.x86_64.ts";
 
@@ -32,6 +33,13 @@ const bodySchema = v.strictObject({
   resources: v.strictObject(schemasByName(processResources)),
 });
 
+const sharesSchema = v.strictObject(
+  Object.fromEntries(SHARES.map((share) => [share, v.optional(v.number())])) as Record<
+    Share,
+    v.OptionalSchema<v.NumberSchema<undefined>, undefined>
+  >,
+);
+
 const processSchema = v.strictObject({
   pid: v.number(),
   ppid: v.number(),
@@ -59,6 +67,11 @@ const processSchema = v.strictObject({
   zombie: v.optional(v.strictObject({ status: v.number() })),
   /** The terminal of the session that the process leads. */
   terminal: v.optional(controllingTerminalSchema),
+  /**
+   * What it shares with other processes though it is no thread of theirs (clone(2)), with the one of them that holds
+   * the state of it.
+   */
+  shares: v.optional(sharesSchema),
   /** Everything that a living process has; absent for zombies. */
   body: v.optional(bodySchema),
 });

@@ -138,6 +138,8 @@ export interface ThawProcess {
   readonly pid: Pid;
   readonly command: string;
   readonly scope: RemoteScope;
+  /** Whether another process has the very same, and its state (clone(2)). */
+  isBorrowed(share: "memory" | "files" | "filesystem" | "signalActions"): boolean;
   /** The id of a process or thread of the set as this process sees it (pid_namespaces(7)); 0 when it does not. */
   seen(id: Pid): number;
   /** Brings a descriptor of ours into the process, at `fd` there. */
@@ -176,6 +178,8 @@ interface Kind<S> {
 /** Something that a process has one of: signal actions, credentials, limits … */
 export interface ProcessResource<S> extends Kind<S> {
   readonly asks?: Asks;
+  /** What it belongs to, when processes can share that: it is thawed once for all of them. */
+  readonly of?: "memory" | "files" | "filesystem" | "signalActions";
   freeze(process: FreezeProcess, answers: Answers): S;
   thaw(process: ThawProcess, state: S): void;
 }

@@ -25,7 +25,6 @@ const HUGE_PAGE = 2 * 1024 * 1024;
 /** All memory of the process: mappings, their contents, the vDSO, and what /proc tells of them. */
 export function buildMemory(process: BuiltProcess, vdso: ParkedVdso, onBytes: (bytes: number) => void): void {
   const { mappings } = process.body;
-  process.moveDoor();
   const parked = { start: Math.min(...vdso.parts.map((p) => p.start)), end: Math.max(...vdso.parts.map((p) => p.end)) };
   thawMappings(process, mappings);
   readContents(process, onBytes);
@@ -144,11 +143,14 @@ export function buildThreads(process: BuiltProcess): Map<number, BuildScope> {
 /** What belongs to the process as a whole. */
 export function buildProcess(process: BuiltProcess): void {
   for (const resource of processResources) {
-    if (!firstResources.includes(resource)) resource.thaw(process, process.body.resources[resource.name]);
+    if (firstResources.includes(resource) || (resource.of && process.isBorrowed(resource.of))) continue;
+    resource.thaw(process, process.body.resources[resource.name]);
   }
 }
 
-/** What must be before files are opened. */
+/** What must be before files are opened, and before others are born who share a working directory with it. */
 export function beginProcess(process: BuiltProcess): void {
+  if (process.begun) return;
+  process.begun = true;
   for (const resource of firstResources) resource.thaw(process, process.body.resources[resource.name]);
 }

@@ -91,10 +91,12 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
   files.openAll();
   let done = 0;
   for (const process of tree.processes) {
-    buildMemory(process, tree.vdso, (bytes) => {
-      watcher.report({ step: "build", detail: process.command, done: (done += bytes) });
-      checkAborted(watcher);
-    });
+    process.moveDoor();
+    if (!process.isBorrowed("memory"))
+      buildMemory(process, tree.vdso, (bytes) => {
+        watcher.report({ step: "build", detail: process.command, done: (done += bytes) });
+        checkAborted(watcher);
+      });
     checkAborted(watcher);
     files.handOut(process);
     context.inPlace(process.mounts, () => buildProcess(process));
@@ -129,12 +131,12 @@ function goOn(context: Thawing, tree: BuiltTree): void {
   // Init takes the roots over while no death signal is set and nobody is stopped: none of them shall hear of it.
   endProcess(tree.root);
   for (const [process, scopes] of tree.threads) {
-    process.closeDoor();
+    if (!process.isBorrowed("files")) process.closeDoor();
     for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name !== "execution");
   }
   context.runAtResume();
   for (const [process, scopes] of tree.threads) {
-    process.scope.leave();
+    if (!process.isBorrowed("memory")) process.scope.leave();
     for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name === "execution");
   }
   // The point of no return: from here on the processes outlive us.

@@ -1,5 +1,6 @@
 /** Where the processes of a set are born, and what their making needs. */
 import { attempt } from "../abi/call.ts";
+import { CLONE } from "../abi/clone.ts";
 import { SIGNAL } from "../abi/signal.ts";
 import { WAIT, wait4 } from "../abi/wait.ts";
 import type { FrozenProcess } from "../image/schema.ts";
@@ -20,6 +21,8 @@ export interface Nursery {
   readonly root: BuildScope;
   readonly built: Map<number, BuiltProcess>;
   readonly notes: string[];
+  /** Processes that lead a session because their own could not be entered. */
+  readonly onTheirOwn: Set<number>;
 }
 
 export function endProcess(pid: number): void {
@@ -72,7 +75,11 @@ export function cloneBlank(
 ): BuildScope {
   nursery.births.aim(from, inside?.namespace);
   const ids = idsForClone(pid, inside?.pids);
-  from.clone({ flags, exitSignal: flags === 0 ? exitSignal : 0 }, ids, `Making a process with the id ${pid}`);
+  from.clone(
+    { flags, exitSignal: (flags & CLONE.PARENT) === 0 ? exitSignal : 0 },
+    ids,
+    `Making a process with the id ${pid}`,
+  );
   nursery.births.born(pid, inside);
   // Node may still watch for a child of its own that had this id, and take the news of this one.
   expectNodeToWatch(pid);

@@ -3,10 +3,16 @@ import { closeSync } from "node:fs";
 import { call } from "../abi/call.ts";
 import { F, O } from "../abi/fcntl.ts";
 import type { LocalFd } from "../lib/brand.ts";
+import type { Share } from "../image/lineage.ts";
 import type { FrozenBody, FrozenProcess } from "../image/schema.ts";
 import type { ThawProcess } from "../resources/contract.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import type { Thawing } from "./context.ts";
+
+/** The descriptor of a pidfd of ours; it moves out of the way of others. */
+export interface Door {
+  fd: number;
+}
 
 export class BuiltProcess implements ThawProcess {
   readonly context: Thawing;
@@ -15,23 +21,19 @@ export class BuiltProcess implements ThawProcess {
   readonly scope: BuildScope;
   readonly state: FrozenProcess;
   readonly parent: BuiltProcess | undefined;
-  /** Where the process keeps a pidfd of ours; descriptors are fetched through it. */
-  #door: number;
+  /** Where the process keeps a pidfd of ours; descriptors are fetched through it. Shared as its files are. */
+  readonly door: Door;
+  /** Whether it has gone to where it lives. */
+  begun = false;
 
-  constructor(
-    context: Thawing,
-    state: FrozenProcess,
-    scope: BuildScope,
-    parent: BuiltProcess | undefined,
-    door: number,
-  ) {
+  constructor(context: Thawing, state: FrozenProcess, scope: BuildScope, parent: BuiltProcess | undefined, door: Door) {
     this.context = context;
     this.state = state;
     this.pid = state.pid;
     this.command = state.command;
     this.scope = scope;
     this.parent = parent;
-    this.#door = door;
+    this.door = door;
   }
 
   get body(): FrozenBody {
@@ -44,6 +46,12 @@ export class BuiltProcess implements ThawProcess {
     return level === 0 ? id : (this.context.idsInside(id)[level - 1] ?? 0);
   }
 
+  /** Whether another process, made before, has the same and takes care of it. */
+  isBorrowed(share: Share): boolean {
+    const owner = this.state.shares?.[share];
+    return owner !== undefined && owner !== this.pid;
+  }
+
   /** The mount namespace that it lives in, when it is one of the set's own. */
   get mounts(): string | undefined {
     return (this.body.resources as { namespaces?: { mnt?: string } }).namespaces?.mnt;
@@ -52,10 +60,10 @@ export class BuiltProcess implements ThawProcess {
   /** Puts the door out of the way of the descriptors to come. */
   moveDoor(): void {
     const highest = this.body.descriptors.reduce((most, { fd }) => Math.max(most, fd), -1);
-    if (this.#door > highest) return;
-    const moved = this.scope.call("fcntl", "Moving a descriptor of ours", this.#door, F.F_DUPFD_CLOEXEC, highest + 1);
-    this.scope.call("close", "Closing a descriptor of ours", this.#door);
-    this.#door = moved;
+    if (this.door.fd > highest) return;
+    const moved = this.scope.call("fcntl", "Moving a descriptor of ours", this.door.fd, F.F_DUPFD_CLOEXEC, highest + 1);
+    this.scope.call("close", "Closing a descriptor of ours", this.door.fd);
+    this.door.fd = moved;
   }
 
   /** Brings a descriptor of the process to us. */
@@ -69,12 +77,12 @@ export class BuiltProcess implements ThawProcess {
   }
 
   closeDoor(): void {
-    this.scope.call("close", "Closing a descriptor of ours", this.#door);
+    this.scope.call("close", "Closing a descriptor of ours", this.door.fd);
   }
 
   give(local: LocalFd, fd: number, closeOnExec: boolean): void {
     const about = `Giving descriptor ${fd} to process ${this.pid}`;
-    const fetched = this.scope.call("pidfd_getfd", about, this.#door, local, 0);
+    const fetched = this.scope.call("pidfd_getfd", about, this.door.fd, local, 0);
     if (fetched !== fd) {
       this.scope.call("dup3", about, fetched, fd, closeOnExec ? O.O_CLOEXEC : 0);
       this.scope.call("close", about, fetched);
@@ -86,7 +94,7 @@ export class BuiltProcess implements ThawProcess {
 
   lend<T>(local: LocalFd, use: (fd: number) => T): T {
     const about = `Lending a descriptor to process ${this.pid}`;
-    const fetched = this.scope.call("pidfd_getfd", about, this.#door, local, 0);
+    const fetched = this.scope.call("pidfd_getfd", about, this.door.fd, local, 0);
     try {
       return use(fetched);
     } finally {

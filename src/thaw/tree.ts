@@ -1,22 +1,21 @@
 /** Making all processes of the set, blank, with their ids, parents, sessions and process groups (credentials(7)). */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { CLONE } from "../abi/clone.ts";
 import { MAP, MREMAP, PAGE_SIZE, PROT } from "../abi/mman.ts";
-import { SIGNAL } from "../abi/signal.ts";
-import { WAIT } from "../abi/wait.ts";
 import { remoteAddress } from "../lib/brand.ts";
 import { unhex } from "../lib/hex.ts";
 import type { FrozenProcess } from "../image/schema.ts";
 import { parseMaps } from "../proc/maps.ts";
-import { parseStat, parseStatus } from "../proc/status.ts";
-import { setForeground, takeTerminal } from "../resources/process/controlling-terminal.ts";
+import { parseStatus } from "../proc/status.ts";
+import { setForeground } from "../resources/process/controlling-terminal.ts";
 import { moveVdso, vdsoSize, type ParkedVdso } from "../resources/memory/vdso.x86_64.ts";
 import { spawnBlank, WORKSHOP_SIZE, workshopAt, type Workshop } from "../tracee/blank.x86_64.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
-import { Births, visible } from "./births.ts";
+import { bearAll } from "./bearing.ts";
+import { Births } from "./births.ts";
 import { setGroups } from "./groups.ts";
-import { cloneBlank, endProcess, standInFor, type Nursery } from "./nursery.ts";
+import { endProcess } from "./nursery.ts";
 import type { Thawing } from "./context.ts";
 import { BuiltProcess, openDoor } from "./process.ts";
 import { findFreeSpace, type Range } from "./space.ts";
@@ -45,10 +44,11 @@ export function growTree(context: Thawing, states: readonly FrozenProcess[]): Tr
   const vdso = clearRoot(root, parking);
   const door = openDoor(root);
   const births = new Births(door);
-  const nursery = { context, workshop, door, births, root, built: new Map(), notes: [] };
+  const nursery = { context, workshop, door, births, root, built: new Map(), notes: [], onTheirOwn: new Set<number>() };
   enterTime(context, root);
-  for (const state of states) if (!states.some((other) => other.pid === state.ppid)) growRoot(nursery, state, states);
+  const standIns = bearAll(nursery, states);
   setGroups(nursery, states);
+  for (const standIn of standIns) standIn.end();
   for (const process of nursery.built.values())
     if (process.state.terminal) setForeground(process, process.state.terminal);
   const all = [...nursery.built.values()];
@@ -131,85 +131,4 @@ function offsetLine(clock: string, nanoseconds: bigint): string {
   const second = 1_000_000_000n;
   const rest = ((nanoseconds % second) + second) % second;
   return `${clock} ${(nanoseconds - rest) / second} ${rest}\n`;
-}
-
-function growRoot(nursery: Nursery, state: FrozenProcess, states: readonly FrozenProcess[]): void {
-  const { root } = nursery;
-  const ownSession = parseStat(readFileSync("/proc/self/stat", "utf8")).session;
-  const leads = state.sid === state.pid;
-  if (leads || state.sid === ownSession) {
-    grow(nursery, state, root, undefined, states, ownSession);
-  } else if (existsSync(`/proc/${state.sid}`)) {
-    nursery.notes.push(
-      `Process ${state.pid} (${state.command}) leads a session of its own now: its session ${state.sid} belongs to another terminal.`,
-    );
-    grow(nursery, { ...state, sid: state.pid, pgid: state.pid }, root, undefined, states, ownSession);
-  } else {
-    // The leader of the session has ended before: a stand-in gives the session its number and goes again.
-    const leader = standInFor(nursery, root, state.sid, state, visible(state.inside?.sids), 0);
-    leader.call("setsid", `Making session ${state.sid}`);
-    grow(nursery, state, leader, undefined, states, state.sid, CLONE.PARENT);
-    endProcess(leader.pid);
-  }
-}
-
-/** Makes one process and everything below it. `session` is the one that the new process is born into. */
-function grow(
-  nursery: Nursery,
-  state: FrozenProcess,
-  from: BuildScope,
-  parent: BuiltProcess | undefined,
-  states: readonly FrozenProcess[],
-  session: number,
-  flags = 0,
-): void {
-  const scope = cloneBlank(nursery, from, state.pid, state.inside, state.exitSignal, flags);
-  const process = new BuiltProcess(nursery.context, state, scope, parent, nursery.door);
-  nursery.built.set(state.pid, process);
-  nursery.context.processes.set(state.pid, process);
-  const children = states.filter((child) => child.ppid === state.pid);
-  const bornEarlier = children.filter((child) => child.sid === session && child.sid !== state.sid);
-  for (const child of bornEarlier) grow(nursery, child, scope, process, states, session);
-  if (state.sid === state.pid) scope.call("setsid", `Making session ${state.sid}`);
-  if (state.terminal) takeTerminal(process, state.terminal);
-  const strays = children.filter((child) => ![child.pid, session, state.sid].includes(child.sid));
-  for (const child of children) {
-    if (!bornEarlier.includes(child) && !strays.includes(child))
-      grow(nursery, child, scope, process, states, state.sid);
-  }
-  for (const sid of new Set(strays.map((child) => child.sid))) {
-    const members = strays.filter((child) => child.sid === sid);
-    growStrays(nursery, members, process, states, state.sid);
-  }
-}
-
-/** Children whom a process has taken in (PR_SET_CHILD_SUBREAPER), of a session that it was never in itself. */
-function growStrays(
-  nursery: Nursery,
-  members: readonly FrozenProcess[],
-  parent: BuiltProcess,
-  states: readonly FrozenProcess[],
-  session: number,
-): void {
-  const sid = members[0]?.sid ?? 0;
-  const leader = nursery.built.get(sid);
-  if (leader?.parent === parent) {
-    for (const child of members) grow(nursery, child, leader.scope, parent, states, sid, CLONE.PARENT);
-  } else if (existsSync(`/proc/${sid}`)) {
-    for (const child of members) {
-      nursery.notes.push(
-        `Process ${child.pid} (${child.command}) is in another session now: its own, ${sid}, could not be entered.`,
-      );
-      grow(nursery, child, parent.scope, parent, states, session);
-    }
-  } else {
-    // Children of CLONE_PARENT get the stand-in's exit signal: it must be theirs.
-    const member = members[0] as FrozenProcess;
-    const standIn = standInFor(nursery, parent.scope, sid, member, visible(member.inside?.sids), SIGNAL.SIGCHLD);
-    standIn.call("setsid", `Making session ${sid}`);
-    for (const child of members) grow(nursery, child, standIn, parent, states, sid, CLONE.PARENT);
-    endProcess(standIn.pid);
-    parent.scope.attempt("wait4", member.inside?.sids.at(-1) || sid, 0, WAIT.WALL, 0);
-    parent.scope.forgetSignal(SIGNAL.SIGCHLD);
-  }
 }

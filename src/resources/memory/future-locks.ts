@@ -10,6 +10,7 @@ const schema = v.strictObject({ lockFuture: v.picklist(["no", "now", "on-fault"]
 
 export const futureLocks: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "futureLocks",
+  of: "memory",
   schema,
   /** No call tells; a page that comes and goes at once does. Processes without locked memory are not asked. */
   freeze({ scope, mappings, pid }) {

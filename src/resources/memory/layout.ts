@@ -34,6 +34,7 @@ const MM_MAP_SIZE = 104;
 
 export const layout: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "layout",
+  of: "memory",
   schema,
   freeze(process) {
     const { stat: fields, scope, pid } = process;

@@ -14,6 +14,7 @@ const schema = v.strictObject({ cwd: place, root: place, umask: v.number() });
 
 export const filesystemContext: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "filesystemContext",
+  of: "filesystem",
   schema,
   freeze: (process) => ({
     cwd: readPlace(process, "cwd"),

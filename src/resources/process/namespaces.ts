@@ -61,7 +61,8 @@ export const namespaces: ProcessResource<NamespacesState> = {
   thaw(process, state) {
     for (const type of CARRIED) {
       const id = state[type];
-      if (id === undefined) continue;
+      // Whoever shares its working directory with others cannot go; it was born where they are (setns(2)).
+      if (id === undefined || (type === "mnt" && process.isBorrowed("filesystem"))) continue;
       const { fd } = process.context.object<NamespaceHandle>(id);
       const about = `Entering the ${type} namespace`;
       process.lend(fd, (lent) => process.scope.call("setns", about, lent, NAMESPACE[type]));

@@ -19,6 +19,7 @@ const LOCKABLE = new Set<number>([S_IF.S_IFREG, S_IF.S_IFDIR, S_IF.S_IFCHR, S_IF
 
 export const posixLocks: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "posixLocks",
+  of: "files",
   schema,
   freeze(process) {
     const { pid, context } = process;

@@ -1,6 +1,7 @@
 /**
- * What two processes share though they are not threads of one (clone(2) with CLONE_VM, CLONE_FILES or CLONE_FS, or a
- * vfork(2) in progress): refused, because each would come back with a copy of its own.
+ * What a process shares with one that is not frozen with it, though they are not threads of one (clone(2) with
+ * CLONE_VM, CLONE_FILES or CLONE_FS): refused, because it would come back with a copy of its own. What is shared
+ * within the set is a matter of births (`image/lineage.ts`).
  */
 import * as v from "valibot";
 import { attempt } from "../../abi/call.ts";
@@ -20,17 +21,17 @@ export const sharing: ProcessResource<undefined> = {
   schema: v.optional(v.undefined()),
   freeze({ pid, command, stat, context }) {
     // Sharing begins at birth: relatives are where to look.
-    const siblings = childrenOf(stat.ppid).filter((sibling) => sibling > pid || !context.pids.has(sibling));
-    for (const other of [stat.ppid, ...siblings]) {
+    const relatives = [stat.ppid, ...childrenOf(stat.ppid)].filter((other) => !context.pids.has(other));
+    for (const other of relatives) {
       for (const [what, type] of SHARED) {
-        if (other === pid || attempt("kcmp", pid, other, type, 0, 0) !== 0) continue;
+        if (attempt("kcmp", pid, other, type, 0, 0) !== 0) continue;
         context.refuse(
           new Refusal(
             "SHARED_WITH_PROCESS",
             {
               what: `Process ${pid} (${command}) shares its ${what} with another process.`,
               why: `Process ${other} (${readStat(other)?.comm ?? "?"}) has the very same (clone(2), vfork(2)).`,
-              remedy: "Wait until one of them has started another program or ended; else leave both out.",
+              remedy: `Freeze process ${other} together with it, or wait until one of them has started another program or ended.`,
             },
             { pid, command, resource: "process" },
           ),

@@ -37,6 +37,7 @@ const SPECIAL = ["SIG_DFL", "SIG_IGN"] as const;
 /** Only what differs from the default is kept. */
 export const signalActions: ProcessResource<SignalActions> = {
   name: "signalActions",
+  of: "signalActions",
   schema,
   asks: {
     bytes: NUMBERS.length * KERNEL_SIGACTION_SIZE,
