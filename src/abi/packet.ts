@@ -1,4 +1,4 @@
-/** IP packets put together by hand (RFC 791, RFC 8200, RFC 9293), for what only a packet can do to a socket of ours. */
+/** IP packets put together by hand (RFC 791, RFC 8200, RFC 9293), for what only a packet can do to a socket. */
 import { closeSync } from "node:fs";
 import { call, SyscallError } from "./call.ts";
 import { trySend } from "./message.ts";
@@ -22,6 +22,28 @@ export function injectSegment(family: number, segment: Segment, mark: number): v
   const source = addressBytes(segment.from.address);
   const target = addressBytes(segment.to.address);
   inject(family, source, target, IPPROTO.IPPROTO_TCP, encodeTcp(segment, source, target), segment.to, mark);
+}
+
+/** Destination unreachable, and for what reason: RFC 792 (host), RFC 4443 (no route). */
+const UNREACHABLE = { [AF.AF_INET]: { type: 3, code: 1 }, [AF.AF_INET6]: { type: 1, code: 0 } } as const;
+
+/** Tells the sender of a TCP segment that it did not arrive; quoted with the ports and the number that identify it. */
+export function reportUnreachable(
+  family: typeof AF.AF_INET | typeof AF.AF_INET6,
+  lost: Pick<Segment, "from" | "to" | "sequence">,
+  mark: number,
+): void {
+  const sender = addressBytes(lost.from.address);
+  const own = addressBytes(lost.to.address);
+  const segment = encodeTcp({ ...lost, acknowledged: 0, flags: TCP_FLAG.ACK, window: 0 }, sender, own);
+  const v4 = family === AF.AF_INET;
+  const quoted = (v4 ? ipv4Header : ipv6Header)(sender, own, IPPROTO.IPPROTO_TCP, segment.length);
+  if (v4) quoted.writeUInt16BE(checksum(quoted), 10);
+  const { type, code } = UNREACHABLE[family];
+  const report = Buffer.concat([Buffer.from([type, code, 0, 0, 0, 0, 0, 0]), quoted, segment]);
+  const protocol = v4 ? IPPROTO.IPPROTO_ICMP : IPPROTO.IPPROTO_ICMPV6;
+  report.writeUInt16BE(checksum(v4 ? report : pseudoHeader(own, sender, protocol, report)), 2);
+  inject(family, own, sender, protocol, report, lost.from, mark);
 }
 
 export interface Datagram {

@@ -120,12 +120,16 @@ function checkFiles(image: Image): Refusal[] {
   return problems;
 }
 
-/** What each kind of open file says of itself. */
+/** What each kind of open file says of itself; many files may miss the same. */
 function checkOpenFiles(image: Image): Refusal[] {
-  return Object.values(image.state.files).flatMap((file) => {
-    const problem = fileKinds.find((kind) => kind.name === file.kind)?.check?.(file.state);
-    return problem ? [problem] : [];
-  });
+  const problems = new Map<string, Refusal>();
+  for (const { kind: name, state, net } of Object.values(image.state.files)) {
+    // A network namespace of the set's own cannot be seen before it is made.
+    if (net !== undefined) continue;
+    const problem = fileKinds.find((kind) => kind.name === name)?.check?.(state);
+    if (problem) problems.set(problem.message, problem);
+  }
+  return [...problems.values()];
 }
 
 /** What each kind of shared object says of itself. */

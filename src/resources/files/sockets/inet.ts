@@ -26,6 +26,7 @@ import { freezeFilter, filterSchema, thawFilter } from "./filter.ts";
 import { endedSchema, freezeEnded, thawEnded } from "./tcp-ended.ts";
 import { freezeMemberships, membershipSchema, thawMemberships } from "./multicast.ts";
 import { optionsSchema, thawOptions } from "./options.ts";
+import { checkNetwork } from "./surroundings.ts";
 
 const schema = v.strictObject({
   family: v.picklist(["AF_INET", "AF_INET6"]),
@@ -80,6 +81,7 @@ export const inetSocket: FileKind<InetState> = {
       ...(filter !== undefined && { filter }),
     };
   },
+  check: checkNetwork,
   thaw(state, context) {
     const family = AF[state.family];
     const type = SOCK[state.type];

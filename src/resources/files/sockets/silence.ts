@@ -82,9 +82,25 @@ function rules(table: string, flows: readonly Flow[], expire: boolean): string {
   }\n`;
 }
 
+/** The rules that keep the address silent until the thaw, as text for nft(8): for a kernel that is yet to come. */
+export function lastingRules(table: string, flows: readonly Flow[]): string {
+  return rules(table, flows, false);
+}
+
 export function removeTable(table: string): void {
   // Adding first makes deleting work whether it is there or not.
   nft(`add table inet ${table}\ndelete table inet ${table}\n`);
+}
+
+const ended = new WeakMap<object, Set<string>>();
+
+/** The thaw's part: takes a table away, once however many connections it stands for. */
+export function endLasting(context: object, table: string): void {
+  const done = ended.get(context) ?? new Set();
+  ended.set(context, done);
+  if (done.has(table) || !nftIsThere()) return;
+  done.add(table);
+  removeTable(table);
 }
 
 /** Tables of runs that were killed. */

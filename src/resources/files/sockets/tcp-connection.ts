@@ -18,6 +18,7 @@ import {
 } from "./inet-common.ts";
 import { optionsSchema } from "./options.ts";
 import { flowSchema } from "./silence.ts";
+import { checkNetwork } from "./surroundings.ts";
 import { lookAtConnections } from "./tcp-look.ts";
 import { thawConnection } from "./tcp-thaw.ts";
 
@@ -98,6 +99,7 @@ export const tcpConnection: FileKind<TcpState> = {
       ...(seen.silence !== undefined && { silence: seen.silence }),
     };
   },
+  check: checkNetwork,
   thaw(state, context) {
     const fd = context.keep(newInetSocket({ family: AF[state.family], type: 1, protocol: IPPROTO.IPPROTO_TCP }));
     thawConnection(state, context, fd, `TCP connection ${showAddress(state.local)} to ${showAddress(state.remote)}`);

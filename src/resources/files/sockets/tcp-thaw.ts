@@ -20,8 +20,9 @@ import type { LocalFd } from "../../../lib/brand.ts";
 import type { ThawContext } from "../../contract.ts";
 import { thawFilter } from "./filter.ts";
 import { setBufferSize, thawOptions } from "./options.ts";
-import { isPlainV4, nftIsThere, PASS_MARK, removeTable } from "./silence.ts";
+import { endLasting, isPlainV4, PASS_MARK } from "./silence.ts";
 import type { TcpState } from "./tcp-connection.ts";
+import { announce, wakePeer } from "./wake.ts";
 
 type StateName = TcpState["state"];
 const WE_ENDED: readonly StateName[] = ["FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK"];
@@ -51,14 +52,16 @@ export function thawConnection(state: TcpState, context: ThawContext, fd: LocalF
     setWindow(fd, state.window);
   });
   context.atResume(() => {
-    if (state.silence !== undefined && nftIsThere()) removeTable(state.silence);
+    if (state.silence !== undefined) endLasting(context, state.silence);
     const probe = state.silence !== undefined && state.unsent === 0;
+    if (state.silence !== undefined) announce(state, context);
     leaveRepair(fd, probe ? LEAVE.PROBE : LEAVE.SILENT, Number(state.options["SO_REUSEADDR"] ?? 0));
     sendAll(fd, sent.subarray(sent.length - state.unsent), about);
     if (state.unsent > 0 && WE_ENDED.includes(state.state)) shutdownWriting(fd);
     for (const [name, size] of sizes) setBufferSize(fd, name, size);
     thawFilter(fd, state.filter);
     thawOptions(fd, state.options, "late");
+    if (state.silence !== undefined) wakePeer(state, context);
   });
 }
 
