@@ -10,6 +10,15 @@ export const WAIT = {
   WALL: 0x4000_0000,
 } as const;
 
+/** In a status word: the process has left a core file (WCOREDUMP of wait(2)). */
+export const WAIT_CORE_FLAG = 0x80;
+
+/** Whom waitid(2) waits for. */
+export const P = { ALL: 0, PID: 1 } as const;
+
+/** si_code of SIGCHLD (sigaction(2)). */
+export const CLD = { STOPPED: 5, CONTINUED: 6 } as const;
+
 export type WaitStatus =
   | { readonly state: "exited"; readonly code: number }
   | { readonly state: "killed"; readonly signal: number }

@@ -33,6 +33,7 @@ import { childrenNamespace, idsBelow, readInside, refuseHeadless } from "./ids.t
 import { Places } from "./places.ts";
 import { findShares, refuseTangled } from "./shares.ts";
 import type { StoppedProcess, StoppedSet } from "./stop.ts";
+import { findUnwaited, type Unwaited } from "./unwaited.ts";
 
 /** What looking has found: the state, and what else goes into the image. */
 export interface Findings {
@@ -58,6 +59,7 @@ export class Look implements FreezeContext, Disposable {
   readonly #afterKill: (() => void)[] = [];
   readonly #atRelease: (() => void)[] = [];
 
+  readonly #unwaited = new Map<number, Unwaited>();
   #shares: ReturnType<typeof findShares> = new Map();
 
   constructor(set: StoppedSet) {
@@ -175,8 +177,9 @@ export class Look implements FreezeContext, Disposable {
       ...(forChildren !== undefined && { childrenNamespace: forChildren }),
       ...(groupStop !== undefined && { stopped: groupStop }),
     };
-    if (stopped.zombie) return { ...base, zombie: { status: stat.exitCode } };
-    return { ...base, body: this.#freezeBody(stopped, stat) };
+    if (stopped.zombie) return { ...base, zombie: { status: stat.exitCode, uid: zombieUser(stopped.pid) } };
+    const unwaited = this.#unwaited.get(stopped.pid);
+    return { ...base, ...(unwaited && { unwaited }), body: this.#freezeBody(stopped, stat) };
   }
 
   #freezeBody(stopped: StoppedProcess, stat: ReturnType<typeof parseStat>): FrozenBody {
@@ -199,6 +202,7 @@ export class Look implements FreezeContext, Disposable {
       const answers = askAll(scope, tid === main ? [...processResources, ...threadResources] : threadResources);
       const process: FreezeProcess = { context: this, pid, command: stat.comm, stat, status, mappings, scope };
       if (tid === main) {
+        for (const [child, news] of findUnwaited(process, this.#set)) this.#unwaited.set(child, news);
         resources = this.#freezeAll(processResources, process, answers);
         if (!borrowed("memory")) {
           vdso = freezeVdso(process);
@@ -322,6 +326,15 @@ function lookAtThread(process: FreezeProcess, tid: number, set: StoppedSet): Fre
     stat: tid === process.pid ? process.stat : parseStat(readFileSync(`${base}/stat`, "utf8")),
     status: tid === process.pid ? process.status : parseStatus(readFileSync(`${base}/status`, "utf8")),
   };
+}
+
+/** Its real user, as whoever waits for it is told. */
+function zombieUser(pid: number): number {
+  return Number(
+    parseStatus(readFileSync(`/proc/${pid}/status`, "utf8"))
+      .get("Uid")
+      ?.split(/\s+/)[0] ?? 0,
+  );
 }
 
 /** Parents before children. */

@@ -63,8 +63,10 @@ const processSchema = v.strictObject({
   exitSignal: v.number(),
   /** A process in a group stop (state T) and the signal that stopped it. */
   stopped: v.optional(v.string()),
-  /** Status word of wait(2), for a process that has ended and was not waited for. */
-  zombie: v.optional(v.strictObject({ status: v.number() })),
+  /** What its parent could still wait for: that it stopped, or went on (WUNTRACED, WCONTINUED of wait(2)). */
+  unwaited: v.optional(v.picklist(["stopped", "continued"])),
+  /** Status word of wait(2) and real user, for a process that has ended and was not waited for. */
+  zombie: v.optional(v.strictObject({ status: v.number(), uid: v.optional(v.number()) })),
   /** The terminal of the session that the process leads. */
   terminal: v.optional(controllingTerminalSchema),
   /**

@@ -1,8 +1,5 @@
 /** Thawing an image: check everything, build under undo, and let all go on together. On one thread, as freezing is. */
-import { attempt } from "../abi/call.ts";
-import { PR } from "../abi/prctl.ts";
 import { PTRACE_O } from "../abi/ptrace.ts";
-import { SIGNAL, signalNumber } from "../abi/signal.ts";
 import { KmonteError } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
@@ -16,8 +13,10 @@ import { checkSurroundings } from "./check.ts";
 import { Thawing } from "./context.ts";
 import { ThawedFiles } from "./descriptors.ts";
 import type { BuiltProcess } from "./process.ts";
-import { endProcess, waitForEnd } from "./nursery.ts";
+import { endProcess } from "./nursery.ts";
+import { thawStop } from "./stops.ts";
 import { growTree, type Tree } from "./tree.ts";
+import { makeZombie } from "./zombies.ts";
 
 export interface ThawJob {
   readonly directory: string;
@@ -111,25 +110,11 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
   return { ...tree, threads };
 }
 
-/** Lets a child end as the one that it stands for did, and takes the news of it away from the parent. */
-function makeZombie(zombie: BuiltProcess): void {
-  const status = zombie.state.zombie?.status ?? 0;
-  const signal = status & 0x7f;
-  const { scope, command } = zombie;
-  scope.call("prctl", "Naming a process that has ended", PR.SET_NAME, scope.put(Buffer.from(`${command}\0`)));
-  if (signal === 0) {
-    zombie.scope.exit((status >> 8) & 0xff);
-  } else {
-    zombie.scope.die(signal);
-  }
-  waitForEnd(zombie.pid);
-  zombie.parent?.scope.forgetSignal(SIGNAL.SIGCHLD);
-}
-
 /** The last things, in the order in which they stop being possible; after the last detach all run. */
 function goOn(context: Thawing, tree: BuiltTree): void {
   // Init takes the roots over while no death signal is set and nobody is stopped: none of them shall hear of it.
   endProcess(tree.root);
+  for (const [process, scopes] of tree.threads) thawStop(process, scopes);
   for (const [process, scopes] of tree.threads) {
     if (!process.isBorrowed("files")) process.closeDoor();
     for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name !== "execution");
@@ -143,11 +128,7 @@ function goOn(context: Thawing, tree: BuiltTree): void {
   for (const scopes of tree.threads.values()) for (const tid of scopes.keys()) setOptions(tid, PTRACE_O.TRACESYSGOOD);
   context.commit();
   context.closeKept();
-  for (const [process, scopes] of tree.threads) {
-    const { stopped } = process.state;
-    if (stopped !== undefined) attempt("kill", process.pid, signalNumber(stopped));
-    for (const tid of scopes.keys()) detach(tid);
-  }
+  for (const scopes of tree.threads.values()) for (const tid of scopes.keys()) detach(tid);
 }
 
 function thawThread(process: BuiltProcess, tid: number, scope: BuildScope, which: (name: string) => boolean): void {

@@ -108,10 +108,10 @@ export class BuildScope extends RemoteScope {
     resume("CONT", this.tid);
   }
 
-  /** Ends by a signal, with nothing dumped; the process stays for its parent to wait for. */
-  die(signal: number): void {
+  /** Ends by a signal, as a rule with nothing dumped; the process stays for its parent to wait for. */
+  die(signal: number, dumping = false): void {
     // The breakpoint behind a call is a stop at which a signal may take the place of SIGTRAP (ptrace(2)).
-    this.call("prctl", "Keeping a process from leaving a core file", PR.SET_DUMPABLE, 0);
+    this.call("prctl", "Deciding whether a process leaves a core file", PR.SET_DUMPABLE, dumping ? 1 : 0);
     setSignalMask(this.tid, 0n);
     resume("CONT", this.tid, signal);
   }

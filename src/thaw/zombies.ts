@@ -1,0 +1,71 @@
+/** Children that have ended and that their parent has not waited for yet: they end once more, in the same way. */
+import { chmodSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { attempt, withStruct } from "../abi/call.ts";
+import { O } from "../abi/fcntl.ts";
+import type { LocalFd } from "../lib/brand.ts";
+import { PR } from "../abi/prctl.ts";
+import { SIGNAL } from "../abi/signal.ts";
+import { WAIT_CORE_FLAG } from "../abi/wait.ts";
+import { waitForEnd } from "./nursery.ts";
+import type { BuiltProcess } from "./process.ts";
+
+const UNCHANGED = -1;
+const RLIMIT_CORE = 4;
+
+/** Lets a child end as the one that it stands for did, and takes the news of it away from the parent. */
+export function makeZombie(zombie: BuiltProcess): void {
+  const { status = 0, uid = 0 } = zombie.state.zombie ?? {};
+  const signal = status & 0x7f;
+  const { scope, command } = zombie;
+  scope.call("prctl", "Naming a process that has ended", PR.SET_NAME, scope.put(Buffer.from(`${command}\0`)));
+  if (signal === 0) {
+    changeUser(zombie, uid);
+    scope.exit((status >> 8) & 0xff);
+    waitForEnd(zombie.pid);
+  } else if ((status & WAIT_CORE_FLAG) !== 0) {
+    dumpCore(zombie, signal, uid);
+  } else {
+    changeUser(zombie, uid);
+    scope.die(signal);
+    waitForEnd(zombie.pid);
+  }
+  zombie.parent?.scope.forgetSignal(SIGNAL.SIGCHLD);
+}
+
+function changeUser({ scope }: BuiltProcess, uid: number): void {
+  if (uid !== 0) scope.call("setresuid", "Giving a process that has ended its user", uid, UNCHANGED, UNCHANGED);
+}
+
+/**
+ * Only a core file that was really written leaves its mark in the status (core(5)): it goes to a directory that is
+ * the whole world of the process, and is thrown away with it.
+ */
+function dumpCore(zombie: BuiltProcess, signal: number, uid: number): void {
+  const { scope, pid, context, command } = zombie;
+  const pattern = readFileSync("/proc/sys/kernel/core_pattern", "utf8");
+  if (pattern.startsWith("|")) {
+    context.note(`Process ${pid} (${command}) has left a core file, and its status does not say so any more.`);
+    changeUser(zombie, uid);
+    scope.die(signal);
+    waitForEnd(pid);
+    return;
+  }
+  const directory = mkdtempSync(join(tmpdir(), "kmonte-core-"));
+  try {
+    chmodSync(directory, 0o777);
+    const local = context.keep(openSync(directory, O.O_DIRECTORY | O.O_PATH) as LocalFd);
+    zombie.lend(local, (fd) => scope.call("fchdir", "Entering a directory", fd));
+    scope.call("chroot", "Entering a directory", scope.put(Buffer.from(".\0")));
+    changeUser(zombie, uid);
+    withStruct(16, (bytes, address) => {
+      bytes.fill(0xff);
+      attempt("prlimit64", pid, RLIMIT_CORE, address, 0);
+    });
+    scope.die(signal, true);
+    waitForEnd(pid);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
