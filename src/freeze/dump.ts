@@ -1,8 +1,9 @@
 /** Copying a stopped process's memory into its core file: process_vm_readv(2) and pwrite(2), 1 MiB at a time: what was read is still in the cache when it is written. */
-import { attempt, call, SyscallError } from "../abi/call.ts";
+import { attempt, SyscallError } from "../abi/call.ts";
 import { NativeBuffer } from "../abi/ffi.unsafe.ts";
 import { ERRNO } from "../abi/errno.ts";
-import { remoteAddress, type LocalFd } from "../lib/brand.ts";
+import type { Output } from "../image/output.ts";
+import { remoteAddress } from "../lib/brand.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
 import type { Extent } from "../image/core-file.ts";
 
@@ -17,12 +18,12 @@ interface Window {
   readonly length: number;
 }
 
-/** Copies all extents, in order; after each piece of work tells `onBytes` how much it was and where the file stands. */
+/** Copies all extents, in order; after each piece of work tells `onBytes` how much it was. */
 export function dumpMemory(
   pid: number,
   extents: readonly Extent[],
-  core: LocalFd,
-  onBytes: (bytes: number, upTo: number) => void,
+  core: Output,
+  onBytes: (bytes: number) => void,
 ): void {
   using buffer = new NativeBuffer(CHUNK);
   using vectors = new NativeBuffer(MOST_PIECES * IOVEC + IOVEC);
@@ -32,8 +33,7 @@ export function dumpMemory(
     if (batch.length === 0) return;
     readWindows(pid, batch, filled, buffer, vectors);
     writeWindows(batch, buffer, core);
-    const last = batch.at(-1);
-    onBytes(filled, last ? last.offset + last.length : 0);
+    onBytes(filled);
     batch = [];
     filled = 0;
   };
@@ -77,7 +77,7 @@ function readWindows(
 }
 
 /** Neighbouring pieces go out in one write. */
-function writeWindows(batch: readonly Window[], buffer: NativeBuffer, core: LocalFd): void {
+function writeWindows(batch: readonly Window[], buffer: NativeBuffer, core: Output): void {
   let at = 0;
   for (let i = 0; i < batch.length;) {
     const first = batch[i] as Window;
@@ -87,16 +87,7 @@ function writeWindows(batch: readonly Window[], buffer: NativeBuffer, core: Loca
       length += (batch[next] as Window).length;
       next += 1;
     }
-    for (let done = 0; done < length;) {
-      done += call(
-        "pwrite64",
-        "Writing memory to the image",
-        core,
-        buffer.address + at + done,
-        length - done,
-        first.offset + done,
-      );
-    }
+    core.putNative(buffer, at, length, first.offset);
     at += length;
     i = next;
   }

@@ -10,7 +10,7 @@ import { buildHeader, extentsOf, planSegments } from "../image/core-file.ts";
 import { buildNotes, type CoreProcess } from "../image/core-notes.ts";
 import { STATE } from "../image/manifest.ts";
 import type { FrozenProcess, FrozenState } from "../image/schema.ts";
-import { checkTarget, ImageWriter, writeWhole } from "../image/write.ts";
+import { checkTarget, ImageWriter } from "../image/write.ts";
 import { maskOfSignals } from "../abi/signal.ts";
 import { unhex } from "../lib/hex.ts";
 import { DigestPool } from "../image/digest-pool.ts";
@@ -25,6 +25,8 @@ export interface FreezeJob {
   readonly directory: string;
   /** What becomes of the processes when the image is complete. */
   readonly end: "kill" | "resume" | "hold";
+  /** From when on the image is to be refused, in milliseconds since the epoch. */
+  readonly expiresAt?: number | undefined;
 }
 
 export interface FreezeOutcome {
@@ -95,7 +97,7 @@ export class Freeze {
     const findings = this.#step("look", () => look.run());
     if (findings.refusals.length > 0) throw refusalOf(findings.refusals);
     this.#checkAborted();
-    using writer = new ImageWriter(this.#job.directory, this.#pool);
+    using writer = new ImageWriter(this.#job.directory, { pool: this.#pool, expiresAt: this.#job.expiresAt });
     this.#step("write", () => this.#writeFiles(writer, findings));
     this.#checkAborted();
     this.#step("commit", () => writer.seal());
@@ -124,10 +126,10 @@ export class Freeze {
     let done = 0;
     const detail = `${process.command} (${process.pid})`;
     const size = extents.reduce((most, { offset, length }) => Math.max(most, offset + length), 0);
-    writer.growing(`${process.pid}.core`, size, (fd, written) => {
-      writeWhole(fd, buildHeader(segments, notes));
-      dumpMemory(process.pid, extents, fd, (bytes, upTo) => {
-        written(upTo);
+    const header = buildHeader(segments, notes);
+    writer.file(`${process.pid}.core`, Math.max(size, header.length), (out) => {
+      out.put(header, 0);
+      dumpMemory(process.pid, extents, out, (bytes) => {
         done += bytes;
         this.#bytes += bytes;
         this.#watcher.report({ step: "write", detail, done, total });

@@ -19,6 +19,8 @@ const fileSchema = v.strictObject({
 export const manifestSchema = v.strictObject({
   format: v.literal(FORMAT_VERSION),
   createdAt: v.string(),
+  /** From when on the image is refused; without it, never. */
+  expiresAt: v.optional(v.pipe(v.string(), v.isoTimestamp())),
   chunkSize: v.literal(CHUNK_SIZE),
   machine: v.strictObject({
     kernel: v.string(),

@@ -1,18 +1,25 @@
 /** Reading an image: the manifest, then every digest, and only then a byte of anything else. */
-import { readFileSync, statSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import type { Identity } from "../abi/identity.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
+import type { AgeIdentity } from "./age-keys.ts";
 import { digestFile, digestFileWith } from "./digest.ts";
 import { DigestPool } from "./digest-pool.ts";
+import { below } from "./directory.ts";
+import { ImageFiles } from "./files.ts";
 import { MANIFEST, manifestSchema, STATE, type Manifest } from "./manifest.ts";
 import { FORMAT_VERSION, stateSchema, type FrozenState } from "./schema.ts";
-import { verifyManifest } from "./trust.ts";
+import { codeOf, ImageSource, unreadable } from "./source.ts";
+import { SIGNATURE, verifyManifest } from "./trust.ts";
 
-export interface Image {
+/** An image that has been found to be whole and trusted; open until it is disposed of. */
+export interface Image extends Disposable {
   readonly directory: string;
   readonly manifest: Manifest;
   readonly state: FrozenState;
+  readonly files: ImageFiles;
 }
 
 export interface ReadOptions {
@@ -20,42 +27,94 @@ export interface ReadOptions {
   readonly unsigned?: boolean;
   /** Told of bytes whose digest has been checked. */
   readonly onBytes?: (bytes: number) => void;
+  /** The keys that an encrypted image is opened with. */
+  readonly identities?: readonly AgeIdentity[] | undefined;
+  /** Whose rights decide what may be read. */
+  readonly user?: Identity | undefined;
+  /** Only looks: it does not matter if somebody changes the image afterwards. */
+  readonly lookOnly?: boolean;
 }
 
 /** Above this, several threads check a file. */
 const LARGE_FILE = 64 * 1024 * 1024;
+/** A digest of 64 characters for each 4 MiB: room for images of some TiB. */
+const LARGEST_MANIFEST = 64 * 1024 * 1024;
+const LARGEST_SIGNATURE = 4096;
+/** Some hundred thousand processes; what is parsed takes a multiple of it. */
+const LARGEST_STATE = 512 * 1024 * 1024;
 
 /** Opens an image; throws a {@link Refusal} that says what is wrong with it. */
 export function readImage(directory: string, options: ReadOptions = {}): Image {
-  const manifest = readManifest(directory, options.unsigned === true);
-  const large = manifest.files.some((file) => file.size > LARGE_FILE);
-  using pool = large ? new DigestPool() : undefined;
-  for (const file of manifest.files) checkFile(directory, file, options.onBytes, pool);
-  const state = parseJson(directory, STATE, stateSchema);
-  return { directory, manifest, state };
+  const source = openSource(directory, options.user);
+  try {
+    const manifest = readManifest(source, options.unsigned === true);
+    if (!options.lookOnly) source.secure(manifest.files);
+    const large = manifest.files.some((file) => file.size > LARGE_FILE);
+    using pool = large ? new DigestPool() : undefined;
+    for (const file of manifest.files) checkFile(source, file, options.onBytes, pool);
+    const files = new ImageFiles(directory, source.fd, manifest, options.identities);
+    const state = readState(directory, files);
+    return { directory, manifest, state, files, [Symbol.dispose]: () => source[Symbol.dispose]() };
+  } catch (error) {
+    source[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function openSource(directory: string, user: Identity | undefined): ImageSource {
+  try {
+    return new ImageSource(directory, user);
+  } catch (cause) {
+    throw notAnImage(directory, `It cannot be opened (${codeOf(cause)}).`, cause);
+  }
+}
+
+function notAnImage(directory: string, why: string, cause?: unknown): Refusal {
+  return new Refusal(
+    "NOT_AN_IMAGE",
+    { what: `${directory} is not a frozen image.`, why, remedy: "Name the directory that kmonte freeze wrote." },
+    { path: directory },
+    cause,
+  );
 }
 
 /** The manifest, once its signature has been found to be that of a trusted key. */
-export function readManifest(directory: string, unsigned: boolean): Manifest {
-  let bytes: Buffer;
+function readManifest(source: ImageSource, unsigned: boolean): Manifest {
+  const { directory } = source;
+  let bytes: Buffer | undefined;
   try {
-    bytes = readFileSync(join(directory, MANIFEST));
+    bytes = source.readSmall(MANIFEST, LARGEST_MANIFEST);
   } catch (cause) {
-    throw new Refusal(
-      "NOT_AN_IMAGE",
-      {
-        what: `${directory} is not a frozen image.`,
-        why: `Its ${MANIFEST} cannot be read (${(cause as NodeJS.ErrnoException).code}).`,
-        remedy: "Name the directory that kmonte freeze wrote.",
-      },
-      { path: directory },
-      cause,
-    );
+    throw notAnImage(directory, `Its ${MANIFEST} cannot be read (${codeOf(cause)}).`, cause);
   }
-  if (!unsigned) verifyManifest(directory, bytes);
+  if (!bytes) throw notAnImage(directory, `Its ${MANIFEST} is larger than any image has it.`);
+  if (!unsigned) verifyManifest(directory, bytes, () => source.readSmall(SIGNATURE, LARGEST_SIGNATURE));
   const text = bytes.toString("utf8");
   refuseNewer(directory, text);
-  return parseText(directory, MANIFEST, text, manifestSchema);
+  const manifest = parseText(directory, MANIFEST, text, manifestSchema);
+  refuseExpired(directory, manifest);
+  return manifest;
+}
+
+function refuseExpired(directory: string, { expiresAt }: Manifest): void {
+  if (expiresAt === undefined || Date.parse(expiresAt) > Date.now()) return;
+  throw new Refusal(
+    "IMAGE_EXPIRED",
+    {
+      what: `The image in ${directory} has expired.`,
+      why: `Whoever froze it wanted it to be refused from ${expiresAt} on.`,
+      remedy: "It cannot be thawed any more; freeze without --expires what shall last.",
+    },
+    { path: directory },
+  );
+}
+
+function readState(directory: string, files: ImageFiles): FrozenState {
+  using file = files.open(STATE);
+  if (file.size > LARGEST_STATE) throw unreadable(directory, STATE, new RangeError(`${STATE} is too large`));
+  const bytes = Buffer.alloc(file.size);
+  file.read(bytes, 0);
+  return parseText(directory, STATE, bytes.toString("utf8"), stateSchema);
 }
 
 function refuseNewer(directory: string, text: string): void {
@@ -74,13 +133,13 @@ function refuseNewer(directory: string, text: string): void {
 }
 
 function checkFile(
-  directory: string,
+  { directory, fd }: ImageSource,
   file: Manifest["files"][number],
   onBytes?: (bytes: number) => void,
   pool?: DigestPool,
 ): void {
-  const path = join(directory, file.name);
-  const damaged = (code: string, why: string, cause?: unknown): Refusal =>
+  const path = below(fd, file.name);
+  const wrong = (code: string, why: string, cause?: unknown): Refusal =>
     new Refusal(
       code,
       {
@@ -88,27 +147,24 @@ function checkFile(
         why,
         remedy: "Take the image from a copy; nothing was thawed.",
       },
-      { path },
+      { path: join(directory, file.name) },
       cause,
     );
-  let size: number;
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (!found?.isFile()) throw wrong("IMAGE_FILE_MISSING", `${file.name} is ${found ? "no regular file" : "missing"}.`);
+  if (found.size !== file.size) {
+    throw wrong("IMAGE_FILE_SIZE", `${file.name} has ${found.size} bytes instead of ${file.size}.`);
+  }
+  let sha256: string[];
   try {
-    ({ size } = statSync(path));
+    ({ sha256 } = pool && file.size > LARGE_FILE ? digestFileWith(pool, path, onBytes) : digestFile(path, onBytes));
   } catch (cause) {
-    throw damaged("IMAGE_FILE_MISSING", `${file.name} is missing.`, cause);
+    throw unreadable(directory, file.name, cause);
   }
-  if (size !== file.size) {
-    throw damaged("IMAGE_FILE_SIZE", `${file.name} has ${size} bytes instead of ${file.size}.`);
+  const chunk = file.sha256.findIndex((digest, i) => digest !== sha256[i]);
+  if (chunk >= 0 || sha256.length !== file.sha256.length) {
+    throw wrong("IMAGE_FILE_DIGEST", `${file.name} is not what was written (chunk ${chunk} has another digest).`);
   }
-  const { sha256 } = pool && size > LARGE_FILE ? digestFileWith(pool, path, onBytes) : digestFile(path, onBytes);
-  const wrong = file.sha256.findIndex((digest, chunk) => digest !== sha256[chunk]);
-  if (wrong >= 0 || sha256.length !== file.sha256.length) {
-    throw damaged("IMAGE_FILE_DIGEST", `${file.name} is not what was written (chunk ${wrong} has another digest).`);
-  }
-}
-
-function parseJson<S extends v.GenericSchema>(directory: string, name: string, schema: S): v.InferOutput<S> {
-  return parseText(directory, name, readFileSync(join(directory, name), "utf8"), schema);
 }
 
 function parseText<S extends v.GenericSchema>(

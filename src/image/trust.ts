@@ -1,8 +1,8 @@
 /** Signing an image and deciding whether one is to be trusted: over the manifest, which has every file's digest. */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Refusal } from "../lib/errors.ts";
 import { keyDirectory, machineKey, trustedKeys } from "./keys.ts";
+import { codeOf } from "./source.ts";
 import { MANIFEST } from "./manifest.ts";
 import { parseSignature, signBytes, verifyBytes, type SignatureFile } from "./minisign.ts";
 
@@ -20,9 +20,12 @@ export interface Signer {
   readonly own: boolean;
 }
 
-/** Throws a {@link Refusal} unless the manifest's bytes are signed by a key that is trusted here. */
-export function verifyManifest(directory: string, manifest: Buffer): Signer {
-  const file = readSignature(directory);
+/**
+ * Throws a {@link Refusal} unless the manifest's bytes are signed by a key that is trusted here. `read` gives the
+ * signature file, or undefined when that is too large to be one.
+ */
+export function verifyManifest(directory: string, manifest: Buffer, read: () => Buffer | undefined): Signer {
+  const file = readSignature(directory, read);
   const keys = trustedKeys();
   const key = keys.find((candidate) => candidate.id === file.keyId);
   if (!key) {
@@ -50,10 +53,10 @@ export function verifyManifest(directory: string, manifest: Buffer): Signer {
   return { keyId: key.id, own: key.own };
 }
 
-function readSignature(directory: string): SignatureFile {
+function readSignature(directory: string, read: () => Buffer | undefined): SignatureFile {
   const path = join(directory, SIGNATURE);
   try {
-    return parseSignature(readFileSync(path, "utf8"));
+    return parseSignature(read()?.toString("utf8") ?? "");
   } catch (cause) {
     throw new Refusal(
       "NOT_SIGNED",
@@ -62,7 +65,7 @@ function readSignature(directory: string): SignatureFile {
         why:
           cause instanceof RangeError
             ? `${SIGNATURE} is no signature.`
-            : `${SIGNATURE} cannot be read (${(cause as NodeJS.ErrnoException).code}).`,
+            : `${SIGNATURE} cannot be read (${codeOf(cause)}).`,
         remedy:
           "Thaw it with --unsigned only if you know that nobody could have changed it: it can become any process.",
       },

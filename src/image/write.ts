@@ -1,26 +1,23 @@
 /** Writing an image: everything goes into a directory beside the final one, which takes its name when it is whole. */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readSync, renameSync, writeSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { LocalFd } from "../lib/brand.ts";
+import { asUser, type Identity } from "../abi/identity.ts";
+import { O } from "../abi/fcntl.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
 import type { BlobSource } from "../resources/contract.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
-import { copyRanges, dataRanges } from "../resources/objects/copy.ts";
+import { dataRanges } from "../resources/objects/copy.ts";
 import { fstat } from "../abi/stat.ts";
+import { openPath } from "../resources/objects/path-file.ts";
+import { encryptedSize } from "./age.ts";
+import type { Recipient } from "./age-keys.ts";
+import { below, PrivateDirectory, removeLeftovers } from "./directory.ts";
 import { CHUNK_SIZE, digestFile, digestFileWith } from "./digest.ts";
 import { FileDigests, type DigestPool } from "./digest-pool.ts";
 import { describeMachine, MANIFEST, type Manifest, type ManifestFile } from "./manifest.ts";
+import { AGE } from "./files.ts";
+import { AgeOutput, PlainOutput, type Output } from "./output.ts";
 import { FORMAT_VERSION } from "./schema.ts";
 import { SIGNATURE, signManifest } from "./trust.ts";
 
@@ -66,93 +63,114 @@ export function checkTarget(directory: string): void {
   }
 }
 
+export interface WriteOptions {
+  /** With a pool, large files are read back while they are still being written. */
+  readonly pool?: DigestPool | undefined;
+  /** Whose image it will be. While it is being written it is ours alone: nobody may change what we are going to sign. */
+  readonly user?: Identity | undefined;
+  /** Whom it is encrypted to; nobody means that it is not. */
+  readonly recipients?: readonly Recipient[] | undefined;
+  /** From when on the image is to be refused, in milliseconds since the epoch. */
+  readonly expiresAt?: number | undefined;
+}
+
+const PIECE = 1024 * 1024;
+/** How the directory of an unfinished image is called, and what a killed freeze leaves behind. */
+const PARTIAL = /^\..+\.partial-\d+$/;
+
 export class ImageWriter implements Disposable {
   readonly #target: string;
-  readonly #partial: string;
+  readonly #partial: PrivateDirectory;
   readonly #files: ManifestFile[] = [];
-  readonly #pool: DigestPool | undefined;
-  #done = false;
+  readonly #options: WriteOptions;
 
-  /** With a pool, large files are read back while they are still being written. */
-  constructor(directory: string, pool?: DigestPool) {
-    this.#pool = pool;
+  constructor(directory: string, options: WriteOptions = {}) {
+    this.#options = options;
     this.#target = resolve(directory);
-    this.#partial = join(dirname(this.#target), `.${basename(this.#target)}.partial-${process.pid}`);
-    rmSync(this.#partial, { recursive: true, force: true });
-    wrapped(this.#partial, () => mkdirSync(this.#partial, { mode: 0o700 }));
-  }
-
-  /**
-   * A large file that `fill` writes from beginning to end, of `size` bytes; it calls `written` with the offset up to
-   * which nothing will change any more.
-   */
-  growing(name: string, size: number, fill: (fd: LocalFd, written: (upTo: number) => void) => void): void {
-    const pool = this.#pool;
-    if (!pool || size < CHUNK_SIZE) {
-      this.file(name, (fd) => fill(fd, () => undefined));
-      return;
-    }
-    const path = join(this.#partial, name);
-    const digests = new FileDigests(pool, path, Math.ceil(size / CHUNK_SIZE));
-    let next = 0;
-    wrapped(path, () => {
-      const fd = openSync(path, "wx", 0o600) as LocalFd;
-      try {
-        fill(fd, (upTo) => {
-          for (; (next + 1) * CHUNK_SIZE <= upTo; next += 1) digests.ask(next, CHUNK_SIZE);
-        });
-        fsyncSync(fd);
-      } finally {
-        closeSync(fd);
-      }
-      this.#files.push({ name, ...digestFileWith(pool, path, undefined, digests) });
+    const { user } = options;
+    const name = `.${basename(this.#target)}.partial-${process.pid}`;
+    this.#partial = wrapped(join(dirname(this.#target), name), () => {
+      const parent = asUser(user, () => openPath(dirname(this.#target), O.O_PATH | O.O_DIRECTORY));
+      removeLeftovers(parent, PARTIAL, user);
+      return new PrivateDirectory(parent, name, user);
     });
   }
 
-  /** Opens a new file of the image for `fill`, syncs it, and reads it back for its digest. */
-  file(name: string, fill: (fd: LocalFd, path: string) => void, onRead?: (bytes: number) => void): void {
-    const path = join(this.#partial, name);
-    wrapped(path, () => {
-      const fd = openSync(path, "wx", 0o600) as LocalFd;
+  /**
+   * Opens a new file of the image for `fill`, which writes `size` bytes from its beginning to its end; then syncs it
+   * and reads it back for its digests. Of a large one, what is settled is read while the rest is being written.
+   */
+  file(name: string, size: number, fill: (out: Output) => void): void {
+    const { pool, recipients = [] } = this.#options;
+    const encrypted = recipients.length > 0;
+    const called = encrypted ? name + AGE : name;
+    const path = this.#partial.path(called);
+    const whole = encrypted ? encryptedSize(size, recipients) : size;
+    const digests = pool && whole >= CHUNK_SIZE && new FileDigests(pool, path, Math.ceil(whole / CHUNK_SIZE));
+    this.#write(called, (fd) => {
+      const out = encrypted ? new AgeOutput(fd, recipients) : new PlainOutput(fd);
+      fill(digests ? watched(out, digests) : out);
+      out.end(size);
+    });
+    const taken = wrapped(called, () =>
+      pool && digests ? digestFileWith(pool, path, undefined, digests) : digestFile(path),
+    );
+    this.#files.push({ name: called, ...taken });
+  }
+
+  #write(name: string, fill: (fd: LocalFd) => void): void {
+    wrapped(join(this.#target, name), () => {
+      const fd = this.#partial.create(name);
       try {
-        fill(fd, path);
+        fill(fd);
         fsyncSync(fd);
       } finally {
         closeSync(fd);
       }
-      this.#files.push({ name, ...digestFile(path, onRead) });
     });
   }
 
   blob(name: string, source: BlobSource): void {
-    this.file(name, (fd) => {
-      if ("bytes" in source) writeWhole(fd, source.bytes);
-      else {
-        const { size } = fstat(source.fd);
-        ftruncateSync(fd, size);
-        copyRanges(source.fd, fd, dataRanges(source.fd, size));
+    if ("bytes" in source) {
+      this.file(name, source.bytes.length, (out) => out.put(source.bytes, 0));
+      return;
+    }
+    const { size } = fstat(source.fd);
+    this.file(name, size, (out) => {
+      const buffer = Buffer.allocUnsafe(Math.min(PIECE, Math.max(size, 1)));
+      for (const [start, end] of dataRanges(source.fd, size)) {
+        for (let at = start, got = 1; at < end && got > 0; at += got) {
+          got = readSync(source.fd, buffer, 0, Math.min(PIECE, end - at), at);
+          out.put(buffer.subarray(0, got), at);
+        }
       }
     });
   }
 
   json(name: string, value: unknown): void {
-    this.file(name, (fd) => writeWhole(fd, Buffer.from(`${JSON.stringify(value, undefined, 1)}\n`)));
+    const bytes = Buffer.from(`${JSON.stringify(value, undefined, 1)}\n`);
+    this.file(name, bytes.length, (out) => out.put(bytes, 0));
   }
 
   /** Writes the manifest and signs it: whole and on disk, but without its name yet. */
   seal(): void {
+    const { expiresAt } = this.#options;
     const manifest: Manifest = {
       format: FORMAT_VERSION,
       createdAt: new Date().toISOString(),
+      ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt).toISOString() }),
       chunkSize: CHUNK_SIZE,
       machine: describeMachine(),
       files: this.#files,
     };
     const bytes = Buffer.from(`${JSON.stringify(manifest, undefined, 1)}\n`);
     const signature = signManifest(bytes);
-    this.file(MANIFEST, (fd) => writeWhole(fd, bytes));
-    this.file(SIGNATURE, (fd) => writeWhole(fd, Buffer.from(signature)));
-    wrapped(this.#target, () => syncDirectory(this.#partial));
+    this.#write(MANIFEST, (fd) => writeWhole(fd, bytes));
+    this.#write(SIGNATURE, (fd) => writeWhole(fd, Buffer.from(signature)));
+    wrapped(this.#target, () => {
+      this.#partial.handOver();
+      fsyncSync(this.#partial.fd);
+    });
   }
 
   /**
@@ -160,29 +178,65 @@ export class ImageWriter implements Disposable {
    * more in the same step; it throws a failure of rename(2) when nothing has been done.
    */
   publish(rename: (move: Move) => void = renameAndSync): void {
+    const { parent, name } = this.#partial;
     wrapped(this.#target, () => {
-      rename({ from: this.#partial, to: this.#target, parent: dirname(this.#target) });
-      this.#done = true;
+      rename({
+        parent,
+        from: below(parent, name),
+        to: below(parent, basename(this.#target)),
+        user: this.#options.user,
+      });
+      this.#partial.keep();
     });
   }
 
   /** Takes an image away that was not finished. */
   [Symbol.dispose](): void {
-    if (!this.#done) rmSync(this.#partial, { recursive: true, force: true });
+    this.#partial[Symbol.dispose]();
   }
 }
 
-function renameAndSync({ from, to, parent }: Move): void {
-  renameSync(from, to);
-  syncDirectory(parent);
+/** Asks for the digests of chunks as soon as they will not change any more. */
+function watched(out: Output, digests: FileDigests): Output {
+  let next = 0;
+  const look = (): void => {
+    for (; (next + 1) * CHUNK_SIZE <= out.settled; next += 1) digests.ask(next, CHUNK_SIZE);
+  };
+  return {
+    put(bytes, offset) {
+      out.put(bytes, offset);
+      look();
+    },
+    putNative(buffer, at, length, offset) {
+      out.putNative(buffer, at, length, offset);
+      look();
+    },
+    end: (size) => out.end(size),
+    get settled() {
+      return out.settled;
+    },
+  };
 }
 
-export function writeWhole(fd: number, bytes: Buffer): void {
+function renameAndSync({ from, to, parent, user }: Move): void {
+  asUser(user, () => {
+    renameSync(from, to);
+    syncDirectory(below(parent, "."));
+  });
+}
+
+function writeWhole(fd: number, bytes: Buffer): void {
   for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done);
 }
 
+/** One that may be written to but not read cannot be opened; then the file system syncs it in its own time. */
 function syncDirectory(path: string): void {
-  const fd = openSync(path, "r");
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch {
+    return;
+  }
   try {
     fsyncSync(fd);
   } finally {

@@ -21,6 +21,15 @@ export type BlobSource =
   /** The contents of an open file from 0 to its end; holes stay holes. The descriptor must stay open until the end. */
   | { readonly fd: LocalFd };
 
+/** A file of the image, as it was before it was encrypted. */
+export interface Blob extends Disposable {
+  readonly size: number;
+  /** Fills `into` from offset `at`; throws a {@link Refusal} when there is not as much. */
+  read(into: Buffer, at: number): void;
+  /** Its descriptor, when the bytes stand in the file as they are. */
+  readonly plain: LocalFd | undefined;
+}
+
 /** What the looking phase collects for the whole frozen set. */
 export interface FreezeContext {
   /**
@@ -99,8 +108,8 @@ export interface OpenFile {
 export interface ThawContext {
   /** The thawed form of a shared object, made at the first call. */
   object<H>(id: string): H;
-  /** Full path of a blob. */
-  blobPath(name: string): string;
+  /** A blob, open for reading; whoever opens it closes it. */
+  openBlob(name: string): Blob;
   blob(name: string): Buffer;
   /** Something to run if the thaw fails later. Undone in reverse order. */
   undo(what: string, action: () => void): void;

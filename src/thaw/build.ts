@@ -1,12 +1,12 @@
 /** Filling one blank process: memory, descriptors, everything that belongs to the process, and its threads. */
-import { closeSync, openSync, readSync } from "node:fs";
 import { SyscallError } from "../abi/call.ts";
 import { CLONE } from "../abi/clone.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { unhex } from "../lib/hex.ts";
 import { extentsOf, headerSize, parseSegments, type Extent, type Segment } from "../image/core-file.ts";
 import { PR } from "../abi/prctl.ts";
-import { remoteAddress, type LocalFd } from "../lib/brand.ts";
+import type { Blob } from "../resources/contract.ts";
+import { remoteAddress } from "../lib/brand.ts";
 import { finishMappings, isPoked, thawMappings } from "../resources/memory/place.ts";
 import { thawVdso, type ParkedVdso } from "../resources/memory/vdso.x86_64.ts";
 import { firstResources, processResources } from "../resources/registry.ts";
@@ -19,6 +19,7 @@ import { findFreeSpace } from "./space.ts";
 /** The kernel moves at most this much in one read(2); a multiple of the page size. */
 const LONGEST_READ = 0x7fff_f000;
 const FIRST_HEADER_BYTES = 64;
+const PIECE = 1024 * 1024;
 /** A huge page of x86-64. */
 const HUGE_PAGE = 2 * 1024 * 1024;
 
@@ -38,40 +39,44 @@ export function buildMemory(process: BuiltProcess, vdso: ParkedVdso, onBytes: (b
   thawVdso(process, process.body.vdso, vdso, (size) => findFreeSpace(taken, size));
 }
 
-/** The process itself reads its memory from the core file, straight into place. */
+/** The process itself reads its memory from the core file, straight into place; what is encrypted comes through us. */
 function readContents(process: BuiltProcess, onBytes: (bytes: number) => void): void {
-  const local = openSync(process.context.blobPath(`${process.pid}.core`), "r") as LocalFd;
-  try {
-    const segments = readSegments(local);
-    const { poked = [], usual = [] } = Object.groupBy(process.body.mappings, (mapping) =>
-      isPoked(mapping) ? "poked" : "usual",
-    );
-    const parts = usual.flatMap((mapping) => extentsOf(mapping, segments)).flatMap(cutAtHugePages);
-    process.lend(local, (fd) => {
-      readExtents(
-        process,
-        fd,
-        parts.filter((part) => part.huge),
-        onBytes,
-      );
-      // A fault in the rest must not bring a huge page where the frozen process had a few small ones.
-      process.scope.call("prctl", "Holding huge pages back", PR.SET_THP_DISABLE, 1, 0, 0, 0);
-      readExtents(
-        process,
-        fd,
-        parts.filter((part) => !part.huge),
-        onBytes,
-      );
-      process.scope.call("prctl", "Allowing huge pages", PR.SET_THP_DISABLE, 0, 0, 0, 0);
-    });
-    for (const { address, length, offset } of poked.flatMap((mapping) => extentsOf(mapping, segments))) {
-      const bytes = Buffer.alloc(length);
-      if (readSync(local, bytes, 0, length, offset) !== length) throw endsTooEarly(process);
-      process.scope.memory.write(remoteAddress(address), bytes);
-      onBytes(length);
+  using core = process.context.openBlob(`${process.pid}.core`);
+  const segments = readSegments(core);
+  const { poked = [], usual = [] } = Object.groupBy(process.body.mappings, (mapping) =>
+    isPoked(mapping) ? "poked" : "usual",
+  );
+  const parts = usual.flatMap((mapping) => extentsOf(mapping, segments)).flatMap(cutAtHugePages);
+  const { huge = [], small = [] } = Object.groupBy(parts, (part) => (part.huge ? "huge" : "small"));
+  const { plain } = core;
+  const inOrder = (fill: (wanted: readonly Extent[]) => void): void => {
+    fill(huge);
+    // A fault in the rest must not bring a huge page where the frozen process had a few small ones.
+    process.scope.call("prctl", "Holding huge pages back", PR.SET_THP_DISABLE, 1, 0, 0, 0);
+    fill(small);
+    process.scope.call("prctl", "Allowing huge pages", PR.SET_THP_DISABLE, 0, 0, 0, 0);
+  };
+  if (plain === undefined) inOrder((wanted) => pokeExtents(process, core, wanted, onBytes));
+  else process.lend(plain, (fd) => inOrder((wanted) => readExtents(process, fd, wanted, onBytes)));
+  const rest = poked.flatMap((mapping) => extentsOf(mapping, segments));
+  pokeExtents(process, core, rest, onBytes);
+}
+
+/** Through our own memory, a piece at a time, past the protections of the process. */
+function pokeExtents(
+  process: BuiltProcess,
+  core: Blob,
+  extents: readonly Extent[],
+  onBytes: (bytes: number) => void,
+): void {
+  const buffer = Buffer.allocUnsafe(PIECE);
+  for (const { address, length, offset } of extents) {
+    for (let done = 0; done < length; done += PIECE) {
+      const part = buffer.subarray(0, Math.min(PIECE, length - done));
+      core.read(part, offset + done);
+      process.scope.memory.write(remoteAddress(address + done), part);
+      onBytes(part.length);
     }
-  } finally {
-    closeSync(local);
   }
 }
 
@@ -116,12 +121,13 @@ function endsTooEarly(process: BuiltProcess): KmonteError {
   return new KmonteError("IMAGE_SHORT", { what: `The image ends before the memory of process ${process.pid} does.` });
 }
 
-function readSegments(core: LocalFd): Segment[] {
-  const first = Buffer.alloc(FIRST_HEADER_BYTES);
-  readSync(core, first, 0, first.length, 0);
-  const header = Buffer.alloc(headerSize(first));
-  readSync(core, header, 0, header.length, 0);
-  return parseSegments(header);
+function readSegments(core: Blob): Segment[] {
+  const read = (size: number): Buffer => {
+    const bytes = Buffer.alloc(Math.min(size, core.size));
+    core.read(bytes, 0);
+    return bytes;
+  };
+  return parseSegments(read(headerSize(read(FIRST_HEADER_BYTES))));
 }
 
 /** Threads besides the main one, with their ids; all share what threads of a process share. */

@@ -1,12 +1,11 @@
 /** What the kinds of resource see of a thaw, and the list of what to undo should it fail. */
-import { closeSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync } from "node:fs";
 import { inMounts, later } from "../abi/namespaces.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import type { Image } from "../image/read.ts";
 import type { MountNamespaceHandle } from "../resources/namespaces/mount.ts";
-import type { ThawClocks, ThawContext } from "../resources/contract.ts";
+import type { Blob, ThawClocks, ThawContext } from "../resources/contract.ts";
 import { objectKinds } from "../resources/registry.ts";
 
 export class Thawing implements ThawContext, Disposable {
@@ -65,15 +64,12 @@ export class Thawing implements ThawContext, Disposable {
     return this.#inside.get(id) ?? [];
   }
 
-  blobPath(name: string): string {
-    // Only files that the manifest lists have been checked.
-    if (!this.#image.manifest.files.some((file) => file.name === name))
-      throw new RangeError(`the image has no ${name}`);
-    return join(this.#image.directory, name);
+  openBlob(name: string): Blob {
+    return this.#image.files.open(name);
   }
 
   blob(name: string): Buffer {
-    return readFileSync(this.blobPath(name));
+    return this.#image.files.bytes(name);
   }
 
   undo(what: string, action: () => void): void {

@@ -42,7 +42,7 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
       steps.push({ step: name, start, end: Date.now() });
     }
   };
-  const image = step("verify", () => readImage(job.directory, { unsigned: job.unsigned === true }));
+  using image = step("verify", () => readImage(job.directory, { unsigned: job.unsigned === true }));
   const again = job.again === true;
   step("check", () => {
     if (!again) refuseThawed(job.directory);

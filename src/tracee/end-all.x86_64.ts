@@ -4,8 +4,10 @@
  * once it runs, nothing of ours is needed any more.
  */
 import { closeSync, fsyncSync, openSync, renameSync } from "node:fs";
-import { attempt, SyscallError } from "../abi/call.ts";
-import { O } from "../abi/fcntl.ts";
+import { attempt, call, SyscallError } from "../abi/call.ts";
+import { F, O } from "../abi/fcntl.ts";
+import { asUser, type Identity } from "../abi/identity.ts";
+import type { LocalFd } from "../lib/brand.ts";
 import { SIGNAL, withAllSignalsBlocked } from "../abi/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
 import { wait4 } from "../abi/wait.ts";
@@ -14,11 +16,14 @@ import { buildProgram, headerBytes, PF_R, PF_X, startProgram } from "./tiny-prog
 
 const START = 0x10_0000;
 
-/** A rename(2) that must be on disk before anybody is ended: absolute paths, and the directory whose entry changes. */
+/** A rename(2) that must be on disk before anybody is ended. */
 export interface Move {
+  /** The directory whose entry changes, open: `from` and `to` lead through it, by way of /proc/self/fd. */
+  readonly parent: LocalFd;
   readonly from: string;
   readonly to: string;
-  readonly parent: string;
+  /** With whose rights it is made. */
+  readonly user?: Identity | undefined;
 }
 
 /** Position-independent code, whose data follows it. */
@@ -59,7 +64,18 @@ const text = (path: string): Buffer => Buffer.from(`${path}\0`);
 const int32 = (value: number): number[] => [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, value >>> 24];
 
 /** rename, and fsync of the directory; a failure ends the program with the errno before anything else is done. */
-function moveCode(code: Code, { from, to, parent }: Move): void {
+function moveCode(code: Code, { from, to, parent, user }: Move): void {
+  // The program begins with our own rights, whatever this thread has taken for the moment.
+  if (user) {
+    code
+      .lea(LEA_RSI, Buffer.from(Uint32Array.from(user.groups).buffer))
+      .emit(0xbf, ...int32(user.groups.length)) // mov edi, count
+      .call(SYS.setgroups)
+      .emit(0xbf, ...int32(user.gid))
+      .call(SYS.setfsgid)
+      .emit(0xbf, ...int32(user.uid))
+      .call(SYS.setfsuid);
+  }
   code
     .lea(LEA_RDI, text(from))
     .lea(LEA_RSI, text(to))
@@ -69,7 +85,7 @@ function moveCode(code: Code, { from, to, parent }: Move): void {
     .emit(0xf7, 0xd8) // neg eax
     .emit(0x89, 0xc7) // mov edi, eax
     .call(SYS.exit)
-    .lea(LEA_RDI, text(parent))
+    .lea(LEA_RDI, text(`/proc/self/fd/${parent}/.`))
     .emit(0xbe, ...int32(O.O_DIRECTORY)) // mov esi, O_RDONLY|O_DIRECTORY
     .call(SYS.open)
     .emit(0x89, 0xc7) // mov edi, eax
@@ -105,10 +121,12 @@ export function endAll(pids: readonly number[], move?: Move): void {
     { flags: PF_R | PF_X, address: START, fileSize: headerBytes(1) + bytes.length },
   ]);
   // A ^C at the terminal goes to all of its foreground group: the program inherits that it does not hear it.
-  const status = withAllSignalsBlocked(() => {
-    const pid = startProgram(program);
-    return pid > 0 ? wait4(pid, 0) : undefined;
-  });
+  const status = withAllSignalsBlocked(() =>
+    inherited(move?.parent, () => {
+      const pid = startProgram(program);
+      return pid > 0 ? wait4(pid, 0) : undefined;
+    }),
+  );
   const ended = typeof status === "object" && status.state === "exited" ? status.code : undefined;
   if (ended === 0) return;
   if (ended === NOT_RUN) return endOneByOne(pids, move);
@@ -120,14 +138,27 @@ export function endAll(pids: readonly number[], move?: Move): void {
   });
 }
 
+/** Runs `action` while a descriptor is one that new programs get too. */
+function inherited<T>(fd: LocalFd | undefined, action: () => T): T {
+  if (fd === undefined) return action();
+  call("fcntl", "Lending a directory", fd, F.F_SETFD, 0);
+  try {
+    return action();
+  } finally {
+    call("fcntl", "Lending a directory", fd, F.F_SETFD, FD_CLOEXEC);
+  }
+}
+
+const FD_CLOEXEC = 1;
+
 /** How a child says that it could not become the program. */
 const NOT_RUN = 127;
 
 /** Where programs cannot be run from memory. */
 function endOneByOne(pids: readonly number[], move: Move | undefined): void {
   if (move) {
-    renameSync(move.from, move.to);
-    const parent = openSync(move.parent, "r");
+    asUser(move.user, () => renameSync(move.from, move.to));
+    const parent = openSync(`/proc/self/fd/${move.parent}/.`, "r");
     try {
       fsyncSync(parent);
     } finally {

@@ -27,7 +27,7 @@ Examples:
   gdb PROGRAM IMAGE/PID.core`,
     )
     .action((directory: string, options: Options) => {
-      const image = readImage(directory, { unsigned: options.unsigned === true });
+      using image = readImage(directory, { unsigned: options.unsigned === true, lookOnly: true });
       if (options.json) printJson({ manifest: image.manifest, state: image.state });
       else for (const line of describeImage(image)) printLine(line);
     });

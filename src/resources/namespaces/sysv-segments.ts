@@ -80,7 +80,8 @@ export function makeSegment(state: SegmentState, context: ThawContext): void {
     attached = false;
   };
   try {
-    fillMemory(context.blobPath(state.contents), address, size);
+    using contents = context.openBlob(state.contents);
+    fillMemory(contents, address, size);
     setOwner(state, (at) => call("shmctl", "Owning shared memory", id, IPC.IPC_SET, at));
     if (state.locked) call("shmctl", "Locking shared memory", id, SHM.SHM_LOCK, 0);
     if (state.removed) {

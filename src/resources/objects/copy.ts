@@ -1,7 +1,8 @@
 /** Moving contents between files, holes kept. */
-import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { readSync, writeSync } from "node:fs";
 import { attempt, call } from "../../abi/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
+import type { Blob } from "../contract.ts";
 import { fillHugeFile, hugePageOf } from "./huge-file.ts";
 
 const SEEK_DATA = 3;
@@ -38,17 +39,26 @@ export function copyRanges(from: number, to: number, ranges: readonly (readonly 
   }
 }
 
-/** Fills an open file with what a blob holds and gives it its size. */
-export function copyContents(blob: string, to: number, size: number): void {
-  if (hugePageOf(`/proc/self/fd/${to}`) !== undefined) {
-    call("ftruncate", "Sizing a file", to, size);
-    return fillHugeFile(blob, to, size);
-  }
-  const from = openSync(blob, "r");
-  try {
-    call("ftruncate", "Sizing a file", to, size);
-    copyRanges(from, to, dataRanges(from, Math.min(size, fstatSync(from).size)));
-  } finally {
-    closeSync(from);
+/** Fills an open file with what a blob holds, gives it its size, and closes the blob. */
+export function copyContents(from: Blob, to: number, size: number): void {
+  using blob = from;
+  call("ftruncate", "Sizing a file", to, size);
+  if (hugePageOf(`/proc/self/fd/${to}`) !== undefined) return fillHugeFile(blob, to, size);
+  const most = Math.min(size, blob.size);
+  if (blob.plain === undefined) copyNonZero(blob, to, most);
+  else copyRanges(blob.plain, to, dataRanges(blob.plain, most));
+}
+
+const PIECE = 64 * 1024;
+
+/** What is encrypted shows no holes: stretches of zeros are left as such. */
+function copyNonZero(blob: Blob, to: number, size: number): void {
+  const buffer = Buffer.allocUnsafe(PIECE);
+  const zeros = Buffer.alloc(PIECE);
+  for (let at = 0; at < size; at += PIECE) {
+    const part = buffer.subarray(0, Math.min(PIECE, size - at));
+    blob.read(part, at);
+    if (part.equals(zeros.subarray(0, part.length))) continue;
+    for (let done = 0; done < part.length;) done += writeSync(to, part, done, part.length - done, at + done);
   }
 }

@@ -1,8 +1,9 @@
 /** Files of reserved huge pages (hugetlbfs): they can be read, but only a mapping of them can be written to. */
-import { closeSync, openSync, readSync, statfsSync } from "node:fs";
+import { statfsSync } from "node:fs";
 import { call } from "../../abi/call.ts";
 import { viewMemory } from "../../abi/ffi.unsafe.ts";
 import { MAP, PROT } from "../../abi/mman.ts";
+import type { Blob } from "../contract.ts";
 
 /** HUGETLBFS_MAGIC of statfs(2). */
 const HUGETLBFS_MAGIC = 0x958458f6;
@@ -20,7 +21,7 @@ export function hugeSizeFlag(bytes: number): number {
 }
 
 /** Fills such a file from a blob; it has its size already. */
-export function fillHugeFile(blob: string, fd: number, size: number): void {
+export function fillHugeFile(blob: Blob, fd: number, size: number): void {
   const about = "Filling huge pages";
   const address = call("mmap", about, 0, size, PROT.PROT_READ | PROT.PROT_WRITE, MAP.MAP_SHARED, fd, 0);
   try {
@@ -31,16 +32,12 @@ export function fillHugeFile(blob: string, fd: number, size: number): void {
 }
 
 /** Fills memory of our own from a blob, and leaves untouched what is nothing but zeros. */
-export function fillMemory(blob: string, address: number, size: number): void {
-  const from = openSync(blob, "r");
-  try {
-    const chunk = Buffer.allocUnsafe(CHUNK);
-    const zeros = Buffer.alloc(CHUNK);
-    for (let at = 0; at < size; at += CHUNK) {
-      const got = readSync(from, chunk, 0, Math.min(CHUNK, size - at), at);
-      if (chunk.compare(zeros, 0, got, 0, got) !== 0) chunk.copy(viewMemory(address + at, got), 0, 0, got);
-    }
-  } finally {
-    closeSync(from);
+export function fillMemory(blob: Blob, address: number, size: number): void {
+  const chunk = Buffer.allocUnsafe(CHUNK);
+  const zeros = Buffer.alloc(CHUNK);
+  for (let at = 0; at < size; at += CHUNK) {
+    const part = chunk.subarray(0, Math.max(0, Math.min(CHUNK, size - at, blob.size - at)));
+    blob.read(part, at);
+    if (!part.equals(zeros.subarray(0, part.length))) part.copy(viewMemory(address + at, part.length));
   }
 }

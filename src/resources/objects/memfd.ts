@@ -53,7 +53,7 @@ export const memfd: ObjectKind<MemfdState, ContentsHandle> = {
       (name) => call("memfd_create", `Making memfd ${state.name}`, name, kind) as LocalFd,
     );
     context.keep(fd);
-    copyContents(context.blobPath(state.blob), fd, state.size);
+    copyContents(context.openBlob(state.blob), fd, state.size);
     call("fchown", `Owning memfd ${state.name}`, fd, state.uid, state.gid);
     call("fchmod", `Marking memfd ${state.name}`, fd, state.mode);
     const seals = parseFlags(F_SEAL, state.seals);

@@ -51,7 +51,7 @@ export const sharedAnonymous: ObjectKind<SharedAnonymousState, ContentsHandle> =
     const fd = openPath(findMapFile(address), O.O_RDWR);
     context.keep(fd);
     call("munmap", about, address, size);
-    copyContents(context.blobPath(state.blob), fd, state.size);
+    copyContents(context.openBlob(state.blob), fd, state.size);
     return { open: (flags) => openPath(`/proc/self/fd/${fd}`, flags) };
   },
 };

@@ -58,7 +58,7 @@ export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
   thaw(state, context: ThawContext): ContentsHandle {
     const fd = inFolder(dirname(placed(state.path)), () => makeNameless(state));
     context.keep(fd);
-    copyContents(context.blobPath(state.blob), fd, state.size);
+    copyContents(context.openBlob(state.blob), fd, state.size);
     call("fchown", `Owning ${state.path}`, fd, state.uid, state.gid);
     call("fchmod", `Marking ${state.path}`, fd, state.mode);
     let fresh = state.temporary;

@@ -1,0 +1,154 @@
+/**
+ * A directory that is ours alone: mode 0700 from the first moment, reached through a descriptor, never through its path
+ * again, and locked (flock(2)) for as long as we live. What a killed kmonte left behind is the same without the lock.
+ */
+import { chmodSync, closeSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
+import { attempt, call } from "../abi/call.ts";
+import { O } from "../abi/fcntl.ts";
+import { asUser, type Identity } from "../abi/identity.ts";
+import { fstat } from "../abi/stat.ts";
+import type { LocalFd } from "../lib/brand.ts";
+import { Refusal } from "../lib/errors.ts";
+import { openPath } from "../resources/objects/path-file.ts";
+
+const LOCK_EX_NB = 6;
+const DIRECTORY = O.O_DIRECTORY | O.O_NOFOLLOW;
+const PRIVATE = 0o700;
+
+/** The path of an entry below an open directory: whatever happens to the directory's own path meanwhile. */
+export function below(directory: LocalFd, name: string): string {
+  return `/proc/self/fd/${directory}/${name}`;
+}
+
+export class PrivateDirectory implements Disposable {
+  readonly parent: LocalFd;
+  readonly name: string;
+  readonly fd: LocalFd;
+  readonly #user: Identity | undefined;
+  #gone = false;
+
+  /**
+   * Makes `name` in the directory `parent`, which we own from here on. With a `user` it is made with that user's
+   * rights and then taken away from the user, who cannot look into it before it is given back.
+   */
+  constructor(parent: LocalFd, name: string, user?: Identity) {
+    this.parent = parent;
+    this.name = name;
+    this.#user = user;
+    this.fd = asUser(user, () => {
+      mkdirSync(below(parent, name), { mode: PRIVATE });
+      // Whatever the umask is; with the user's rights, what may stand there by now can only be the user's.
+      chmodSync(below(parent, name), PRIVATE);
+      return openPath(below(parent, name), DIRECTORY);
+    });
+    try {
+      this.#claim();
+    } catch (error) {
+      closeSync(this.fd);
+      throw error;
+    }
+  }
+
+  #claim(): void {
+    const { uid, type } = fstat(this.fd);
+    const owner = this.#user?.uid ?? process.geteuid?.();
+    // Between the making and the opening its user may have put something else there.
+    if (type === 0 || uid !== owner || readdirSync(below(this.fd, "")).length > 0) throw replaced(this.name);
+    call("flock", "Locking a directory", this.fd, LOCK_EX_NB);
+    if (this.#user) call("fchown", "Taking a directory", this.fd, 0, 0);
+    call("fchmod", "Closing a directory to others", this.fd, PRIVATE);
+    if (this.#user && readdirSync(below(this.fd, "")).length > 0) throw replaced(this.name);
+  }
+
+  path(name: string): string {
+    return below(this.fd, name);
+  }
+
+  /** Makes a new file of mode 0600; a link in its place is never followed. */
+  create(name: string): LocalFd {
+    const fd = openPath(this.path(name), O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
+    call("fchmod", "Closing a file to others", fd, 0o600);
+    return fd;
+  }
+
+  /** Gives everything to the user that it was made for. */
+  handOver(): void {
+    if (!this.#user) return;
+    const { uid, gid } = this.#user;
+    for (const name of readdirSync(below(this.fd, ""))) {
+      const fd = openPath(this.path(name), O.O_NOFOLLOW);
+      try {
+        call("fchown", "Giving a file of the image to its user", fd, uid, gid);
+      } finally {
+        closeSync(fd);
+      }
+    }
+    call("fchown", "Giving the image to its user", this.fd, uid, gid);
+  }
+
+  /** It is not ours to remove any more. */
+  keep(): void {
+    this.#gone = true;
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#gone) removeOpen(this.parent, this.name, this.fd, this.#user);
+    this.#gone = true;
+    closeSync(this.fd);
+    closeSync(this.parent);
+  }
+}
+
+/** Removes what killed ones have left below `parent`: whatever `pattern` matches, is ours, and is locked by nobody. */
+export function removeLeftovers(parent: LocalFd, pattern: RegExp, user?: Identity): void {
+  const names = asUser(user, () => listing(parent)).filter((name) => pattern.test(name));
+  for (const name of names) {
+    // Our own: it may be one that a user was not to look into.
+    const fd = tryOpen(below(parent, name));
+    if (fd === undefined) continue;
+    try {
+      if (fstat(fd).uid === process.geteuid?.() && attempt("flock", fd, LOCK_EX_NB) >= 0)
+        removeOpen(parent, name, fd, user);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+/** Images have no folders. Names that cannot be removed, such as those of folders, stay. */
+function removeOpen(parent: LocalFd, name: string, fd: LocalFd, user: Identity | undefined): void {
+  for (const entry of listing(fd)) quietly(() => unlinkSync(below(fd, entry)));
+  asUser(user, () => quietly(() => rmdirSync(below(parent, name))));
+}
+
+function listing(fd: LocalFd): string[] {
+  try {
+    return readdirSync(below(fd, ""));
+  } catch {
+    return [];
+  }
+}
+
+function tryOpen(path: string): LocalFd | undefined {
+  try {
+    return openPath(path, DIRECTORY);
+  } catch {
+    return undefined;
+  }
+}
+
+function quietly(action: () => void): void {
+  try {
+    action();
+  } catch {
+    // Gone already, or not ours to remove.
+  }
+}
+
+function replaced(name: string): Refusal {
+  return new Refusal("DIRECTORY_REPLACED", {
+    what: "The image was not written.",
+    why: `Somebody put something else in the place of ${name} while it was being made.`,
+    remedy: "Choose a directory that nobody else can write to.",
+  });
+}

@@ -1,0 +1,110 @@
+/** The files of an image, opened below its directory's descriptor, and decrypted on the way where they are encrypted. */
+import { closeSync, readSync } from "node:fs";
+import { O } from "../abi/fcntl.ts";
+import { fstat, S_IF } from "../abi/stat.ts";
+import type { LocalFd } from "../lib/brand.ts";
+import { Refusal } from "../lib/errors.ts";
+import type { Blob } from "../resources/contract.ts";
+import { openPath } from "../resources/objects/path-file.ts";
+import { AgeFile } from "./age.ts";
+import type { AgeIdentity } from "./age-keys.ts";
+import { below } from "./directory.ts";
+import type { Manifest } from "./manifest.ts";
+
+/** What encrypted files are called behind their name. */
+export const AGE = ".age";
+
+/** A link, a FIFO or a device in the place of a file is never opened for what it is. */
+export function openRegular(directory: LocalFd, name: string): LocalFd {
+  const fd = openPath(below(directory, name), O.O_NOFOLLOW | O.O_NONBLOCK);
+  if (fstat(fd).type === S_IF.S_IFREG) return fd;
+  closeSync(fd);
+  throw new RangeError(`${name} is no regular file`);
+}
+
+export class ImageFiles {
+  readonly directory: string;
+  readonly #fd: LocalFd;
+  readonly #names: ReadonlySet<string>;
+  readonly #identities: readonly AgeIdentity[];
+
+  constructor(directory: string, fd: LocalFd, manifest: Manifest, identities: readonly AgeIdentity[] = []) {
+    this.directory = directory;
+    this.#fd = fd;
+    // Only files that the manifest lists have been checked.
+    this.#names = new Set(manifest.files.map((file) => file.name));
+    this.#identities = identities;
+  }
+
+  open(name: string): Blob {
+    if (this.#names.has(name + AGE)) return this.#openEncrypted(name + AGE);
+    if (!this.#names.has(name)) throw damaged(this.directory, name, `It has no ${name}.`);
+    const fd = openRegular(this.#fd, name);
+    return {
+      size: fstat(fd).size,
+      plain: fd,
+      read: (into, at) => {
+        for (let done = 0; done < into.length;) {
+          const got = readSync(fd, into, done, into.length - done, at + done);
+          if (got === 0) throw damaged(this.directory, name, `${name} ends too early.`);
+          done += got;
+        }
+      },
+      [Symbol.dispose]: () => closeSync(fd),
+    };
+  }
+
+  bytes(name: string): Buffer {
+    using file = this.open(name);
+    const bytes = Buffer.alloc(file.size);
+    file.read(bytes, 0);
+    return bytes;
+  }
+
+  #openEncrypted(name: string): Blob {
+    const fd = openRegular(this.#fd, name);
+    try {
+      const file = this.#guarded(name, () => AgeFile.open(fd, fstat(fd).size, this.#identities));
+      if (!file) throw sealed(this.directory, this.#identities.length);
+      return {
+        size: file.size,
+        plain: undefined,
+        read: (into, at) => this.#guarded(name, () => file.read(into, at)),
+        [Symbol.dispose]: () => closeSync(fd),
+      };
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  #guarded<T>(name: string, action: () => T): T {
+    try {
+      return action();
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      throw damaged(this.directory, name, `${name} cannot be decrypted: ${cause.message}.`, cause);
+    }
+  }
+}
+
+export function damaged(directory: string, path: string, why: string, cause?: unknown): Refusal {
+  return new Refusal(
+    "IMAGE_DAMAGED",
+    { what: `The image in ${directory} is damaged.`, why, remedy: "Take the image from a copy." },
+    { path },
+    cause,
+  );
+}
+
+function sealed(directory: string, keys: number): Refusal {
+  return new Refusal(
+    "IMAGE_ENCRYPTED",
+    {
+      what: `The image in ${directory} is encrypted.`,
+      why: keys === 0 ? "No key was named." : "It was not encrypted to any of the keys named.",
+      remedy: "Name the file with the key: --identity FILE.",
+    },
+    { path: directory },
+  );
+}

@@ -1,0 +1,146 @@
+/**
+ * Where an image is read from. What is verified must be what is used: a directory that somebody else can write to is
+ * copied first, to where nobody can, and only the copy is looked at.
+ */
+import { closeSync, mkdirSync, readSync } from "node:fs";
+import { SyscallError, attempt, call } from "../abi/call.ts";
+import { O } from "../abi/fcntl.ts";
+import { asUser, type Identity } from "../abi/identity.ts";
+import { fstat, type FileStat } from "../abi/stat.ts";
+import type { LocalFd } from "../lib/brand.ts";
+import { KmonteError, Refusal } from "../lib/errors.ts";
+import { copyRanges, dataRanges } from "../resources/objects/copy.ts";
+import { openPath } from "../resources/objects/path-file.ts";
+import { PrivateDirectory, removeLeftovers } from "./directory.ts";
+import { openRegular } from "./files.ts";
+
+/** Root's own, on disk: an image may be larger than memory. */
+const STATE_DIRECTORY = "/var/lib/kmonte";
+const INCOMING = /^incoming-\d+$/;
+/** linux/fs.h: on file systems that share blocks, a copy costs nothing. */
+const FICLONE = 0x4004_9409;
+const WRITABLE_BY_OTHERS = 0o022;
+
+export class ImageSource implements Disposable {
+  readonly directory: string;
+  readonly #user: Identity | undefined;
+  readonly #original: LocalFd;
+  #copy: PrivateDirectory | undefined;
+
+  constructor(directory: string, user?: Identity) {
+    this.directory = directory;
+    this.#user = user;
+    this.#original = asUser(user, () => openPath(directory, O.O_DIRECTORY));
+  }
+
+  /** Where files are to be opened. */
+  get fd(): LocalFd {
+    return this.#copy?.fd ?? this.#original;
+  }
+
+  /** All bytes of a small file. Undefined when it is larger than `most`. */
+  readSmall(name: string, most: number): Buffer | undefined {
+    const fd = asUser(this.#user, () => openRegular(this.#original, name));
+    try {
+      const bytes = Buffer.alloc(Math.min(fstat(fd).size, most) + 1);
+      let got = 0;
+      for (let more = -1; more !== 0 && got < bytes.length; got += more)
+        more = readSync(fd, bytes, got, bytes.length - got, got);
+      return got > most ? undefined : bytes.subarray(0, got);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Makes sure that nobody but us can change these files from now on. */
+  secure(files: readonly { readonly name: string; readonly size: number }[]): void {
+    if (process.geteuid?.() !== 0) return;
+    if (isOurs(fstat(this.#original)) && files.every(({ name }) => this.#fileIsOurs(name))) return;
+    const copy = makeIncoming();
+    this.#copy = copy;
+    for (const file of files) this.#take(copy, file);
+  }
+
+  #fileIsOurs(name: string): boolean {
+    let fd: LocalFd;
+    try {
+      fd = openRegular(this.#original, name);
+    } catch {
+      // Whoever reads it says what is wrong with it.
+      return true;
+    }
+    try {
+      return isOurs(fstat(fd));
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #take(copy: PrivateDirectory, { name, size }: { readonly name: string; readonly size: number }): void {
+    let from: LocalFd;
+    try {
+      from = asUser(this.#user, () => openRegular(this.#original, name));
+    } catch (error) {
+      if (isMissing(error)) return;
+      throw unreadable(this.directory, name, error);
+    }
+    const to = copy.create(name);
+    try {
+      // What has another size than the manifest says is refused in any case: not a byte more of it is taken.
+      if (fstat(from).size !== size) return;
+      if (attempt("ioctl", to, FICLONE, from) < 0) {
+        call("ftruncate", "Copying an image", to, size);
+        copyRanges(from, to, dataRanges(from, size));
+      }
+    } catch (cause) {
+      throw new KmonteError(
+        "IMAGE_COPY",
+        {
+          what: `The image in ${this.directory} could not be copied to where nobody can change it.`,
+          why: `Copying ${name} to ${STATE_DIRECTORY} answered ${codeOf(cause)}.`,
+          remedy: "Make room there; nothing was thawed.",
+        },
+        { facts: { path: name }, cause },
+      );
+    } finally {
+      closeSync(from);
+      closeSync(to);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#copy?.[Symbol.dispose]();
+    closeSync(this.#original);
+  }
+}
+
+/** Nobody else can write to it. */
+function isOurs({ uid, mode }: FileStat): boolean {
+  return uid === process.geteuid?.() && (mode & WRITABLE_BY_OTHERS) === 0;
+}
+
+function makeIncoming(): PrivateDirectory {
+  mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });
+  const parent = openPath(STATE_DIRECTORY, O.O_PATH | O.O_DIRECTORY);
+  removeLeftovers(parent, INCOMING);
+  return new PrivateDirectory(parent, `incoming-${process.pid}`);
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof SyscallError ? error.errno === "ENOENT" : (error as NodeJS.ErrnoException).code === "ENOENT";
+}
+
+export function codeOf(error: unknown): string {
+  if (error instanceof SyscallError) return error.errno;
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}
+
+export function unreadable(directory: string, name: string, cause: unknown): Refusal {
+  const why = cause instanceof RangeError ? `${cause.message}.` : `Opening ${name} answered ${codeOf(cause)}.`;
+  return new Refusal(
+    "IMAGE_UNREADABLE",
+    { what: `The image in ${directory} cannot be read.`, why, remedy: "Take the image from a copy." },
+    { path: name },
+    cause,
+  );
+}
