@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { addCheck } from "./commands/check.ts";
+import { addDecrypt } from "./commands/decrypt.ts";
 import { addFreeze } from "./commands/freeze.ts";
 import { addInspect } from "./commands/inspect.ts";
 import { addKernels } from "./commands/kernels.ts";
@@ -35,7 +36,7 @@ export function createProgram(): Command {
     .exitOverride()
     .showSuggestionAfterError()
     .addHelpText("after", EXIT_STATUSES);
-  const verbs = [addCheck, addFreeze, addThaw, addInspect, addSwap, addKernels, addReport, addKey];
+  const verbs = [addCheck, addFreeze, addThaw, addInspect, addDecrypt, addSwap, addKernels, addReport, addKey];
   for (const add of verbs) add(program);
   const all = program.commands.flatMap((command) => [command, ...command.commands]);
   for (const command of all) command.helpOption("-h, --help", "print this help").exitOverride();

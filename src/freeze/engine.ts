@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
+import { parseRecipient } from "../image/age-keys.ts";
 import { buildHeader, extentsOf, planSegments } from "../image/core-file.ts";
 import { buildNotes, type CoreProcess } from "../image/core-notes.ts";
 import { STATE } from "../image/manifest.ts";
@@ -27,6 +28,8 @@ export interface FreezeJob {
   readonly end: "kill" | "resume" | "hold";
   /** From when on the image is to be refused, in milliseconds since the epoch. */
   readonly expiresAt?: number | undefined;
+  /** Keys of age (age1…) that the image is encrypted to. */
+  readonly encryptTo?: readonly string[] | undefined;
 }
 
 export interface FreezeOutcome {
@@ -38,9 +41,27 @@ export interface FreezeOutcome {
 }
 
 /** What can be refused before anything is looked at. */
-export function checkJob({ pids, directory }: FreezeJob): void {
+export function checkJob({ pids, directory, encryptTo = [] }: FreezeJob): void {
+  for (const recipient of encryptTo) checkRecipient(recipient);
   checkRoots(pids);
   checkTarget(directory);
+}
+
+function checkRecipient(text: string): void {
+  try {
+    parseRecipient(text);
+  } catch (cause) {
+    throw new Refusal(
+      "NOT_A_KEY",
+      {
+        what: `${text} is nobody to encrypt to.`,
+        why: "A recipient of age begins with age1, and its last characters check the others.",
+        remedy: "Make a key with kmonte key new --encryption or age-keygen, and name its public half.",
+      },
+      {},
+      cause,
+    );
+  }
 }
 
 /** A freeze that has come to its end but for the processes, which stand still when `end` was `hold`. */
@@ -97,7 +118,11 @@ export class Freeze {
     const findings = this.#step("look", () => look.run());
     if (findings.refusals.length > 0) throw refusalOf(findings.refusals);
     this.#checkAborted();
-    using writer = new ImageWriter(this.#job.directory, { pool: this.#pool, expiresAt: this.#job.expiresAt });
+    using writer = new ImageWriter(this.#job.directory, {
+      pool: this.#pool,
+      expiresAt: this.#job.expiresAt,
+      recipients: this.#job.encryptTo?.map(parseRecipient),
+    });
     this.#step("write", () => this.#writeFiles(writer, findings));
     this.#checkAborted();
     this.#step("commit", () => writer.seal());

@@ -2,7 +2,7 @@
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { EngineThread } from "../lib/engine-thread.ts";
 import type { CheckOutcome } from "./check.ts";
-import type { FreezeOutcome } from "./engine.ts";
+import type { FreezeJob, FreezeOutcome } from "./engine.ts";
 
 export interface FreezeOptions {
   /** Each process is frozen with all its threads and all its descendants. */
@@ -15,6 +15,10 @@ export interface FreezeOptions {
    * this process end meanwhile, for whatever reason, a held set goes on.
    */
   readonly end: "kill" | "resume" | "hold";
+  /** From when on the image is refused, in milliseconds since the epoch; without it, never. */
+  readonly expiresAt?: number | undefined;
+  /** Keys of age (age1…) that the image is encrypted to: only who has one of the secret halves can thaw it. */
+  readonly encryptTo?: readonly string[] | undefined;
   readonly onProgress?: ProgressListener;
   /** Aborting lets the processes go on and takes the unfinished image away. */
   readonly signal?: AbortSignal;
@@ -37,10 +41,11 @@ export interface FrozenSet {
  * processes untouched.
  */
 export async function freeze(options: FreezeOptions): Promise<FrozenSet> {
-  const { pids, directory, end } = options;
+  const { pids, directory, end, expiresAt, encryptTo } = options;
+  const job: FreezeJob = { pids, directory, end, expiresAt, encryptTo };
   const engine = new EngineThread(import.meta.url, "./worker", options.onProgress);
   try {
-    const outcome = await engine.ask<FreezeOutcome>("run", { pids, directory, end }, options.signal);
+    const outcome = await engine.ask<FreezeOutcome>("run", job, options.signal);
     if (end !== "hold") await engine.end();
     return {
       ...outcome,

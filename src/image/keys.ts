@@ -1,11 +1,27 @@
 /**
  * The machine's signing key and the keys that it trusts, as files: `machine.key` (readable by its owner alone),
- * `machine.pub`, and one `trusted/ID.pub` for each further key. Under /etc/kmonte for root, ~/.config/kmonte else.
+ * `machine.pub`, one `trusted/ID.pub` for each further key, and `encryption.key`. Under /etc/kmonte for root, ~/.config/kmonte else.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  type Stats,
+} from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { KmonteError, Refusal } from "../lib/errors.ts";
+import { formatIdentity, newIdentity, parseIdentities, type AgeIdentity } from "./age-keys.ts";
 import {
   formatPrivateKey,
   formatPublicKey,
@@ -25,6 +41,8 @@ export interface TrustedKey extends PublicKey {
 const PRIVATE = "machine.key";
 const PUBLIC = "machine.pub";
 const TRUSTED = "trusted";
+const ENCRYPTION = "encryption.key";
+const LARGEST_KEY_FILE = 64 * 1024;
 
 /** Where keys live: KMONTE_KEYS if it is set, for tests and for those who keep them elsewhere. */
 export function keyDirectory(): string {
@@ -37,24 +55,13 @@ export function keyDirectory(): string {
 export function machineKey(directory: string = keyDirectory()): KeyPair {
   const path = join(directory, PRIVATE);
   if (!existsSync(path)) return newMachineKey(directory);
-  const { mode, uid } = statSync(path);
-  if ((mode & 0o077) !== 0 || uid !== process.geteuid?.()) {
-    throw new Refusal(
-      "KEY_EXPOSED",
-      {
-        what: "The signing key cannot be used.",
-        why: `${path} belongs to user ${uid} with mode ${(mode & 0o777).toString(8)}: others could have read it.`,
-        remedy: "Make a new one with kmonte key new, or correct owner and mode if you know that nobody read it.",
-      },
-      { path },
-    );
-  }
-  return parseKey(path, parsePrivateKey);
+  checkFolder(directory);
+  return parseKey(readSecret(path), path, parsePrivateKey);
 }
 
 /** Makes a new signing key; the old one's public half stays trusted, so that its images can still be thawed. */
 export function newMachineKey(directory: string = keyDirectory()): KeyPair {
-  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  makeFolder(directory);
   const own = join(directory, PUBLIC);
   if (existsSync(own)) trustKey(readFileSync(own, "utf8"), directory);
   const pair = generateKeyPair();
@@ -66,15 +73,19 @@ export function newMachineKey(directory: string = keyDirectory()): KeyPair {
 /** All keys whose images are thawed here, this machine's own first. */
 export function trustedKeys(directory: string = keyDirectory()): TrustedKey[] {
   const keys: TrustedKey[] = [];
+  if (!existsSync(directory)) return keys;
+  checkFolder(directory);
+  const read = (path: string): PublicKey => parseKey(readGuarded(path), path, parsePublicKey);
   const own = join(directory, PUBLIC);
-  if (existsSync(own)) keys.push({ ...parseKey(own, parsePublicKey), path: own, own: true });
+  if (existsSync(own)) keys.push({ ...read(own), path: own, own: true });
   const folder = join(directory, TRUSTED);
   if (!existsSync(folder)) return keys;
+  checkFolder(folder);
   for (const name of readdirSync(folder)
     .filter((entry) => entry.endsWith(".pub"))
     .sort()) {
     const path = join(folder, name);
-    keys.push({ ...parseKey(path, parsePublicKey), path, own: false });
+    keys.push({ ...read(path), path, own: false });
   }
   return keys;
 }
@@ -97,7 +108,8 @@ export function trustKey(text: string, directory: string = keyDirectory()): stri
     );
   }
   const folder = join(directory, TRUSTED);
-  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  makeFolder(directory);
+  makeFolder(folder);
   writeAtomically(join(folder, `${key.id}.pub`), formatPublicKey(key), 0o644);
   return key.id;
 }
@@ -116,24 +128,117 @@ export function revokeKey(id: string, directory: string = keyDirectory()): void 
   });
 }
 
-function parseKey<T>(path: string, parse: (text: string) => T): T {
-  try {
-    return parse(readFileSync(path, "utf8"));
-  } catch (cause) {
-    throw new KmonteError(
-      "KEY_DAMAGED",
+/** Makes a key to encrypt to; images encrypted to it are opened with it here without being told. Never replaces one. */
+export function newEncryptionKey(directory: string = keyDirectory()): AgeIdentity {
+  makeFolder(directory);
+  const path = join(directory, ENCRYPTION);
+  if (existsSync(path)) {
+    throw new Refusal(
+      "KEY_EXISTS",
       {
-        what: `${path} cannot be used.`,
-        why: cause instanceof Error ? `${cause.message}.` : String(cause),
-        remedy: "Put it back from a backup, or take it away and let kmonte make a new one.",
+        what: "There is a key for encryption already.",
+        why: `Without ${path}, images that were encrypted to it could not be opened any more.`,
+        remedy: "Move it to a safe place first, and name it with --identity for the old images.",
       },
-      { facts: { path }, cause },
+      { path },
     );
+  }
+  const identity = newIdentity();
+  writeAtomically(path, formatIdentity(identity), 0o600);
+  return identity;
+}
+
+/** The key for encryption that was made here, if there is one. */
+export function encryptionKey(directory: string = keyDirectory()): AgeIdentity | undefined {
+  const path = join(directory, ENCRYPTION);
+  return existsSync(path) ? readIdentities(path)[0] : undefined;
+}
+
+/** The keys in a file that age-keygen or `kmonte key new --encryption` wrote. */
+export function readIdentities(path: string): AgeIdentity[] {
+  return parseKey(readSecret(path), path, parseIdentities);
+}
+
+/** All keys that encrypted images are opened with: those of the files named, and our own. */
+export function openKeys(files: readonly string[] = []): AgeIdentity[] {
+  const own = encryptionKey();
+  return [...files.flatMap((file) => readIdentities(file)), ...(own ? [own] : [])];
+}
+
+/** What may be wrong with a file or folder of keys: who else could have written to it. */
+const WRITABLE_BY_OTHERS = 0o022;
+const OPEN_TO_OTHERS = 0o077;
+
+/** Opened once, so that what is looked at is what is read. */
+function readGuarded(path: string, forbidden: number = WRITABLE_BY_OTHERS): string {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (cause) {
+    throw unreadable(path, `Opening it answered ${(cause as NodeJS.ErrnoException).code}`, cause);
+  }
+  try {
+    const found = fstatSync(fd);
+    if (!found.isFile()) throw unreadable(path, "It is no regular file");
+    checkOwner(path, found, forbidden);
+    if (found.size > LARGEST_KEY_FILE) throw unreadable(path, "It is too large for a file of keys");
+    return readFileSync(fd, "utf8");
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function readSecret(path: string): string {
+  return readGuarded(path, OPEN_TO_OTHERS);
+}
+
+/** Where others can write, they could have put a key of theirs. */
+function checkFolder(path: string): void {
+  checkOwner(path, statSync(path), WRITABLE_BY_OTHERS);
+}
+
+function checkOwner(path: string, { uid, mode }: Stats, forbidden: number): void {
+  const owned = uid === process.geteuid?.() || (uid === 0 && forbidden === WRITABLE_BY_OTHERS);
+  if (owned && (mode & forbidden) === 0) return;
+  throw new Refusal(
+    "KEY_EXPOSED",
+    {
+      what: `${path} cannot be used.`,
+      why: `It belongs to user ${uid} with mode ${(mode & 0o777).toString(8)}: others could have ${forbidden === OPEN_TO_OTHERS ? "read" : "changed"} it.`,
+      remedy: "Make a new key with kmonte key new, or correct owner and mode if you know that nobody did.",
+    },
+    { path },
+  );
+}
+
+function makeFolder(path: string): void {
+  if (existsSync(path)) return checkFolder(path);
+  mkdirSync(path, { recursive: true, mode: 0o755 });
+  // Whatever the umask is.
+  chmodSync(path, 0o755);
+}
+
+function unreadable(path: string, why: string, cause?: unknown): KmonteError {
+  const remedy = "Put it back from a backup, or take it away and let kmonte make a new one.";
+  return new KmonteError(
+    "KEY_DAMAGED",
+    { what: `${path} cannot be used.`, why: `${why}.`, remedy },
+    { facts: { path }, cause },
+  );
+}
+
+function parseKey<T>(text: string, path: string, parse: (text: string) => T): T {
+  try {
+    return parse(text);
+  } catch (cause) {
+    throw unreadable(path, cause instanceof Error ? cause.message : String(cause), cause);
   }
 }
 
 function writeAtomically(path: string, text: string, mode: number): void {
   const partial = `${path}.new-${process.pid}`;
+  rmSync(partial, { force: true });
   writeFileSync(partial, text, { mode, flag: "wx" });
+  chmodSync(partial, mode);
   renameSync(partial, path);
 }

@@ -78,6 +78,13 @@ const PIECE = 1024 * 1024;
 /** How the directory of an unfinished image is called, and what a killed freeze leaves behind. */
 const PARTIAL = /^\..+\.partial-\d+$/;
 
+/** The directory that `target` is to stand in, free of what killed ones have left there. */
+export function openParent(target: string, user?: Identity): LocalFd {
+  const parent = asUser(user, () => openPath(dirname(target), O.O_PATH | O.O_DIRECTORY));
+  removeLeftovers(parent, PARTIAL, user);
+  return parent;
+}
+
 export class ImageWriter implements Disposable {
   readonly #target: string;
   readonly #partial: PrivateDirectory;
@@ -90,8 +97,7 @@ export class ImageWriter implements Disposable {
     const { user } = options;
     const name = `.${basename(this.#target)}.partial-${process.pid}`;
     this.#partial = wrapped(join(dirname(this.#target), name), () => {
-      const parent = asUser(user, () => openPath(dirname(this.#target), O.O_PATH | O.O_DIRECTORY));
-      removeLeftovers(parent, PARTIAL, user);
+      const parent = openParent(this.#target, user);
       return new PrivateDirectory(parent, name, user);
     });
   }

@@ -3,6 +3,7 @@ import { PTRACE_O } from "../abi/ptrace.ts";
 import { KmonteError } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
+import { openKeys } from "../image/keys.ts";
 import { readImage, type Image } from "../image/read.ts";
 import { markThawed, refuseThawed } from "../image/thawed-mark.ts";
 import { threadResources } from "../resources/registry.ts";
@@ -22,6 +23,7 @@ export interface ThawJob {
   readonly directory: string;
   readonly unsigned?: boolean;
   readonly again?: boolean;
+  readonly identities?: readonly string[] | undefined;
 }
 
 export interface ThawOutcome {
@@ -42,7 +44,9 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
       steps.push({ step: name, start, end: Date.now() });
     }
   };
-  using image = step("verify", () => readImage(job.directory, { unsigned: job.unsigned === true }));
+  using image = step("verify", () =>
+    readImage(job.directory, { unsigned: job.unsigned === true, identities: openKeys(job.identities) }),
+  );
   const again = job.again === true;
   step("check", () => {
     if (!again) refuseThawed(job.directory);

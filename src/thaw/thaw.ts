@@ -1,7 +1,7 @@
 /** Thawing, for those who use kmonte as a library. */
 import { EngineThread } from "../lib/engine-thread.ts";
 import type { ProgressListener } from "../lib/progress.ts";
-import type { ThawOutcome } from "./engine.ts";
+import type { ThawJob, ThawOutcome } from "./engine.ts";
 
 export interface ThawOptions {
   /** The image: a directory that freeze has written. It stays, with a mark on it that says that it was thawed. */
@@ -13,6 +13,8 @@ export interface ThawOptions {
   readonly unsigned?: boolean;
   /** Takes an image that has been thawed already: its processes go back to the moment of the freeze. */
   readonly again?: boolean;
+  /** Key files that an encrypted image is opened with, beside the machine's own encryption key. */
+  readonly identities?: readonly string[] | undefined;
   readonly onProgress?: ProgressListener;
   /** Aborting takes back whatever was made so far. */
   readonly signal?: AbortSignal;
@@ -30,6 +32,11 @@ export async function thaw(options: ThawOptions): Promise<ThawReport> {
     return await engine.ask<ThawOutcome>(
       "run",
       { directory: options.directory, unsigned: options.unsigned === true, again: options.again === true },
+      {
+        directory: options.directory,
+        unsigned: options.unsigned === true,
+        identities: options.identities,
+      } satisfies ThawJob,
       options.signal,
     );
   } finally {

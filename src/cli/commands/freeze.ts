@@ -1,7 +1,7 @@
 /** `kmonte freeze PID… -o DIR [--leave-running]` */
 import type { Command } from "commander";
 import { freeze } from "../../freeze/freeze.ts";
-import { parsePid } from "../arguments.ts";
+import { collect, parseDuration, parsePid } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
 import { formatBytes, formatMilliseconds, printJson, printLine } from "../output.ts";
 import { showProgress } from "../progress.ts";
@@ -9,6 +9,8 @@ import { showProgress } from "../progress.ts";
 interface Options {
   readonly output: string;
   readonly leaveRunning?: boolean;
+  readonly expires?: number;
+  readonly encryptTo?: string[];
   readonly json?: boolean;
 }
 
@@ -19,6 +21,8 @@ export function addFreeze(program: Command): void {
     .argument("<pid...>", "processes to freeze", parsePid)
     .requiredOption("-o, --output <directory>", "where the image goes: a new or empty directory")
     .option("--leave-running", "let the processes go on when the image is complete")
+    .option("--expires <duration>", "from then on the image is refused: 90s, 30m, 12h, 7d", parseDuration)
+    .option("--encrypt-to <recipient>", "encrypt to a key of age (age1…); may be given again", collect)
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
@@ -33,7 +37,15 @@ kill -9 included, the processes go on as if nothing had happened.
       const progress = showProgress(options.json === true);
       const end = options.leaveRunning ? "resume" : "kill";
       const set = await interruptible((signal) =>
-        freeze({ pids, directory: options.output, end, onProgress: progress.listen, signal }),
+        freeze({
+          pids,
+          directory: options.output,
+          end,
+          expiresAt: options.expires === undefined ? undefined : Date.now() + options.expires,
+          encryptTo: options.encryptTo,
+          onProgress: progress.listen,
+          signal,
+        }),
       ).finally(() => progress.end());
       const stopped = set.steps.find((step) => step.step === "stop")?.start ?? 0;
       const done = set.steps.at(-1)?.end ?? 0;

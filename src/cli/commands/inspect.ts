@@ -1,11 +1,14 @@
 /** `kmonte inspect DIR` */
 import type { Command } from "commander";
+import { openKeys } from "../../image/keys.ts";
 import { readImage } from "../../image/read.ts";
+import { collect } from "../arguments.ts";
 import { describeImage } from "../image-text.ts";
 import { printJson, printLine } from "../output.ts";
 
 interface Options {
   readonly unsigned?: boolean;
+  readonly identity?: string[];
   readonly json?: boolean;
 }
 
@@ -15,6 +18,7 @@ export function addInspect(program: Command): void {
     .description("show what is in an image")
     .argument("<directory>", "the image")
     .option("--unsigned", "look into an image that no trusted key has signed")
+    .option("-i, --identity <file>", "a key that an encrypted image is opened with; may be given again", collect)
     .option("--json", "print the manifest and the whole state as JSON")
     .addHelpText(
       "after",
@@ -27,7 +31,8 @@ Examples:
   gdb PROGRAM IMAGE/PID.core`,
     )
     .action((directory: string, options: Options) => {
-      using image = readImage(directory, { unsigned: options.unsigned === true, lookOnly: true });
+      const identities = openKeys(options.identity);
+      using image = readImage(directory, { unsigned: options.unsigned === true, identities, lookOnly: true });
       if (options.json) printJson({ manifest: image.manifest, state: image.state });
       else for (const line of describeImage(image)) printLine(line);
     });

@@ -1,7 +1,16 @@
 /** `kmonte key new|list|trust|revoke` */
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { keyDirectory, newMachineKey, revokeKey, trustedKeys, trustKey } from "../../image/keys.ts";
+import { formatRecipient } from "../../image/age-keys.ts";
+import {
+  encryptionKey,
+  keyDirectory,
+  newEncryptionKey,
+  newMachineKey,
+  revokeKey,
+  trustedKeys,
+  trustKey,
+} from "../../image/keys.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { printJson, printLine } from "../output.ts";
 
@@ -26,15 +35,25 @@ own key is made at the first freeze. Keys and signatures are in minisign's forma
     .option("--json", "print the result as JSON")
     .action((options: Options) => {
       const keys = trustedKeys().map(({ id, own, path }) => ({ id, own, path }));
-      if (options.json) printJson({ directory: keyDirectory(), keys });
+      const identity = encryptionKey();
+      const encryption = identity && formatRecipient(identity.recipient);
+      if (options.json) printJson({ directory: keyDirectory(), keys, encryption });
       else if (keys.length === 0) printLine(`No keys in ${keyDirectory()}; one is made at the first freeze.`);
       else for (const { id, own, path } of keys) printLine(`${id}  ${own ? "signs here" : "trusted"}  ${path}`);
+      if (!options.json && encryption !== undefined) printLine(`${encryption}  encryption`);
     });
   key
     .command("new")
     .description("make a new key to sign with; images of the old one are still thawed until it is revoked")
+    .option("--encryption", "make a key to encrypt to instead, in the format of age")
     .option("--json", "print the result as JSON")
-    .action((options: Options) => {
+    .action((options: Options & { encryption?: boolean }) => {
+      if (options.encryption) {
+        const recipient = formatRecipient(newEncryptionKey().recipient);
+        if (options.json) printJson({ recipient, directory: keyDirectory() });
+        else printLine(`Encrypt to it with --encrypt-to ${recipient}.`);
+        return;
+      }
       const { id } = newMachineKey();
       if (options.json) printJson({ id, directory: keyDirectory() });
       else printLine(`This machine signs with key ${id} from now on.`);

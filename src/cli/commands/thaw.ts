@@ -5,6 +5,7 @@ import { EXIT_STATUS, KmonteError } from "../../lib/errors.ts";
 import { formatReport, reportOf } from "../../swap/report.ts";
 import { resumePendingSwaps, settleSwap } from "../../swap/resume.ts";
 import { thaw } from "../../thaw/thaw.ts";
+import { collect } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
 import { formatMilliseconds, printJson, printLine, tell } from "../output.ts";
 import { showProgress } from "../progress.ts";
@@ -13,6 +14,7 @@ interface Options {
   readonly unsigned?: boolean;
   readonly again?: boolean;
   readonly boot?: boolean;
+  readonly identity?: string[];
   readonly json?: boolean;
 }
 
@@ -24,6 +26,7 @@ export function addThaw(program: Command): void {
     .option("--boot", "thaw what kmonte swap froze before this boot; kmonte-thaw.service runs this")
     .option("--unsigned", "take an image that no trusted key has signed: it can become any process with any rights")
     .option("--again", "take an image that has been thawed already: its processes go back to the moment of the freeze")
+    .option("-i, --identity <file>", "a key that an encrypted image is opened with; may be given again", collect)
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
@@ -60,6 +63,7 @@ async function thawDirectory(directory: string, options: Options): Promise<void>
       directory,
       unsigned: options.unsigned === true,
       again: options.again === true,
+      identities: options.identity,
       onProgress: progress.listen,
       signal,
     }),
