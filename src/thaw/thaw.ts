@@ -31,10 +31,10 @@ export async function thaw(options: ThawOptions): Promise<ThawReport> {
   try {
     return await engine.ask<ThawOutcome>(
       "run",
-      { directory: options.directory, unsigned: options.unsigned === true, again: options.again === true },
       {
         directory: options.directory,
         unsigned: options.unsigned === true,
+        again: options.again === true,
         identities: options.identities,
       } satisfies ThawJob,
       options.signal,

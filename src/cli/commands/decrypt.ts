@@ -3,10 +3,11 @@ import { closeSync, renameSync, writeSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import type { Command } from "commander";
 import { below, PrivateDirectory } from "../../image/directory.ts";
-import { AGE, type ImageFile } from "../../image/files.ts";
+import { AGE } from "../../image/files.ts";
 import { openKeys } from "../../image/keys.ts";
 import { readImage, type Image } from "../../image/read.ts";
 import { checkTarget, openParent } from "../../image/write.ts";
+import type { Blob } from "../../resources/contract.ts";
 import { collect } from "../arguments.ts";
 import { printJson, printLine } from "../output.ts";
 
@@ -65,7 +66,7 @@ function writePlain(image: Image, target: string): string[] {
   return names;
 }
 
-function copy(file: ImageFile, to: number): void {
+function copy(file: Blob, to: number): void {
   const buffer = Buffer.allocUnsafe(Math.min(PIECE, Math.max(1, file.size)));
   for (let at = 0; at < file.size; at += PIECE) {
     const part = buffer.subarray(0, Math.min(PIECE, file.size - at));
