@@ -21,7 +21,7 @@ export const SHM = {
   SHM_LOCKED: 0o2000,
 } as const satisfies FlagTable;
 
-export const SEM = { GETPID: 11, GETALL: 13, SETVAL: 16, SEM_UNDO: 0x1000 } as const;
+export const SEM = { GETPID: 11, GETVAL: 12, GETALL: 13, SETVAL: 16, SEM_UNDO: 0x1000 } as const;
 /** Bounds of a semaphore and of an adjustment (SEMVMX, SEMAEM). */
 export const MOST_SEMAPHORE = 32767;
 /** struct sembuf of semop(2). */

@@ -36,6 +36,7 @@ import { pipe } from "./objects/pipe.ts";
 import { pty } from "./objects/pty.ts";
 import { sharedAnonymous } from "./objects/shared-anonymous.ts";
 import { sysvSegment } from "./objects/sysv-segment.ts";
+import { sysvQueue, sysvSemaphores } from "./objects/sysv-shared.ts";
 import { unixConnection } from "./objects/unix-connection.ts";
 import { unlinkedFile } from "./objects/unlinked-file.ts";
 import { ipcNamespace } from "./namespaces/ipc.ts";
@@ -51,6 +52,7 @@ import { posixTimers } from "./process/posix-timers.ts";
 import { sharing } from "./process/sharing.ts";
 import { posixLocks } from "./process/posix-locks.ts";
 import { signalActions } from "./process/signal-actions.ts";
+import { sysvUse } from "./process/sysv-use.ts";
 import { credentials } from "./thread/credentials.ts";
 import { execution } from "./thread/execution.ts";
 import { interruptedCall } from "./thread/interrupted-call.ts";
@@ -58,6 +60,7 @@ import { kernelPointers } from "./thread/kernel-pointers.ts";
 import { marks } from "./thread/marks.ts";
 import { scheduling } from "./thread/scheduling.ts";
 import { seccomp } from "./thread/seccomp.ts";
+import { semaphoreUndo } from "./thread/semaphore-undo.ts";
 import { threadSignals } from "./thread/signals.ts";
 
 // The lists hold kinds of many state types; each kind only ever gets its own back.
@@ -77,6 +80,7 @@ export const processResources: readonly ProcessResource<Any>[] = [
   posixLocks,
   namespaces,
   sharing,
+  sysvUse,
 ];
 
 /** Those of them that come before anything is opened: a process makes sockets where it lives. */
@@ -84,6 +88,7 @@ export const firstResources: readonly ProcessResource<Any>[] = [namespaces];
 
 /** Credentials before the marks that changing them clears; execution last, because every remote call uses registers. */
 export const threadResources: readonly ThreadResource<Any>[] = [
+  semaphoreUndo,
   scheduling,
   kernelPointers,
   seccomp,
@@ -129,6 +134,8 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   memfd,
   sharedAnonymous,
   sysvSegment,
+  sysvSemaphores,
+  sysvQueue,
   pipe,
   fifo,
   goneDirectory,

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { attempt, withStruct } from "../../abi/call.ts";
 import { namespaceOf } from "../../abi/namespaces.ts";
 import type { SyscallName } from "../../abi/syscalls.x86_64.ts";
-import { IPC_PERMISSIONS, LARGEST_DS, MSG_QBYTES, PERM } from "../../abi/sysv.ts";
+import { IPC, IPC_PERMISSIONS, LARGEST_DS, MSG_QBYTES, PERM } from "../../abi/sysv.ts";
 import { parseSysv, type SysvLine } from "../../proc/sysvipc.ts";
 import type { FreezeContext, ThawContext } from "../contract.ts";
 
@@ -56,6 +56,9 @@ export function memberHere(pid: number, context: FreezeContext): number | undefi
 export function callerFor(pid: number | undefined, context: ThawContext): Caller {
   return (pid === undefined ? undefined : context.process(pid)?.scope) ?? OURSELVES;
 }
+
+/** Flags that make a new object or nothing; permissions are added. */
+export const EXCLUSIVE = IPC.IPC_CREAT | IPC.IPC_EXCL;
 
 /** Makes an object with the id that it had: whoever asks for an id gets it, once (CONFIG_CHECKPOINT_RESTORE). */
 export function makeWithId(sort: SysvSort, { id, cuid, cgid }: SysvCommon, caller: Caller, make: () => number): void {
