@@ -30,8 +30,12 @@ export const PR = {
   SET_IO_FLUSHER: 57,
   GET_IO_FLUSHER: 58,
   SCHED_CORE: 62,
+  GET_SPECULATION_CTRL: 52,
+  SET_SPECULATION_CTRL: 53,
   SET_MDWE: 65,
   GET_MDWE: 66,
+  SET_MEMORY_MERGE: 67,
+  GET_MEMORY_MERGE: 68,
   TIMER_CREATE_RESTORE_IDS: 77,
   SET_VMA: 0x53564d41,
 } as const;
@@ -40,4 +44,8 @@ export const PR_SET_MM_MAP = 14;
 export const PR_SET_MM_MAP_SIZE = 15;
 export const PR_SET_VMA_ANON_NAME = 0;
 export const PR_CAP_AMBIENT = { IS_SET: 1, RAISE: 2, LOWER: 3, CLEAR_ALL: 4 } as const;
+export const PR_MCE_KILL = { CLEAR: 0, SET: 1 } as const;
+export const PR_SCHED_CORE_GET = 0;
+export const PR_SPEC = { STORE_BYPASS: 0, INDIRECT_BRANCH: 1 } as const;
+export const PR_SPEC_CONTROL = { disabled: 4, forceDisabled: 8 } as const;
 export const ARCH = { SET_GS: 0x1001, SET_FS: 0x1002, GET_CPUID: 0x1011, SET_CPUID: 0x1012 } as const;

@@ -28,6 +28,7 @@ export function askAll(scope: RemoteScope, kinds: readonly Asking[]): Map<string
     first += place.rows.length;
     answers.set(place.name, {
       bytes: bytes.subarray(place.at, place.at + place.bytes),
+      attempt: (call) => own[call] ?? 0,
       result(call) {
         const result = own[call] ?? 0;
         const name = place.rows[call]?.[0] ?? "?";
@@ -40,4 +41,4 @@ export function askAll(scope: RemoteScope, kinds: readonly Asking[]): Map<string
 }
 
 /** For kinds that ask nothing. */
-export const NO_ANSWERS: Answers = { result: () => 0, bytes: Buffer.alloc(0) };
+export const NO_ANSWERS: Answers = { attempt: () => 0, result: () => 0, bytes: Buffer.alloc(0) };

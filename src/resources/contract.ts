@@ -174,6 +174,8 @@ export interface Asks {
 export interface Answers {
   /** The result of a call, by its place among the kind's; throws when the kernel refused it. */
   result(call: number): number;
+  /** The result or the negated errno of a call that this kernel may refuse. */
+  attempt(call: number): number;
   /** What the calls have written. */
   readonly bytes: Buffer;
 }

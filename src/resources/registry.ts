@@ -50,6 +50,8 @@ import { resourceLimits } from "./process/limits.ts";
 import { namespaces } from "./process/namespaces.ts";
 import { posixTimers } from "./process/posix-timers.ts";
 import { sharing } from "./process/sharing.ts";
+import { localDescriptors } from "./process/local-descriptors.x86_64.ts";
+import { membarrier } from "./process/membarrier.ts";
 import { posixLocks } from "./process/posix-locks.ts";
 import { signalActions } from "./process/signal-actions.ts";
 import { sysvUse } from "./process/sysv-use.ts";
@@ -58,6 +60,7 @@ import { execution } from "./thread/execution.ts";
 import { interruptedCall } from "./thread/interrupted-call.ts";
 import { kernelPointers } from "./thread/kernel-pointers.ts";
 import { marks } from "./thread/marks.ts";
+import { switches } from "./thread/switches.ts";
 import { scheduling } from "./thread/scheduling.ts";
 import { seccomp } from "./thread/seccomp.ts";
 import { semaphoreUndo } from "./thread/semaphore-undo.ts";
@@ -74,6 +77,8 @@ export const processResources: readonly ProcessResource<Any>[] = [
   signalActions,
   filesystemContext,
   attributes,
+  membarrier,
+  localDescriptors,
   intervalTimers,
   posixTimers,
   resourceLimits,
@@ -92,6 +97,7 @@ export const threadResources: readonly ThreadResource<Any>[] = [
   scheduling,
   kernelPointers,
   seccomp,
+  switches,
   credentials,
   marks,
   threadSignals,

@@ -7,7 +7,15 @@ import { PR } from "../../abi/prctl.ts";
 import type { ThreadResource } from "../contract.ts";
 
 const schema = v.strictObject({
-  policy: v.picklist(["SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_IDLE", "SCHED_DEADLINE"]),
+  policy: v.picklist([
+    "SCHED_OTHER",
+    "SCHED_FIFO",
+    "SCHED_RR",
+    "SCHED_BATCH",
+    "SCHED_IDLE",
+    "SCHED_DEADLINE",
+    "SCHED_EXT",
+  ]),
   resetOnFork: v.boolean(),
   nice: v.number(),
   realtimePriority: v.number(),
@@ -15,6 +23,10 @@ const schema = v.strictObject({
   runtime: v.string(),
   deadline: v.string(),
   period: v.string(),
+  /** SCHED_FLAG_RECLAIM and SCHED_FLAG_DL_OVERRUN. */
+  deadlineFlags: v.optional(v.number()),
+  /** The least and the most of a processor that it may be taken to need, of 1024; absent when nothing was said. */
+  utilization: v.optional(v.tuple([v.number(), v.number()])),
   /** CPU numbers; absent when the thread may run on all. */
   affinity: v.optional(v.array(v.number())),
   ioPriority: v.number(),
@@ -23,10 +35,22 @@ const schema = v.strictObject({
 type Scheduling = v.InferOutput<typeof schema>;
 
 /** Policy numbers of include/uapi/linux/sched.h; 4 is not used. */
-const POLICIES = ["SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", undefined, "SCHED_IDLE", "SCHED_DEADLINE"];
-/** struct sched_attr of 48 bytes (sched_setattr(2)). */
-const ATTR_SIZE = 48;
+const POLICIES = [
+  "SCHED_OTHER",
+  "SCHED_FIFO",
+  "SCHED_RR",
+  "SCHED_BATCH",
+  undefined,
+  "SCHED_IDLE",
+  "SCHED_DEADLINE",
+  "SCHED_EXT",
+];
+/** struct sched_attr of 56 bytes (sched_setattr(2)). */
+const ATTR_SIZE = 56;
 const RESET_ON_FORK = 1n;
+const DEADLINE_FLAGS = 6n;
+const UTIL_CLAMP = 0x60n;
+const UTIL_MOST = 1024;
 const IOPRIO_WHO_PROCESS = 1;
 const IOPRIO_CLASS_SHIFT = 13;
 const CPU_SET_SIZE = 1024;
@@ -47,6 +71,10 @@ export const scheduling: ThreadResource<Scheduling> = {
           runtime: bytes.readBigUInt64LE(24).toString(),
           deadline: bytes.readBigUInt64LE(32).toString(),
           period: bytes.readBigUInt64LE(40).toString(),
+          ...((bytes.readBigUInt64LE(8) & DEADLINE_FLAGS) !== 0n && {
+            deadlineFlags: Number(bytes.readBigUInt64LE(8) & DEADLINE_FLAGS),
+          }),
+          ...utilizationOf(bytes.readUInt32LE(48), bytes.readUInt32LE(52)),
         };
       }),
       ...readAffinity(tid),
@@ -58,7 +86,9 @@ export const scheduling: ThreadResource<Scheduling> = {
     withStruct(ATTR_SIZE, (bytes, address) => {
       bytes.writeUInt32LE(ATTR_SIZE, 0);
       bytes.writeUInt32LE(POLICIES.indexOf(state.policy), 4);
-      bytes.writeBigUInt64LE(state.resetOnFork ? RESET_ON_FORK : 0n, 8);
+      const flags = (state.resetOnFork ? RESET_ON_FORK : 0n) | BigInt(state.deadlineFlags ?? 0);
+      bytes.writeBigUInt64LE(flags | (state.utilization ? UTIL_CLAMP : 0n), 8);
+      state.utilization?.forEach((value, i) => bytes.writeUInt32LE(value, 48 + i * 4));
       bytes.writeInt32LE(state.nice, 16);
       bytes.writeUInt32LE(state.realtimePriority, 20);
       bytes.writeBigUInt64LE(BigInt(state.runtime), 24);
@@ -74,6 +104,11 @@ export const scheduling: ThreadResource<Scheduling> = {
     scope.call("prctl", "Setting the timer slack", PR.SET_TIMERSLACK, state.timerSlackNs);
   },
 };
+
+/** A kernel that does not clamp says 0 for both. */
+function utilizationOf(least: number, most: number): { utilization?: [number, number] } {
+  return most === 0 || (least === 0 && most === UTIL_MOST) ? {} : { utilization: [least, most] };
+}
 
 /** The CPUs that a thread may use, unless these are all that there are. */
 function readAffinity(tid: number): { affinity?: number[] } {
