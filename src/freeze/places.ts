@@ -1,6 +1,7 @@
 /** Where the paths of a process lead: into the mount namespace that it lives in (mount_namespaces(7)). */
 import { readlinkSync } from "node:fs";
 import { inMounts, namespaceOf } from "../abi/namespaces.ts";
+import { orIfGone } from "../lib/gone.ts";
 
 export class Places {
   readonly #pids: ReadonlySet<number>;
@@ -48,9 +49,5 @@ export class Places {
 }
 
 function rootOf(pid: number): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/root`);
-  } catch {
-    return undefined;
-  }
+  return orIfGone(() => readlinkSync(`/proc/${pid}/root`), undefined);
 }

@@ -13,6 +13,7 @@ import { isResumed, resumedCall, rewritingCall } from "../tracee/interrupted-cal
 import { TraceeMemory } from "../tracee/memory.ts";
 import { getRegisters } from "../tracee/ptrace.ts";
 import { reportedRest, requestedTime, rewriteRest, rewrittenRest } from "../tracee/sleep-time.x86_64.ts";
+import { orIfGone } from "../lib/gone.ts";
 
 /** Below this, sleeping the whole time again is as good as any measurement. */
 const SHORT_NS = 2_000_000n;
@@ -86,11 +87,7 @@ function canRead(): boolean {
 }
 
 function readTimerList(): string {
-  try {
-    return readFileSync("/proc/timer_list", "utf8");
-  } catch {
-    return "";
-  }
+  return orIfGone(() => readFileSync("/proc/timer_list", "utf8"), "");
 }
 
 /** One look at the timers while some sleepers sleep, for each bit of their numbers: from 1, and never all bits set. */

@@ -3,6 +3,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { O_ACCMODE } from "../abi/fcntl.ts";
 import { parseFdInfo } from "./fdinfo.ts";
 import { readdirOrEmpty, readStat } from "./read.ts";
+import { orIfGone } from "../lib/gone.ts";
 
 export interface Holder {
   readonly pid: number;
@@ -29,17 +30,9 @@ export function findHolders(wanted: (link: string) => boolean, skip: (pid: numbe
 }
 
 function linkOf(pid: number, fd: string): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/fd/${fd}`);
-  } catch {
-    return undefined;
-  }
+  return orIfGone(() => readlinkSync(`/proc/${pid}/fd/${fd}`), undefined);
 }
 
 function accessOf(pid: number, fd: string): number {
-  try {
-    return parseFdInfo(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8")).flags & O_ACCMODE;
-  } catch {
-    return 0;
-  }
+  return orIfGone(() => parseFdInfo(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8")).flags & O_ACCMODE, 0);
 }

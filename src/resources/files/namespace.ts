@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import { openPath } from "../objects/path-file.ts";
+import { orIfGone } from "../../lib/gone.ts";
 
 const TYPES = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"] as const;
 
@@ -30,11 +31,7 @@ export const namespaceFile: FileKind<v.InferOutput<typeof schema>> = {
 };
 
 function linkOf(pid: number | "self", type: string): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/${type}`);
-  } catch {
-    return undefined;
-  }
+  return orIfGone(() => readlinkSync(`/proc/${pid}/ns/${type}`), undefined);
 }
 
 function unknown(file: OpenFile): Refusal {

@@ -13,6 +13,7 @@ import type { FreezeProcess, ObjectKind } from "../contract.ts";
 import { packTree } from "./mount-contents.ts";
 import { buildMounts } from "./mount-build.ts";
 import type { NamespaceHandle } from "./handle.ts";
+import { orIfGone } from "../../lib/gone.ts";
 
 export const mountSchema = v.strictObject({
   at: v.string(),
@@ -159,11 +160,7 @@ function freezeOwn(process: FreezeProcess, mount: Mount, way: string): MountStat
 }
 
 function pidNamespaceOf(proc: string): string | undefined {
-  try {
-    return readlinkSync(join(proc, "1/ns/pid"));
-  } catch {
-    return undefined;
-  }
+  return orIfGone(() => readlinkSync(join(proc, "1/ns/pid")), undefined);
 }
 
 function propagationOf({ propagation }: Mount): MountState["propagation"] {

@@ -14,6 +14,7 @@ import { freezeMemfd } from "./memfd.ts";
 import { freezePathFile, type PathFileState } from "./path-file.ts";
 import { freezeSharedAnonymous } from "./shared-anonymous.ts";
 import { freezeUnlinkedFile } from "./unlinked-file.ts";
+import { orIfGone } from "../../lib/gone.ts";
 
 /** A way to contents: a magic link of /proc, what it says, and what it leads to. */
 export interface ContentsLook {
@@ -42,12 +43,8 @@ export function linkedPath(link: string): string {
 /** Whether a link's path still leads to the file, which may be a symbolic link itself (O_PATH). */
 export function isLinked(link: string, seen: FileStat): boolean {
   if (!link.startsWith("/")) return false;
-  try {
-    const found = lstat(placed(link));
-    return found.inode === seen.inode && found.device === seen.device;
-  } catch {
-    return false;
-  }
+  const found = orIfGone(() => lstat(placed(link)), undefined);
+  return found?.inode === seen.inode && found.device === seen.device;
 }
 
 /** Notes the contents as an object of the frozen set and returns the object's id. */

@@ -11,6 +11,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import { isLinked } from "./contents.ts";
 import { openPath } from "./path-file.ts";
+import { orIfGone } from "../../lib/gone.ts";
 
 /** Names looked at before a search is given up: the processes stand still meanwhile. */
 const MOST_NAMES = 100_000;
@@ -84,25 +85,13 @@ function mountsOf(pid: number): ReturnType<typeof parseMountInfo> {
 }
 
 function lookAt(path: string): BigIntStats | undefined {
-  try {
-    return lstatSync(path, { bigint: true });
-  } catch {
-    return undefined;
-  }
+  return orIfGone(() => lstatSync(path, { bigint: true }), undefined);
 }
 
 function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
+  return orIfGone(() => readdirSync(folder), []);
 }
 
 function tryOpen(path: string): LocalFd | undefined {
-  try {
-    return openPath(path, 0);
-  } catch {
-    return undefined;
-  }
+  return orIfGone(() => openPath(path, 0), undefined);
 }

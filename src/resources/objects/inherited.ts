@@ -13,6 +13,7 @@ import { readStat } from "../../proc/read.ts";
 import type { OpenFile, ThawContext } from "../contract.ts";
 import { holdersOutside } from "./outside.ts";
 import { makePipe } from "./pipe-data.ts";
+import { orIfGone } from "../../lib/gone.ts";
 
 /** Standard input, output and error are meant. */
 const FIRST_UNMEANT = 3;
@@ -63,11 +64,7 @@ function fetch({ from, link, fd }: Inherited): LocalFd | undefined {
 }
 
 function linkOf(pid: number, fd: number): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/fd/${fd}`);
-  } catch {
-    return undefined;
-  }
+  return orIfGone(() => readlinkSync(`/proc/${pid}/fd/${fd}`), undefined);
 }
 
 function bootId(): string {

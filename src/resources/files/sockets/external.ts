@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { Refusal } from "../../../lib/errors.ts";
 import type { OpenFile } from "../../contract.ts";
+import { isGone, orIfGone } from "../../../lib/gone.ts";
 
 /** Who has a socket open: `pid (command)`, by its inode. */
 export function holderOf(inode: number): { pid: number; command: string; fd: number } | undefined {
@@ -12,7 +13,8 @@ export function holderOf(inode: number): { pid: number; command: string; fd: num
         if (linkOf(`/proc/${name}/fd/${fd}`) !== `socket:[${inode}]`) continue;
         return { pid: Number(name), command: readFileSync(`/proc/${name}/comm`, "utf8").trim(), fd: Number(fd) };
       }
-    } catch {
+    } catch (error) {
+      if (!isGone(error)) throw error;
       // It has ended meanwhile, or is not ours to look into.
     }
   }
@@ -20,11 +22,7 @@ export function holderOf(inode: number): { pid: number; command: string; fd: num
 }
 
 function linkOf(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return undefined;
-  }
+  return orIfGone(() => readlinkSync(path), undefined);
 }
 
 export function externalSocket(file: OpenFile, what: string, inode: number | undefined): Refusal {

@@ -10,6 +10,7 @@ import { AF, IPPROTO, setOption } from "../../../abi/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { OpenFile } from "../../contract.ts";
 import { socketRefusal } from "./external.ts";
+import { orIfGone } from "../../../lib/gone.ts";
 
 export const membershipSchema = v.strictObject({ interface: v.number(), group: v.string() });
 export type Membership = v.InferOutput<typeof membershipSchema>;
@@ -55,11 +56,7 @@ export function freezeMemberships(file: OpenFile, family: number): Membership[] 
 }
 
 function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
+  return orIfGone(() => readFileSync(path, "utf8"), "");
 }
 
 function familyOf({ group }: Membership): number {

@@ -1,0 +1,322 @@
+/**
+ * Takes a program through freezes and thaws in which one step goes wrong each time, and looks afterwards: the program
+ * runs unharmed, or its image is complete and thaws. Never neither, never both, and nothing of ours is left behind.
+ *
+ * Runs under `node --import ./inject.ts`; see run.ts.
+ */
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { freeze, thaw } from "../../src/index.ts";
+import { childrenOf } from "../../src/proc/read.ts";
+import { compile, Program, until } from "../harness.ts";
+import { KMONTE } from "../kmonte.ts";
+import { describe, environmentOf, tally, type Fault } from "./faults.ts";
+
+const INJECT = join(import.meta.dirname, "inject.ts");
+const PATIENCE_MS = 5000;
+
+/** What is counted and checked. */
+export interface Tally {
+  runs: number;
+  /** The step was reached. */
+  hits: number;
+  /** kmonte went on in spite of it. */
+  tolerated: number;
+  readonly failures: string[];
+}
+
+export class Sweep {
+  readonly tally: Tally = { runs: 0, hits: 0, tolerated: 0, failures: [] };
+  readonly #source: string;
+  readonly #log: (text: string) => void;
+  #program: Program | undefined;
+  #before: string | undefined;
+  readonly #nftables: string;
+
+  constructor(source: string, log: (text: string) => void) {
+    this.#source = source;
+    this.#log = log;
+    this.#nftables = tablesOfOurs();
+  }
+
+  /** The steps of a freeze that ends its processes, and those of the thaw after it. */
+  async count(): Promise<{ freeze: Map<string, number>; thaw: Map<string, number> }> {
+    const program = await this.#alive();
+    const image = join(program.directory, "image");
+    const frozen = await counted(program, () => freeze({ pids: [program.pid], directory: image, end: "kill" }));
+    const thawed = await counted(undefined, () => thaw({ directory: image }));
+    rmSync(image, { recursive: true });
+    return { freeze: frozen, thaw: thawed };
+  }
+
+  /** One freeze with one fault. */
+  async freezeWith(fault: Fault): Promise<void> {
+    const program = await this.#alive();
+    const image = join(program.directory, "image");
+    await this.#guarded(`freeze, ${describe(fault)}`, async () => {
+      const pids = setOf(program.pid);
+      const victim = pids.at(-1) ?? program.pid;
+      const { hit, error } = await this.#withFault(fault, program, victim, () =>
+        freeze({ pids: [program.pid], directory: image, end: "kill" }),
+      );
+      if (fault.kind === "end" && hit) return await this.#afterDeath(program, image, error);
+      if (fault.kind === "kill") await until(() => !isHeld(pids), "the kernel to let the program go", PATIENCE_MS);
+      const living = await settled(pids, existsSync(image) ? [] : pids);
+      if (existsSync(image)) {
+        assert.deepEqual(living, [], "the image is there, and so are processes");
+        await thaw({ directory: image });
+      } else {
+        assert.deepEqual(living, pids, "no image, and processes are gone");
+        if (fault.kind !== "kill") assert.ok(error, "no image, and no failure");
+      }
+      this.#assertUnharmed(program);
+      if (fault.kind === "kill") removePartial(program);
+      this.#assertTidy(program, image);
+    });
+    rmSync(image, { recursive: true, force: true });
+  }
+
+  /** One thaw with one fault, of an image that stays. */
+  async thawWith(fault: Fault): Promise<void> {
+    const program = await this.#alive();
+    const image = join(program.directory, "image");
+    await this.#guarded(`thaw, ${describe(fault)}`, async () => {
+      const pids = setOf(program.pid);
+      await freeze({ pids: [program.pid], directory: image, end: "kill" });
+      const before = readdirSync(program.directory).sort();
+      const { error } = await this.#withFault(fault, undefined, pids.at(-1) ?? 0, () => thaw({ directory: image }));
+      if (fault.kind === "kill") await until(() => !isHeld(pids), "half-made processes to go", PATIENCE_MS);
+      const living = await settled(pids, error === undefined ? pids : []);
+      if (fault.kind === "end" && !error) return this.#drop(program);
+      if (error || living.length === 0) {
+        assert.deepEqual(living, [], `the thaw failed, and processes are left: ${String(error)}`);
+        assert.deepEqual(readdirSync(program.directory).sort(), before, "files are left of a thaw that failed");
+        await thaw({ directory: image });
+        this.#assertUnharmed(program);
+      } else {
+        assert.deepEqual(living, pids, "half of the processes are there");
+        this.#assertUnharmed(program);
+        // Nothing was said: then nothing may be wrong.
+        if (fault.kind === "fail") await this.finish();
+      }
+      this.#assertTidy(program, image);
+    });
+    rmSync(image, { recursive: true, force: true });
+  }
+
+  /** Asks the program itself whether it noticed anything, and ends it. */
+  async finish(): Promise<void> {
+    const program = this.#program;
+    if (!program) return;
+    this.#program = undefined;
+    await using _ = program;
+    process.kill(program.pid, "SIGTERM");
+    await program.waitFor(/^(PASS|FAIL.*)$/m);
+    assert.match(program.output, /^PASS$/m, program.output);
+  }
+
+  async #alive(): Promise<Program> {
+    if (!this.#program) {
+      const command = this.#source.endsWith(".py") ? "/usr/bin/python3" : compile(this.#source);
+      const args = this.#source.endsWith(".py") ? [join(import.meta.dirname, "../programs", this.#source)] : ["1"];
+      this.#program = Program.start(command, args);
+      await this.#program.waitFor(/^READY$/m);
+      this.#before = appearance(this.#program.pid);
+    }
+    return this.#program;
+  }
+
+  async #drop(program: Program): Promise<void> {
+    if (this.#program === program) this.#program = undefined;
+    for (const pid of setOf(program.pid)) killQuietly(pid);
+    await program[Symbol.asyncDispose]();
+  }
+
+  /** Runs what is to be tested; whatever it finds is written down, and the next fault gets a new program. */
+  async #guarded(name: string, action: () => Promise<void>): Promise<void> {
+    const { failures } = this.tally;
+    try {
+      await action();
+    } catch (error) {
+      failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      this.#log(failures.at(-1) ?? "");
+      if (this.#program) await this.#drop(this.#program);
+    }
+  }
+
+  async #withFault(
+    fault: Fault,
+    program: Program | undefined,
+    victim: number,
+    action: () => Promise<unknown>,
+  ): Promise<{ hit: boolean; error: unknown }> {
+    const directory = (this.#program as Program).directory;
+    const hitFile = join(directory, "hit");
+    const variables = {
+      KMONTE_FAULT: environmentOf(fault, victim),
+      KMONTE_FAULT_HIT: hitFile,
+      KMONTE_FAULT_AFTER: String(program?.pid ?? 0),
+    };
+    let error: unknown;
+    if (fault.kind === "kill") {
+      const image = join(directory, "image");
+      const args = program ? ["freeze", String(program.pid), "-o", image] : ["thaw", image];
+      const env = { ...process.env, ...variables, NODE_OPTIONS: `--import ${INJECT}` };
+      const { status, stderr } = spawnSync(KMONTE, args, { env, timeout: 20_000, encoding: "utf8" });
+      if (status !== 0) error = stderr;
+    } else {
+      Object.assign(process.env, variables);
+      try {
+        await within(action());
+      } catch (cause) {
+        error = cause;
+        // A person must be told in words, not by a stack.
+        assert.ok((cause as { code?: string }).code, `a defect: ${(cause as Error).stack}`);
+      } finally {
+        for (const name of Object.keys(variables)) delete process.env[name];
+      }
+    }
+    const hit = existsSync(hitFile);
+    rmSync(hitFile, { force: true });
+    this.tally.runs += 1;
+    this.tally.hits += Number(hit);
+    this.tally.tolerated += Number(hit && fault.kind === "fail" && error === undefined);
+    return { hit, error };
+  }
+
+  /** One of the set died by itself: an image that came about all the same must be whole; the others are unharmed. */
+  async #afterDeath(program: Program, image: string, error: unknown): Promise<void> {
+    assert.equal(existsSync(image), error === undefined);
+    const held = setOf(program.pid).filter((pid) => isHeld([pid]));
+    assert.deepEqual(held, [], "processes are still held");
+    if (error === undefined) {
+      await thaw({ directory: image });
+      this.#assertUnharmed(program);
+    }
+    this.#assertTidy(program, image);
+    await this.#drop(program);
+  }
+
+  #assertUnharmed(program: Program): void {
+    assert.equal(appearance(program.pid), this.#before, "the program does not look as before");
+  }
+
+  #assertTidy(program: Program, image: string): void {
+    const left = readdirSync(program.directory).filter((name) => name.startsWith(".image"));
+    assert.deepEqual(left, [], "something is left beside the image");
+    assert.equal(tablesOfOurs(), this.#nftables, "rules are left");
+    rmSync(image, { recursive: true, force: true });
+  }
+}
+
+/** A freeze or thaw that hangs is a failure as well. */
+async function within<T>(promise: Promise<T>): Promise<T> {
+  const timer = new AbortController();
+  const late = setTimeout(30_000, undefined, { signal: timer.signal }).then(
+    () => Promise.reject(new Error("it hangs")),
+    () => promise,
+  );
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    timer.abort();
+  }
+}
+
+async function counted(program: Program | undefined, action: () => Promise<unknown>): Promise<Map<string, number>> {
+  const file = join(process.env["TMPDIR"] ?? "/tmp", `kmonte-steps-${process.pid}`);
+  process.env["KMONTE_FAULT"] = `count:${file}`;
+  process.env["KMONTE_FAULT_AFTER"] = String(program?.pid ?? 0);
+  try {
+    await action();
+    return tally(readFileSync(file, "utf8").trimEnd().split("\n"));
+  } finally {
+    delete process.env["KMONTE_FAULT"];
+    delete process.env["KMONTE_FAULT_AFTER"];
+    rmSync(file, { force: true });
+  }
+}
+
+/** The process and everything below it, parents first. */
+function setOf(pid: number): number[] {
+  if (!existsSync(`/proc/${pid}`)) return [];
+  return [pid, ...childrenOf(pid).flatMap((child) => setOf(child))];
+}
+
+function statusOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/status`, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+/** Who lives, after some patience for the wished ones: ended children of ours stay until Node has heard of their end. */
+async function settled(pids: readonly number[], wished: readonly number[]): Promise<number[]> {
+  const living = (): number[] => pids.filter((pid) => isAlive(pid));
+  for (let i = 0; i < 200 && living().join() !== wished.join(); i += 1) await setTimeout(5);
+  return living();
+}
+
+function isAlive(pid: number): boolean {
+  return statusOf(pid) !== undefined;
+}
+
+/** Traced, or stopped by a tracer. */
+function isHeld(pids: readonly number[]): boolean {
+  return pids.some((pid) => /^TracerPid:\s+[1-9]|^State:\s+t/m.test(statusOf(pid) ?? ""));
+}
+
+/** What can be seen of a set from outside and must not change: memory map, descriptors, masks, who traces it. */
+function appearance(root: number): string {
+  return setOf(root)
+    .map((pid) => {
+      const status = statusOf(pid) ?? "";
+      const picked = status
+        .split("\n")
+        .filter((line) => /^(Name|TracerPid|SigPnd|SigBlk|SigIgn|SigCgt|Shd|Threads|Uid|Seccomp|NSpid)/.test(line));
+      return [pid, ...picked, ...mapsOf(pid), ...descriptorsOf(pid)].join("\n");
+    })
+    .join("\n\n");
+}
+
+/** Neighbouring parts of one mapping may be one line or two; heap and stack grow. */
+function mapsOf(pid: number): string[] {
+  const lines = readFileSync(`/proc/${pid}/maps`, "utf8").trimEnd().split("\n");
+  return lines.filter((line) => !/\[(heap|stack|vvar|vdso|vvar_vclock)\]/.test(line)).map((line) => line.slice(0, 32));
+}
+
+function descriptorsOf(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
+    return `${fd} ${target.replace(/\[\d+\]/, "[]")}`;
+  });
+}
+
+function tablesOfOurs(): string {
+  const tables = execFileSync("nft", ["list", "tables"], { encoding: "utf8" });
+  return tables
+    .split("\n")
+    .filter((line) => line.includes("kmonte"))
+    .join("\n");
+}
+
+/** After a kill -9 the unfinished image stays; the next freeze to the same place takes it away. */
+function removePartial(program: Program): void {
+  for (const name of readdirSync(program.directory)) {
+    if (name.startsWith(".image.partial-")) rmSync(join(program.directory, name), { recursive: true });
+  }
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // Gone already.
+  }
+}
+
+mkdirSync(process.env["TMPDIR"] ?? "/tmp", { recursive: true });
