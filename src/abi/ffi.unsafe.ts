@@ -4,6 +4,7 @@
  * Unsafe because a wrong address is a crash of this process: callers pass addresses of {@link NativeBuffer}s only.
  */
 import koffi from "koffi";
+import { KmonteError } from "../lib/errors.ts";
 import { SYS } from "./syscalls.x86_64.ts";
 
 /**
@@ -39,9 +40,17 @@ export function nativeFunction(name: string, code: Uint8Array, parameters: numbe
   const mprotect = libc.func("int mprotect(void *, size_t, int)");
   const page = mmap(0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) as unknown;
   new Uint8Array(koffi.view(page, PAGE)).set(code);
-  if (mprotect(page, PAGE, PROT_READ_EXEC) !== 0) throw new Error("mprotect refused an executable page");
+  if (mprotect(page, PAGE, PROT_READ_EXEC) !== 0) throw refusedPage();
   const signature = `int64_t ${name}(${Array.from({ length: parameters }, () => "int64_t").join(", ")})`;
   return koffi.decode(page, koffi.proto(signature)) as RawFunction;
+}
+
+function refusedPage(): KmonteError {
+  return new KmonteError("NO_EXECUTABLE_MEMORY", {
+    what: "kmonte may not make machine code of its own executable.",
+    why: "mprotect(PROT_EXEC) was refused, as a security module or seccomp filter does.",
+    remedy: "Run kmonte outside of the sandbox that forbids it.",
+  });
 }
 
 const raw = nativeFunction("raw_syscall", SYSCALL_STUB, 7);
@@ -64,7 +73,17 @@ export class NativeBuffer implements Disposable {
   constructor(size: number, prot: number = PROT_READ_WRITE) {
     this.size = Math.ceil(size / PAGE) * PAGE;
     const address = syscall(SYS.mmap, 0, this.size, prot | PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
-    if (address < 0) throw new Error(`mmap of ${this.size} bytes failed with errno ${-address}`);
+    if (address < 0) {
+      throw new KmonteError(
+        "SYSCALL_ENOMEM",
+        {
+          what: "There is not enough memory for kmonte itself.",
+          why: `mmap of ${this.size} bytes answered errno ${-address}.`,
+          remedy: "Free some memory, or raise the limit of address space (ulimit -v), and try again.",
+        },
+        { facts: { syscall: "mmap", errno: "ENOMEM" } },
+      );
+    }
     this.address = address;
     this.bytes = Buffer.from(koffi.view(BigInt(address), this.size));
   }

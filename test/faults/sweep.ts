@@ -34,12 +34,12 @@ export class Sweep {
   readonly #log: (text: string) => void;
   #program: Program | undefined;
   #before: string | undefined;
-  readonly #nftables: string;
+  /** Runs of kmonte that might leave something. */
+  readonly #ours = new Set([process.pid]);
 
   constructor(source: string, log: (text: string) => void) {
     this.#source = source;
     this.#log = log;
-    this.#nftables = tablesOfOurs();
   }
 
   /** The steps of a freeze that ends its processes, and those of the thaw after it. */
@@ -66,13 +66,13 @@ export class Sweep {
       if (fault.kind === "kill") await until(() => !isHeld(pids), "the kernel to let the program go", PATIENCE_MS);
       const living = await settled(pids, existsSync(image) ? [] : pids);
       if (existsSync(image)) {
-        assert.deepEqual(living, [], "the image is there, and so are processes");
+        assert.deepEqual(living, [], `the image is there, and so are processes: ${statusOf(living[0] ?? 0)}`);
         await thaw({ directory: image });
       } else {
         assert.deepEqual(living, pids, "no image, and processes are gone");
         if (fault.kind !== "kill") assert.ok(error, "no image, and no failure");
       }
-      this.#assertUnharmed(program);
+      await this.#assertUnharmed(program);
       if (fault.kind === "kill") removePartial(program);
       this.#assertTidy(program, image);
     });
@@ -95,12 +95,13 @@ export class Sweep {
         assert.deepEqual(living, [], `the thaw failed, and processes are left: ${String(error)}`);
         assert.deepEqual(readdirSync(program.directory).sort(), before, "files are left of a thaw that failed");
         await thaw({ directory: image });
-        this.#assertUnharmed(program);
+        await this.#assertUnharmed(program);
       } else {
         assert.deepEqual(living, pids, "half of the processes are there");
-        this.#assertUnharmed(program);
+        await this.#assertUnharmed(program);
+        this.#assertTidy(program, image);
         // Nothing was said: then nothing may be wrong.
-        if (fault.kind === "fail") await this.finish();
+        if (fault.kind === "fail") return await this.finish();
       }
       this.#assertTidy(program, image);
     });
@@ -124,7 +125,7 @@ export class Sweep {
       const args = this.#source.endsWith(".py") ? [join(import.meta.dirname, "../programs", this.#source)] : ["1"];
       this.#program = Program.start(command, args);
       await this.#program.waitFor(/^READY$/m);
-      this.#before = appearance(this.#program.pid);
+      this.#before = await steadyAppearance(this.#program.pid);
     }
     return this.#program;
   }
@@ -165,8 +166,9 @@ export class Sweep {
       const image = join(directory, "image");
       const args = program ? ["freeze", String(program.pid), "-o", image] : ["thaw", image];
       const env = { ...process.env, ...variables, NODE_OPTIONS: `--import ${INJECT}` };
-      const { status, stderr } = spawnSync(KMONTE, args, { env, timeout: 20_000, encoding: "utf8" });
+      const { status, stderr, pid } = spawnSync(KMONTE, args, { env, timeout: 20_000, encoding: "utf8" });
       if (status !== 0) error = stderr;
+      this.#ours.add(pid);
     } else {
       Object.assign(process.env, variables);
       try {
@@ -194,20 +196,23 @@ export class Sweep {
     assert.deepEqual(held, [], "processes are still held");
     if (error === undefined) {
       await thaw({ directory: image });
-      this.#assertUnharmed(program);
+      await this.#assertUnharmed(program);
     }
     this.#assertTidy(program, image);
     await this.#drop(program);
   }
 
-  #assertUnharmed(program: Program): void {
+  async #assertUnharmed(program: Program): Promise<void> {
+    // Right after it goes on, a call that waits with another signal mask may not have begun to wait again.
+    for (let looks = 0; looks < 100 && appearance(program.pid) !== this.#before; looks += 1) await setTimeout(10);
     assert.equal(appearance(program.pid), this.#before, "the program does not look as before");
   }
 
   #assertTidy(program: Program, image: string): void {
     const left = readdirSync(program.directory).filter((name) => name.startsWith(".image"));
     assert.deepEqual(left, [], "something is left beside the image");
-    assert.equal(tablesOfOurs(), this.#nftables, "rules are left");
+    const rules = [...this.#ours].flatMap((pid) => tablesOf(pid));
+    assert.deepEqual(rules, [], "rules are left");
     rmSync(image, { recursive: true, force: true });
   }
 }
@@ -257,8 +262,9 @@ function statusOf(pid: number): string | undefined {
 /** Who lives, after some patience for the wished ones: ended children of ours stay until Node has heard of their end. */
 async function settled(pids: readonly number[], wished: readonly number[]): Promise<number[]> {
   const living = (): number[] => pids.filter((pid) => isAlive(pid));
-  for (let i = 0; i < 200 && living().join() !== wished.join(); i += 1) await setTimeout(5);
-  return living();
+  const deadline = Date.now() + PATIENCE_MS;
+  while (living().join() !== wished.join() && Date.now() < deadline) await setTimeout(5);
+  return living()
 }
 
 function isAlive(pid: number): boolean {
@@ -283,6 +289,15 @@ function appearance(root: number): string {
     .join("\n\n");
 }
 
+/** After it has said that it is ready, a program still has to begin to wait. */
+async function steadyAppearance(root: number): Promise<string> {
+  for (;;) {
+    const first = appearance(root);
+    await setTimeout(20);
+    if (appearance(root) === first) return first;
+  }
+}
+
 /** Neighbouring parts of one mapping may be one line or two; heap and stack grow. */
 function mapsOf(pid: number): string[] {
   const lines = readFileSync(`/proc/${pid}/maps`, "utf8").trimEnd().split("\n");
@@ -296,12 +311,10 @@ function descriptorsOf(pid: number): string[] {
   });
 }
 
-function tablesOfOurs(): string {
+/** Tables of packet filter rules have the pid of the kmonte that made them in their names. */
+function tablesOf(pid: number): string[] {
   const tables = execFileSync("nft", ["list", "tables"], { encoding: "utf8" });
-  return tables
-    .split("\n")
-    .filter((line) => line.includes("kmonte"))
-    .join("\n");
+  return tables.split("\n").filter((line) => line.includes(`kmonte-`) && line.includes(`-${pid}-`));
 }
 
 /** After a kill -9 the unfinished image stays; the next freeze to the same place takes it away. */
