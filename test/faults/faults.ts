@@ -19,7 +19,7 @@ export function describe(fault: Fault): string {
 /** Calls that cannot fail where we make them: they give back, or only tell. A stopped task loses no ptrace request. */
 const CANNOT_FAIL = new Set(
   `close munmap kill tgkill exit exit_group wait4 getpid gettid clock_gettime sched_yield rt_sigprocmask umask lseek
-  rt_sigreturn getppid pause alarm nanosleep flistxattr fgetxattr`.split(/\s+/),
+  rt_sigreturn getppid pause alarm nanosleep brk flistxattr fgetxattr`.split(/\s+/),
 );
 
 const ANSWERS: Readonly<Record<string, readonly string[]>> = {
