@@ -33,6 +33,7 @@ import { childrenNamespace, idsBelow, readInside, refuseHeadless } from "./ids.t
 import { Places } from "./places.ts";
 import { findShares, refuseTangled } from "./shares.ts";
 import type { StoppedProcess, StoppedSet } from "./stop.ts";
+import { unableToCall } from "./unable.ts";
 import { findUnwaited, type Unwaited } from "./unwaited.ts";
 
 /** What looking has found: the state, and what else goes into the image. */
@@ -178,6 +179,9 @@ export class Look implements FreezeContext, Disposable {
       ...(groupStop !== undefined && { stopped: groupStop }),
     };
     if (stopped.zombie) return { ...base, zombie: { status: stat.exitCode, uid: zombieUser(stopped.pid) } };
+    const unable = unableToCall(stopped);
+    if (unable) this.refuse(unable);
+    if (unable) return base;
     const unwaited = this.#unwaited.get(stopped.pid);
     return { ...base, ...(unwaited && { unwaited }), body: this.#freezeBody(stopped, stat) };
   }

@@ -43,10 +43,22 @@ export function doesNotStop(process: StoppedProcess, tid: number, patience: numb
     "DOES_NOT_STOP",
     {
       what: `Process ${process.pid} (${process.stat.comm}) does not stop.`,
-      why: `Thread ${tid} has been in state ${state} for ${patience / 1000} seconds${state === "D" ? ", waiting for a device or for a child of vfork" : ""}.`,
+      why: `Thread ${tid} has been in state ${state} for ${patience / 1000} seconds${state === "D" ? ", waiting for a device" : ""}.`,
       remedy: "Try again when the device answers; nothing was changed.",
     },
     { facts: { pid: process.pid, tid, command: process.stat.comm } },
+  );
+}
+
+export function vforkInProgress(process: StoppedProcess, tid: number): KmonteError {
+  return new Refusal(
+    "VFORK_IN_PROGRESS",
+    {
+      what: `Process ${process.pid} (${process.stat.comm}) cannot be stopped now.`,
+      why: `Thread ${tid} waits for a child of vfork(2) that has not started another program yet.`,
+      remedy: "Try again when it has.",
+    },
+    { pid: process.pid, tid, command: process.stat.comm },
   );
 }
 

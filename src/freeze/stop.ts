@@ -10,13 +10,18 @@ import { endAll, type Move } from "../tracee/end-all.x86_64.ts";
 import { detach, interrupt, resume, trySeize } from "../tracee/ptrace.ts";
 import { settleThread, standsInVdso } from "./settle.ts";
 import { correctSleep, measureSleeps } from "./sleepers.ts";
-import { cannotSeize, doesNotStop, leaderEnded, staysInVdso } from "./stop-failures.ts";
+import { cannotSeize, doesNotStop, leaderEnded, staysInVdso, vforkInProgress } from "./stop-failures.ts";
+import { waitsInVfork } from "./vfork.ts";
 import { awaitStop, expectNodeToWatch, pollStop, sleepMicroseconds, TraceeGone, type Stop } from "../tracee/stops.ts";
 
 /** Seccomp filters of the program do not apply to calls that we make in it; needs CAP_SYS_ADMIN. */
 const OPTIONS = PTRACE_O.TRACESYSGOOD | PTRACE_O.SUSPEND_SECCOMP;
 /** A task in an uninterruptible sleep gets this long to come out of it. */
 const STOP_DEADLINE_MS = 10_000;
+/** Nearly all tasks stop within this time. */
+const USUAL_STOP_MS = 100;
+/** The child of a vfork starts another program within milliseconds as a rule. */
+const VFORK_PATIENCE_MS = 1000;
 const RELEASE_PATIENCE_MS = 500;
 /** A program that does nothing but ask for the time is outside the vDSO one time in five or so. */
 const MOST_TRIES = 400;
@@ -152,7 +157,12 @@ export class StoppedSet implements Disposable {
     for (let tries = 0; ;) {
       let stop: Stop | undefined;
       try {
-        stop = awaitStop(tid, STOP_DEADLINE_MS);
+        stop = awaitStop(tid, USUAL_STOP_MS);
+        if (!stop && waitsInVfork(process.pid, tid)) {
+          stop = awaitStop(tid, VFORK_PATIENCE_MS);
+          if (!stop) throw vforkInProgress(process, tid);
+        }
+        stop ??= awaitStop(tid, STOP_DEADLINE_MS);
       } catch (error) {
         if (!(error instanceof TraceeGone)) throw error;
         this.#seized.delete(tid);

@@ -2,9 +2,8 @@
 import * as v from "valibot";
 import { RESTART } from "../../abi/errno.ts";
 import { NT } from "../../abi/ptrace.ts";
-import { REGISTER_NAMES, Registers, USER_CS_64, type RegisterName } from "../../abi/registers.x86_64.ts";
+import { REGISTER_NAMES, Registers, type RegisterName } from "../../abi/registers.x86_64.ts";
 import { maskOfSignals, signalsInMask } from "../../abi/signal.ts";
-import { Refusal } from "../../lib/errors.ts";
 import { SYS } from "../../abi/syscalls.x86_64.ts";
 import { hexSchema } from "../../lib/hex.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
@@ -24,19 +23,8 @@ const schema = v.strictObject({
 export const execution: ThreadResource<v.InferOutput<typeof schema>> = {
   name: "execution",
   schema,
-  freeze({ tid, process, scope }) {
+  freeze({ tid, scope }) {
     const general = scope.registers;
-    if (general.getInt("cs") !== USER_CS_64) {
-      throw new Refusal(
-        "COMPAT_TASK",
-        {
-          what: `Process ${process.pid} (${process.command}) runs 32-bit code.`,
-          why: `Thread ${tid} has the code segment 0x${general.getInt("cs").toString(16)}.`,
-          remedy: "Use the 64-bit build of the program.",
-        },
-        { pid: process.pid, tid, command: process.command },
-      );
-    }
     return {
       general: general.toJSON(),
       xstate: getXstate(tid).toString("base64"),
