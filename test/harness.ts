@@ -22,6 +22,9 @@ process.env["KMONTE_KEYS"] ??= new URL("../.cache/test-keys/", import.meta.url).
 const PROGRAMS = new URL("programs/", import.meta.url).pathname;
 const BUILD = new URL("../.cache/test-programs/", import.meta.url).pathname;
 const PATIENCE_MS = 20_000;
+/** Starts a program in a container of a user namespace, whose ids begin here on the machine. */
+const IN_USER = new URL("fixtures/in-user-namespace.py", import.meta.url).pathname;
+const FIRST_ID = "100000";
 
 /** Options of unshare(1) that are not called as the namespace is. */
 const UNSHARE: Readonly<Record<string, readonly string[]>> = { mnt: ["--mount"], pid: ["--pid", "--fork"] };
@@ -76,6 +79,11 @@ export class Program implements AsyncDisposable {
 
   /** Starts it in new namespaces: names as /proc/PID/ns has them. */
   static startInside(namespaces: readonly string[], command: string, args: readonly string[] = []): Program {
+    if (namespaces.includes("user")) {
+      const starter = Program.start("/usr/bin/python3", [IN_USER, FIRST_ID, command, ...args]);
+      // Those who wait for it go by themselves when it has ended.
+      return new Program(firstChild(firstChild(starter.pid)), starter.directory);
+    }
     const options = namespaces.flatMap((name) => UNSHARE[name] ?? [`--${name}`]);
     const both = namespaces.includes("pid") && namespaces.includes("mnt") ? ["--mount-proc"] : [];
     const lo = namespaces.includes("net") ? ["sh", "-c", 'ip link set lo up; exec "$0" "$@"'] : [];
@@ -139,6 +147,17 @@ export class Program implements AsyncDisposable {
     }
     await until(() => !this.alive, `the end of ${this.pid}`);
     rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Waits until a process has a child. */
+function firstChild(pid: number): number {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+    if (child) return Number(child);
+    if (Date.now() > deadline) throw new Error(`waited in vain for a child of ${pid}`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
   }
 }
 

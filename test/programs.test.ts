@@ -10,8 +10,9 @@ const FOLDER = new URL("programs/", import.meta.url).pathname;
 /** Programs are left alone for a moment after the thaw, so that they could notice. */
 const MOMENT_MS = 100;
 
-/** `KMONTE_FLAVOUR=ns` runs every program in namespaces of its own. */
-const FLAVOUR = process.env["KMONTE_FLAVOUR"] === "ns" ? "uts,ipc,pid,net,mnt" : undefined;
+/** `KMONTE_FLAVOUR=ns` runs every program in namespaces of its own, `uns` in those of a user namespace. */
+const FLAVOURS: Record<string, string> = { ns: "uts,ipc,pid,net,mnt", uns: "user,uts,ipc,pid,net,mnt" };
+const FLAVOUR = FLAVOURS[process.env["KMONTE_FLAVOUR"] ?? ""];
 
 function start(name: string, namespaces: string | undefined): Program {
   const [command, args] = name.endsWith(".py")

@@ -28,6 +28,10 @@ export const MS = {
 const MNT_DETACH = 2;
 export const FSCONFIG = { SET_FLAG: 0, SET_STRING: 1, CMD_CREATE: 6 } as const;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
+const OPEN_TREE_CLONE = 1;
+const O_CLOEXEC = 0o2000000;
+const FSOPEN_CLOEXEC = 1;
+const FSMOUNT_CLOEXEC = 1;
 /** O_PATH|O_DIRECTORY|O_CLOEXEC */
 const DIRECTORY_PATH = 0o12200000;
 
@@ -78,16 +82,66 @@ export function pivotTo(path: string): void {
   });
 }
 
-/** Runs `build` in a copy of our mount namespace, of which the thread is the only inhabitant. */
-export function makeMountNamespace(build: () => void): { readonly fd: LocalFd; readonly root: LocalFd } {
+/** A copy of one mount without those below it, attached nowhere (open_tree(2)). */
+export function cloneMount(path: string): LocalFd {
+  const about = `Copying the mount at ${path}`;
+  return withText(path, (from) => call("open_tree", about, AT_FDCWD, from, OPEN_TREE_CLONE | O_CLOEXEC)) as LocalFd;
+}
+
+/** Makes a file system and mounts it nowhere yet (fsopen(2), fsmount(2)). `options` as mount(8) writes them. */
+export function makeFileSystem(type: string, source: string, options: readonly string[]): LocalFd {
+  const about = `Making a file system ${type}`;
+  const context = withText(type, (name) => call("fsopen", about, name, FSOPEN_CLOEXEC));
+  try {
+    const set = (key: string, value: string | undefined): void => {
+      withText(key, (name) =>
+        value === undefined
+          ? call("fsconfig", `${about} (${key})`, context, FSCONFIG.SET_FLAG, name, 0, 0)
+          : withText(value, (to) =>
+              call("fsconfig", `${about} (${key}=${value})`, context, FSCONFIG.SET_STRING, name, to, 0),
+            ),
+      );
+    };
+    if (source !== "") set("source", source);
+    for (const option of options) {
+      const [key = "", ...value] = option.split("=");
+      set(key, option.includes("=") ? value.join("=") : undefined);
+    }
+    call("fsconfig", about, context, FSCONFIG.CMD_CREATE, 0, 0, 0);
+    return call("fsmount", about, context, FSMOUNT_CLOEXEC, 0) as LocalFd;
+  } finally {
+    closeSync(context);
+  }
+}
+
+/** Leaves another mount namespace for the time of `action`. */
+export type Outside = <T>(action: () => T) => T;
+
+/** Runs `build` in another mount namespace, or in a new copy of ours: the thread is its only inhabitant. */
+export function inMountNamespace(
+  there: LocalFd | undefined,
+  build: (outside: Outside) => void,
+): { fd: LocalFd; root: LocalFd } {
   const home = openNamespace("thread-self", "mnt");
   const top = openSync("/", DIRECTORY_PATH);
   const folder = openSync(".", DIRECTORY_PATH);
   try {
-    call("unshare", "Making a mount namespace", CLONE.NEWNS);
+    if (there === undefined) call("unshare", "Making a mount namespace", CLONE.NEWNS);
+    else {
+      // Only who shares root and folder with nobody can go.
+      call("unshare", "Entering a mount namespace", CLONE.FS);
+      call("setns", "Entering a mount namespace", there, CLONE.NEWNS);
+    }
     try {
-      const fd = openNamespace("thread-self", "mnt");
-      build();
+      const fd = there ?? openNamespace("thread-self", "mnt");
+      build((action) => {
+        call("setns", "Leaving a mount namespace", home, CLONE.NEWNS);
+        try {
+          return action();
+        } finally {
+          call("setns", "Entering a mount namespace", fd, CLONE.NEWNS);
+        }
+      });
       return { fd, root: openSync("/", DIRECTORY_PATH) as LocalFd };
     } finally {
       call("setns", "Leaving a mount namespace", home, CLONE.NEWNS);

@@ -4,7 +4,7 @@
  */
 import { closeSync, fstatSync, openSync, readlinkSync } from "node:fs";
 import type { LocalFd } from "../lib/brand.ts";
-import { attempt, call, withText } from "./call.ts";
+import { attempt, call, withStruct, withText } from "./call.ts";
 import { CLONE } from "./clone.ts";
 
 /** Names as /proc/PID/ns has them, with the flag of clone(2) that makes a new one. */
@@ -18,6 +18,11 @@ export const NAMESPACE = {
   uts: CLONE.NEWUTS,
 } as const;
 export type NamespaceType = keyof typeof NAMESPACE;
+
+/** ioctl_nsfs(2): the user namespace that owns a namespace, the parent of one that is nested, and its owner's user. */
+const NS_GET_USERNS = 0xb701;
+const NS_GET_PARENT = 0xb702;
+const NS_GET_OWNER_UID = 0xb704;
 
 /** The network namespace that a socket was made in (linux/sockios.h). */
 const SIOCGSKNS = 0x894c;
@@ -33,6 +38,31 @@ export function namespaceOf(pid: number | "self" | "thread-self", name: string):
 
 export function openNamespace(pid: number | "thread-self", type: NamespaceType): LocalFd {
   return openSync(`/proc/${pid}/ns/${type}`, "r") as LocalFd;
+}
+
+/** The name of a namespace that is open, as {@link namespaceOf} writes it. */
+export function nameOfNamespace(fd: LocalFd): string {
+  return readlinkSync(`/proc/self/fd/${fd}`);
+}
+
+/** The user namespace that owns a namespace; undefined when it lies above ours. The caller closes it. */
+export function ownerOf(namespace: LocalFd): LocalFd | undefined {
+  const fd = attempt("ioctl", namespace, NS_GET_USERNS, 0);
+  return fd < 0 ? undefined : (fd as LocalFd);
+}
+
+/** The namespace that a pid or user namespace was made in; undefined when it lies above ours. The caller closes it. */
+export function parentOf(namespace: LocalFd): LocalFd | undefined {
+  const fd = attempt("ioctl", namespace, NS_GET_PARENT, 0);
+  return fd < 0 ? undefined : (fd as LocalFd);
+}
+
+/** The user id of whoever made a user namespace. */
+export function ownerIdOf(user: LocalFd): number {
+  return withStruct(4, (bytes, address) => {
+    call("ioctl", "Asking for the owner of a user namespace", user, NS_GET_OWNER_UID, address);
+    return bytes.readUInt32LE(0);
+  });
 }
 
 /** The network namespace that {@link within} has entered. */

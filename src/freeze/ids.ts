@@ -4,6 +4,8 @@ import { namespaceOf } from "../abi/namespaces.ts";
 import type { FrozenProcess } from "../image/schema.ts";
 import { Refusal } from "../lib/errors.ts";
 import { parseStatus } from "../proc/status.ts";
+import type { FreezeContext } from "../resources/contract.ts";
+import { pidNamespaceOwners } from "../resources/namespaces/user.ts";
 
 type Inside = NonNullable<FrozenProcess["inside"]>;
 
@@ -18,15 +20,17 @@ export function idsBelow(
 }
 
 /** Undefined for a process of our own pid namespace. */
-export function readInside(pid: number): Inside | undefined {
+export function readInside(pid: number, context?: FreezeContext): Inside | undefined {
   const status = parseStatus(readFileSync(`/proc/${pid}/status`, "utf8"));
   const pids = idsBelow(status, "NSpid");
   if (pids.length === 0) return undefined;
+  const owners = context ? pidNamespaceOwners(context, pid) : [];
   return {
     namespace: namespaceOf(pid, "pid") ?? "",
     pids,
     pgids: idsBelow(status, "NSpgid"),
     sids: idsBelow(status, "NSsid"),
+    ...(owners.some((owner) => owner !== "") && { owners }),
   };
 }
 

@@ -163,7 +163,7 @@ export class Look implements FreezeContext, Disposable {
   #freezeProcess(stopped: StoppedProcess): FrozenProcess {
     const stat = parseStat(readFileSync(`/proc/${stopped.pid}/stat`, "utf8"));
     const groupStop = stopped.threads.find((thread) => thread.groupStop !== undefined)?.groupStop;
-    const inside = readInside(stopped.pid);
+    const inside = readInside(stopped.pid, this);
     const shares = this.#shares.get(stopped.pid);
     const forChildren = stopped.zombie ? undefined : childrenNamespace(stopped.pid);
     const base = {

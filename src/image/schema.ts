@@ -55,6 +55,8 @@ const processSchema = v.strictObject({
       /** 0 for a group or session of the outside. */
       pgids: v.array(v.number()),
       sids: v.array(v.number()),
+      /** The user namespaces that own them, as objects; "" for that of kmonte. Absent when all are its. */
+      owners: v.optional(v.array(v.string())),
     }),
   ),
   /** The pid namespace that its children are born into, when it is another than its own. */

@@ -13,7 +13,9 @@ import type { FdInfo } from "../proc/fdinfo.ts";
 import type { ProcessStat } from "../proc/status.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import type { RemoteScope, Row } from "../tracee/scope.ts";
+import type { NamespaceType } from "../abi/namespaces.ts";
 import type { FileStat } from "../abi/stat.ts";
+import type { UserState } from "./namespaces/user.ts";
 
 /** Bytes that go into a file of their own beside state.json. */
 export type BlobSource =
@@ -121,6 +123,7 @@ export interface ThawContext {
   process(pid: Pid): (ThawProcess & { fetch(fd: number): LocalFd }) | undefined;
   /** Something that a person should know, though it stops nothing. */
   note(text: string): void;
+  readonly users: UserNamespaces;
   /** Something to run when all files are open, before any process gets them. */
   whenOpen(action: () => void): void;
   /** Something to run when all processes have their memory and files, before any thread gives up its rights. */
@@ -131,6 +134,15 @@ export interface ThawContext {
   readonly clocks: ThawClocks;
   /** Nanoseconds that the processes' clocks have gone on since the freeze, while they were being built. */
   readonly lateness: bigint;
+}
+
+/** Making what belongs to a user namespace of the set, in which kmonte itself cannot be. */
+export interface UserNamespaces {
+  make(state: UserState): LocalFd;
+  /** A new namespace that belongs to the user namespace `user`. */
+  owned(user: string, type: NamespaceType): LocalFd;
+  /** A proc file system, not mounted yet, of the pid namespace that a process of the set lives in. */
+  proc(pid: Pid, options: readonly string[]): LocalFd;
 }
 
 export interface ThawClocks {
@@ -146,7 +158,7 @@ export interface ThawProcess {
   readonly context: ThawContext;
   readonly pid: Pid;
   readonly command: string;
-  readonly scope: RemoteScope;
+  readonly scope: BuildScope;
   /** Whether another process has the very same, and its state (clone(2)). */
   isBorrowed(share: "memory" | "files" | "filesystem" | "signalActions"): boolean;
   /** The id of a process or thread of the set as this process sees it (pid_namespaces(7)); 0 when it does not. */

@@ -42,6 +42,7 @@ import { unlinkedFile } from "./objects/unlinked-file.ts";
 import { ipcNamespace } from "./namespaces/ipc.ts";
 import { mountNamespace } from "./namespaces/mount.ts";
 import { netNamespace } from "./namespaces/net.ts";
+import { userNamespace } from "./namespaces/user.ts";
 import { utsNamespace } from "./namespaces/uts.ts";
 import { attributes } from "./process/attributes.ts";
 import { filesystemContext } from "./process/filesystem-context.ts";
@@ -152,4 +153,5 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   ipcNamespace,
   netNamespace,
   mountNamespace,
+  userNamespace,
 ];

@@ -9,6 +9,7 @@ import type { FrozenProcess } from "../image/schema.ts";
 import { parseStat } from "../proc/status.ts";
 import { takeTerminal } from "../resources/process/controlling-terminal.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
+import { enterNamespaces, type NamespacesState } from "../resources/process/namespaces.ts";
 import { beginProcess } from "./build.ts";
 import { visible } from "./births.ts";
 import { cloneBlank, endProcess, standInFor, type Nursery } from "./nursery.ts";
@@ -98,11 +99,27 @@ class Bearing {
     }
     const { context, door, built } = this.#nursery;
     const above = built.get(parent);
-    const held = shared.includes("files") && shares ? shares.door : { fd: shares?.door.fd ?? door };
+    const held = shared.includes("files") && shares ? shares.door : (shares?.door ?? door).copy();
     const process = new BuiltProcess(context, state, scope, above, held);
     built.set(pid, process);
     context.processes.set(pid, process);
     if (state.shares?.filesystem === pid) beginProcess(process);
+    else if (this.#bearsIntoUser(state)) this.#enterEarly(process);
+  }
+
+  /** A child in a user namespace below cannot go by itself to where its parent is: it must be born there. */
+  #bearsIntoUser({ pid, inside }: FrozenProcess): boolean {
+    const owner = inside?.owners?.at(-1);
+    return [...this.#states.values()].some((child) => child.ppid === pid && child.inside?.owners?.at(-1) !== owner);
+  }
+
+  /** What belongs to a user namespace that is still to come, the child enters by itself. */
+  #enterEarly(process: BuiltProcess): void {
+    const { context } = this.#nursery;
+    enterNamespaces(process, process.body.resources["namespaces"] as NamespacesState, (id) => {
+      const { owner } = context.stateOf(id) as { owner?: string };
+      return owner === undefined || context.has(owner);
+    });
   }
 
   /** A helper of the donor's makes the child and ends; the parent is the nearest who takes in what it leaves behind. */

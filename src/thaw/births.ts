@@ -3,13 +3,22 @@
  * moves, and gets its id in each level above; the first one of a namespace is its init.
  */
 import { closeSync } from "node:fs";
+import { attempt } from "../abi/call.ts";
 import { CLONE } from "../abi/clone.ts";
 import { namespaceOf, openNamespace } from "../abi/namespaces.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import type { FrozenProcess } from "../image/schema.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
+import type { Door } from "./door.ts";
 
 type Lend = (local: LocalFd, use: (fd: number) => void) => void;
+
+/** A pid namespace as the image has it. */
+interface Wanted {
+  readonly namespace: string | undefined;
+  /** The user namespace that it belongs to; undefined for kmonte's. */
+  readonly owner: string | undefined;
+}
 
 export class Births {
   readonly #home = namespaceOf("self", "pid") ?? "";
@@ -18,26 +27,39 @@ export class Births {
   readonly #aims = new Map<number, string>();
   /** The outer id of the first process of each namespace. */
   readonly #inits = new Map<string, number>();
-  readonly #door: number;
+  readonly #door: Door;
 
-  constructor(door: number) {
+  constructor(door: Door) {
     this.#door = door;
   }
 
-  /** Has the next children of `from` born into the namespace of `state`; `namespace` is how the image calls it. */
-  aim(from: BuildScope, namespace: string | undefined, lend: Lend = this.#lendBy(from)): void {
+  /**
+   * Has the next children of `from` born into a namespace. Returns flags for clone3(2) that the first one needs: a pid
+   * namespace that belongs to a new user namespace is made in one go with it.
+   */
+  aim(from: BuildScope, { namespace, owner }: Wanted, lend: Lend = this.#lendBy(from)): number {
     const own = this.#own.get(from.pid) ?? this.#home;
     const wanted = namespace ?? this.#home;
     const now = this.#aims.get(from.pid) ?? own;
-    if (now === wanted) return;
+    if (now === wanted) return 0;
     const init = this.#inits.get(wanted);
     if (wanted === own) enter(from, from.pid, lend);
     else if (init !== undefined) enter(from, init, lend);
     else {
       if (now !== own) enter(from, from.pid, lend);
+      if (owner !== from.user) {
+        this.#aims.set(from.pid, own);
+        return CLONE.NEWUSER | CLONE.NEWPID;
+      }
       from.call("unshare", "Making a pid namespace", CLONE.NEWPID);
     }
     this.#aims.set(from.pid, wanted);
+    return 0;
+  }
+
+  /** The outer id of the first process of a namespace. */
+  initOf(namespace: string): number | undefined {
+    return this.#inits.get(namespace);
   }
 
   born(pid: number, inside: FrozenProcess["inside"]): void {
@@ -46,14 +68,20 @@ export class Births {
     if (inside.pids.at(-1) === 1) this.#inits.set(inside.namespace, pid);
   }
 
-  /** Through a pidfd of ours that every new process is born with. */
+  /** Through the way to us that every new process is born with. */
   #lendBy(scope: BuildScope): Lend {
     return (local, use) => {
-      const fd = scope.call("pidfd_getfd", "Lending a namespace", this.#door, local, 0);
+      const fd = this.#door.fetch(scope, local, "Lending a namespace");
       use(fd);
       scope.call("close", "Taking a namespace back", fd);
     };
   }
+}
+
+/** The innermost pid namespace of a process, and whose it is. */
+export function pidNamespaceOf(inside: FrozenProcess["inside"]): Wanted {
+  const owner = inside?.owners?.at(-1);
+  return { namespace: inside?.namespace, owner: owner === "" ? undefined : owner };
 }
 
 function enter(scope: BuildScope, member: number, lend: Lend): void {
@@ -83,6 +111,8 @@ export function joinGroup(
   seen: (id: number) => number,
   state: FrozenProcess,
 ): boolean {
+  // Inherited, as a rule.
+  if (attempt("getpgid", state.pid) === state.pgid) return true;
   if (group !== 0) return scope.attempt("getpgid", 0) === group || scope.attempt("setpgid", 0, group) === 0;
   return by !== undefined && by.attempt("setpgid", seen(state.pid), seen(state.pgid)) === 0;
 }

@@ -10,10 +10,14 @@ import { remoteAddress } from "../lib/brand.ts";
 import { finishMappings, isPoked, thawMappings } from "../resources/memory/place.ts";
 import { thawVdso, type ParkedVdso } from "../resources/memory/vdso.x86_64.ts";
 import { firstResources, processResources } from "../resources/registry.ts";
+import type { NamespaceHandle } from "../resources/namespaces/handle.ts";
+import { setIds, type Credentials } from "../resources/thread/credentials.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import type { Row } from "../tracee/scope.ts";
 import { idsForClone } from "./births.ts";
+import { cloneWithIds } from "./ids.ts";
 import type { BuiltProcess } from "./process.ts";
+import type { Users } from "./users.ts";
 import { findFreeSpace } from "./space.ts";
 
 /** The kernel moves at most this much in one read(2); a multiple of the page size. */
@@ -131,17 +135,20 @@ function readSegments(core: Blob): Segment[] {
 }
 
 /** Threads besides the main one, with their ids; all share what threads of a process share. */
-export function buildThreads(process: BuiltProcess): Map<number, BuildScope> {
+export function buildThreads(process: BuiltProcess, users: Users): Map<number, BuildScope> {
   const scopes = new Map<number, BuildScope>([[process.pid, process.scope]]);
   const flags = CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
   for (const { tid, tidsInside } of process.body.threads) {
     if (tid === process.pid) continue;
-    process.scope.clone(
-      { flags, exitSignal: 0 },
-      idsForClone(tid, tidsInside),
-      `Making thread ${tid} of process ${process.pid}`,
-    );
-    scopes.set(tid, new BuildScope(process.pid, tid, process.scope.memory, process.scope.workshop));
+    cloneWithIds(process.scope, users, {
+      args: { flags, exitSignal: 0 },
+      ids: idsForClone(tid, tidsInside),
+      inside: process.state.inside,
+      about: `Making thread ${tid} of process ${process.pid}`,
+    });
+    const scope = new BuildScope(process.pid, tid, process.scope.memory, process.scope.workshop);
+    scope.user = process.scope.user;
+    scopes.set(tid, scope);
   }
   return scopes;
 }
@@ -152,6 +159,21 @@ export function buildProcess(process: BuiltProcess): void {
     if (firstResources.includes(resource) || (resource.of && process.isBorrowed(resource.of))) continue;
     resource.thaw(process, process.body.resources[resource.name]);
   }
+}
+
+/** The last step of a process before it gets threads: setns(2) takes none of several into a user namespace. */
+export function enterUserNamespace(process: BuiltProcess): void {
+  const { user, scope, context } = process;
+  if (user === undefined || user === scope.user) return;
+  const [first] = process.body.threads as unknown as { credentials: Credentials }[];
+  if (!first) return;
+  const { fd } = context.object<NamespaceHandle>(user);
+  process.lend(fd, (lent) => {
+    // Ids that have no name inside can only be taken before.
+    setIds({ process, tid: process.pid, scope }, first.credentials);
+    scope.call("setns", "Entering a user namespace", lent, CLONE.NEWUSER);
+  });
+  scope.user = user;
 }
 
 /** What must be before files are opened, and before others are born who share a working directory with it. */

@@ -5,8 +5,9 @@ import { CLOCK, clockNow } from "../abi/time.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import type { Image } from "../image/read.ts";
 import type { MountNamespaceHandle } from "../resources/namespaces/mount.ts";
-import type { Blob, ThawClocks, ThawContext } from "../resources/contract.ts";
+import type { Blob, ObjectState, ThawClocks, ThawContext, UserNamespaces } from "../resources/contract.ts";
 import { objectKinds } from "../resources/registry.ts";
+import type { Credentials } from "../resources/thread/credentials.ts";
 
 export class Thawing implements ThawContext, Disposable {
   readonly clocks: ThawClocks;
@@ -50,6 +51,44 @@ export class Thawing implements ThawContext, Disposable {
     }
     return this.#objects.get(id) as H;
   }
+
+  /** How an object stands in the image. */
+  stateOf(id: string): ObjectState {
+    const state = this.#image.state.objects[id];
+    if (!state) throw new RangeError(`the image has no object ${id}`);
+    return state;
+  }
+
+  /** Whose rights the first thread of a process has. */
+  credentialsOf(pid: number): Credentials | undefined {
+    const body = this.#image.state.processes.find((process) => process.pid === pid)?.body;
+    return (body?.threads as unknown as { credentials: Credentials }[] | undefined)?.[0]?.credentials;
+  }
+
+  /** Whether an object has been made. */
+  has(id: string): boolean {
+    return this.#objects.has(id);
+  }
+
+  /** An object that came into being by the way. */
+  adopt(id: string, handle: unknown): void {
+    this.#objects.set(id, handle);
+  }
+
+  get hasUserNamespaces(): boolean {
+    return Object.values(this.#image.state.objects).some(({ kind }) => kind === "user-namespace");
+  }
+
+  get users(): UserNamespaces {
+    if (!this.#users) throw new RangeError("a user namespace is wanted before there are processes");
+    return this.#users;
+  }
+
+  set users(users: UserNamespaces) {
+    this.#users = users;
+  }
+
+  #users: UserNamespaces | undefined;
 
   /** Runs `action` with paths as a mount namespace of the set has them; undefined stands for the machine's. */
   inPlace<T>(mounts: string | undefined, action: () => T): T {

@@ -9,7 +9,7 @@ import { markThawed, refuseThawed } from "../image/thawed-mark.ts";
 import { threadResources } from "../resources/registry.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { detach, setOptions } from "../tracee/ptrace.ts";
-import { beginProcess, buildMemory, buildProcess, buildThreads } from "./build.ts";
+import { beginProcess, buildMemory, buildProcess, buildThreads, enterUserNamespace } from "./build.ts";
 import { checkSurroundings } from "./check.ts";
 import { Thawing } from "./context.ts";
 import { ThawedFiles } from "./descriptors.ts";
@@ -106,10 +106,12 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
   }
   files.settle(tree.processes);
   context.runWhenBuilt();
-  const threads = new Map(tree.processes.map((process) => [process, buildThreads(process)]));
+  for (const process of tree.processes) enterUserNamespace(process);
+  const threads = new Map(tree.processes.map((process) => [process, buildThreads(process, tree.users)]));
   for (const process of tree.processes) {
     const { inside, childrenNamespace } = process.state;
-    tree.births.aim(process.scope, childrenNamespace ?? inside?.namespace, (fd, use) => process.lend(fd, use));
+    const namespace = childrenNamespace ?? inside?.namespace;
+    tree.births.aim(process.scope, { namespace, owner: process.scope.user }, (fd, use) => process.lend(fd, use));
   }
   return { ...tree, threads };
 }

@@ -9,15 +9,19 @@ import { expectNodeToWatch, sleepMicroseconds } from "../tracee/stops.ts";
 import type { Workshop } from "../tracee/blank.x86_64.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
-import { idsForClone, type Births } from "./births.ts";
+import { idsForClone, pidNamespaceOf, type Births } from "./births.ts";
 import type { Thawing } from "./context.ts";
+import type { Door } from "./door.ts";
+import { cloneWithIds } from "./ids.ts";
 import type { BuiltProcess } from "./process.ts";
+import type { Users } from "./users.ts";
 
 export interface Nursery {
   readonly context: Thawing;
   readonly workshop: Workshop;
-  readonly door: number;
+  readonly door: Door;
   readonly births: Births;
+  readonly users: Users;
   readonly root: BuildScope;
   readonly built: Map<number, BuiltProcess>;
   readonly notes: string[];
@@ -73,16 +77,24 @@ export function cloneBlank(
   exitSignal: number,
   flags = 0,
 ): BuildScope {
-  nursery.births.aim(from, inside?.namespace);
-  const ids = idsForClone(pid, inside?.pids);
-  from.clone(
-    { flags, exitSignal: (flags & CLONE.PARENT) === 0 ? exitSignal : 0 },
-    ids,
-    `Making a process with the id ${pid}`,
-  );
-  nursery.births.born(pid, inside);
+  const { births, users, context } = nursery;
+  const wanted = pidNamespaceOf(inside);
+  const more = births.aim(from, wanted);
+  const task = {
+    args: { flags: (flags | more) >>> 0, exitSignal: (flags & CLONE.PARENT) === 0 ? exitSignal : 0 },
+    ids: idsForClone(pid, inside?.pids),
+    inside,
+    about: `Making a process with the id ${pid}`,
+  };
+  if (more === 0) cloneWithIds(from, users, task);
+  else users.bear(from, wanted.owner, context.credentialsOf(pid), () => cloneWithIds(from, users, task));
+  births.born(pid, inside);
   // Node may still watch for a child of its own that had this id, and take the news of this one.
   expectNodeToWatch(pid);
-  nursery.context.undo(`process ${pid}`, () => endProcess(pid));
-  return new BuildScope(pid, pid, new TraceeMemory(pid), nursery.workshop);
+  context.undo(`process ${pid}`, () => endProcess(pid));
+  const scope = new BuildScope(pid, pid, new TraceeMemory(pid), nursery.workshop);
+  scope.user = more === 0 ? from.user : wanted.owner;
+  Object.assign(scope.entered, from.entered);
+  if (more !== 0) users.adopt(wanted.owner as string, pid);
+  return scope;
 }

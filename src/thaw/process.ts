@@ -8,11 +8,7 @@ import type { FrozenBody, FrozenProcess } from "../image/schema.ts";
 import type { ThawProcess } from "../resources/contract.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import type { Thawing } from "./context.ts";
-
-/** The descriptor of a pidfd of ours; it moves out of the way of others. */
-export interface Door {
-  fd: number;
-}
+import type { Door } from "./door.ts";
 
 export class BuiltProcess implements ThawProcess {
   readonly context: Thawing;
@@ -21,7 +17,7 @@ export class BuiltProcess implements ThawProcess {
   readonly scope: BuildScope;
   readonly state: FrozenProcess;
   readonly parent: BuiltProcess | undefined;
-  /** Where the process keeps a pidfd of ours; descriptors are fetched through it. Shared as its files are. */
+  /** How descriptors of ours come into the process. Shared as its files are. */
   readonly door: Door;
   /** Whether it has gone to where it lives. */
   begun = false;
@@ -57,13 +53,17 @@ export class BuiltProcess implements ThawProcess {
     return (this.body.resources as { namespaces?: { mnt?: string } }).namespaces?.mnt;
   }
 
+  /** The user namespace that it lives in, when it is one of the set's own. */
+  get user(): string | undefined {
+    return (this.body.resources as { namespaces?: { user?: string } }).namespaces?.user;
+  }
+
   /** Puts the door out of the way of the descriptors to come. */
   moveDoor(): void {
-    const highest = this.body.descriptors.reduce((most, { fd }) => Math.max(most, fd), -1);
-    if (this.door.fd > highest) return;
-    const moved = this.scope.call("fcntl", "Moving a descriptor of ours", this.door.fd, F.F_DUPFD_CLOEXEC, highest + 1);
-    this.scope.call("close", "Closing a descriptor of ours", this.door.fd);
-    this.door.fd = moved;
+    this.door.moveAbove(
+      this.scope,
+      this.body.descriptors.reduce((most, { fd }) => Math.max(most, fd), -1),
+    );
   }
 
   /** Brings a descriptor of the process to us. */
@@ -77,12 +77,12 @@ export class BuiltProcess implements ThawProcess {
   }
 
   closeDoor(): void {
-    this.scope.call("close", "Closing a descriptor of ours", this.door.fd);
+    this.door.close(this.scope);
   }
 
   give(local: LocalFd, fd: number, closeOnExec: boolean): void {
     const about = `Giving descriptor ${fd} to process ${this.pid}`;
-    const fetched = this.scope.call("pidfd_getfd", about, this.door.fd, local, 0);
+    const fetched = this.door.fetch(this.scope, local, about);
     if (fetched !== fd) {
       this.scope.call("dup3", about, fetched, fd, closeOnExec ? O.O_CLOEXEC : 0);
       this.scope.call("close", about, fetched);
@@ -94,16 +94,11 @@ export class BuiltProcess implements ThawProcess {
 
   lend<T>(local: LocalFd, use: (fd: number) => T): T {
     const about = `Lending a descriptor to process ${this.pid}`;
-    const fetched = this.scope.call("pidfd_getfd", about, this.door.fd, local, 0);
+    const fetched = this.door.fetch(this.scope, local, about);
     try {
       return use(fetched);
     } finally {
       this.scope.attempt("close", fetched);
     }
   }
-}
-
-/** pidfd_open(2) of this process, made inside another one. */
-export function openDoor(scope: BuildScope): number {
-  return scope.call("pidfd_open", "Reaching back to kmonte", process.pid, 0);
 }

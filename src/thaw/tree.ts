@@ -15,10 +15,13 @@ import { TraceeMemory } from "../tracee/memory.ts";
 import { bearAll } from "./bearing.ts";
 import { Births } from "./births.ts";
 import { setGroups } from "./groups.ts";
-import { endProcess } from "./nursery.ts";
+import { endProcess, type Nursery } from "./nursery.ts";
+import type { BuiltProcess } from "./process.ts";
 import type { Thawing } from "./context.ts";
-import { BuiltProcess, openDoor } from "./process.ts";
+import { Door } from "./door.ts";
 import { findFreeSpace, type Range } from "./space.ts";
+import { spareIds } from "./spare-ids.ts";
+import { Users } from "./users.ts";
 
 /** Room for any kernel's vDSO with its data pages. */
 const VDSO_ROOM = 256 * 1024;
@@ -33,6 +36,7 @@ export interface Tree {
   /** Things that a person should know, though they stopped nothing. */
   readonly notes: readonly string[];
   readonly births: Births;
+  readonly users: Users;
 }
 
 /** Makes the processes; parents come before children in `states`. */
@@ -42,9 +46,11 @@ export function growTree(context: Thawing, states: readonly FrozenProcess[]): Tr
   const parking = findFreeSpace([...taken, workshop], VDSO_ROOM);
   const root = startRoot(context, workshop);
   const vdso = clearRoot(root, parking);
-  const door = openDoor(root);
+  const door = Door.open(context, root, context.hasUserNamespaces);
   const births = new Births(door);
-  const nursery = { context, workshop, door, births, root, built: new Map(), notes: [], onTheirOwn: new Set<number>() };
+  const base = { context, workshop, door, births, root, built: new Map(), notes: [], onTheirOwn: new Set<number>() };
+  const nursery: Nursery = Object.assign(base, { users: new Users(() => nursery, spareIds(states)) });
+  context.users = nursery.users;
   enterTime(context, root);
   const standIns = bearAll(nursery, states);
   setGroups(nursery, states);
@@ -59,6 +65,7 @@ export function growTree(context: Thawing, states: readonly FrozenProcess[]): Tr
     root: root.pid,
     notes: nursery.notes,
     births,
+    users: nursery.users,
   };
 }
 

@@ -8,6 +8,7 @@ import type { LocalFd } from "../lib/brand.ts";
 import { PR } from "../abi/prctl.ts";
 import { SIGNAL } from "../abi/signal.ts";
 import { WAIT_CORE_FLAG } from "../abi/wait.ts";
+import { idInside, type UserNamespaceHandle } from "../resources/namespaces/user.ts";
 import { waitForEnd } from "./nursery.ts";
 import type { BuiltProcess } from "./process.ts";
 
@@ -34,8 +35,11 @@ export function makeZombie(zombie: BuiltProcess): void {
   zombie.parent?.scope.forgetSignal(SIGNAL.SIGCHLD);
 }
 
-function changeUser({ scope }: BuiltProcess, uid: number): void {
-  if (uid !== 0) scope.call("setresuid", "Giving a process that has ended its user", uid, UNCHANGED, UNCHANGED);
+function changeUser({ scope, context }: BuiltProcess, uid: number): void {
+  if (uid === 0) return;
+  const user = scope.user === undefined ? undefined : context.object<UserNamespaceHandle>(scope.user).state;
+  const called = user ? (idInside(user.uids, uid) ?? UNCHANGED) : uid;
+  scope.call("setresuid", "Giving a process that has ended its user", called, UNCHANGED, UNCHANGED);
 }
 
 /**

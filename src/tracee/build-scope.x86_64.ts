@@ -25,6 +25,12 @@ export class BuildScope extends RemoteScope {
   readonly blocked = 0n;
   readonly workshop: Workshop;
   readonly registers: Registers;
+  /** The user namespace of the set that the thread is in; undefined for kmonte's. What is ours is out of reach then. */
+  user: string | undefined;
+  /** Namespaces of the set that it has entered or was born in, by their kind. */
+  readonly entered: Record<string, string> = {};
+  /** The task that the last clone made, by our id for it. */
+  lastBorn = 0;
   /** The kernel holds a call of this thread's that restart_syscall(2) goes on with. */
   hasRestartBlock = false;
   /** The call that the thread was in, when its registers do not tell. */
@@ -90,15 +96,21 @@ export class BuildScope extends RemoteScope {
   }
 
   /**
-   * clone3(2) with the given ids for the child, one for each pid namespace from the innermost out; the child is traced
-   * and stopped when this returns.
+   * clone3(2) with the given ids for the child, one for each pid namespace from the innermost out; for those that are
+   * not given the kernel chooses. The child is traced and stopped when this returns.
    */
   clone(args: Omit<CloneArgs, "setTid" | "setTidSize">, tids: readonly number[], about: string): number {
     const ids = Buffer.alloc(4 * tids.length);
     tids.forEach((tid, i) => ids.writeInt32LE(tid, i * 4));
-    const setTid = this.put(ids, CLONE_ARGS_SIZE);
+    const setTid = tids.length === 0 ? 0 : this.put(ids, CLONE_ARGS_SIZE);
     const at = this.put(encodeCloneArgs({ ...args, setTid, setTidSize: tids.length }));
     return this.call("clone3", about, at, CLONE_ARGS_SIZE);
+  }
+
+  /** exit(2): this thread alone ends. */
+  exitThread(): void {
+    setRegisters(this.tid, this.registers.clone().set("rip", this.workshop.single).set("rax", SYS.exit).set("rdi", 0));
+    resume("CONT", this.tid);
   }
 
   /** exit_group(2): the process ends and stays for its parent to wait for. */
@@ -129,7 +141,7 @@ export class BuildScope extends RemoteScope {
     for (;;) {
       const stop = waitForStop(this.tid);
       if (stop.signal === SIGNAL.SIGTRAP && stop.event === 0) return;
-      if (CREATION_EVENTS.includes(stop.event)) waitForStop(getEventMessage(this.tid));
+      if (CREATION_EVENTS.includes(stop.event)) waitForStop((this.lastBorn = getEventMessage(this.tid)));
       else if (stop.event === 0 && stop.signal === SIGNAL.SIGSEGV) throw new TraceeGone(this.tid);
       resume("CONT", this.tid, stop.event === 0 ? stop.signal : 0);
     }

@@ -9,7 +9,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
 import { openPath } from "../objects/path-file.ts";
-import { findMaster, openPeer, ptyObject, type PtyHandle } from "../objects/pty.ts";
+import { findMaster, openPeer, ptmxPath, ptyObject, type PtyHandle } from "../objects/pty.ts";
 
 export const outsideSchema = v.strictObject({
   path: v.string(),
@@ -98,7 +98,7 @@ function goneOutside({ path, since }: v.InferOutput<typeof outsideSchema>): Refu
 
 /** What is left of a terminal whose window was closed. */
 function openHungUp(context: ThawContext, flags: number): LocalFd {
-  const master = openPath("/dev/ptmx", O.O_RDWR);
+  const master = openPath(ptmxPath(), O.O_RDWR);
   try {
     ttySetInt(master, TTY.TIOCSPTLCK, 0);
     return context.keep(openPeer(master, flags));

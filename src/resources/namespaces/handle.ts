@@ -1,7 +1,28 @@
-/** What the processes of a thawed namespace enter it by. */
+/** What the namespaces of a set have in common: who they belong to, and what their processes enter them by. */
+import * as v from "valibot";
+import { makeNamespace, within } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
+import type { ThawContext } from "../contract.ts";
 
 export interface NamespaceHandle {
   /** Keeps the namespace alive until the thaw has ended; setns(2) takes it. */
   readonly fd: LocalFd;
+}
+
+/** The user namespace that it belongs to, as an object; absent: that of kmonte. */
+export const ownerSchema = v.optional(v.string());
+
+/** Makes a namespace; `fill` runs inside. */
+export function newNamespace(
+  context: ThawContext,
+  type: "ipc" | "net" | "uts",
+  owner: string | undefined,
+  fill: () => void,
+): NamespaceHandle {
+  if (owner === undefined) return { fd: context.keep(makeNamespace(type, fill)) };
+  // Made first: those above take processes of their own.
+  context.object(owner);
+  const fd = context.users.owned(owner, type);
+  within(type, fd, fill);
+  return { fd };
 }

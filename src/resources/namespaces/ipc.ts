@@ -5,16 +5,17 @@
 import { closeSync, readdirSync } from "node:fs";
 import * as v from "valibot";
 import { attempt, withText } from "../../abi/call.ts";
-import { makeNamespace, within } from "../../abi/namespaces.ts";
+import { within } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FreezeProcess, ObjectKind } from "../contract.ts";
-import type { NamespaceHandle } from "./handle.ts";
+import { newNamespace, ownerSchema, type NamespaceHandle } from "./handle.ts";
 import { readSysctl, writeSysctls } from "./sysctls.ts";
 import { freezeSysv, sysvSchema, thawSysv } from "./sysv.ts";
 
 const schema = v.strictObject({
   kind: v.literal("ipc-namespace"),
+  owner: ownerSchema,
   /** By their path under /proc/sys. */
   sysctls: v.record(v.string(), v.string()),
   sysv: sysvSchema,
@@ -46,10 +47,10 @@ export const ipcNamespace: ObjectKind<IpcState, NamespaceHandle> = {
   name: "ipc-namespace",
   schema,
   thaw(state, context) {
-    const fd = context.keep(makeNamespace("ipc", () => writeSysctls(state.sysctls)));
+    const handle = newNamespace(context, "ipc", state.owner, () => writeSysctls(state.sysctls));
     // The processes have entered by then: the kernel notes who makes what.
-    context.whenOpen(() => within("ipc", fd, () => thawSysv(state.sysv, context)));
-    return { fd };
+    context.whenOpen(() => within("ipc", handle.fd, () => thawSysv(state.sysv, context)));
+    return handle;
   },
 };
 

@@ -12,7 +12,7 @@ import { parseMountInfo, type Mount } from "../../proc/mountinfo.ts";
 import type { FreezeProcess, ObjectKind } from "../contract.ts";
 import { packTree } from "./mount-contents.ts";
 import { buildMounts } from "./mount-build.ts";
-import type { NamespaceHandle } from "./handle.ts";
+import { ownerSchema, type NamespaceHandle } from "./handle.ts";
 import { orIfGone } from "../../lib/gone.ts";
 
 export const mountSchema = v.strictObject({
@@ -39,7 +39,11 @@ export const mountSchema = v.strictObject({
 });
 export type MountState = v.InferOutput<typeof mountSchema>;
 
-const schema = v.strictObject({ kind: v.literal("mount-namespace"), mounts: v.array(mountSchema) });
+const schema = v.strictObject({
+  kind: v.literal("mount-namespace"),
+  owner: ownerSchema,
+  mounts: v.array(mountSchema),
+});
 type MountNamespaceState = v.InferOutput<typeof schema>;
 
 export interface MountNamespaceHandle extends NamespaceHandle {
@@ -93,7 +97,7 @@ export function freezeMounts(process: FreezeProcess): MountNamespaceState {
 export const mountNamespace: ObjectKind<MountNamespaceState, MountNamespaceHandle> = {
   name: "mount-namespace",
   schema,
-  thaw: (state, context) => buildMounts(state.mounts, context),
+  thaw: (state, context) => buildMounts(state.mounts, state.owner, context),
 };
 
 /** Parents first, without those that others cover. */

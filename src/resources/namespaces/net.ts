@@ -3,10 +3,10 @@
  * packet filters, in the words of ip(8) and nft(8), which every kernel understands.
  */
 import * as v from "valibot";
-import { makeNamespace, within } from "../../abi/namespaces.ts";
+import { within } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { FreezeProcess, ObjectKind } from "../contract.ts";
-import type { NamespaceHandle } from "./handle.ts";
+import { newNamespace, ownerSchema, type NamespaceHandle } from "./handle.ts";
 import { freezeLinks, linkSchema, thawLinks } from "./net-links.ts";
 import { ip, nft } from "./net-tools.ts";
 import { readSysctls, writeSysctls } from "./sysctls.ts";
@@ -14,6 +14,7 @@ import { readSysctls, writeSysctls } from "./sysctls.ts";
 const lines = v.array(v.string());
 const schema = v.strictObject({
   kind: v.literal("net-namespace"),
+  owner: ownerSchema,
   links: v.array(linkSchema),
   /** What follows `ip -4|-6 route add`, without those that the kernel makes by itself. */
   routes: v.strictObject({ inet: lines, inet6: lines }),
@@ -66,29 +67,26 @@ function linesOf(text: string): string[] {
 export const netNamespace: ObjectKind<NetState, NamespaceHandle> = {
   name: "net-namespace",
   schema,
-  thaw: (state, context) => ({
-    fd: context.keep(
-      makeNamespace("net", () => {
-        thawLinks(state.links, () => writeSysctls(state.sysctls));
-        for (const [family, list] of [
-          ["-4", state.rules.inet],
-          ["-6", state.rules.inet6],
-        ] as const) {
-          const now = rules(family);
-          for (const rule of now) if (!list.includes(rule)) ip([family, "rule", "del", ...rule.split(/\s+/)]);
-          for (const rule of list) if (!now.includes(rule)) ip([family, "rule", "add", ...rule.split(/\s+/)]);
-        }
-        for (const neighbour of state.neighbours) ip(["neigh", "replace", ...neighbour.split(/\s+/)]);
-        for (const [family, list] of [
-          ["-4", state.routes.inet],
-          ["-6", state.routes.inet6],
-        ] as const) {
-          for (const route of gatewaysLast(list)) ip([family, "route", "replace", ...route.split(/\s+/)]);
-        }
-        if (state.ruleset.trim() !== "") nft(["-f", "-"], state.ruleset);
-      }),
-    ),
-  }),
+  thaw: (state, context) =>
+    newNamespace(context, "net", state.owner, () => {
+      thawLinks(state.links, () => writeSysctls(state.sysctls));
+      for (const [family, list] of [
+        ["-4", state.rules.inet],
+        ["-6", state.rules.inet6],
+      ] as const) {
+        const now = rules(family);
+        for (const rule of now) if (!list.includes(rule)) ip([family, "rule", "del", ...rule.split(/\s+/)]);
+        for (const rule of list) if (!now.includes(rule)) ip([family, "rule", "add", ...rule.split(/\s+/)]);
+      }
+      for (const neighbour of state.neighbours) ip(["neigh", "replace", ...neighbour.split(/\s+/)]);
+      for (const [family, list] of [
+        ["-4", state.routes.inet],
+        ["-6", state.routes.inet6],
+      ] as const) {
+        for (const route of gatewaysLast(list)) ip([family, "route", "replace", ...route.split(/\s+/)]);
+      }
+      if (state.ruleset.trim() !== "") nft(["-f", "-"], state.ruleset);
+    }),
 };
 
 /** A gateway must be within reach when its route is added. */

@@ -1,12 +1,17 @@
 /** UTS namespaces (uts_namespaces(7)): the host name and the domain name that the processes in it see. */
 import { readFileSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
-import { makeNamespace, within } from "../../abi/namespaces.ts";
+import { within } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ObjectKind } from "../contract.ts";
-import type { NamespaceHandle } from "./handle.ts";
+import { newNamespace, ownerSchema, type NamespaceHandle } from "./handle.ts";
 
-const schema = v.strictObject({ kind: v.literal("uts-namespace"), hostname: v.string(), domainname: v.string() });
+const schema = v.strictObject({
+  kind: v.literal("uts-namespace"),
+  owner: ownerSchema,
+  hostname: v.string(),
+  domainname: v.string(),
+});
 type UtsState = v.InferOutput<typeof schema>;
 
 /** Names as sethostname(2) takes them; the file shows that of the thread that reads it. */
@@ -24,11 +29,8 @@ export function freezeUts(namespace: LocalFd): UtsState {
 export const utsNamespace: ObjectKind<UtsState, NamespaceHandle> = {
   name: "uts-namespace",
   schema,
-  thaw: (state, context) => ({
-    fd: context.keep(
-      makeNamespace("uts", () => {
-        for (const name of NAMES) writeFileSync(`/proc/sys/kernel/${name}`, state[name]);
-      }),
-    ),
-  }),
+  thaw: (state, context) =>
+    newNamespace(context, "uts", state.owner, () => {
+      for (const name of NAMES) writeFileSync(`/proc/sys/kernel/${name}`, state[name]);
+    }),
 };

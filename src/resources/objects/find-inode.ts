@@ -6,6 +6,7 @@ import { closeSync, lstatSync, readdirSync, readFileSync, readlinkSync, type Big
 import { dirname, join } from "node:path";
 import { attempt, withStruct } from "../../abi/call.ts";
 import { O } from "../../abi/fcntl.ts";
+import { placed } from "../../abi/namespaces.ts";
 import { formatDevice, fstat, type FileStat } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
@@ -85,13 +86,13 @@ function mountsOf(pid: number): ReturnType<typeof parseMountInfo> {
 }
 
 function lookAt(path: string): BigIntStats | undefined {
-  return orIfGone(() => lstatSync(path, { bigint: true }), undefined);
+  return orIfGone(() => lstatSync(placed(path), { bigint: true }), undefined);
 }
 
 function namesIn(folder: string): string[] {
-  return orIfGone(() => readdirSync(folder), []);
+  return orIfGone(() => readdirSync(placed(folder)), []);
 }
 
 function tryOpen(path: string): LocalFd | undefined {
-  return orIfGone(() => openPath(path, 0), undefined);
+  return orIfGone(() => openPath(placed(path), 0), undefined);
 }

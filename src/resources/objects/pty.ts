@@ -1,9 +1,10 @@
 /** A pseudo-terminal whose master side is in the set (pty(7)): number, modes, window size. */
-import { chmodSync, chownSync, closeSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, existsSync } from "node:fs";
 import * as v from "valibot";
 import { call } from "../../abi/call.ts";
 import { pollNow, POLLHUP } from "../../abi/epoll.ts";
 import { F, O } from "../../abi/fcntl.ts";
+import { placed } from "../../abi/namespaces.ts";
 import { stat } from "../../abi/stat.ts";
 import {
   PTMX,
@@ -68,7 +69,7 @@ function freezePty(file: OpenFile, index: number): PtyState {
   const path = `/dev/pts/${index}`;
   refuseHolders(file, path);
   refuseQueued(file, path, index);
-  const { mode, uid, gid } = stat(path);
+  const { mode, uid, gid } = stat(placed(path));
   return {
     kind: "pty",
     index,
@@ -134,8 +135,8 @@ export const pty: ObjectKind<PtyState, PtyHandle> = {
     ttySet(master, TTY.TCSETS2, Buffer.from(state.termios, "base64"));
     ttySet(master, TTY.TIOCSWINSZ, Buffer.from(state.winsize, "base64"));
     ttySetInt(master, TTY.TIOCPKT, state.packetMode ? 1 : 0);
-    chownSync(`/dev/pts/${state.index}`, state.uid, state.gid);
-    chmodSync(`/dev/pts/${state.index}`, state.mode);
+    chownSync(placed(`/dev/pts/${state.index}`), state.uid, state.gid);
+    chmodSync(placed(`/dev/pts/${state.index}`), state.mode);
     context.atResume(() => {
       if (state.locked) ttySetInt(master, TTY.TIOCSPTLCK, 1);
       if (state.exclusive) call("ioctl", "Setting up a terminal", master, TTY.TIOCEXCL);
@@ -151,12 +152,18 @@ export function openPeer(master: LocalFd, flags: number): LocalFd {
   return fd as LocalFd;
 }
 
+/** The one of the file system that shows the slave sides; /dev/ptmx may be a link to it or a node of its own. */
+export function ptmxPath(): string {
+  const own = placed("/dev/pts/ptmx");
+  return existsSync(own) ? own : placed("/dev/ptmx");
+}
+
 /** The kernel gives the lowest number that is free: those below are held until the wanted one comes. */
 function openMaster(index: number): LocalFd {
   const others: LocalFd[] = [];
   try {
     while (others.length < MOST_TRIES) {
-      const fd = openPath("/dev/ptmx", O.O_RDWR);
+      const fd = openPath(ptmxPath(), O.O_RDWR);
       const got = ttyGetInt(fd, TTY.TIOCGPTN);
       if (got === index) return fd;
       others.push(fd);

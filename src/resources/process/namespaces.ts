@@ -9,11 +9,12 @@ import { NAMESPACE, namespaceOf, openNamespace } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { readStat } from "../../proc/read.ts";
-import type { FreezeProcess, ObjectState, ProcessResource } from "../contract.ts";
+import type { FreezeProcess, ObjectState, ProcessResource, ThawProcess } from "../contract.ts";
 import type { NamespaceHandle } from "../namespaces/handle.ts";
 import { freezeIpc } from "../namespaces/ipc.ts";
 import { freezeMounts } from "../namespaces/mount.ts";
 import { freezeNet } from "../namespaces/net.ts";
+import { ownerObject, userObject } from "../namespaces/user.ts";
 import { freezeUts } from "../namespaces/uts.ts";
 
 /** Ids of objects. */
@@ -22,18 +23,22 @@ const schema = v.strictObject({
   ipc: v.optional(v.string()),
   net: v.optional(v.string()),
   mnt: v.optional(v.string()),
+  /** Entered last, right before there are threads: what is kmonte's is out of reach from there. */
+  user: v.optional(v.string()),
 });
-type NamespacesState = v.InferOutput<typeof schema>;
+export type NamespacesState = v.InferOutput<typeof schema>;
 
-const FREEZE: Record<keyof NamespacesState, (namespace: LocalFd, process: FreezeProcess) => ObjectState> = {
+type Carried = Exclude<keyof NamespacesState, "user">;
+
+const FREEZE: Record<Carried, (namespace: LocalFd, process: FreezeProcess) => ObjectState> = {
   uts: (namespace) => freezeUts(namespace),
   ipc: (namespace, process) => freezeIpc(namespace, process),
   net: (namespace, process) => freezeNet(namespace, process),
   mnt: (_, process) => freezeMounts(process),
 };
 /** The namespaces that a mount shows come before it. */
-const CARRIED = Object.keys(FREEZE) as (keyof NamespacesState)[];
-const REFUSED = ["cgroup", "user"] as const;
+const CARRIED = Object.keys(FREEZE) as Carried[];
+const REFUSED = ["cgroup"] as const;
 
 export const namespaces: ProcessResource<NamespacesState> = {
   name: "namespaces",
@@ -50,25 +55,65 @@ export const namespaces: ProcessResource<NamespacesState> = {
         if (sharer !== undefined) context.refuse(sharedWith(process, type, sharer));
         const namespace = openNamespace(pid, type);
         try {
-          return FREEZE[type](namespace, process);
+          const owner = ownerObject(context, namespace);
+          return { ...FREEZE[type](namespace, process), ...(owner !== undefined && { owner }) };
         } finally {
           closeSync(namespace);
         }
       });
     }
+    if (isOwn(pid, "user")) state.user = freezeUser(process);
     return state;
   },
-  thaw(process, state) {
-    for (const type of CARRIED) {
-      const id = state[type];
-      // Whoever shares its working directory with others cannot go; it was born where they are (setns(2)).
-      if (id === undefined || (type === "mnt" && process.isBorrowed("filesystem"))) continue;
-      const { fd } = process.context.object<NamespaceHandle>(id);
-      const about = `Entering the ${type} namespace`;
-      process.lend(fd, (lent) => process.scope.call("setns", about, lent, NAMESPACE[type]));
-    }
-  },
+  thaw: (process, state) => enterNamespaces(process, state),
 };
+
+/** Enters those that the process is not in yet, if `now` lets it. */
+export function enterNamespaces(
+  process: ThawProcess,
+  state: NamespacesState,
+  now: (id: string) => boolean = () => true,
+): void {
+  const { entered } = process.scope;
+  for (const type of CARRIED) {
+    const id = state[type];
+    // Whoever shares its working directory with others could not go (setns(2)): it was born where they are.
+    if (id === entered[type] || (id !== undefined && !now(id))) continue;
+    if (id === undefined) {
+      goHome(process, type);
+      delete entered[type];
+    } else {
+      enter(process, type, process.context.object<NamespaceHandle>(id).fd);
+      entered[type] = id;
+    }
+  }
+}
+
+function enter(process: ThawProcess, type: Carried, namespace: LocalFd): void {
+  const about = `Entering the ${type} namespace`;
+  process.lend(namespace, (lent) => process.scope.call("setns", about, lent, NAMESPACE[type]));
+}
+
+/** Back to the machine's, from where its parent has gone before it was born. */
+function goHome(process: ThawProcess, type: Carried): void {
+  const home = openNamespace(globalThis.process.pid, type);
+  try {
+    enter(process, type, home);
+  } finally {
+    closeSync(home);
+  }
+}
+
+function freezeUser(process: FreezeProcess): string | undefined {
+  const sharer = outsiderIn(process, "user");
+  if (sharer !== undefined) process.context.refuse(sharedWith(process, "user", sharer));
+  const namespace = openNamespace(process.pid, "user");
+  try {
+    return userObject(process.context, namespace);
+  } finally {
+    closeSync(namespace);
+  }
+}
 
 /** Whether it differs from ours; a kernel without this kind has nothing to compare. */
 function isOwn(pid: number, type: string): boolean {

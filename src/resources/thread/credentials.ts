@@ -1,18 +1,22 @@
 /** Whose rights a thread has: ids, groups, capabilities, securebits, no_new_privs (credentials(7), capabilities(7)). */
+import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { CAPABILITY_VERSION, CAPABILITIES, capabilityMask, capabilityNames } from "../../abi/capability.ts";
 import { SyscallError } from "../../abi/call.ts";
 import { PR, PR_CAP_AMBIENT } from "../../abi/prctl.ts";
 import type { Row } from "../../tracee/scope.ts";
-import type { ThreadResource } from "../contract.ts";
+import { parseStatus } from "../../proc/status.ts";
+import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
+import type { ThawThread, ThreadResource } from "../contract.ts";
+import { idInside, type UserNamespaceHandle } from "../namespaces/user.ts";
 
 /** Real, effective, saved and file system id. */
-const ids = v.tuple([v.number(), v.number(), v.number(), v.number()]);
+const fourIds = v.tuple([v.number(), v.number(), v.number(), v.number()]);
 const set = v.array(v.string());
 
 const schema = v.strictObject({
-  uids: ids,
-  gids: ids,
+  uids: fourIds,
+  gids: fourIds,
   groups: v.array(v.number()),
   inheritable: set,
   permitted: set,
@@ -22,9 +26,9 @@ const schema = v.strictObject({
   securebits: v.number(),
   noNewPrivs: v.boolean(),
 });
-type Credentials = v.InferOutput<typeof schema>;
+export type Credentials = v.InferOutput<typeof schema>;
 
-const SECBIT_KEEP_CAPS_AND_NO_FIXUP = 0x14;
+export const SECBIT_KEEP_CAPS_AND_NO_FIXUP = 0x14;
 
 export const credentials: ThreadResource<Credentials> = {
   name: "credentials",
@@ -50,43 +54,105 @@ export const credentials: ThreadResource<Credentials> = {
    * The order matters: each step still needs the rights that the next ones give up. All in one go, because a process
    * may have thousands of threads.
    */
-  thaw({ scope }, state) {
-    const groups = Buffer.alloc(state.groups.length * 4);
-    state.groups.forEach((group, i) => groups.writeUInt32LE(group, i * 4));
-    if (groups.length > MOST_GROUPS_INLINE * 4) {
-      throw new RangeError(`${state.groups.length} groups are more than fit into scratch memory`);
-    }
+  thaw(thread, state) {
+    const { scope } = thread;
+    const ids = idRows(thread, state);
     const [header, sets] = capabilityArguments(state);
-    const headerAt = scope.put(Buffer.concat([header, sets, groups]));
+    const headerAt = scope.put(Buffer.concat([header, sets]), GROUPS_SIZE);
     const bounding = capabilityMask(state.bounding);
     const absent = CAPABILITIES.map((_, bit) => bit).filter((bit) => (bounding & (1n << BigInt(bit))) === 0n);
     const ambient = state.ambient.map((name) => (CAPABILITIES as readonly string[]).indexOf(name));
-    const required: Row[] = [
-      ["setgroups", state.groups.length, headerAt + header.length + sets.length],
-      // Changing ids shall leave capabilities alone: they are set by themselves afterwards.
-      ["prctl", PR.SET_SECUREBITS, SECBIT_KEEP_CAPS_AND_NO_FIXUP],
-      ["setresgid", ...state.gids.slice(0, 3)],
-    ];
-    // These two answer with the old id. Capabilities that this kernel does not know answer EINVAL: nobody has them here.
-    const tried: Row[] = [["setfsgid", state.gids[3]], ...absent.map((bit): Row => ["prctl", PR.CAPBSET_DROP, bit])];
-    const last: Row[] = [
-      ["setresuid", ...state.uids.slice(0, 3)],
-      ["setfsuid", state.uids[3]],
-      ["prctl", PR.SET_SECUREBITS, state.securebits],
-      ["capset", headerAt, headerAt + header.length],
-      ...ambient.map((bit): Row => ["prctl", PR.CAP_AMBIENT, PR_CAP_AMBIENT.RAISE, bit, 0, 0]),
-      ...(state.noNewPrivs ? ([["prctl", PR.SET_NO_NEW_PRIVS, 1, 0, 0, 0]] as const) : []),
-    ];
-    const rows = [...required, ...tried, ...last];
-    scope.batch(rows).forEach((result, i) => {
-      if (result >= 0 || (i >= required.length && i < required.length + tried.length)) return;
-      throw new SyscallError(rows[i]?.[0] ?? "?", result, "Setting the credentials", scope.pid);
-    });
+    runRows(scope, [
+      ...ids.groups,
+      // Capabilities that this kernel does not know answer EINVAL: nobody has them here.
+      ...absent.map((bit): IdRow => [["prctl", PR.CAPBSET_DROP, bit], "tried"]),
+      ...ids.users,
+      [["prctl", PR.SET_SECUREBITS, state.securebits]],
+      [["capset", headerAt, headerAt + header.length]],
+      ...ambient.map((bit): IdRow => [["prctl", PR.CAP_AMBIENT, PR_CAP_AMBIENT.RAISE, bit, 0, 0]]),
+      ...(state.noNewPrivs ? [[["prctl", PR.SET_NO_NEW_PRIVS, 1, 0, 0, 0]] as IdRow] : []),
+    ]);
   },
 };
 
-/** What fits into scratch memory beside the capabilities; the kernel allows 65,536, and nobody has as many. */
-const MOST_GROUPS_INLINE = 900;
+/** Takes on ids and groups alone, with all capabilities kept. */
+export function setIds(thread: ThawThread, state: Credentials): void {
+  const { groups, users } = idRows(thread, state);
+  runRows(thread.scope, [...groups, ...users]);
+}
+
+/** A call, and whether a failure is no matter. */
+type IdRow = readonly [row: Row, tried?: "tried"];
+
+function runRows(scope: BuildScope, rows: readonly IdRow[]): void {
+  scope.batch(rows.map(([row]) => row)).forEach((result, i) => {
+    const [row, tried] = rows[i] as IdRow;
+    if (result < 0 && tried === undefined) {
+      throw new SyscallError(row[0], result, `Setting the credentials (${row.join(" ")})`, scope.pid);
+    }
+  });
+}
+
+/** The group ids stand at the beginning of scratch memory while the rows run. */
+function idRows({ process, tid, scope }: ThawThread, state: Credentials): { groups: IdRow[]; users: IdRow[] } {
+  const names = scope.user === undefined ? HERE : insideOf(process, scope.user, tid);
+  const groupIds = names.groups(state.groups);
+  const gids = state.gids.map((id, i) => names.gid(id, i));
+  const uids = state.uids.map((id, i) => names.uid(id, i));
+  const bytes = Buffer.alloc((groupIds ?? []).length * 4);
+  groupIds?.forEach((group, i) => bytes.writeUInt32LE(group, i * 4));
+  if (bytes.length > GROUPS_SIZE) {
+    throw new RangeError(`${state.groups.length} groups are more than fit into scratch memory`);
+  }
+  return {
+    groups: [
+      ...(groupIds ? [[["setgroups", groupIds.length, scope.put(bytes)]] as IdRow] : []),
+      // Changing ids shall leave capabilities alone: they are set by themselves afterwards.
+      [["prctl", PR.SET_SECUREBITS, SECBIT_KEEP_CAPS_AND_NO_FIXUP]],
+      [["setresgid", ...gids.slice(0, 3)]],
+      // These two answer with the old id.
+      [["setfsgid", gids[3] ?? SAME], "tried"],
+    ],
+    users: [[["setresuid", ...uids.slice(0, 3)]], [["setfsuid", uids[3] ?? SAME], "tried"]],
+  };
+}
+
+/** Leaves an id as it is. */
+const SAME = -1;
+
+/** What ids are called where the thread is. */
+interface Names {
+  uid(id: number, which: number): number;
+  gid(id: number, which: number): number;
+  /** Undefined when they are what they shall be. */
+  groups(ids: readonly number[]): readonly number[] | undefined;
+}
+
+const HERE: Names = { uid: (id) => id, gid: (id) => id, groups: (ids) => ids };
+
+/** In a user namespace below ours ids may have no name: who has such a one has had it from birth. */
+function insideOf({ context, pid }: ThawThread["process"], user: string, tid: number): Names {
+  const { state } = context.object<UserNamespaceHandle>(user);
+  const status = parseStatus(readFileSync(`/proc/${pid}/task/${tid}/status`, "utf8"));
+  const now = (name: string): number[] => (status.get(name) ?? "").split(/\s+/).filter(Boolean).map(Number);
+  const [uids, gids, groups] = [now("Uid"), now("Gid"), now("Groups")];
+  return {
+    // The file system's id follows the effective one: it is always set where it has a name.
+    uid: (id, which) => (uids[which] === id && which !== FILE_SYSTEM ? SAME : (idInside(state.uids, id) ?? OVERFLOW)),
+    gid: (id, which) => (gids[which] === id && which !== FILE_SYSTEM ? SAME : (idInside(state.gids, id) ?? OVERFLOW)),
+    groups: (wanted) =>
+      wanted.join() === groups.join() ? undefined : wanted.map((id) => idInside(state.gids, id) ?? OVERFLOW),
+  };
+}
+
+/** The place of the file system's id among the four. */
+const FILE_SYSTEM = 3;
+
+/** Not mapped, so that the kernel refuses it (/proc/sys/kernel/overflowuid). */
+const OVERFLOW = 0xffff_fffe;
+
+/** Room for group ids in scratch memory; the kernel allows 65,536, and nobody has as many as fit. */
+const GROUPS_SIZE = 3600;
 
 /** The two arguments of capset(2). */
 function capabilityArguments(state: Credentials): [header: Buffer, sets: Buffer] {

@@ -1,0 +1,81 @@
+/**
+ * Ids of new tasks (clone3(2), set_tid). Only who has CAP_CHECKPOINT_RESTORE over a pid namespace may choose ids in it. In
+ * those above its user namespace a task gets the next free id: kmonte sets that counter (/proc/sys/kernel/ns_last_pid)
+ * right before, and tries again when somebody else was quicker.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import type { CloneArgs } from "../abi/clone.ts";
+import { CLONE } from "../abi/clone.ts";
+import { WAIT } from "../abi/wait.ts";
+import { KmonteError } from "../lib/errors.ts";
+import { parseStatus } from "../proc/status.ts";
+import type { FrozenProcess } from "../image/schema.ts";
+import { BuildScope } from "../tracee/build-scope.x86_64.ts";
+import { endProcess, waitForEnd } from "./nursery.ts";
+import type { Users } from "./users.ts";
+
+export const COUNTER = "/proc/sys/kernel/ns_last_pid";
+const MOST_TRIES = 200;
+
+export interface NewTask {
+  readonly args: Omit<CloneArgs, "setTid" | "setTidSize">;
+  /** Innermost first, ours last. */
+  readonly ids: readonly number[];
+  /** Where it is born. */
+  readonly inside: FrozenProcess["inside"];
+  readonly about: string;
+}
+
+export function cloneWithIds(from: BuildScope, users: Users, { args, ids, inside, about }: NewTask): void {
+  const chosen = from.user === undefined ? ids.length : choosable(from.user, users, inside?.owners ?? []);
+  if (chosen === ids.length) {
+    from.clone(args, ids, about);
+    return;
+  }
+  const outer = ids.at(-1) as number;
+  const before = readFileSync(COUNTER, "utf8").trim();
+  try {
+    for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+      if (chosen === 0 && inside && ids.length > 1) users.count(inside, (ids[0] as number) - 1);
+      writeFileSync(COUNTER, String(outer - 1));
+      const seen = from.clone(args, ids.slice(0, chosen), about);
+      if (from.lastBorn === outer) return checkIds(ids, about);
+      endStray(from, seen, (args.flags & CLONE.THREAD) !== 0);
+    }
+  } finally {
+    writeFileSync(COUNTER, before);
+  }
+  throw new KmonteError("PID_LOST", {
+    what: `${about} did not work: others were quicker to take the id ${outer}, ${MOST_TRIES} times.`,
+    remedy: "Thaw again when fewer processes are being started on the machine.",
+  });
+}
+
+/** How many levels, from the innermost out, belong to the user namespace of the maker or to one below. */
+function choosable(user: string, users: Users, owners: readonly string[]): number {
+  const inner = owners.toReversed();
+  const first = inner.findIndex((owner) => !users.isWithin(owner === "" ? undefined : owner, user));
+  return first < 0 ? inner.length : first;
+}
+
+function endStray(from: BuildScope, seen: number, thread: boolean): void {
+  const stray = from.lastBorn;
+  if (thread) {
+    new BuildScope(from.pid, stray, from.memory, from.workshop).exitThread();
+    waitForEnd(stray);
+    return;
+  }
+  endProcess(stray);
+  from.attempt("wait4", seen, 0, WAIT.WALL, 0);
+}
+
+/** Levels in between, which neither the maker nor kmonte decides on. */
+function checkIds(ids: readonly number[], about: string): void {
+  const status = parseStatus(readFileSync(`/proc/${ids.at(-1)}/status`, "utf8"));
+  const got = (status.get("NSpid") ?? "").split(/\s+/).map(Number).slice(-ids.length);
+  if (got.toReversed().every((id, level) => id === ids[level])) return;
+  throw new KmonteError("PID_INSIDE", {
+    what: `${about} did not work: it got other ids in the pid namespaces between.`,
+    why: `They are ${got.join(", ")} and were ${ids.toReversed().join(", ")}.`,
+  });
+}
