@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { toJsonSchema } from "@valibot/to-json-schema";
 import type { GenericSchema } from "valibot";
 import { manifestSchema } from "../src/image/manifest.ts";
-import { FORMAT_VERSION, stateSchema } from "../src/image/schema.ts";
+import { stateSchema } from "../src/image/schema.ts";
+import { FORMAT_VERSION } from "../src/image/version.ts";
 import { fileKinds, objectKinds } from "../src/resources/registry.ts";
 
 type Json = Record<string, unknown>;

@@ -7,7 +7,8 @@ import { CLOCK, clockNow } from "../abi/time.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
 import type { Share } from "../image/lineage.ts";
-import { FORMAT_VERSION, type FrozenBody, type FrozenProcess, type FrozenState } from "../image/schema.ts";
+import type { FrozenBody, FrozenProcess, FrozenState } from "../image/schema.ts";
+import { FORMAT_VERSION } from "../image/version.ts";
 import { parseMaps } from "../proc/maps.ts";
 import { parseStat, parseStatus } from "../proc/status.ts";
 import type {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { arch, hostname, release, version } from "node:os";
 import * as v from "valibot";
 import { CHUNK_SIZE } from "./digest.ts";
-import { FORMAT_VERSION } from "./schema.ts";
+import { FORMAT_VERSION } from "./version.ts";
 
 export const MANIFEST = "manifest.json";
 export const STATE = "state.json";

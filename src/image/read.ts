@@ -10,9 +10,10 @@ import { DigestPool } from "./digest-pool.ts";
 import { below } from "./directory.ts";
 import { ImageFiles } from "./files.ts";
 import { MANIFEST, manifestSchema, STATE, type Manifest } from "./manifest.ts";
-import { FORMAT_VERSION, stateSchema, type FrozenState } from "./schema.ts";
+import { stateSchema, type FrozenState } from "./schema.ts";
 import { codeOf, ImageSource, unreadable } from "./source.ts";
 import { SIGNATURE, verifyManifest } from "./trust.ts";
+import { FORMAT_VERSION } from "./version.ts";
 
 /** An image that has been found to be whole and trusted; open until it is disposed of. */
 export interface Image extends Disposable {

@@ -6,9 +6,7 @@ import { controllingTerminalSchema } from "../resources/process/controlling-term
 import { SHARES, type Share } from "./lineage.ts";
 import { mappingsSchema } from "../resources/memory/mappings.ts";
 import { vdsoSchema } from "../resources/memory/vdso.x86_64.ts";
-
-/** The version of the format, not of the program. Readers refuse what is newer. */
-export const FORMAT_VERSION = 1;
+import { FORMAT_VERSION } from "./version.ts";
 
 const nanoseconds = v.pipe(v.string(), v.regex(/^-?\d+$/));
 

@@ -18,7 +18,7 @@ import { FileDigests, type DigestPool } from "./digest-pool.ts";
 import { describeMachine, MANIFEST, type Manifest, type ManifestFile } from "./manifest.ts";
 import { AGE } from "./files.ts";
 import { AgeOutput, PlainOutput, type Output } from "./output.ts";
-import { FORMAT_VERSION } from "./schema.ts";
+import { FORMAT_VERSION } from "./version.ts";
 import { SIGNATURE, signManifest } from "./trust.ts";
 
 /** Refuses a directory that holds something: no image is ever overwritten. */

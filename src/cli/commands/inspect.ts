@@ -1,9 +1,7 @@
 /** `kmonte inspect DIR` */
 import type { Command } from "commander";
 import { openKeys } from "../../image/keys.ts";
-import { readImage } from "../../image/read.ts";
 import { collect } from "../arguments.ts";
-import { describeImage } from "../image-text.ts";
 import { printJson, printLine } from "../output.ts";
 
 interface Options {
@@ -30,7 +28,10 @@ Examples:
   kmonte inspect IMAGE --json | jq '.state.processes[].body.descriptors'
   gdb PROGRAM IMAGE/PID.core`,
     )
-    .action((directory: string, options: Options) => {
+    .action(async (directory: string, options: Options) => {
+      // All kinds of resource hang on these: the other verbs, which leave them to their engine, start without them.
+      const { readImage } = await import("../../image/read.ts");
+      const { describeImage } = await import("../image-text.ts");
       const identities = openKeys(options.identity);
       using image = readImage(directory, { unsigned: options.unsigned === true, identities, lookOnly: true });
       if (options.json) printJson({ manifest: image.manifest, state: image.state });
