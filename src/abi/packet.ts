@@ -5,7 +5,7 @@ import { trySend } from "./message.ts";
 import { addressBytes, inetAddress, type InetAddress } from "./sockaddr.ts";
 import { AF, IPPROTO, setInt, SO, SOCK, SOCK_CLOEXEC, SOL } from "./socket.ts";
 
-export const TCP_FLAG = { FIN: 1, RST: 4, ACK: 16 } as const;
+export const TCP_FLAG = { FIN: 1, RST: 4, ACK: 16, URG: 32 } as const;
 const IPV6_HDRINCL = 36;
 
 export interface Segment {
@@ -15,6 +15,9 @@ export interface Segment {
   readonly acknowledged: number;
   readonly flags: number;
   readonly window: number;
+  readonly data?: Buffer;
+  /** With URG: bytes of the data up to and with the urgent one. */
+  readonly urgent?: number;
 }
 
 /** A packet of ours to ourselves, as if the peer had sent it; `mark` lets it pass our own filter. */
@@ -96,12 +99,9 @@ function pseudoHeader(source: Buffer, target: Buffer, protocol: number, payload:
   return Buffer.concat([source, target, pseudo, payload, Buffer.alloc(payload.length % 2)]);
 }
 
-function encodeTcp(
-  { from, to, sequence, acknowledged, flags, window }: Segment,
-  source: Buffer,
-  target: Buffer,
-): Buffer {
-  const tcp = Buffer.alloc(20);
+function encodeTcp(segment: Segment, source: Buffer, target: Buffer): Buffer {
+  const { from, to, sequence, acknowledged, flags, window, data = Buffer.alloc(0), urgent = 0 } = segment;
+  const tcp = Buffer.concat([Buffer.alloc(20), data]);
   tcp.writeUInt16BE(from.port, 0);
   tcp.writeUInt16BE(to.port, 2);
   tcp.writeUInt32BE(sequence >>> 0, 4);
@@ -109,6 +109,7 @@ function encodeTcp(
   tcp[12] = 5 << 4;
   tcp[13] = flags;
   tcp.writeUInt16BE(window, 14);
+  tcp.writeUInt16BE(urgent, 18);
   tcp.writeUInt16BE(checksum(pseudoHeader(source, target, IPPROTO.IPPROTO_TCP, tcp)), 16);
   return tcp;
 }

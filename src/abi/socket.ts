@@ -87,7 +87,7 @@ export const MSG = {
 export const SHUT = { SHUT_RD: 0, SHUT_WR: 1, SHUT_RDWR: 2 } as const;
 
 /** poll(2). */
-export const POLL = { POLLIN: 1, POLLOUT: 4, POLLERR: 8, POLLHUP: 0x10, POLLRDHUP: 0x2000 } as const;
+export const POLL = { POLLIN: 1, POLLPRI: 2, POLLOUT: 4, POLLERR: 8, POLLHUP: 0x10, POLLRDHUP: 0x2000 } as const;
 
 /** ioctl(2) requests of sockets (sockios.h, asm-generic/ioctls.h). */
 export const SIOCINQ = 0x541b;

@@ -147,6 +147,11 @@ export function setAgreed(fd: number, mss: number, agreed: Agreed): void {
 /** Bytes of the send queue that were never sent (SIOCOUTQNSD, linux/sockios.h). */
 export const SIOCOUTQNSD = 0x894b;
 
+/** It hears nothing more (SHUT_RD), though the peer may speak on. */
+export function shutdownReading(fd: number): void {
+  call("shutdown", "Closing one half of a connection", fd, 0);
+}
+
 export function shutdownWriting(fd: number): void {
   call("shutdown", "Closing one half of a connection", fd, 1);
 }

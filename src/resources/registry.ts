@@ -23,6 +23,7 @@ import { ioUringFile } from "./files/io-uring.ts";
 import { inetSocket } from "./files/sockets/inet.ts";
 import { netlinkSocket } from "./files/sockets/netlink.ts";
 import { otherSocket } from "./files/sockets/other.ts";
+import { tcpConnecting } from "./files/sockets/tcp-connecting.ts";
 import { tcpConnection } from "./files/sockets/tcp-connection.ts";
 import { unixSocket } from "./files/sockets/unix.ts";
 import { futureLocks } from "./memory/future-locks.ts";
@@ -125,6 +126,7 @@ export const fileKinds: readonly FileKind<Any>[] = [
   inotify,
   ioUringFile,
   unixSocket,
+  tcpConnecting,
   tcpConnection,
   inetSocket,
   netlinkSocket,

@@ -7,10 +7,10 @@ import { AF, getInt, IPPROTO, POLL, pollNow, SO, SOCK_CLOEXEC, socketAddress, SO
 import { S_IF } from "../../../abi/stat.ts";
 import { TCP_STATE, tcpInfo, upperLayer } from "../../../abi/tcp.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import { formatFlags, nameOf } from "../../../lib/flags.ts";
+import { nameOf } from "../../../lib/flags.ts";
 import type { OpenFile } from "../../contract.ts";
 import { socketRefusal } from "./external.ts";
-import { familyOptions, freezeOptions, TCP_OPTIONS, UDP_OPTIONS, type Options } from "./options.ts";
+import { familyOptions, freezeOptions, TCP_FRESH_OPTIONS, TCP_OPTIONS, UDP_OPTIONS, type Options } from "./options.ts";
 
 export const inetEnd = v.strictObject({
   address: v.string(),
@@ -56,9 +56,15 @@ export function newInetSocket({ family, type, protocol }: InetSort): LocalFd {
 }
 
 export function inetOptions(file: OpenFile, sort: InetSort): Options {
-  const own = sort.protocol === IPPROTO.IPPROTO_TCP ? TCP_OPTIONS : UDP_OPTIONS;
+  const own = ownOptions(file, sort);
   const key = `${sort.family}:${sort.type}:${sort.protocol}`;
-  return freezeOptions(file.local, [...familyOptions(sort.family), own], key, () => newInetSocket(sort), closeSync);
+  return freezeOptions(file.local, [...familyOptions(sort.family), ...own], key, () => newInetSocket(sort), closeSync);
+}
+
+function ownOptions(file: OpenFile, { protocol }: InetSort): Parameters<typeof freezeOptions>[1] {
+  if (protocol !== IPPROTO.IPPROTO_TCP) return [UDP_OPTIONS];
+  const wasConnected = isTcpConnection(file) || (pollNow(file.local, POLL.POLLRDHUP) & POLL.POLLRDHUP) !== 0;
+  return wasConnected ? [TCP_OPTIONS] : [TCP_OPTIONS, TCP_FRESH_OPTIONS];
 }
 
 export function localAddress(fd: LocalFd): InetAddress {
@@ -99,7 +105,7 @@ export function refuseForeignNetwork(file: OpenFile): void {
   );
 }
 
-/** Errors and upper layers that cannot be made again. */
+/** Other networks, and upper layers that cannot be made again. */
 export function refuseStrange(file: OpenFile, sort: InetSort): void {
   refuseForeignNetwork(file);
   const layer = sort.protocol === IPPROTO.IPPROTO_TCP ? upperLayer(file.local) : undefined;
@@ -109,15 +115,6 @@ export function refuseStrange(file: OpenFile, sort: InetSort): void {
       "TCP_ULP",
       `a TCP socket with the upper layer ${layer}`,
       "its keys live in the kernel and cannot be read.",
-    );
-  }
-  const events = pollNow(file.local, 0);
-  if ((events & POLL.POLLERR) !== 0) {
-    throw socketRefusal(
-      file,
-      "SOCKET_ERROR",
-      "a socket with an error or a report that it was not told yet",
-      `poll(2) answers ${formatFlags(POLL, events)}.`,
     );
   }
 }

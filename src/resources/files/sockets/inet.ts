@@ -1,13 +1,19 @@
 /** TCP that listens or is not connected (tcp(7)), and UDP (udp(7)): bound, connected or neither. */
 import * as v from "valibot";
-import { call } from "../../../abi/call.ts";
 import { inetAddress, type InetAddress } from "../../../abi/sockaddr.ts";
 import { AF, getInt, intBytes, IPPROTO, SO, SOCK, SOL, trySetOption, useAddress } from "../../../abi/socket.ts";
 import { tcpInfo, TCP_STATE } from "../../../abi/tcp.ts";
 import { nameOf } from "../../../lib/flags.ts";
-import type { FileKind, OpenFile } from "../../contract.ts";
+import type { LocalFd } from "../../../lib/brand.ts";
+import type { FileKind, OpenFile, ThawContext } from "../../contract.ts";
 import { datagramsSchema, freezeDatagrams, thawDatagrams } from "./datagrams.ts";
+import { freezeError } from "./errors.ts";
 import { socketRefusal } from "./external.ts";
+import { tcpSockets } from "./inet-look.ts";
+import { comeWaiting } from "./tcp-connecting.ts";
+import { freezeKeys, keysSchema, thawKeys } from "./tcp-md5.ts";
+import { freezeBacklog } from "./tcp-pending.ts";
+import { bindPort, listenAgain } from "./tcp-port.ts";
 import {
   familyName,
   inetEnd,
@@ -36,7 +42,9 @@ const schema = v.strictObject({
   local: v.optional(inetEnd),
   /** The default target of a UDP socket. */
   remote: v.optional(inetEnd),
-  listening: v.optional(v.strictObject({ backlog: v.number() })),
+  /** `pending`: the files of clients that wait to be accepted, oldest first. */
+  listening: v.optional(v.strictObject({ backlog: v.number(), pending: v.optional(v.array(v.string())) })),
+  keys: v.optional(keysSchema),
   /** Multicast groups that it has joined. */
   memberships: v.optional(v.array(membershipSchema)),
   filter: v.optional(filterSchema),
@@ -64,8 +72,11 @@ export const inetSocket: FileKind<InetState> = {
     const memberships = sort.type === SOCK.SOCK_DGRAM ? freezeMemberships(file, sort.family) : [];
     const filter = freezeFilter(file);
     const datagrams = sort.type === SOCK.SOCK_DGRAM ? freezeDatagrams(file) : undefined;
-    const ended = sort.protocol === IPPROTO.IPPROTO_TCP ? freezeEnded(file) : undefined;
-    const listening = sort.protocol === IPPROTO.IPPROTO_TCP ? freezeTcp(file, local) : undefined;
+    const isTcp = sort.protocol === IPPROTO.IPPROTO_TCP;
+    const error = freezeError(file, sort, local.address, remote?.address);
+    const ended = isTcp ? freezeEnded(file, error) : undefined;
+    const listening = isTcp ? freezeListening(file, local) : undefined;
+    const keys = isTcp ? freezeKeys(file, tcpSockets(file.context).byInode.get(Number(file.stat.inode))) : undefined;
     if (sort.type === SOCK.SOCK_DGRAM) refuseCorked(file);
     return {
       family: familyName(sort.family) as InetState["family"],
@@ -75,6 +86,7 @@ export const inetSocket: FileKind<InetState> = {
       ...(bound && { local }),
       ...(remote && { remote }),
       ...(listening && { listening }),
+      ...(keys && { keys }),
       ...(ended && { ended }),
       ...(datagrams && { datagrams }),
       ...(memberships.length > 0 && { memberships }),
@@ -94,8 +106,7 @@ export const inetSocket: FileKind<InetState> = {
     }
     // Connections of the port may still be on their way out of the kernel; what the program set comes afterwards.
     trySetOption(fd, SOL.SOL_SOCKET, SO.SO_REUSEADDR, intBytes(1));
-    if (state.local)
-      useAddress("bind", fd, inetAddress(family, state.local), `Binding a socket to ${showAddress(state.local)}`);
+    if (state.local) bindPort(fd, family, state.local, `Binding a socket to ${showAddress(state.local)}`);
     trySetOption(fd, SOL.SOL_SOCKET, SO.SO_REUSEADDR, intBytes(Number(state.options["SO_REUSEADDR"] ?? 0)));
     if (state.remote)
       useAddress(
@@ -104,7 +115,8 @@ export const inetSocket: FileKind<InetState> = {
         inetAddress(family, state.remote),
         `Connecting a socket to ${showAddress(state.remote)}`,
       );
-    if (state.listening) call("listen", "Listening", fd, state.listening.backlog);
+    thawKeys(fd, state.keys);
+    if (state.listening) listen(state.listening, context, fd, state.local);
     if (state.datagrams && state.local) thawDatagrams(state.datagrams, context, protocol, state.local);
     thawMemberships(fd, state.memberships ?? []);
     thawFilter(fd, state.filter);
@@ -113,27 +125,29 @@ export const inetSocket: FileKind<InetState> = {
   },
 };
 
+function listen(
+  { backlog, pending }: NonNullable<InetState["listening"]>,
+  context: ThawContext,
+  fd: LocalFd,
+  local: InetAddress | undefined,
+): void {
+  listenAgain(fd, local ?? { address: "", port: 0 }, backlog);
+  context.whenOpen(() => {
+    for (const id of pending ?? []) comeWaiting(context.file(id));
+  });
+}
+
 function refuseOtherProtocols(file: OpenFile, { family, type, protocol }: InetSort): void {
   if (CARRIED.includes(protocol) && (type === SOCK.SOCK_STREAM || type === SOCK.SOCK_DGRAM)) return;
   const name = `${familyName(family)} ${nameOf(SOCK, type) ?? type} ${protocolName(protocol)}`;
   throw socketRefusal(file, "SOCKET_PROTOCOL", `a socket of a protocol that cannot be frozen`, `it is ${name}.`);
 }
 
-function freezeTcp(file: OpenFile, local: InetAddress): InetState["listening"] {
+function freezeListening(file: OpenFile, local: InetAddress): InetState["listening"] {
   const info = tcpInfo(file.local);
-  if (info?.state === TCP_STATE.LISTEN) {
-    if (info.waiting > 0) {
-      throw socketRefusal(
-        file,
-        "TCP_PENDING_CONNECTIONS",
-        `connections to ${showAddress(local)} that it has not accepted yet`,
-        `${info.waiting} wait in the backlog, out of reach.`,
-        "Try again when the program has accepted them.",
-      );
-    }
-    return { backlog: info.backlog };
-  }
-  return undefined;
+  if (info?.state !== TCP_STATE.LISTEN) return undefined;
+  const pending = freezeBacklog(file, local, info.waiting);
+  return { backlog: info.backlog, ...(pending.length > 0 && { pending }) };
 }
 
 function refuseCorked(file: OpenFile): void {

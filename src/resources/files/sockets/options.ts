@@ -49,14 +49,23 @@ export const SOCKET_OPTIONS = {
   SO_RXQ_OVFL: socketLevel(40),
   SO_PEEK_OFF: socketLevel(42),
   SO_NOFCS: socketLevel(43),
+  SO_LOCK_FILTER: socketLevel(44),
   SO_SELECT_ERR_QUEUE: socketLevel(45),
   SO_BUSY_POLL: socketLevel(46),
   SO_MAX_PACING_RATE: socketLevel(47, 8),
+  SO_INCOMING_CPU: socketLevel(49),
   SO_ZEROCOPY: socketLevel(60),
-  SO_BUF_LOCK: socketLevel(72),
+  SO_TXTIME: socketLevel(61, 8),
   SO_TIMESTAMP_NEW: socketLevel(63),
   SO_TIMESTAMPNS_NEW: socketLevel(64),
+  SO_PREFER_BUSY_POLL: socketLevel(69),
+  SO_BUF_LOCK: socketLevel(72),
+  SO_RESERVE_MEM: socketLevel(73),
+  SO_TXREHASH: socketLevel(74),
+  SO_RCVMARK: socketLevel(75),
   SO_PASSPIDFD: socketLevel(76),
+  SO_RCVPRIORITY: socketLevel(82),
+  SO_PASSRIGHTS: socketLevel(83),
 } as const satisfies Record<string, Option>;
 
 /** ip(7). */
@@ -64,6 +73,8 @@ export const IP_OPTIONS = {
   IP_TOS: ip(1),
   IP_TTL: ip(2),
   IP_OPTIONS: { ...ip(4), size: 40 },
+  IP_RECVOPTS: ip(6),
+  IP_RETOPTS: ip(7),
   IP_PKTINFO: ip(8),
   IP_MTU_DISCOVER: ip(10),
   IP_RECVERR: ip(11),
@@ -74,26 +85,49 @@ export const IP_OPTIONS = {
   IP_TRANSPARENT: ip(19),
   IP_RECVORIGDSTADDR: ip(20),
   IP_MINTTL: ip(21),
+  IP_NODEFRAG: ip(22),
+  IP_CHECKSUM: ip(23),
   IP_BIND_ADDRESS_NO_PORT: ip(24),
   IP_RECVFRAGSIZE: ip(25),
+  IP_RECVERR_RFC4884: ip(26),
+  IP_UNICAST_IF: ip(50),
   IP_LOCAL_PORT_RANGE: ip(51),
 } as const satisfies Record<string, Option>;
 
 /** ipv6(7); IPV6_V6ONLY must be set before bind. */
 export const IPV6_OPTIONS = {
+  IPV6_2292PKTINFO: ip6(2),
+  IPV6_2292HOPOPTS: ip6(3),
+  IPV6_2292DSTOPTS: ip6(4),
+  IPV6_2292RTHDR: ip6(5),
+  IPV6_2292HOPLIMIT: ip6(8),
+  IPV6_FLOWINFO: ip6(11),
   IPV6_UNICAST_HOPS: ip6(16),
   IPV6_MTU_DISCOVER: ip6(23),
   IPV6_RECVERR: ip6(25),
   IPV6_V6ONLY: ip6(26),
+  IPV6_RECVERR_RFC4884: ip6(31),
+  IPV6_FLOWINFO_SEND: ip6(33),
   IPV6_RECVPKTINFO: ip6(49),
   IPV6_RECVHOPLIMIT: ip6(51),
+  IPV6_RECVHOPOPTS: ip6(53),
+  IPV6_HOPOPTS: { ...ip6(54), size: 256 },
+  IPV6_RTHDRDSTOPTS: { ...ip6(55), size: 256 },
+  IPV6_RECVRTHDR: ip6(56),
+  IPV6_RTHDR: { ...ip6(57), size: 256 },
+  IPV6_RECVDSTOPTS: ip6(58),
+  IPV6_DSTOPTS: { ...ip6(59), size: 256 },
+  IPV6_RECVPATHMTU: ip6(60),
   IPV6_DONTFRAG: ip6(62),
   IPV6_RECVTCLASS: ip6(66),
   IPV6_TCLASS: ip6(67),
   IPV6_AUTOFLOWLABEL: ip6(70),
   IPV6_ADDR_PREFERENCES: ip6(72),
   IPV6_MINHOPCOUNT: ip6(73),
+  IPV6_RECVORIGDSTADDR: ip6(74),
   IPV6_TRANSPARENT: ip6(75),
+  IPV6_UNICAST_IF: ip6(76),
+  IPV6_RECVFRAGSIZE: ip6(77),
   IPV6_FREEBIND: ip6(78),
 } as const satisfies Record<string, Option>;
 
@@ -108,6 +142,7 @@ export const TCP_OPTIONS = {
   TCP_LINGER2: tcp(8),
   TCP_DEFER_ACCEPT: tcp(9),
   TCP_WINDOW_CLAMP: tcp(10),
+  TCP_QUICKACK: tcp(12),
   TCP_CONGESTION: tcp(13, 16),
   TCP_THIN_LINEAR_TIMEOUTS: tcp(16),
   TCP_USER_TIMEOUT: tcp(18),
@@ -118,7 +153,13 @@ export const TCP_OPTIONS = {
   TCP_FASTOPEN_NO_COOKIE: tcp(34),
   TCP_INQ: tcp(36),
   TCP_TX_DELAY: tcp(37),
+  TCP_RTO_MAX_MS: tcp(44),
+  TCP_RTO_MIN_US: tcp(45),
+  TCP_DELACK_MAX_US: tcp(46),
 } as const satisfies Record<string, Option>;
+
+/** Those that a connection has agreed on with its peer, and that a program chooses only before. */
+export const TCP_FRESH_OPTIONS = { TCP_MAXSEG: tcp(2) } as const satisfies Record<string, Option>;
 
 /** udp(7). UDP_CORK is not here: a corked datagram has contents that nobody can read. A stream has no multicast. */
 export const UDP_OPTIONS = {
@@ -152,6 +193,7 @@ const ALL: Readonly<Record<string, Option>> = {
   ...IP_OPTIONS,
   ...IPV6_OPTIONS,
   ...TCP_OPTIONS,
+  ...TCP_FRESH_OPTIONS,
   ...UDP_OPTIONS,
   ...NETLINK_OPTIONS,
 };
@@ -204,6 +246,8 @@ function readOptions(fd: LocalFd, tables: readonly Table[]): Options {
 
 /** Options that stand in the way while a socket is bound, connected and filled, or that only then mean something. */
 const LATE: ReadonlySet<string> = new Set([
+  // IP_TOS sets it too.
+  "SO_PRIORITY",
   "SO_PEEK_OFF",
   "SO_RCVLOWAT",
   "SO_SNDTIMEO",
@@ -212,6 +256,8 @@ const LATE: ReadonlySet<string> = new Set([
   "SO_RCVBUF",
   "TCP_DEFER_ACCEPT",
   "TCP_CORK",
+  "TCP_QUICKACK",
+  "SO_LOCK_FILTER",
   "SO_BUF_LOCK",
   "SO_PASSCRED",
   "SO_PASSPIDFD",

@@ -24,6 +24,8 @@ export type Flow = v.InferOutput<typeof flowSchema>;
 export const PASS_MARK = 0x6b6d_7465;
 const LONGEST_FREEZE_S = 600;
 
+let count = 0;
+
 const PLACES = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"];
 
 export function nftIsThere(): boolean {
@@ -87,6 +89,15 @@ export function lastingRules(table: string, flows: readonly Flow[]): string {
   return rules(table, flows, false);
 }
 
+/** Silence for a moment; returns the table to remove. */
+export function silenceFor(flows: readonly Flow[]): string | undefined {
+  if (!nftIsThere()) return undefined;
+  count += 1;
+  const table = `kmonte-${process.pid}-${count}`;
+  nft(rules(table, flows, true));
+  return table;
+}
+
 export function removeTable(table: string): void {
   // Adding first makes deleting work whether it is there or not.
   nft(`add table inet ${table}\ndelete table inet ${table}\n`);
@@ -128,8 +139,6 @@ function startGuard(tables: readonly string[]): () => void {
     closeSync(write);
   };
 }
-
-let count = 0;
 
 /** Silence for the time of a freeze. */
 export class Silence {

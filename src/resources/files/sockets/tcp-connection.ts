@@ -19,8 +19,11 @@ import {
 import { optionsSchema } from "./options.ts";
 import { flowSchema } from "./silence.ts";
 import { checkNetwork } from "./surroundings.ts";
+import { freezeKeys, keysSchema } from "./tcp-md5.ts";
+import { tcpSockets } from "./inet-look.ts";
 import { lookAtConnections } from "./tcp-look.ts";
-import { thawConnection } from "./tcp-thaw.ts";
+import { lookAtUrgent, urgentSchema } from "./tcp-urgent.ts";
+import { PEER_ENDED, thawConnection } from "./tcp-thaw.ts";
 
 const sequence = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff));
 
@@ -31,6 +34,7 @@ const schema = v.strictObject({
   ...flowSchema.entries,
   options: optionsSchema,
   filter: v.optional(filterSchema),
+  keys: v.optional(keysSchema),
   mss: v.number(),
   windowScale: v.optional(v.strictObject({ send: v.number(), receive: v.number() })),
   sack: v.boolean(),
@@ -51,10 +55,15 @@ const schema = v.strictObject({
   unsent: v.number(),
   sendQueue: v.optional(v.string()),
   receiveQueue: v.optional(v.string()),
+  urgent: v.optional(urgentSchema),
+  /** The program hears nothing more (SHUT_RD). */
+  deaf: v.optional(v.literal(true)),
   /** The table of nftables that keeps the address silent until the thaw. */
   silence: v.optional(v.string()),
 });
 export type TcpState = v.InferOutput<typeof schema>;
+
+const RECEIVING = 1;
 
 export const tcpConnection: FileKind<TcpState> = {
   name: "tcp-connection",
@@ -76,6 +85,13 @@ export const tcpConnection: FileKind<TcpState> = {
     }
     const { flow, snapshot } = seen;
     const filter = freezeFilter(file);
+    const info = tcpSockets(file.context).byInode.get(Number(file.stat.inode));
+    const keys = freezeKeys(file, info);
+    const fin = Number(snapshot.info.state !== TCP_STATE.ESTABLISHED && PEER_ENDED.includes(state));
+    const total = Math.max((info?.unread ?? 0) - fin, snapshot.received.length);
+    const urgent = lookAtUrgent(file, snapshot.received, total);
+    const received = urgent?.received ?? snapshot.received;
+    const deaf = ((info?.shutdown ?? 0) & RECEIVING) !== 0 && fin === 0;
     const blob = (queue: string, bytes: Buffer): string =>
       file.context.blob(`tcp:${file.stat.inode}:${queue}`, { bytes });
     const { windowScale, sack, timestamps } = snapshot.info;
@@ -85,6 +101,7 @@ export const tcpConnection: FileKind<TcpState> = {
       ...flow,
       options: inetOptions(file, sort),
       ...(filter !== undefined && { filter }),
+      ...(keys && { keys }),
       mss: snapshot.mss,
       ...(windowScale && { windowScale }),
       sack,
@@ -95,7 +112,9 @@ export const tcpConnection: FileKind<TcpState> = {
       receiveEnd: snapshot.receiveEnd,
       unsent: snapshot.unsent,
       ...(snapshot.sent.length > 0 && { sendQueue: blob("send", snapshot.sent) }),
-      ...(snapshot.received.length > 0 && { receiveQueue: blob("receive", snapshot.received) }),
+      ...(received.length > 0 && { receiveQueue: blob("receive", received) }),
+      ...(urgent && { urgent: urgent.urgent }),
+      ...(deaf && { deaf: true as const }),
       ...(seen.silence !== undefined && { silence: seen.silence }),
     };
   },

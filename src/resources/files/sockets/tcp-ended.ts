@@ -2,32 +2,54 @@
  * A TCP socket whose connection is over, though the program has not closed it: reading gives what is left and then the
  * end, writing fails with EPIPE. It is made again as a connection to ourselves that a reset ends at once.
  */
+import { closeSync } from "node:fs";
 import * as v from "valibot";
+import { call } from "../../../abi/call.ts";
+import { F, O } from "../../../abi/fcntl.ts";
 import { NativeBuffer } from "../../../abi/ffi.unsafe.ts";
 import { receive, send } from "../../../abi/message.ts";
 import { injectSegment, TCP_FLAG } from "../../../abi/packet.ts";
 import { inetAddress, type InetAddress } from "../../../abi/sockaddr.ts";
-import { AF, getInt, ioctlInt, MSG, POLL, pollNow, SIOCINQ, SO, SOL, useAddress } from "../../../abi/socket.ts";
+import {
+  AF,
+  getInt,
+  ioctlInt,
+  MSG,
+  POLL,
+  pollNow,
+  SIOCINQ,
+  SO,
+  SOL,
+  IPPROTO,
+  SOCK,
+  tryAddress,
+  useAddress,
+} from "../../../abi/socket.ts";
 import { chooseQueue, enterRepair, LEAVE, leaveRepair, QUEUE, setQueueEnd } from "../../../abi/tcp.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { OpenFile, ThawContext } from "../../contract.ts";
+import { errorSchema, type PendingError } from "./errors.ts";
+import { localAddress, newInetSocket } from "./inet-common.ts";
 import { isPlainV4, PASS_MARK } from "./silence.ts";
 
 export const endedSchema = v.strictObject({
   /** What was received and is not read yet. */
   received: v.optional(v.string()),
+  /** What the program is to be told of it, and was not told yet. */
+  error: v.optional(errorSchema),
 });
 export type Ended = v.InferOutput<typeof endedSchema>;
 
 /** Of a socket in state CLOSE: only one that was connected before is shut down for reading. */
-export function freezeEnded(file: OpenFile): Ended | undefined {
+export function freezeEnded(file: OpenFile, error: PendingError | undefined): Ended | undefined {
   if ((pollNow(file.local, POLL.POLLRDHUP) & POLL.POLLRDHUP) === 0) return undefined;
+  const about = error && { error };
   const length = ioctlInt(file.local, SIOCINQ) ?? 0;
-  if (length === 0) return {};
+  if (length === 0) return { ...about };
   using room = new NativeBuffer(length + 1);
   const message = receive(file.local, room, MSG.MSG_PEEK | MSG.MSG_DONTWAIT);
-  if (typeof message === "number" || message.data.length === 0) return {};
-  return { received: file.context.blob(`tcp:${file.stat.inode}:receive`, { bytes: message.data }) };
+  if (typeof message === "number" || message.data.length === 0) return { ...about };
+  return { ...about, received: file.context.blob(`tcp:${file.stat.inode}:receive`, { bytes: message.data }) };
 }
 
 const START = 1;
@@ -45,6 +67,10 @@ export function thawEnded(
   const loopback = family === AF.AF_INET ? "127.0.0.1" : "::1";
   const here =
     local && !/^(0\.0\.0\.0|::)$/.test(local.address) ? local : { address: loopback, port: local?.port ?? 0 };
+  if (ended.error === "ECONNREFUSED") {
+    context.whenOpen(() => context.whenOpen(() => beRefused(fd, family, here)));
+    return;
+  }
   context.whenOpen(() => {
     const about = "Ending a connection again";
     const reuse = getInt(fd, SOL.SOL_SOCKET, SO.SO_REUSEADDR) ?? 0;
@@ -72,7 +98,23 @@ export function thawEnded(
       PASS_MARK,
     );
     leaveRepair(fd, LEAVE.SILENT, reuse);
-    // Reading the error takes it away: the program has been told of its own end before.
-    getInt(fd, SOL.SOL_SOCKET, SO.SO_ERROR);
+    // Reading the error takes it away, where the program has been told before.
+    if (ended.error === undefined) getInt(fd, SOL.SOL_SOCKET, SO.SO_ERROR);
   });
+}
+
+/** Dials a port that is bound and where nobody listens; not waiting for the answer leaves the error to the program. */
+function beRefused(fd: LocalFd, family: number, here: InetAddress): void {
+  const about = "Being refused a connection again";
+  const nobody = newInetSocket({ family, type: SOCK.SOCK_STREAM, protocol: IPPROTO.IPPROTO_TCP });
+  try {
+    useAddress("bind", nobody, inetAddress(family, { ...here, port: 0 }), about);
+    useAddress("bind", fd, inetAddress(family, here), about);
+    const flags = call("fcntl", about, fd, F.F_GETFL, 0);
+    call("fcntl", about, fd, F.F_SETFL, flags | O.O_NONBLOCK);
+    tryAddress("connect", fd, inetAddress(family, localAddress(nobody)));
+    call("fcntl", about, fd, F.F_SETFL, flags);
+  } finally {
+    closeSync(nobody);
+  }
 }

@@ -22,6 +22,8 @@ import type { LocalFd } from "../../../lib/brand.ts";
 import type { FreezeContext, OpenFile } from "../../contract.ts";
 import { socketRefusal } from "./external.ts";
 import { isTcpConnection, localAddress, peerAddress, showAddress } from "./inet-common.ts";
+import { flowKey, once, turned } from "./inet-look.ts";
+import { tcpFiles, waitingClients } from "./tcp-pending.ts";
 import { nftIsThere, Silence, type Flow } from "./silence.ts";
 import { sleepMicroseconds } from "../../../tracee/stops.ts";
 
@@ -47,34 +49,32 @@ export interface SeenConnection {
   readonly silence: string | undefined;
 }
 
-const looks = new WeakMap<FreezeContext, ReadonlyMap<bigint, SeenConnection>>();
 const ATTEMPTS = 200;
 const PAUSE_US = 1000;
 
-const key = ({ local, remote }: Flow): string =>
-  `${showAddress(local)} ${showAddress(remote)}`.replaceAll("::ffff:", "").replaceAll(/[[\]]/g, "");
-const turned = ({ local, remote }: Flow): Flow => ({ local: remote, remote: local });
-
+/** Those of the network namespace that this thread is in. */
 export function lookAtConnections(context: FreezeContext): ReadonlyMap<bigint, SeenConnection> {
-  const known = looks.get(context);
-  if (known) return known;
-  const files = context
-    .openFiles()
+  return once(context, "connections", () => look(context));
+}
+
+function look(context: FreezeContext): ReadonlyMap<bigint, SeenConnection> {
+  const waiting = waitingClients(context);
+  const files = tcpFiles(context)
     .map(([, file]) => file)
-    .filter(isTcpConnection);
+    .filter((file) => isTcpConnection(file) && !waiting.has(file.stat.inode));
   const flows = new Map<OpenFile, Flow>();
   for (const file of files) {
     const remote = peerAddress(file.local);
     if (remote) flows.set(file, { local: localAddress(file.local), remote });
   }
-  const inside = new Set([...flows.values()].map(key));
-  const outside = [...flows].filter(([, flow]) => !inside.has(key(turned(flow))));
+  const inside = new Set([...flows.values()].map(flowKey));
+  const outside = [...flows].filter(([, flow]) => !inside.has(flowKey(turned(flow))));
   const silence = outside.length > 0 ? keepSilent(context, outside) : undefined;
   const connections = [...flows].map(([file, flow]) => ({
     file,
     flow,
     reuseAddress: getInt(file.local, SOL.SOL_SOCKET, SO.SO_REUSEADDR) ?? 0,
-    silence: inside.has(key(turned(flow))) ? undefined : silence?.lasting,
+    silence: inside.has(flowKey(turned(flow))) ? undefined : silence?.lasting,
   }));
   const snapshots = atOneMoment(connections);
   const seen = new Map(
@@ -84,7 +84,6 @@ export function lookAtConnections(context: FreezeContext): ReadonlyMap<bigint, S
     }),
   );
   for (const { file, reuseAddress } of connections) context.beforeKill(() => endInSilence(file.local, reuseAddress));
-  looks.set(context, seen);
   return seen;
 }
 
@@ -110,7 +109,7 @@ function keepSilent(context: FreezeContext, outside: readonly (readonly [OpenFil
 }
 
 /** In repair mode close(2) sends nothing. Entered only now, so that whatever happens before harms nobody. */
-function endInSilence(fd: LocalFd, reuseAddress: number): () => void {
+export function endInSilence(fd: LocalFd, reuseAddress: number): () => void {
   enterRepair(fd);
   return () => leaveRepair(fd, LEAVE.SILENT, reuseAddress);
 }

@@ -14,6 +14,7 @@ import {
   setQueueEnd,
   setTimestamp,
   setWindow,
+  shutdownReading,
   shutdownWriting,
 } from "../../../abi/tcp.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
@@ -21,14 +22,18 @@ import type { ThawContext } from "../../contract.ts";
 import { thawFilter } from "./filter.ts";
 import { setBufferSize, thawOptions } from "./options.ts";
 import { endLasting, isPlainV4, PASS_MARK } from "./silence.ts";
+import { takeUrgent } from "./tcp-urgent.ts";
+import { thawKeys } from "./tcp-md5.ts";
 import type { TcpState } from "./tcp-connection.ts";
 import { announce, wakePeer } from "./wake.ts";
 
 type StateName = TcpState["state"];
 const WE_ENDED: readonly StateName[] = ["FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK"];
-const PEER_ENDED: readonly StateName[] = ["CLOSE_WAIT", "CLOSING", "LAST_ACK"];
+export const PEER_ENDED: readonly StateName[] = ["CLOSE_WAIT", "CLOSING", "LAST_ACK"];
 const LARGE_BUFFER = 128 * 1024 * 1024;
 const CHUNK = 64 * 1024;
+/** Any device takes packets of this size. */
+const CHUNK_URGENT = 1024;
 /** What the kernel works out for a connection by itself. */
 const DERIVED = ["TCP_WINDOW_CLAMP", "SO_REUSEADDR"];
 
@@ -42,23 +47,32 @@ export function thawConnection(state: TcpState, context: ThawContext, fd: LocalF
     (name) => [name, getInt(fd, SOL.SOL_SOCKET, SO[name]) ?? 0] as const,
   );
   for (const [name] of sizes) setBufferSize(fd, name, LARGE_BUFFER);
+  thawKeys(fd, state.keys);
   // Listening sockets are bound by now; bound twice in repair mode is no conflict.
   context.whenOpen(() => {
     const start = { send: startOfSend(state, sent.length), receive: startOfReceive(state, received.length) };
     establish(state, fd, start, about);
-    fillQueue(fd, QUEUE.RECEIVE, received, about);
+    const mark = state.urgent?.at ?? received.length;
+    fillQueue(fd, QUEUE.RECEIVE, received.subarray(0, mark), about);
     fillQueue(fd, QUEUE.SEND, sent.subarray(0, sent.length - state.unsent), about);
+    if (state.urgent) pretendUrgent(state, (start.receive + mark) >>> 0, start.send, received.subarray(mark));
+    if (state.urgent?.taken) takeUrgent(fd);
     closeHalves(state, fd, start.send);
     setWindow(fd, state.window);
+    // With more room than it had, the window would open.
+    for (const [name, size] of sizes)
+      if (name === "SO_RCVBUF") setBufferSize(fd, name, Number(state.options[name] ?? size));
   });
   context.atResume(() => {
     if (state.silence !== undefined) endLasting(context, state.silence);
     const probe = state.silence !== undefined && state.unsent === 0;
     if (state.silence !== undefined) announce(state, context);
     leaveRepair(fd, probe ? LEAVE.PROBE : LEAVE.SILENT, Number(state.options["SO_REUSEADDR"] ?? 0));
+    if ("TCP_CORK" in state.options) thawOptions(fd, { TCP_CORK: state.options["TCP_CORK"] ?? 0 }, "late");
     sendAll(fd, sent.subarray(sent.length - state.unsent), about);
     if (state.unsent > 0 && WE_ENDED.includes(state.state)) shutdownWriting(fd);
     for (const [name, size] of sizes) setBufferSize(fd, name, size);
+    if (state.deaf) shutdownReading(fd);
     thawFilter(fd, state.filter);
     thawOptions(fd, state.options, "late");
     if (state.silence !== undefined) wakePeer(state, context);
@@ -133,8 +147,24 @@ function closeHalves(state: TcpState, fd: LocalFd, unacknowledged: number): void
   }
 }
 
+/** The rest of what was received, from the urgent byte on. */
+function pretendUrgent(state: TcpState, from: number, acknowledged: number, rest: Buffer): void {
+  for (let done = 0; done < rest.length; done += CHUNK_URGENT) {
+    const data = rest.subarray(done, done + CHUNK_URGENT);
+    const first = done === 0;
+    const flags = TCP_FLAG.ACK | (first ? TCP_FLAG.URG : 0);
+    pretend(state, (from + done) >>> 0, acknowledged, flags, { data, ...(first && { urgent: 1 }) });
+  }
+}
+
 /** A segment as the peer would send it. It must not acknowledge what the peer may not have got. */
-function pretend(state: TcpState, sequence: number, acknowledged: number, flags: number): void {
+function pretend(
+  state: TcpState,
+  sequence: number,
+  acknowledged: number,
+  flags: number,
+  more: Pick<Segment, "data" | "urgent"> = {},
+): void {
   const v4 = isPlainV4(state.local.address);
   const plain = (end: Segment["from"]): Segment["from"] => ({
     ...end,
@@ -142,7 +172,7 @@ function pretend(state: TcpState, sequence: number, acknowledged: number, flags:
   });
   injectSegment(
     v4 ? AF.AF_INET : AF.AF_INET6,
-    { from: plain(state.remote), to: plain(state.local), sequence, acknowledged, flags, window: 0xffff },
+    { from: plain(state.remote), to: plain(state.local), sequence, acknowledged, flags, window: 0xffff, ...more },
     PASS_MARK,
   );
 }

@@ -82,9 +82,8 @@ export const unixSocket: FileKind<UnixState> = {
 
 /** An error that waits to be told can only be made again where it comes from a peer that has gone. */
 function stateOfErrors({ file, info }: SeenSocket): true | undefined {
-  const POLLPRI = 2;
-  const events = pollNow(file.local, POLLPRI);
-  if ((events & POLLPRI) !== 0) {
+  const events = pollNow(file.local, POLL.POLLPRI);
+  if ((events & POLL.POLLPRI) !== 0) {
     throw socketRefusal(
       file,
       "SOCKET_URGENT_DATA",

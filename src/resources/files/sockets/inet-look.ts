@@ -1,0 +1,44 @@
+/** All TCP sockets of a network namespace, at one moment: those of the set, and those that no process has. */
+import { namespaceOf } from "../../../abi/namespaces.ts";
+import { sockDiagDump } from "../../../abi/netlink-diag.ts";
+import { AF, IPPROTO } from "../../../abi/socket.ts";
+import { inetDiagRequest, parseInetDiag, plainEnd, type InetSocketInfo } from "../../../proc/inet-diag.ts";
+import type { FreezeContext } from "../../contract.ts";
+import type { Flow } from "./silence.ts";
+
+export interface TcpSockets {
+  readonly byInode: ReadonlyMap<number, InetSocketInfo>;
+  /** Connections that no process has: closed, or not accepted yet. */
+  readonly unheld: ReadonlyMap<string, InetSocketInfo>;
+}
+
+export const flowKey = ({ local, remote }: Flow): string => `${plainEnd(local)} ${plainEnd(remote)}`;
+export const turned = ({ local, remote }: Flow): Flow => ({ local: remote, remote: local });
+
+export function dumpTcp(states?: number): InetSocketInfo[] {
+  return [AF.AF_INET, AF.AF_INET6].flatMap((family) =>
+    sockDiagDump(inetDiagRequest(family, IPPROTO.IPPROTO_TCP, states)).map(parseInetDiag),
+  );
+}
+
+/** The namespace that this thread is in. */
+export function tcpSockets(context: FreezeContext): TcpSockets {
+  return once(context, "tcp", () => {
+    const all = dumpTcp();
+    return {
+      byInode: new Map(all.filter(({ inode }) => inode !== 0).map((info) => [info.inode, info])),
+      unheld: new Map(all.filter(({ inode }) => inode === 0).map((info) => [flowKey(info), info])),
+    };
+  });
+}
+
+const looks = new WeakMap<FreezeContext, Map<string, unknown>>();
+
+/** What is looked at once a freeze in each network namespace. */
+export function once<T>(context: FreezeContext, what: string, look: () => T): T {
+  const known = looks.get(context) ?? new Map<string, unknown>();
+  looks.set(context, known);
+  const key = `${what} ${namespaceOf("thread-self", "net")}`;
+  if (!known.has(key)) known.set(key, look());
+  return known.get(key) as T;
+}
