@@ -14,6 +14,12 @@ const TCP = {
   TCP_ULP: 31,
 } as const;
 
+export const { TCP_REPAIR } = TCP;
+
+export function isInRepair(fd: number): boolean {
+  return getInt(fd, level, TCP.TCP_REPAIR) === 1;
+}
+
 /** include/net/tcp_states.h */
 export const TCP_STATE = {
   ESTABLISHED: 1,

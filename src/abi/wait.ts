@@ -8,6 +8,8 @@ export const WAIT = {
   WCONTINUED: 8,
   WNOWAIT: 0x0100_0000,
   WALL: 0x4000_0000,
+  /** Only children that tell of their end by no SIGCHLD (__WCLONE). */
+  WCLONE: 0x8000_0000,
 } as const;
 
 /** In a status word: the process has left a core file (WCOREDUMP of wait(2)). */

@@ -8,20 +8,25 @@ import {
   chooseQueue,
   enterRepair,
   getWindow,
+  isInRepair,
   LEAVE,
   leaveRepair,
   QUEUE,
   queueEnd,
   SIOCOUTQNSD,
+  TCP_STATE,
   tcpInfo,
   timestampNow,
   type TcpInfo,
   type TcpWindow,
 } from "../../../abi/tcp.ts";
+import type { Refusal } from "../../../lib/errors.ts";
+import { nameOf } from "../../../lib/flags.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { FreezeContext, OpenFile } from "../../contract.ts";
 import { socketRefusal } from "./external.ts";
 import { isTcpConnection, localAddress, peerAddress, showAddress } from "./inet-common.ts";
+import { RepairGuard } from "./repair-guard.x86_64.ts";
 import { flowKey, once, turned } from "./inet-look.ts";
 import { tcpFiles, waitingClients } from "./tcp-pending.ts";
 import { nftIsThere, Silence, type Flow } from "./silence.ts";
@@ -49,6 +54,8 @@ export interface SeenConnection {
   readonly silence: string | undefined;
 }
 
+/** A FIN of ours stands at the end of what was sent. */
+const WE_ENDED: readonly string[] = ["FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK", "TIME_WAIT"];
 const ATTEMPTS = 200;
 const PAUSE_US = 1000;
 
@@ -65,6 +72,7 @@ function look(context: FreezeContext): ReadonlyMap<bigint, SeenConnection> {
   const flows = new Map<OpenFile, Flow>();
   for (const file of files) {
     const remote = peerAddress(file.local);
+    if (isInRepair(file.local)) throw inRepair(file);
     if (remote) flows.set(file, { local: localAddress(file.local), remote });
   }
   const inside = new Set([...flows.values()].map(flowKey));
@@ -77,14 +85,38 @@ function look(context: FreezeContext): ReadonlyMap<bigint, SeenConnection> {
     silence: inside.has(flowKey(turned(flow))) ? undefined : silence?.lasting,
   }));
   const snapshots = atOneMoment(connections);
+  const byFlow = new Map(connections.map(({ flow }, i) => [flowKey(flow), snapshots[i] as TcpSnapshot]));
   const seen = new Map(
     connections.map(({ file, flow, reuseAddress, silence: lasting }, i) => {
-      const snapshot = snapshots[i] as TcpSnapshot;
+      const snapshot = arrived(snapshots[i] as TcpSnapshot, byFlow.get(flowKey(turned(flow))));
       return [file.stat.inode, { flow, snapshot, reuseAddress, silence: lasting }];
     }),
   );
+  guardTheEnd(context, connections);
   for (const { file, reuseAddress } of connections) context.beforeKill(() => endInSilence(file.local, reuseAddress));
   return seen;
+}
+
+/**
+ * What the other end in the set has got counts as acknowledged, and all else as never sent: then nobody waits for a timer
+ * of the old kernel, where an acknowledgement was on its way or the kernel had put sending off.
+ */
+function arrived(snapshot: TcpSnapshot, other: TcpSnapshot | undefined): TcpSnapshot {
+  if (!other) return snapshot;
+  const fin = Number(WE_ENDED.includes(nameOf(TCP_STATE, snapshot.info.state) ?? ""));
+  const missing = Math.max(((snapshot.sendEnd - other.receiveEnd) | 0) - fin, 0);
+  const sent = snapshot.sent.subarray(Math.max(snapshot.sent.length - missing, 0));
+  return { ...snapshot, sent, unsent: sent.length };
+}
+
+function inRepair(file: OpenFile): Refusal {
+  return socketRefusal(
+    file,
+    "TCP_REPAIR",
+    "a TCP socket in repair mode",
+    "somebody is working on its inner state (TCP_REPAIR).",
+    "Try again when that has ended.",
+  );
 }
 
 function keepSilent(context: FreezeContext, outside: readonly (readonly [OpenFile, Flow])[]): Silence {
@@ -108,6 +140,18 @@ function keepSilent(context: FreezeContext, outside: readonly (readonly [OpenFil
   return silence;
 }
 
+/** From the moment when they enter repair mode until their programs have ended. */
+function guardTheEnd(context: FreezeContext, connections: readonly { file: OpenFile; reuseAddress: number }[]): void {
+  const sockets = connections.map(({ file: { local: fd }, reuseAddress }) => ({ fd, reuseAddress }));
+  let guard: RepairGuard | undefined;
+  const end = (): void => guard?.[Symbol.dispose]();
+  context.beforeKill(() => {
+    guard = new RepairGuard(sockets);
+    return end;
+  });
+  context.afterKill(end);
+}
+
 /** In repair mode close(2) sends nothing. Entered only now, so that whatever happens before harms nobody. */
 export function endInSilence(fd: LocalFd, reuseAddress: number): () => void {
   enterRepair(fd);
@@ -119,6 +163,8 @@ export function endInSilence(fd: LocalFd, reuseAddress: number): () => void {
  * Two readings that are the same mean that nothing moved in between: together they are one moment.
  */
 function atOneMoment(connections: readonly { file: OpenFile; reuseAddress: number }[]): TcpSnapshot[] {
+  if (connections.length === 0) return [];
+  using _ = new RepairGuard(connections.map(({ file: { local: fd }, reuseAddress }) => ({ fd, reuseAddress })));
   const read = (): TcpSnapshot[] => connections.map(({ file, reuseAddress }) => snapshotOf(file.local, reuseAddress));
   let last = read();
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
@@ -153,21 +199,20 @@ function snapshotOf(fd: LocalFd, reuseAddress: number): TcpSnapshot {
   const receivedLength = ioctlInt(fd, SIOCINQ) ?? 0;
   const received = peek(fd, receivedLength);
   const sentLength = ioctlInt(fd, SIOCOUTQ) ?? 0;
+  // While the queue for sending is chosen, what the kernel would send is marked as sent and stays here.
+  const fin = Number(WE_ENDED.includes(nameOf(TCP_STATE, info.state) ?? ""));
+  const unsent = Math.max((ioctlInt(fd, SIOCOUTQNSD) ?? 0) - fin, 0);
   const room = new NativeBuffer(sentLength + 4096);
   try {
     enterRepair(fd);
     try {
-      const [mss, timestamp, window, unsent] = [
-        agreedMss(fd),
-        timestampNow(fd),
-        getWindow(fd),
-        ioctlInt(fd, SIOCOUTQNSD) ?? 0,
-      ];
+      const [mss, timestamp, window] = [agreedMss(fd), timestampNow(fd), getWindow(fd)];
       chooseQueue(fd, QUEUE.RECEIVE);
       const receiveEnd = queueEnd(fd);
       chooseQueue(fd, QUEUE.SEND);
       const sendEnd = queueEnd(fd);
       const sent = peekInto(fd, room, sentLength);
+      chooseQueue(fd, QUEUE.NONE);
       return { info, mss, timestamp, window, sendEnd, receiveEnd, unsent, sent, received };
     } finally {
       leaveRepair(fd, LEAVE.SILENT, reuseAddress);

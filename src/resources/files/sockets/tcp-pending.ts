@@ -56,7 +56,10 @@ export function waitingClients(context: FreezeContext): ReadonlyMap<bigint, Wait
       const data = other.unread - Number(other.state === TCP_STATE.CLOSE_WAIT);
       if (data > 0 || (ioctlInt(file.local, SIOCOUTQ) ?? 0) > 0) context.refuse(hasSent(file, remote));
       const age = getOption(file.local, IPPROTO.IPPROTO_TCP, 11, 60)?.readUInt32LE(LAST_DATA_SENT) ?? 0;
-      found.push([performance.now() - age, { id, file, flow, listener: listener[0], queued: other.state !== TCP_STATE.SYN_RECV }]);
+      found.push([
+        performance.now() - age,
+        { id, file, flow, listener: listener[0], queued: other.state !== TCP_STATE.SYN_RECV },
+      ]);
     }
     const inOrder = found.toSorted(older);
     return new Map(inOrder.map(([, waiting]) => [waiting.file.stat.inode, waiting]));
