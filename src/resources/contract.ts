@@ -205,6 +205,8 @@ export interface ProcessResource<S> extends Kind<S> {
   readonly of?: "memory" | "files" | "filesystem" | "signalActions";
   freeze(process: FreezeProcess, answers: Answers): S;
   thaw(process: ThawProcess, state: S): void;
+  /** What comes after everything else, by `lastCall` only. */
+  last?(process: ThawProcess, state: S): void;
 }
 
 /** Something that each thread has one of. */
@@ -212,6 +214,8 @@ export interface ThreadResource<S> extends Kind<S> {
   readonly asks?: Asks;
   freeze(thread: FreezeThread, answers: Answers): S;
   thaw(thread: ThawThread, state: S): void;
+  /** What comes after everything else, by `lastCall` only. */
+  last?(thread: ThawThread, state: S): void;
 }
 
 /** What a process that holds a thawed file offers to the file's last touches. */

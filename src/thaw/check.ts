@@ -68,7 +68,8 @@ function checkPids(image: Image): Refusal[] {
   const problems: Refusal[] = [];
   const deadline = Date.now() + REAPING_MS;
   for (const process of image.state.processes) {
-    for (const tid of process.body?.threads.map((thread) => thread.tid) ?? [process.pid]) {
+    // One that is taken is enough to say.
+    for (const tid of new Set([process.pid, ...(process.body?.threads.map((thread) => thread.tid) ?? [])])) {
       // Right after a freeze the old process may still wait for init to take notice of its end.
       while (isZombie(tid) && Date.now() < deadline) sleepMicroseconds(2000);
       if (!existsSync(`/proc/${tid}`)) continue;
@@ -83,6 +84,7 @@ function checkPids(image: Image): Refusal[] {
           { pid: tid, command: process.command },
         ),
       );
+      break;
     }
   }
   return problems;

@@ -6,7 +6,7 @@ import type { Watcher } from "../lib/watcher.ts";
 import { openKeys } from "../image/keys.ts";
 import { readImage, type Image } from "../image/read.ts";
 import { markThawed, refuseThawed } from "../image/thawed-mark.ts";
-import { threadResources } from "../resources/registry.ts";
+import { processResources, threadResources } from "../resources/registry.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { detach, setOptions } from "../tracee/ptrace.ts";
 import { beginProcess, buildMemory, buildProcess, buildThreads, enterUserNamespace } from "./build.ts";
@@ -126,6 +126,7 @@ function goOn(context: Thawing, tree: BuiltTree): void {
     for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name !== "execution");
   }
   context.runAtResume();
+  for (const [process, scopes] of tree.threads) finish(process, scopes);
   for (const [process, scopes] of tree.threads) {
     if (!process.isBorrowed("memory")) process.scope.leave();
     for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name === "execution");
@@ -137,9 +138,25 @@ function goOn(context: Thawing, tree: BuiltTree): void {
   for (const scopes of tree.threads.values()) for (const tid of scopes.keys()) detach(tid);
 }
 
+/** What would not live through other calls. */
+function finish(process: BuiltProcess, scopes: ReadonlyMap<number, BuildScope>): void {
+  for (const [tid, scope] of scopes) {
+    const state = stateOf(process, tid);
+    for (const resource of threadResources) resource.last?.({ process, tid, scope }, state[resource.name]);
+  }
+  for (const resource of processResources) {
+    if (resource.of && process.isBorrowed(resource.of)) continue;
+    resource.last?.(process, process.body.resources[resource.name]);
+  }
+}
+
+function stateOf(process: BuiltProcess, tid: number): Record<string, unknown> {
+  return process.threadStates.get(tid) ?? {};
+}
+
 function thawThread(process: BuiltProcess, tid: number, scope: BuildScope, which: (name: string) => boolean): void {
-  const state = process.body.threads.find((thread) => thread.tid === tid) as Record<string, unknown> | undefined;
+  const state = stateOf(process, tid);
   for (const resource of threadResources) {
-    if (which(resource.name)) resource.thaw({ process, tid, scope }, state?.[resource.name]);
+    if (which(resource.name)) resource.thaw({ process, tid, scope }, state[resource.name]);
   }
 }

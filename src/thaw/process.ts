@@ -19,6 +19,8 @@ export class BuiltProcess implements ThawProcess {
   readonly parent: BuiltProcess | undefined;
   /** How descriptors of ours come into the process. Shared as its files are. */
   readonly door: Door;
+  /** The states of its threads by their ids: there may be thousands. */
+  readonly threadStates: ReadonlyMap<number, Record<string, unknown>>;
   /** Whether it has gone to where it lives. */
   begun = false;
 
@@ -30,6 +32,7 @@ export class BuiltProcess implements ThawProcess {
     this.scope = scope;
     this.parent = parent;
     this.door = door;
+    this.threadStates = new Map(state.body?.threads.map((thread) => [thread.tid, thread]));
   }
 
   get body(): FrozenBody {

@@ -1,4 +1,5 @@
 /** Remote calls inside a process that is being built: fast, with pages of ours, and killed with us. */
+import { SyscallError } from "../abi/call.ts";
 import { CLONE_ARGS_SIZE, encodeCloneArgs, type CloneArgs } from "../abi/clone.ts";
 import { RESTART } from "../abi/errno.ts";
 import { PTRACE_EVENT } from "../abi/ptrace.ts";
@@ -147,11 +148,28 @@ export class BuildScope extends RemoteScope {
     }
   }
 
+  /**
+   * Made between two system call stops, without the breakpoint: that is a SIGTRAP, for which the kernel takes a handler
+   * away, and takes the first fault out of the thread's queue, blocked or not (force_sig_info_to_task,
+   * dequeue_synchronous_signal in kernel/signal.c).
+   */
+  override lastCall(name: SyscallName, about: string, ...args: number[]): void {
+    setSignalMask(this.tid, ALL_SIGNALS);
+    this.#betweenStops(name, args);
+    const result = getRegisters(this.tid).getInt("rax");
+    if (result < 0 && result >= -4095) throw new SyscallError(name, result, about, this.pid);
+  }
+
   /** Unmaps the workshop as its own last call. The thread stands behind a call of ours and needs its registers now. */
   leave(): void {
-    const { start, end, single } = this.workshop;
-    const registers = this.registers.clone().set("rip", single).set("rax", SYS.munmap);
-    setRegisters(this.tid, registers.set("rdi", start).set("rsi", end - start));
+    const { start, end } = this.workshop;
+    this.#betweenStops("munmap", [start, end - start]);
+  }
+
+  #betweenStops(name: SyscallName, args: readonly number[]): void {
+    const registers = this.registers.clone().set("rip", this.workshop.single).set("rax", SYS[name]);
+    (["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
+    setRegisters(this.tid, registers);
     for (let stops = 0; stops < 2;) {
       resume("SYSCALL", this.tid);
       if (waitForStop(this.tid).signal === (SIGNAL.SIGTRAP | 0x80)) stops += 1;

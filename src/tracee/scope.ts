@@ -51,6 +51,14 @@ export abstract class RemoteScope {
     return result;
   }
 
+  /**
+   * A call after which no other kind of call is made in this thread: one that leaves behind what other calls would
+   * stumble over.
+   */
+  lastCall(name: SyscallName, about: string, ...args: number[]): void {
+    this.call(name, about, ...args);
+  }
+
   /** Puts `bytes` into scratch memory, at an offset, and tells where they stand. */
   put(bytes: Buffer, offset = 0): RemoteAddress {
     if (offset + bytes.length > SCRATCH_SIZE)

@@ -13,7 +13,7 @@ import {
 } from "../../abi/signal.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
-import type { ProcessResource } from "../contract.ts";
+import type { ProcessResource, ThawProcess } from "../contract.ts";
 
 const schema = v.record(
   v.string(),
@@ -33,6 +33,8 @@ const NUMBERS = Array.from({ length: NSIG }, (_, i) => i + 1).filter(
 );
 
 const SPECIAL = ["SIG_DFL", "SIG_IGN"] as const;
+
+const BREAKPOINT = "SIGTRAP";
 
 /** Only what differs from the default is kept. */
 export const signalActions: ProcessResource<SignalActions> = {
@@ -62,13 +64,26 @@ export const signalActions: ProcessResource<SignalActions> = {
   },
   thaw({ scope }, actions) {
     for (const [name, action] of Object.entries(actions)) {
-      const bytes = Buffer.alloc(KERNEL_SIGACTION_SIZE);
-      const special = SPECIAL.indexOf(action.handler as "SIG_DFL");
-      bytes.writeBigUInt64LE(special >= 0 ? BigInt(special) : BigInt(action.handler), 0);
-      bytes.writeBigUInt64LE(BigInt(parseFlags(SA, action.flags)), 8);
-      bytes.writeBigUInt64LE(BigInt(action.restorer), 16);
-      bytes.writeBigUInt64LE(maskOfSignals(action.mask), 24);
-      scope.call("rt_sigaction", `Setting the action of ${name}`, signalNumber(name), scope.put(bytes), 0, SIGSET_SIZE);
+      if (name !== BREAKPOINT) set(name, action, (...args) => scope.call("rt_sigaction", ...args), scope);
     }
   },
+  /** While calls end at breakpoints, the kernel would take it away again. */
+  last({ scope }, { [BREAKPOINT]: action }) {
+    if (action) set(BREAKPOINT, action, (...args) => scope.lastCall("rt_sigaction", ...args), scope);
+  },
 };
+
+function set(
+  name: string,
+  action: SignalActions[string],
+  call: (about: string, ...args: number[]) => void,
+  scope: ThawProcess["scope"],
+): void {
+  const bytes = Buffer.alloc(KERNEL_SIGACTION_SIZE);
+  const special = SPECIAL.indexOf(action.handler as "SIG_DFL");
+  bytes.writeBigUInt64LE(special >= 0 ? BigInt(special) : BigInt(action.handler), 0);
+  bytes.writeBigUInt64LE(BigInt(parseFlags(SA, action.flags)), 8);
+  bytes.writeBigUInt64LE(BigInt(action.restorer), 16);
+  bytes.writeBigUInt64LE(maskOfSignals(action.mask), 24);
+  call(`Setting the action of ${name}`, signalNumber(name), scope.put(bytes), 0, SIGSET_SIZE);
+}

@@ -32,7 +32,7 @@ export const threadSignals: ThreadResource<v.InferOutput<typeof schema>> = {
       }),
     };
   },
-  thaw({ tid, scope, process }, state) {
+  thaw({ scope }, state) {
     if (state.alternateStack) {
       const { address, size, flags } = state.alternateStack;
       const bytes = Buffer.alloc(24);
@@ -42,6 +42,8 @@ export const threadSignals: ThreadResource<v.InferOutput<typeof schema>> = {
       bytes.writeBigUInt64LE(BigInt(size), 16);
       scope.call("sigaltstack", "Setting the alternate signal stack", scope.put(bytes), 0);
     }
+  },
+  last({ tid, scope, process }, state) {
     const queue = (name: "rt_tgsigqueueinfo" | "rt_sigqueueinfo", base64: string): void => {
       const info = Buffer.from(base64, "base64");
       scope.put(info);
@@ -50,7 +52,7 @@ export const threadSignals: ThreadResource<v.InferOutput<typeof schema>> = {
         name === "rt_sigqueueinfo"
           ? [process.seen(process.pid), signal]
           : [process.seen(process.pid), process.seen(tid), signal];
-      scope.call(name, "Queueing a signal", ...args, scope.scratch);
+      scope.lastCall(name, "Queueing a signal", ...args, scope.scratch);
     };
     for (const info of state.queued) queue("rt_tgsigqueueinfo", info);
     for (const info of state.queuedToProcess ?? []) queue("rt_sigqueueinfo", info);
