@@ -64,3 +64,9 @@ export function stat(path: string): FileStat {
 export function lstat(path: string): FileStat {
   return fromStats(lstatSync(path, { bigint: true }));
 }
+
+/** When a file was last read and written to, nanoseconds since the epoch. */
+export function fileTimes(path: string): { readonly access: bigint; readonly modification: bigint } {
+  const { atimeNs, mtimeNs } = statSync(path, { bigint: true });
+  return { access: atimeNs, modification: mtimeNs };
+}

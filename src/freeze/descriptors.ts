@@ -1,10 +1,8 @@
 /** The open files of the set: which descriptors share one open file description, and what kind each is. */
 import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { attempt, call } from "../abi/call.ts";
-import { ERRNO } from "../abi/errno.ts";
-import { F, KCMP, O, OPEN_STATUS } from "../abi/fcntl.ts";
+import { KCMP, O, OPEN_STATUS } from "../abi/fcntl.ts";
 import { fstat, S_IF } from "../abi/stat.ts";
-import { withStruct } from "../abi/call.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
 import { namespaceOf, openSocketNamespace, socketNamespace, within } from "../abi/namespaces.ts";
@@ -13,6 +11,7 @@ import type { FrozenDescriptor, FrozenFile } from "../image/schema.ts";
 import { parseFdInfo } from "../proc/fdinfo.ts";
 import type { FreezeContext, OpenFile } from "../resources/contract.ts";
 import { freezeLocks } from "../resources/files/locks.ts";
+import { readOwner } from "../resources/files/owner.ts";
 import { fileKinds } from "../resources/registry.ts";
 import type { Places } from "./places.ts";
 
@@ -149,15 +148,4 @@ function freezeFile(file: OpenFile): FrozenFile {
     ...(locks.length > 0 && { locks }),
     state: kind.freeze(file) as unknown,
   };
-}
-
-/** Who gets SIGIO for the file: struct f_owner_ex of F_GETOWN_EX. */
-function readOwner(fd: LocalFd): FrozenFile["owner"] {
-  return withStruct(8, (bytes, address) => {
-    const result = attempt("fcntl", fd, F.F_GETOWN_EX, address);
-    if (result === -ERRNO.EBADF) return undefined; // O_PATH
-    const pid = bytes.readInt32LE(4);
-    const signal = attempt("fcntl", fd, F.F_GETSIG, 0);
-    return pid === 0 && signal <= 0 ? undefined : { type: bytes.readInt32LE(0), pid, signal: Math.max(signal, 0) };
-  });
 }

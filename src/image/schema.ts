@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { fileKinds, objectKinds, processResources, threadResources } from "../resources/registry.ts";
 import { locksSchema } from "../resources/files/locks.ts";
+import { ownerSchema } from "../resources/files/owner.ts";
 import { controllingTerminalSchema } from "../resources/process/controlling-terminal.ts";
 import { SHARES, type Share } from "./lineage.ts";
 import { mappingsSchema } from "../resources/memory/mappings.ts";
@@ -85,7 +86,7 @@ const fileSchema = v.strictObject({
   /** File position in bytes, decimal. */
   position: v.string(),
   /** Who gets SIGIO (fcntl(2), F_SETOWN_EX). */
-  owner: v.optional(v.strictObject({ type: v.number(), pid: v.number(), signal: v.number() })),
+  owner: v.optional(ownerSchema),
   /** Locks that belong to the open file; those of fcntl(2), F_SETLK, belong to a process. */
   locks: v.optional(locksSchema),
   /** The network namespace that a socket belongs to, when it is one of the set's own. */

@@ -1,11 +1,12 @@
 /** Opening the set's files in this process and handing them out. */
-import { attempt, call, withStruct } from "../abi/call.ts";
+import { call } from "../abi/call.ts";
 import { F, O, O_ACCMODE, OPEN_STATUS } from "../abi/fcntl.ts";
 import { atHome, within } from "../abi/namespaces.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { parseFlags } from "../lib/flags.ts";
 import type { FrozenFile, FrozenState } from "../image/schema.ts";
 import { thawLocks } from "../resources/files/locks.ts";
+import { setOwner } from "../resources/files/owner.ts";
 import type { NamespaceHandle } from "../resources/namespaces/handle.ts";
 import { fileKinds } from "../resources/registry.ts";
 import type { Thawing } from "./context.ts";
@@ -107,15 +108,4 @@ function kindOf(file: FrozenFile): (typeof fileKinds)[number] {
   const kind = fileKinds.find((candidate) => candidate.name === file.kind);
   if (!kind) throw new RangeError(`unknown kind of file ${file.kind}`);
   return kind;
-}
-
-/** struct f_owner_ex of F_SETOWN_EX. */
-function setOwner(fd: LocalFd, owner: NonNullable<FrozenFile["owner"]>): void {
-  withStruct(8, (bytes, address) => {
-    bytes.writeInt32LE(owner.type, 0);
-    bytes.writeInt32LE(owner.pid, 4);
-    // The owner may be a process that is not there any more.
-    attempt("fcntl", fd, F.F_SETOWN_EX, address);
-  });
-  if (owner.signal !== 0) call("fcntl", "Setting the signal of a file", fd, F.F_SETSIG, owner.signal);
 }

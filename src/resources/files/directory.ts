@@ -5,12 +5,20 @@ import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { FileKind } from "../contract.ts";
+import type { FileKind, OpenFile } from "../contract.ts";
+import { readOwner } from "./owner.ts";
 import { isLinked, type ContentsHandle } from "../objects/contents.ts";
 import { freezeGoneDirectory, goneDirectoryId } from "../objects/gone-directory.ts";
+import { freezeGoneSpecial, goneSpecialSchema, openGoneSpecial } from "../objects/gone-special.ts";
 import { openPath } from "../objects/path-file.ts";
 
-const schema = v.union([v.strictObject({ path: v.string() }), v.strictObject({ gone: v.string() })]);
+const schema = v.union([
+  v.strictObject({ path: v.string() }),
+  /** A directory without a name. */
+  v.strictObject({ gone: v.string() }),
+  /** Anything else without a name. */
+  v.strictObject({ special: goneSpecialSchema }),
+]);
 
 export const directory: FileKind<v.InferOutput<typeof schema>> = {
   name: "directory",
@@ -18,20 +26,11 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
   recognise: (file) =>
     file.stat.type === S_IF.S_IFDIR || ((file.info.flags & O.O_PATH) !== 0 && file.stat.type !== S_IF.S_IFREG),
   freeze(file) {
+    refuseWatched(file);
     if (isLinked(file.link, file.stat)) return { path: file.link };
-    if (file.stat.type !== S_IF.S_IFDIR) {
-      throw new Refusal(
-        "UNLINKED_SPECIAL",
-        {
-          what: `Process ${file.pid} (${file.command}) holds something whose name is gone.`,
-          why: `Descriptor ${file.fd} leads to ${file.link}.`,
-          remedy: "Let the program close it first.",
-        },
-        { pid: file.pid, fd: file.fd, command: file.command, path: file.link },
-      );
-    }
+    if (file.stat.type !== S_IF.S_IFDIR) return { special: freezeGoneSpecial(file.local, file.link, file.stat) };
     const id = goneDirectoryId(file.stat);
-    return { gone: file.context.object(id, () => freezeGoneDirectory(file.link, file.stat)) };
+    return { gone: file.context.object(id, () => freezeGoneDirectory(file.link, file.stat, `/proc/self/fd/${file.local}`)) };
   },
   check(state) {
     if (!("path" in state) || lstatSync(state.path, { throwIfNoEntry: false })) return undefined;
@@ -48,6 +47,24 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
   thaw(state, context, flags) {
     const wanted = flags & (O.O_DIRECTORY | O.O_PATH | O.O_NOFOLLOW | O.O_NOATIME);
     if ("path" in state) return openPath(placed(state.path), wanted);
+    if ("special" in state) return openGoneSpecial(state.special, wanted);
     return context.object<ContentsHandle>(state.gone).open(wanted & ~O.O_NOFOLLOW);
   },
 };
+
+/**
+ * Watches of fcntl(2), F_NOTIFY, are shown nowhere. But setting one makes the process the owner of signals, and there
+ * is no other reason for a directory to have an owner.
+ */
+function refuseWatched(file: OpenFile): void {
+  if (file.stat.type !== S_IF.S_IFDIR || readOwner(file.local) === undefined) return;
+  throw new Refusal(
+    "DNOTIFY",
+    {
+      what: `Process ${file.pid} (${file.command}) watches a directory with F_NOTIFY.`,
+      why: `Descriptor ${file.fd} (${file.link}) has an owner for its signals, and what it is watched for cannot be asked.`,
+      remedy: "Let the program close it, or have it watch with inotify(7).",
+    },
+    { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "directory" },
+  );
+}

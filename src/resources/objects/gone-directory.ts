@@ -7,6 +7,7 @@ import { O } from "../../abi/fcntl.ts";
 import type { FileStat } from "../../abi/stat.ts";
 import type { ObjectKind, ObjectState, ThawContext } from "../contract.ts";
 import { linkedPath, type ContentsHandle } from "./contents.ts";
+import { extraAttributes, freezeAttributes, thawAttributes } from "./file-attributes.ts";
 import { openPath } from "./path-file.ts";
 import { spareName } from "./unlinked-file.ts";
 
@@ -16,6 +17,7 @@ const schema = v.strictObject({
   mode: v.number(),
   uid: v.number(),
   gid: v.number(),
+  ...extraAttributes,
 });
 type GoneDirectoryState = v.InferOutput<typeof schema>;
 
@@ -23,8 +25,12 @@ export function goneDirectoryId(stat: FileStat): string {
   return `directory:${stat.device}:${stat.inode}`;
 }
 
-export function freezeGoneDirectory(link: string, { mode, uid, gid }: FileStat): ObjectState & GoneDirectoryState {
-  return { kind: "gone-directory", path: linkedPath(link), mode, uid, gid };
+export function freezeGoneDirectory(
+  link: string,
+  { mode, uid, gid }: FileStat,
+  via: string,
+): ObjectState & GoneDirectoryState {
+  return { kind: "gone-directory", path: linkedPath(link), mode, uid, gid, ...freezeAttributes(via) };
 }
 
 export const goneDirectory: ObjectKind<GoneDirectoryState, ContentsHandle> = {
@@ -44,6 +50,7 @@ export const goneDirectory: ObjectKind<GoneDirectoryState, ContentsHandle> = {
       }
     });
     context.keep(fd);
+    thawAttributes(fd, state);
     return { open: (flags) => openPath(`/proc/self/fd/${fd}`, flags) };
   },
 };

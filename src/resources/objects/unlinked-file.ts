@@ -10,6 +10,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
 import { copyContents } from "./copy.ts";
+import { extraAttributes, freezeAttributes, thawAttributes } from "./file-attributes.ts";
 import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.ts";
 import { inFolder } from "./gone-directory.ts";
 import { openPath } from "./path-file.ts";
@@ -22,6 +23,7 @@ const schema = v.strictObject({
   uid: v.number(),
   gid: v.number(),
   size: v.number(),
+  ...extraAttributes,
   /** O_TMPFILE (open(2)): it never had a name and may get one by linkat(2). */
   temporary: v.optional(v.literal(true)),
   blob: v.string(),
@@ -47,8 +49,9 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
     uid: look.stat.uid,
     gid: look.stat.gid,
     size: look.stat.size,
+    ...freezeAttributes(look.via),
     ...(isTemporary(context, look) && { temporary: true }),
-    blob: context.blob(id, { fd: context.keep(openPath(look.via, 0)) }),
+    blob: context.blob(id, { fd: context.keep(openPath(look.via, O.O_NOATIME)) }),
   };
 }
 
@@ -61,6 +64,9 @@ export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
     copyContents(context.openBlob(state.blob), fd, state.size);
     call("fchown", `Owning ${state.path}`, fd, state.uid, state.gid);
     call("fchmod", `Marking ${state.path}`, fd, state.mode);
+    thawAttributes(fd, state);
+    // Contents of shared mappings, and reading them in, may change the times again.
+    context.atResume(() => thawAttributes(fd, { times: state.times }));
     let fresh = state.temporary;
     return {
       open: (flags) => openPath(`/proc/self/fd/${fd}`, flags),

@@ -48,5 +48,5 @@ function readPlace(process: FreezeProcess, name: "cwd" | "root"): v.InferOutput<
   const path = readlinkSync(via);
   const seen = stat(via);
   if (isLinked(path, seen)) return path;
-  return { gone: process.context.object(goneDirectoryId(seen), () => freezeGoneDirectory(path, seen)) };
+  return { gone: process.context.object(goneDirectoryId(seen), () => freezeGoneDirectory(path, seen, via)) };
 }

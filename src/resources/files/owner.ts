@@ -1,0 +1,50 @@
+/** Who gets signals about an open file (fcntl(2), F_SETOWN_EX and F_SETSIG), and by whose right. */
+import * as v from "valibot";
+import { attempt, call, withStruct } from "../../abi/call.ts";
+import { ERRNO } from "../../abi/errno.ts";
+import { F } from "../../abi/fcntl.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+
+export const ownerSchema = v.strictObject({
+  /** F_OWNER_TID, F_OWNER_PID or F_OWNER_PGRP. */
+  type: v.number(),
+  pid: v.number(),
+  signal: v.number(),
+  /** Real and effective user of who set it: the signal must be one that this user may send. */
+  uids: v.optional(v.tuple([v.number(), v.number()])),
+});
+export type Owner = v.InferOutput<typeof ownerSchema>;
+
+/** Struct f_owner_ex of F_GETOWN_EX. */
+export function readOwner(fd: LocalFd): Owner | undefined {
+  return withStruct(8, (bytes, address) => {
+    const result = attempt("fcntl", fd, F.F_GETOWN_EX, address);
+    if (result === -ERRNO.EBADF) return undefined; // O_PATH
+    const [type, pid] = [bytes.readInt32LE(0), bytes.readInt32LE(4)];
+    const signal = Math.max(attempt("fcntl", fd, F.F_GETSIG, 0), 0);
+    if (pid === 0) return signal === 0 ? undefined : { type, pid, signal };
+    // Needs CONFIG_CHECKPOINT_RESTORE.
+    if (attempt("fcntl", fd, F.F_GETOWNER_UIDS, address) < 0) return { type, pid, signal };
+    return { type, pid, signal, uids: [bytes.readUInt32LE(0), bytes.readUInt32LE(4)] };
+  });
+}
+
+const SAME = -1;
+
+export function setOwner(fd: LocalFd, owner: Owner): void {
+  const [uid = 0, euid = 0] = owner.uids ?? [];
+  const ours = process.getuid?.() === 0 && (uid !== 0 || euid !== 0);
+  // This thread's only; the saved user brings the rights back.
+  if (ours) call("setresuid", "Acting for the owner of a file", uid, euid, 0);
+  try {
+    withStruct(8, (bytes, address) => {
+      bytes.writeInt32LE(owner.type, 0);
+      bytes.writeInt32LE(owner.pid, 4);
+      // The owner may be a process that is not there any more.
+      attempt("fcntl", fd, F.F_SETOWN_EX, address);
+    });
+  } finally {
+    if (ours) call("setresuid", "Acting for oneself again", 0, 0, SAME);
+  }
+  if (owner.signal !== 0) call("fcntl", "Setting the signal of a file", fd, F.F_SETSIG, owner.signal);
+}
