@@ -1,4 +1,5 @@
 /** statx-like facts about an open file from fstat(2), struct stat of x86-64 (bits/struct_stat.h). */
+import { attempt, withStruct } from "./call.ts";
 import { fstatSync, lstatSync, statSync, type BigIntStats } from "node:fs";
 
 /** File types, the S_IFMT part of st_mode (inode(7)). */
@@ -69,4 +70,14 @@ export function lstat(path: string): FileStat {
 export function fileTimes(path: string): { readonly access: bigint; readonly modification: bigint } {
   const { atimeNs, mtimeNs } = statSync(path, { bigint: true });
   return { access: atimeNs, modification: mtimeNs };
+}
+
+/** Include/uapi/linux/magic.h. */
+export const PROC_SUPER_MAGIC = 0x9fa0;
+
+/** The type of the file system that an open file lies on: f_type of struct statfs. */
+export function fileSystemOf(fd: number): number | undefined {
+  return withStruct(120, (bytes, address) =>
+    attempt("fstatfs", fd, address) < 0 ? undefined : Number(bytes.readBigInt64LE(0)),
+  );
 }

@@ -2,13 +2,13 @@
 import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { attempt, call } from "../abi/call.ts";
 import { KCMP, O, OPEN_STATUS } from "../abi/fcntl.ts";
-import { fstat, S_IF } from "../abi/stat.ts";
+import { fstat, S_IF, stat, type FileStat } from "../abi/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
 import { namespaceOf, openSocketNamespace, socketNamespace, within } from "../abi/namespaces.ts";
 import { formatFlags } from "../lib/flags.ts";
 import type { FrozenDescriptor, FrozenFile } from "../image/schema.ts";
-import { parseFdInfo } from "../proc/fdinfo.ts";
+import { fdInfoValue, parseFdInfo, type FdInfo } from "../proc/fdinfo.ts";
 import type { FreezeContext, OpenFile } from "../resources/contract.ts";
 import { freezeLocks } from "../resources/files/locks.ts";
 import { readOwner } from "../resources/files/owner.ts";
@@ -54,7 +54,7 @@ export class FileTable {
     );
     const info = parseFdInfo(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8"));
     const link = readlinkSync(`/proc/${pid}/fd/${fd}`);
-    const file: OpenFile = { context: this.#context, pid, command, fd, local, link, stat: fstat(local), info };
+    const file: OpenFile = { context: this.#context, pid, command, fd, local, link, stat: statOf(local, link, info), info };
     const id = this.#identify(file);
     this.#ids.set(`${pid}:${fd}`, id);
     return { fd, file: id, closeOnExec: (info.flags & O.O_CLOEXEC) !== 0 };
@@ -148,4 +148,16 @@ function freezeFile(file: OpenFile): FrozenFile {
     ...(locks.length > 0 && { locks }),
     state: kind.freeze(file) as unknown,
   };
+}
+
+/** Files of /proc whose process has ended answer fstat(2) with ENOENT, though they are open. */
+function statOf(local: LocalFd, link: string, info: FdInfo): FileStat {
+  try {
+    return fstat(local);
+  } catch (error) {
+    if (!link.startsWith("/proc/")) throw error;
+    const inode = BigInt(fdInfoValue(info, "ino") ?? "0");
+    const type = (info.flags & O.O_DIRECTORY) === 0 ? S_IF.S_IFREG : S_IF.S_IFDIR;
+    return { ...stat("/proc"), inode, type, links: 0 };
+  }
 }

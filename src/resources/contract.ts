@@ -121,6 +121,11 @@ export interface ThawContext {
   file(id: string): LocalFd;
   /** A process that is being built, if it is one of the set. It is blank when files are opened. */
   process(pid: Pid): (ThawProcess & { fetch(fd: number): LocalFd }) | undefined;
+  /**
+   * Lends `use` a process that stands for one that has ended, in the pid namespace of `relative`, with the `id` that it
+   * had there if that is free; `use` gets its id as we see it. It ends when `use` returns.
+   */
+  standIn<T>(relative: Pid, id: number | undefined, use: (pid: Pid) => T): T;
   /** Something that a person should know, though it stops nothing. */
   note(text: string): void;
   readonly users: UserNamespaces;
@@ -234,6 +239,8 @@ export interface FileKind<S> extends Kind<S> {
    * flags, position and owner are set by the caller afterwards.
    */
   thaw(state: S, context: ThawContext, flags: number): LocalFd;
+  /** Whether it can be opened only when threads stand; their process gets it then. */
+  late?(state: S): boolean;
   /** What stands in the way of opening it here, asked before anything is made. */
   check?(state: S): Refusal | undefined;
   /** What needs a process that holds the file, once all descriptors of all processes stand. */

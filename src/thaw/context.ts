@@ -23,6 +23,8 @@ export class Thawing implements ThawContext, Disposable {
   readonly #atResume: (() => void)[] = [];
   readonly #kept = new Set<LocalFd>();
 
+  /** Makes a process that stands for one that has ended. */
+  makeStandIn: ThawContext["standIn"] | undefined;
   readonly #inside = new Map<number, readonly number[]>();
 
   constructor(image: Image) {
@@ -123,6 +125,11 @@ export class Thawing implements ThawContext, Disposable {
   file(id: string): LocalFd {
     if (!this.openFile) throw new RangeError(`file ${id} is wanted before files are opened`);
     return this.openFile(id);
+  }
+
+  standIn<T>(relative: number, id: number | undefined, use: (pid: number) => T): T {
+    if (!this.makeStandIn) throw new RangeError("a stand-in is wanted before the processes stand");
+    return this.makeStandIn(relative, id, use);
   }
 
   process(pid: number): ReturnType<ThawContext["process"]> {

@@ -5,6 +5,7 @@ import { atHome, within } from "../abi/namespaces.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { parseFlags } from "../lib/flags.ts";
 import type { FrozenFile, FrozenState } from "../image/schema.ts";
+import type { FileHolder } from "../resources/contract.ts";
 import { thawLocks } from "../resources/files/locks.ts";
 import { setOwner } from "../resources/files/owner.ts";
 import type { NamespaceHandle } from "../resources/namespaces/handle.ts";
@@ -30,7 +31,7 @@ export class ThawedFiles {
 
   /** Opens every file description once. */
   openAll(): void {
-    for (const id of Object.keys(this.#files)) this.#localOf(id);
+    for (const [id, file] of Object.entries(this.#files)) if (!isLate(file)) this.#localOf(id);
     this.#context.runWhenOpen();
   }
 
@@ -49,26 +50,34 @@ export class ThawedFiles {
 
   /** Puts a process's descriptors into its table. */
   handOut(process: BuiltProcess): void {
-    for (const { fd, file, closeOnExec } of process.body.descriptors)
-      process.give(this.#localOf(file), fd, closeOnExec);
+    for (const { fd, file, closeOnExec } of process.body.descriptors) {
+      if (!isLate(this.#files[file])) process.give(this.#localOf(file), fd, closeOnExec);
+    }
+  }
+
+  /** What could not be opened before the threads stood. */
+  handOutLate(processes: readonly BuiltProcess[]): void {
+    for (const process of processes) {
+      for (const { fd, file, closeOnExec } of process.body.descriptors) {
+        if (isLate(this.#files[file])) process.give(this.#localOf(file), fd, closeOnExec);
+      }
+    }
   }
 
   /** What needs the processes and their descriptors to be there: epoll sets, owners of signals. */
   settle(processes: readonly BuiltProcess[]): void {
     for (const [id, file] of Object.entries(this.#files)) {
+      if (isLate(file)) continue;
       const local = this.#localOf(id);
       if (file.owner) setOwner(local, file.owner);
-      if (file.locks) thawLocks(local, file.locks, this.#context);
       const { settle } = kindOf(file);
       const signals = (parseFlags(OPEN_STATUS, file.flags) & O.O_ASYNC) !== 0;
-      if (!settle && !signals) continue;
-      for (const process of processes) {
-        const held = process.body.descriptors.find((descriptor) => descriptor.file === id);
-        if (!held) continue;
-        this.#inPlace(file, () => settle?.(file.state, { process, fd: held.fd }, local));
-        if (signals) setAsync(process, held.fd);
-        break;
-      }
+      if (!settle && !signals && !file.locks) continue;
+      const holder = holderOf(id, processes);
+      if (file.locks) thawLocks(local, file.locks, this.#context, holder);
+      if (!holder) continue;
+      this.#inPlace(file, () => settle?.(file.state, holder, local));
+      if (signals) setAsync(holder);
     }
   }
 
@@ -91,7 +100,7 @@ export class ThawedFiles {
 }
 
 /** By the process itself: SIGIO tells the number of the descriptor through which O_ASYNC was set. */
-function setAsync({ scope, pid }: BuiltProcess, fd: number): void {
+function setAsync({ process: { scope, pid }, fd }: FileHolder): void {
   const about = `Making descriptor ${fd} of process ${pid} send signals`;
   const flags = scope.call("fcntl", about, fd, F.F_GETFL, 0);
   scope.call("fcntl", about, fd, F.F_SETFL, flags | O.O_ASYNC);
@@ -102,6 +111,19 @@ function seek(fd: LocalFd, position: bigint): void {
   const high = position & ~0xffff_ffffn;
   call("lseek", "Setting the position of a file", fd, Number(high), SEEK_SET);
   if (position !== high) call("lseek", "Setting the position of a file", fd, Number(position - high), SEEK_CUR);
+}
+
+/** The first process that has the file, and its first descriptor of it. */
+function holderOf(id: string, processes: readonly BuiltProcess[]): FileHolder | undefined {
+  for (const process of processes) {
+    const held = process.body.descriptors.find((descriptor) => descriptor.file === id);
+    if (held) return { process, fd: held.fd };
+  }
+  return undefined;
+}
+
+function isLate(file: FrozenFile | undefined): boolean {
+  return file !== undefined && kindOf(file).late?.(file.state) === true;
 }
 
 function kindOf(file: FrozenFile): (typeof fileKinds)[number] {

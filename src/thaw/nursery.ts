@@ -1,5 +1,5 @@
 /** Where the processes of a set are born, and what their making needs. */
-import { attempt } from "../abi/call.ts";
+import { attempt, SyscallError } from "../abi/call.ts";
 import { CLONE } from "../abi/clone.ts";
 import { SIGNAL } from "../abi/signal.ts";
 import { WAIT, wait4 } from "../abi/wait.ts";
@@ -67,6 +67,37 @@ export function standInFor(
     pids.length > 0 && inside ? { ...inside, pids: [...pids] } : undefined,
     exitSignal,
   );
+}
+
+/** Lends a process of the pid namespace of `inside`, with `id` there, if that is free. */
+export function withStandIn<T>(
+  { births, root }: Nursery,
+  inside: FrozenProcess["inside"],
+  id: number | undefined,
+  use: (pid: number) => T,
+): T {
+  births.aim(root, inside?.namespace);
+  const clone = (ids: readonly number[]): number =>
+    root.clone({ flags: 0, exitSignal: 0 }, ids, "Making a process for one that has ended");
+  const pid = cloneWith(clone, id);
+  expectNodeToWatch(pid);
+  try {
+    return use(pid);
+  } finally {
+    endProcess(pid);
+    root.attempt("wait4", pid, 0, WAIT.WALL, 0);
+  }
+}
+
+function cloneWith(clone: (ids: readonly number[]) => number, id: number | undefined): number {
+  if (id === undefined) return clone([]);
+  try {
+    return clone([id]);
+  } catch (error) {
+    // Someone has the number by now.
+    if (error instanceof SyscallError && error.errno === "EEXIST") return clone([]);
+    throw error;
+  }
 }
 
 export function cloneBlank(

@@ -51,6 +51,8 @@ export function growTree(context: Thawing, states: readonly FrozenProcess[]): Tr
   const base = { context, workshop, door, births, root, built: new Map(), notes: [], onTheirOwn: new Set<number>() };
   const nursery: Nursery = Object.assign(base, { users: new Users(() => nursery, spareIds(states)) });
   context.users = nursery.users;
+  context.makeStandIn = (relative, id, use) =>
+    withStandIn(nursery, states.find((state) => state.pid === relative)?.inside, id, use);
   enterTime(context, root);
   const standIns = bearAll(nursery, states);
   setGroups(nursery, states);

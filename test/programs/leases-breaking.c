@@ -21,7 +21,7 @@ int main(void) {
   FILE *time = fopen("/proc/sys/fs/lease-break-time", "w");
   if (time) fprintf(time, "45"), fclose(time);
   int fds[] = {leased("a", O_RDONLY, F_RDLCK, O_WRONLY), leased("b", O_RDWR, F_WRLCK, O_WRONLY),
-               leased("c", O_RDWR, F_WRLCK, O_RDONLY), leased("d", O_RDONLY, F_RDLCK, -1), leased("e", O_WRONLY, F_WRLCK, -1)};
+               leased("c", O_RDONLY, F_WRLCK, O_RDONLY), leased("d", O_RDONLY, F_RDLCK, -1), leased("e", O_WRONLY, F_WRLCK, -1)};
   struct timespec none = {0, 0};
   siginfo_t info;
   for (int i = 0; i < 3; i++) test_check(sigtimedwait(&mask, &info, &none) == SIGRTMIN, "told %d", i);

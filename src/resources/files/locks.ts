@@ -1,13 +1,15 @@
 /** Locks that belong to an open file: flock(2), open file description locks and leases (fcntl(2)). */
+import { closeSync } from "node:fs";
 import * as v from "valibot";
-import { attempt, SyscallError, withStruct } from "../../abi/call.ts";
+import { attempt, SyscallError, withStruct, withText } from "../../abi/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
-import { F } from "../../abi/fcntl.ts";
+import { AT_FDCWD, F, O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { encodeFlock, FLOCK_SIZE, LOCK, LOCK_TYPE } from "../../abi/locks.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { parseLocks, type Lock } from "../../proc/locks.ts";
-import type { OpenFile, ThawContext } from "../contract.ts";
+import type { FileHolder, OpenFile, ThawContext } from "../contract.ts";
+import { readOwner, setOwner } from "./owner.ts";
 
 const range = {
   access: v.picklist(["READ", "WRITE"]),
@@ -19,7 +21,14 @@ const range = {
 export const rangeSchema = v.strictObject(range);
 export type LockRange = v.InferOutput<typeof rangeSchema>;
 
-export const locksSchema = v.array(v.strictObject({ kind: v.picklist(["flock", "ofd", "lease"]), ...range }));
+export const locksSchema = v.array(
+  v.strictObject({
+    kind: v.picklist(["flock", "ofd", "lease"]),
+    ...range,
+    /** Someone waits for the lease to be given up or made one for reading; `access` is what it was before. */
+    breakingTo: v.optional(v.picklist(["READ", "UNLCK"])),
+  }),
+);
 export type FrozenLocks = v.InferOutput<typeof locksSchema>;
 
 const KINDS: Readonly<Record<string, FrozenLocks[number]["kind"]>> = { FLOCK: "flock", OFDLCK: "ofd", LEASE: "lease" };
@@ -28,9 +37,18 @@ export function freezeLocks(file: OpenFile): FrozenLocks {
   return parseLocks(file.info).flatMap((lock) => {
     if (lock.type === "POSIX") return []; // It belongs to the process.
     const kind = KINDS[lock.type];
-    if (!kind || (kind === "lease" && lock.state !== "ACTIVE")) throw unknownLock(file, lock);
+    if (kind === "lease" && lock.state === "BREAKER") return []; // Not held: someone's wait to open the file.
+    if (kind === "lease" && lock.state === "BREAKING") return [breakingLease(file, lock)];
+    if (!kind) throw unknownLock(file, lock);
     return [{ kind, ...toRange(file, lock) }];
   });
+}
+
+/** The kernel shows what a lease is to become. What it was follows from that and from how the file was opened. */
+function breakingLease(file: OpenFile, lock: Lock): FrozenLocks[number] {
+  if (lock.access !== "READ" && lock.access !== "UNLCK") throw unknownLock(file, lock);
+  const reading = (file.info.flags & O_ACCMODE) === 0 && lock.access === "UNLCK";
+  return { kind: "lease", access: reading ? "READ" : "WRITE", start: "0", breakingTo: lock.access };
 }
 
 export function toRange(file: OpenFile, lock: Lock): LockRange {
@@ -56,20 +74,17 @@ function unknownLock(file: OpenFile, lock: Lock): Refusal {
 }
 
 /** Takes the locks again. Leases come last: whoever opens the file would break them. */
-export function thawLocks(fd: LocalFd, locks: FrozenLocks, context: ThawContext): void {
+export function thawLocks(fd: LocalFd, locks: FrozenLocks, context: ThawContext, holder?: FileHolder): void {
   for (const lock of locks) {
-    if (lock.kind === "lease") context.atResume(() => take(fd, lock));
+    if (lock.kind === "lease") context.atResume(() => takeLease(fd, lock, holder));
     else take(fd, lock);
   }
 }
 
 function take(fd: LocalFd, lock: FrozenLocks[number]): void {
-  const type = lockType(lock);
   if (lock.kind === "flock") {
     const operation = lock.access === "WRITE" ? LOCK.LOCK_EX : LOCK.LOCK_SH;
     checkTaken("flock", attempt("flock", fd, operation | LOCK.LOCK_NB), lock);
-  } else if (lock.kind === "lease") {
-    checkTaken("fcntl", attempt("fcntl", fd, F.F_SETLEASE, type), lock);
   } else {
     withStruct(FLOCK_SIZE, (bytes, address) => {
       encodeRange(lock).copy(bytes);
@@ -77,6 +92,28 @@ function take(fd: LocalFd, lock: FrozenLocks[number]): void {
     });
   }
 }
+
+/**
+ * By the process itself: the signal tells the number of the descriptor through which the lease was taken. Of a lease
+ * that is being broken it has been told already: while that is done again, the file has no one to tell.
+ */
+function takeLease(fd: LocalFd, lock: FrozenLocks[number], holder: FileHolder | undefined): void {
+  const { breakingTo } = lock;
+  const owner = readOwner(fd);
+  const taken = holder
+    ? holder.process.scope.attempt("fcntl", holder.fd, F.F_SETLEASE, lockType(lock))
+    : attempt("fcntl", fd, F.F_SETLEASE, lockType(lock));
+  checkTaken("fcntl", taken, lock, holder?.process.pid);
+  if (!breakingTo) return;
+  setOwner(fd, { type: F_OWNER_PID, pid: 0, signal: 0 });
+  const wanted = breakingTo === "READ" ? 0 : O.O_WRONLY;
+  const broken = withText(`/proc/self/fd/${fd}`, (path) =>
+    attempt("openat", AT_FDCWD, path, wanted | O.O_NONBLOCK | O.O_CLOEXEC, 0),
+  );
+  if (broken >= 0) closeSync(broken as LocalFd);
+  if (owner) setOwner(fd, owner);
+}
+const F_OWNER_PID = 1;
 
 function lockType({ access }: LockRange): number {
   return access === "WRITE" ? LOCK_TYPE.F_WRLCK : LOCK_TYPE.F_RDLCK;

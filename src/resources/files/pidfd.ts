@@ -1,23 +1,24 @@
 /** pidfd_open(2): a process that is held by a descriptor. */
+import { existsSync } from "node:fs";
 import * as v from "valibot";
 import { call } from "../../abi/call.ts";
 import { O } from "../../abi/fcntl.ts";
-import { SIGNAL } from "../../abi/signal.ts";
-import { WAIT, wait4 } from "../../abi/wait.ts";
-import { attempt } from "../../abi/call.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
 import { readStat } from "../../proc/read.ts";
-import { spawnBlank } from "../../tracee/blank.x86_64.ts";
 import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
 
 /** Include/uapi/linux/pidfd.h: the pidfd is of a thread. */
 const PIDFD_THREAD = O.O_EXCL;
 
 const schema = v.strictObject({
-  /** Absent when the process has ended and was waited for. */
+  /** Absent when the process has ended and was waited for; … */
   process: v.optional(v.number()),
+  /** … it was of the pid namespace that this one lives in. */
+  holder: v.optional(v.number()),
+  /** A thread of the process (PIDFD_THREAD). */
+  thread: v.optional(v.literal(true)),
 });
 type PidFdState = v.InferOutput<typeof schema>;
 
@@ -27,29 +28,31 @@ export const pidFd: FileKind<PidFdState> = {
   recognise: (file) => file.link === "anon_inode:[pidfd]" || file.link.startsWith("pidfd:["),
   freeze(file) {
     const pid = Number(fdInfoValue(file.info, "Pid") ?? "-1");
-    if (pid === -1) return {};
+    if (pid === -1) return { holder: file.pid };
+    const thread = (file.info.flags & PIDFD_THREAD) !== 0;
+    if (thread && leaderOf(file, pid) !== undefined) return { process: pid, thread };
     if (!file.context.pids.has(pid)) throw outside(file, pid);
     return { process: pid };
   },
+  // Main threads stand as soon as their processes do.
+  late: ({ thread, process }) => thread === true && process !== undefined,
   thaw(state, context, flags) {
-    if (state.process === undefined) return context.keep(openEnded(context));
+    if (state.process === undefined) return openEnded(state, context);
     const about = `Opening process ${state.process}`;
     return context.keep(call("pidfd_open", about, state.process, flags & PIDFD_THREAD) as LocalFd);
   },
 };
 
-/** A pidfd of a process that has ended: one of ours, which ends for it. */
-function openEnded(context: ThawContext): LocalFd {
-  const pid = spawnBlank(0x1000_0000);
-  const end = (): void => {
-    attempt("kill", pid, SIGNAL.SIGKILL);
-    while (typeof wait4(pid, WAIT.WALL) === "object");
-  };
-  try {
-    return context.keep(call("pidfd_open", "Opening a process that has ended", pid, 0) as LocalFd);
-  } finally {
-    end();
-  }
+/** A pidfd of a process that has ended: one that ends for it, seen from where the old one was. */
+function openEnded({ holder }: PidFdState, context: ThawContext): LocalFd {
+  return context.standIn(holder ?? 0, undefined, (pid) =>
+    context.keep(call("pidfd_open", "Opening a process that has ended", pid, 0) as LocalFd),
+  );
+}
+
+/** The process of the set that has this thread, which is not its main one. */
+function leaderOf(file: OpenFile, tid: number): number | undefined {
+  return [...file.context.pids].find((pid) => pid !== tid && existsSync(`/proc/${pid}/task/${tid}`));
 }
 
 function outside(file: OpenFile, pid: number): Refusal {

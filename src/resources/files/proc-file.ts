@@ -1,44 +1,61 @@
 /** Open files and folders of /proc: opened again by their path, those of a process by way of the one that is built. */
+import { lstatSync } from "node:fs";
 import * as v from "valibot";
+import { placed } from "../../abi/namespaces.ts";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
-import { stat } from "../../abi/stat.ts";
+import { fileSystemOf, PROC_SUPER_MAGIC, stat } from "../../abi/stat.ts";
+import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import { openPath } from "../objects/path-file.ts";
+import { linkedPath } from "../objects/contents.ts";
 
-const schema = v.strictObject({ path: v.string() });
+const schema = v.strictObject({
+  path: v.string(),
+  /** It is of a process that has ended, with this id in the pid namespace that `holder` lives in. */
+  ended: v.optional(v.strictObject({ pid: v.number(), holder: v.number() })),
+  /** It is of a thread: there when the threads are. */
+  thread: v.optional(v.literal(true)),
+});
 
 const OPEN = O_ACCMODE | O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW | O.O_NONBLOCK;
 
 export const procFile: FileKind<v.InferOutput<typeof schema>> = {
   name: "proc-file",
   schema,
-  recognise: (file) => file.link.startsWith("/proc/") && file.stat.device === stat("/proc").device,
+  recognise: (file) =>
+    file.link.startsWith("/proc/") &&
+    (file.stat.device === stat("/proc").device || fileSystemOf(file.local) === PROC_SUPER_MAGIC),
   freeze(file) {
-    const [, pid, task] = /^\/proc\/(\d+)(?:\/task\/(\d+))?/.exec(file.link) ?? [];
-    if (pid !== undefined) checkProcess(file, Number(pid), task === undefined ? undefined : Number(task));
-    return { path: file.link };
+    const [, id, task] = /^\/proc\/(\d+)(?:\/task\/(\d+))?/.exec(file.link) ?? [];
+    if (id === undefined) return { path: file.link };
+    const pid = Number(id);
+    if (isGone(file)) return { path: linkedPath(file.link), ended: { pid, holder: file.pid } };
+    // In a /proc of another pid namespace the numbers are others; all who live there are frozen together.
+    if (file.stat.device === stat("/proc").device && !file.context.pids.has(pid)) refuseOutside(file, pid);
+    return { path: file.link, ...(task !== undefined && Number(task) !== pid && { thread: true as const }) };
   },
-  thaw: (state, _context, flags) => openPath(state.path, flags & OPEN),
+  late: ({ thread }) => thread === true,
+  thaw({ path, ended }, context, flags) {
+    const open = (at: string): LocalFd => openPath(placed(at), flags & OPEN);
+    if (!ended) return open(path);
+    return context.standIn(ended.holder, ended.pid, () => context.keep(open(path)));
+  },
 };
 
-function checkProcess(file: OpenFile, pid: number, task: number | undefined): void {
-  if (file.link.endsWith(" (deleted)"))
-    refuse(file, "belongs to a process that has ended", "Let the program close it.");
-  if (!file.context.pids.has(pid)) {
-    refuse(file, `belongs to process ${pid}, which is not frozen with it`, `Freeze ${pid} together with ${file.pid}.`);
-  }
-  // Threads are made after files are opened.
-  if (task !== undefined && task !== pid) refuse(file, "belongs to a thread", "Let the program close it.");
+function isGone(file: OpenFile): boolean {
+  if (file.link.endsWith(" (deleted)")) return true;
+  const [own = ""] = /^\/proc\/\d+(?:\/task\/\d+)?/.exec(file.link) ?? [];
+  return !lstatSync(placed(own), { throwIfNoEntry: false });
 }
 
-function refuse(file: OpenFile, why: string, remedy: string): never {
+function refuseOutside(file: OpenFile, pid: number): never {
   throw new Refusal(
     "PROC_FILE",
     {
       what: `Process ${file.pid} (${file.command}) has a file of /proc open that cannot be opened again.`,
-      why: `Descriptor ${file.fd} leads to ${file.link}, which ${why}.`,
-      remedy,
+      why: `Descriptor ${file.fd} leads to ${file.link}, which belongs to process ${pid}, which is not frozen with it.`,
+      remedy: `Freeze ${pid} together with ${file.pid}.`,
     },
     { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "file" },
   );
