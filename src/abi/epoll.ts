@@ -21,6 +21,11 @@ export const EPOLL = {
   EPOLLET: 0x8000_0000,
 } as const satisfies FlagTable;
 
+/** Struct epoll_params of busy polling; kernels before 6.9 have none. */
+export const EPIOCSPARAMS = 0x4008_8a01;
+export const EPIOCGPARAMS = 0x8008_8a02;
+export const EPOLL_PARAMS_SIZE = 8;
+
 export const EPOLL_CTL_ADD = 1;
 
 /** struct epoll_event is packed on x86-64. */

@@ -7,6 +7,7 @@ import { statelessDevice } from "./files/device.ts";
 import { directory } from "./files/directory.ts";
 import { epoll } from "./files/epoll.ts";
 import { eventFd } from "./files/eventfd.ts";
+import { fanotify } from "./files/fanotify.ts";
 import { fifoEnd } from "./files/fifo.ts";
 import { inotify } from "./files/inotify.ts";
 import { pidFd } from "./files/pidfd.ts";
@@ -124,6 +125,7 @@ export const fileKinds: readonly FileKind<Any>[] = [
   signalFd,
   epoll,
   inotify,
+  fanotify,
   ioUringFile,
   unixSocket,
   tcpConnecting,

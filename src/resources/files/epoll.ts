@@ -4,7 +4,17 @@
  */
 import * as v from "valibot";
 import { attempt, call, withStruct } from "../../abi/call.ts";
-import { EPOLL, EPOLL_CTL_ADD, EPOLL_EVENT_SIZE, encodeEpollEvent, pollNow, POLLIN } from "../../abi/epoll.ts";
+import {
+  EPIOCGPARAMS,
+  EPIOCSPARAMS,
+  EPOLL,
+  EPOLL_CTL_ADD,
+  EPOLL_EVENT_SIZE,
+  EPOLL_PARAMS_SIZE,
+  encodeEpollEvent,
+  pollNow,
+  POLLIN,
+} from "../../abi/epoll.ts";
 import { KCMP } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
@@ -28,6 +38,8 @@ const schema = v.strictObject({
   entries: v.array(entry),
   /** Whether epoll_wait(2) would have had something to tell. */
   ready: v.boolean(),
+  /** How long and how much its waits poll network devices: struct epoll_params. */
+  busyPoll: v.optional(v.strictObject({ microseconds: v.number(), budget: v.number(), prefer: v.boolean() })),
 });
 type EpollState = v.InferOutput<typeof schema>;
 
@@ -38,8 +50,16 @@ export const epoll: FileKind<EpollState> = {
   name: "epoll",
   schema,
   recognise: (file) => file.link === "anon_inode:[eventpoll]",
-  freeze: (file) => ({ entries: readEntries(file), ready: (pollNow(file.local, POLLIN) & POLLIN) !== 0 }),
-  thaw: (_state, context) => context.keep(call("epoll_create1", "Making an epoll set", 0) as LocalFd),
+  freeze(file) {
+    const busyPoll = readBusyPoll(file.local);
+    const ready = (pollNow(file.local, POLLIN) & POLLIN) !== 0;
+    return { entries: readEntries(file), ready, ...(busyPoll && { busyPoll }) };
+  },
+  thaw({ busyPoll }, context) {
+    const fd = context.keep(call("epoll_create1", "Making an epoll set", 0) as LocalFd);
+    if (busyPoll) setBusyPoll(fd, busyPoll);
+    return fd;
+  },
   settle(state, holder, local) {
     // Entries that have fired first, while nothing else is there: adding one arms it for errors and hang-ups.
     const fired = state.entries.filter((one) => (parseFlags(EPOLL, one.events) & CONDITIONS) === 0);
@@ -50,6 +70,24 @@ export const epoll: FileKind<EpollState> = {
     if (!state.ready) holder.process.context.atResume(() => drain(local, state.entries.length));
   },
 };
+
+function readBusyPoll(fd: LocalFd): EpollState["busyPoll"] {
+  return withStruct(EPOLL_PARAMS_SIZE, (bytes, address) => {
+    if (attempt("ioctl", fd, EPIOCGPARAMS, address) < 0) return undefined;
+    if (bytes.every((byte) => byte === 0)) return undefined;
+    return { microseconds: bytes.readUInt32LE(0), budget: bytes.readUInt16LE(4), prefer: bytes[6] !== 0 };
+  });
+}
+
+/** It makes waiting quicker, no more: where the kernel has no such thing, nothing is lost. */
+function setBusyPoll(fd: LocalFd, { microseconds, budget, prefer }: NonNullable<EpollState["busyPoll"]>): void {
+  withStruct(EPOLL_PARAMS_SIZE, (bytes, address) => {
+    bytes.writeUInt32LE(microseconds, 0);
+    bytes.writeUInt16LE(budget, 4);
+    bytes[6] = Number(prefer);
+    attempt("ioctl", fd, EPIOCSPARAMS, address);
+  });
+}
 
 function readEntries(file: OpenFile): Entry[] {
   const sameNumber = new Map<number, number>();

@@ -13,7 +13,6 @@ interface Refused {
 
 /** What /proc shows behind `anon_inode:`, brackets left out. */
 const ANONYMOUS: Readonly<Record<string, Refused>> = {
-  fanotify: { code: "FANOTIFY", what: "a fanotify group", remedy: "Stop the scanner, thaw, and start it anew." },
   perf_event: {
     code: "PERF_EVENT",
     what: "a performance counter",

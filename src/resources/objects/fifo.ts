@@ -1,10 +1,11 @@
 /** A named pipe (fifo(7)), with its name or without one by now. */
 import { placed } from "../../abi/namespaces.ts";
-import { chmodSync, chownSync, unlinkSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, unlinkSync } from "node:fs";
 import * as v from "valibot";
 import { attempt, call, withText } from "../../abi/call.ts";
+import { pollNow, POLLHUP } from "../../abi/epoll.ts";
 import { ERRNO } from "../../abi/errno.ts";
-import { AT_FDCWD, O } from "../../abi/fcntl.ts";
+import { AT_FDCWD, O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { lstat, S_IF } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { ObjectKind, OpenFile, ThawContext } from "../contract.ts";
@@ -20,6 +21,8 @@ const schema = v.strictObject({
   path: v.string(),
   /** Whether the path still leads to it. */
   linked: v.boolean(),
+  /** It is open for reading only, and no writer has come yet: poll(2) tells of no hang-up. */
+  awaitsWriter: v.optional(v.literal(true)),
   mode: v.number(),
   uid: v.number(),
   gid: v.number(),
@@ -31,7 +34,15 @@ export function freezeFifo(file: OpenFile, id: string): FifoState {
   refuseOutside(file);
   const { mode, uid, gid } = file.stat;
   const linked = isLinked(file.link, file.stat);
-  return { kind: "fifo", path: linkedPath(file.link), linked, mode, uid, gid, ...readPipe(file, id) };
+  const awaits = awaitsWriter(file) && { awaitsWriter: true as const };
+  return { kind: "fifo", path: linkedPath(file.link), linked, mode, uid, gid, ...awaits, ...readPipe(file, id) };
+}
+
+function awaitsWriter({ context, stat: { inode, device } }: OpenFile): boolean {
+  const ends = context.openFiles().filter(([, { stat }]) => stat.inode === inode && stat.device === device);
+  return ends.every(
+    ([, { info, local }]) => (info.flags & (O_ACCMODE | O.O_PATH)) === 0 && (pollNow(local, 0) & POLLHUP) === 0,
+  );
 }
 
 export const fifo: ObjectKind<FifoState, PipeHandle> = {
@@ -53,11 +64,15 @@ export const fifo: ObjectKind<FifoState, PipeHandle> = {
         { path },
       );
     }
-    const both = context.keep(openPath(path, O.O_RDWR | O.O_NONBLOCK));
+    const reader = state.awaitsWriter && openPath(path, O.O_NONBLOCK);
+    const both = openPath(path, O.O_RDWR | O.O_NONBLOCK);
     if (!state.linked) unlinkSync(path);
     fillPipe(both, state, context);
+    // Who opens it for reading while someone writes would see that one go.
+    if (reader !== undefined) closeSync(both);
+    const held = context.keep(reader ?? both);
     // Not blocking: a reader would wait for a writer to come. The caller sets the flags that the file had.
-    return { open: (flags) => openPath(`/proc/self/fd/${both}`, (flags & ~O.O_DIRECT) | O.O_NONBLOCK) };
+    return { open: (flags) => openPath(`/proc/self/fd/${held}`, (flags & ~O.O_DIRECT) | O.O_NONBLOCK) };
   },
 };
 

@@ -36,13 +36,13 @@ export function makePipe(flags: number): readonly [read: LocalFd, write: LocalFd
 export function readPipe(file: OpenFile, id: string): PipeData {
   const { inode, device } = file.stat;
   const capacity = call("fcntl", "Asking for the size of a pipe", file.local, F.F_GETPIPE_SZ, 0);
-  // Each end has its own mark; packets are made where one writes with it.
-  const packets = file.context
+  // Each end has its own mark; packets are made where one writes with it, and stay packets when that one has gone.
+  const marked = file.context
     .openFiles()
     .some(([, { stat, info }]) => stat.inode === inode && stat.device === device && (info.flags & O.O_DIRECT) !== 0);
   // Opened anew for reading: the descriptor at hand may be the end that writes.
   const reader = openPath(`/proc/self/fd/${file.local}`, O.O_NONBLOCK);
-  const [from, to] = makePipe(O.O_NONBLOCK | (packets ? O.O_DIRECT : 0));
+  const [from, to] = makePipe(O.O_NONBLOCK | (marked ? O.O_DIRECT : 0));
   try {
     setCapacity(to, capacity);
     const teed = attempt("tee", reader, to, capacity, SPLICE_F_NONBLOCK);
@@ -57,7 +57,7 @@ export function readPipe(file: OpenFile, id: string): PipeData {
       data.push(file.context.blob(`${id}:${data.length}`, { bytes: Buffer.from(buffer.subarray(0, got)) }));
       left -= got;
     }
-    return { capacity, packets, data };
+    return { capacity, packets: marked || data.length > 1, data };
   } finally {
     for (const fd of [reader, from, to]) closeSync(fd);
   }

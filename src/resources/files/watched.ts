@@ -1,0 +1,77 @@
+/** The file that a watch is on (inotify(7), fanotify(7)), as fdinfo tells of it: by inode and file handle. */
+import { closeSync, readlinkSync } from "node:fs";
+import * as v from "valibot";
+import { call, withStruct } from "../../abi/call.ts";
+import { FIONREAD } from "../../abi/inotify.ts";
+import { placed } from "../../abi/namespaces.ts";
+import { fstat } from "../../abi/stat.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import type { OpenFile, ThawContext } from "../contract.ts";
+import { nameOfOpen, openByHandle, searchName } from "../objects/find-inode.ts";
+
+export const watchedSchema = {
+  /** A file that has a name, or … */
+  path: v.optional(v.string()),
+  /** … an open file of the set that has none any more. */
+  file: v.optional(v.string()),
+};
+export interface Watched {
+  readonly path?: string | undefined;
+  readonly file?: string | undefined;
+}
+
+/** `major:minor` of the device number that the kernel writes in hexadecimal, in its own form. */
+export function deviceOf(sdev: string): string {
+  const device = Number.parseInt(sdev, 16);
+  return `${device >>> 20}:${device & 0xfffff}`;
+}
+
+/** Bytes of events that nobody has read yet. */
+export function queuedBytes(fd: LocalFd): number {
+  return withStruct(4, (buffer, address) => {
+    call("ioctl", "Asking for queued events", fd, FIONREAD, address);
+    return buffer.readInt32LE(0);
+  });
+}
+
+/** `text` is the line of fdinfo, which has the handle where the file system gives any. */
+export function findWatched(file: OpenFile, text: string, device: string, inode: bigint): Watched | undefined {
+  const [, type, handle] = /fhandle-type:([0-9a-f]+) f_handle:([0-9a-f]+)/.exec(text) ?? [];
+  const bytes = Buffer.from(handle ?? "", "hex");
+  const local =
+    type === undefined ? undefined : openByHandle(file.pid, device, { type: Number.parseInt(type, 16), bytes });
+  try {
+    return find(file, local, device, inode);
+  } finally {
+    if (local !== undefined) closeSync(local);
+  }
+}
+
+function find(
+  file: OpenFile,
+  local: LocalFd | undefined,
+  device: string,
+  inode: bigint,
+): Watched | undefined {
+  const hints = [readlinkSync(`/proc/${file.pid}/cwd`)];
+  if (local !== undefined) {
+    const seen = fstat(local);
+    // A file without any link is not searched for.
+    const path = seen.links === 0 ? undefined : nameOfOpen(local, file.pid, hints);
+    if (path !== undefined) return { path };
+    const open = file.context
+      .openFiles()
+      .find(([, { stat }]) => stat.inode === seen.inode && stat.device === seen.device);
+    return open && { file: open[0] };
+  }
+  const open = file.context.openFiles().find(([, { stat }]) => stat.inode === inode && stat.device === device);
+  const seen = open?.[1].stat ?? { ...fstat(file.local), inode, device };
+  const path = searchName(file.pid, seen, hints);
+  if (path !== undefined) return { path };
+  return open && { file: open[0] };
+}
+
+/** How we reach it when it is watched again. */
+export function wayToWatched({ path, file = "" }: Watched, context: ThawContext): string {
+  return path === undefined ? `/proc/self/fd/${context.file(file)}` : placed(path);
+}
