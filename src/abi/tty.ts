@@ -2,6 +2,7 @@
 import { attempt, call, withStruct } from "./call.ts";
 
 export const TTY = {
+  TCXONC: 0x540a,
   TIOCEXCL: 0x540c,
   TIOCSCTTY: 0x540e,
   TIOCSPGRP: 0x5410,
@@ -21,6 +22,26 @@ export const TTY = {
 
 /** Struct termios2. */
 export const TERMIOS2_SIZE = 44;
+/** Offsets in struct termios2 (asm-generic/termbits.h). */
+export const TERMIOS = { IFLAG: 0, OFLAG: 4, CFLAG: 8, LFLAG: 12, LINE: 16, CC: 17 } as const;
+export const IFLAG = {
+  PARMRK: 0o10,
+  INPCK: 0o20,
+  ISTRIP: 0o40,
+  INLCR: 0o100,
+  IGNCR: 0o200,
+  ICRNL: 0o400,
+  IUCLC: 0o1000,
+  IXON: 0o2000,
+  IXANY: 0o4000,
+} as const;
+export const LFLAG = { ICANON: 0o2 } as const;
+export const OPOST = 1;
+/** Places of control characters, and how many there are. */
+export const CC = { VEOF: 4, VTIME: 5, VMIN: 6, VSTOP: 9, VEOL: 11, VEOL2: 16, COUNT: 19 } as const;
+/** _POSIX_VDISABLE: no character has the meaning. */
+export const NO_CHARACTER = 0;
+
 /** Struct winsize: rows, columns and two sizes in pixels, 16 bits each. */
 export const WINSIZE_SIZE = 8;
 

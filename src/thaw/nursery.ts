@@ -76,7 +76,7 @@ export function withStandIn<T>(
   id: number | undefined,
   use: (pid: number) => T,
 ): T {
-  births.aim(root, inside?.namespace);
+  births.aim(root, pidNamespaceOf(inside));
   const clone = (ids: readonly number[]): number =>
     root.clone({ flags: 0, exitSignal: 0 }, ids, "Making a process for one that has ended");
   const pid = cloneWith(clone, id);

@@ -23,6 +23,7 @@ import { Refusal } from "../../lib/errors.ts";
 import type { FreezeContext, ObjectKind, OpenFile, ThawContext } from "../contract.ts";
 import { holdersOf } from "./outside.ts";
 import { openPath } from "./path-file.ts";
+import { fillQueue, peekQueue, ptyQueueSchema, type PtyQueue } from "./pty-queue.ts";
 
 const base64 = v.pipe(v.string(), v.base64());
 const schema = v.strictObject({
@@ -37,6 +38,7 @@ const schema = v.strictObject({
   exclusive: v.boolean(),
   /** The slave side was open once, and is not now. */
   hungUp: v.boolean(),
+  ...ptyQueueSchema,
   /** Of the node in /dev/pts. */
   mode: v.number(),
   uid: v.number(),
@@ -68,7 +70,6 @@ export function ptyObject(master: OpenFile): string {
 function freezePty(file: OpenFile, index: number): PtyState {
   const path = `/dev/pts/${index}`;
   refuseHolders(file, path);
-  refuseQueued(file, path, index);
   const { mode, uid, gid } = stat(placed(path));
   return {
     kind: "pty",
@@ -79,6 +80,7 @@ function freezePty(file: OpenFile, index: number): PtyState {
     packetMode: ttyGetInt(file.local, TTY.TIOCGPKT) !== 0,
     exclusive: ttyGetInt(file.local, TTY.TIOCGEXCL) !== 0,
     hungUp: (pollNow(file.local, POLLHUP) & POLLHUP) !== 0,
+    ...readQueue(file, path, index),
     mode,
     uid,
     gid,
@@ -99,25 +101,20 @@ function refuseHolders(file: OpenFile, path: string): void {
   );
 }
 
-/** What was typed or shown and not yet read cannot be looked at without taking it away. */
-function refuseQueued(file: OpenFile, path: string, index: number): void {
+/** What was typed or shown and not yet read. */
+function readQueue(file: OpenFile, path: string, index: number): PtyQueue {
   // Only through a descriptor of the set: to open and close the slave side would tell the master of a hang-up.
-  const slave = file.context.openFiles().find(
-    ([
-      ,
-      {
-        stat: { deviceNode },
-      },
-    ]) => ptyIndex(deviceNode) === index,
-  )?.[1];
-  const input = slave === undefined ? 0 : ttyQueued(slave.local);
+  const slave = file.context.openFiles().find(([, { stat: of }]) => ptyIndex(of.deviceNode) === index)?.[1];
   const output = ttyQueued(file.local);
-  if (input + output === 0) return;
+  const packetMode = ttyGetInt(file.local, TTY.TIOCGPKT) !== 0;
+  if (slave && !packetMode && ttyGetInt(file.local, TTY.TIOCGPTLCK) === 0) return peekQueue(file.local, slave.local);
+  const input = slave === undefined ? 0 : ttyQueued(slave.local);
+  if (input + output === 0) return {};
   throw new Refusal(
     "PTY_DATA",
     {
       what: `Process ${file.pid} (${file.command}) has a terminal with data in it that no one has read yet.`,
-      why: `${path} (descriptor ${file.fd} is its master side) holds ${input} bytes of input and ${output} of output.`,
+      why: `${path} (descriptor ${file.fd} is its master side) holds ${input} bytes of input and ${output} of output, and is ${slave ? "in packet mode or locked" : "open on that side only"}.`,
       remedy: "Try again in a moment, when the programs have read them.",
     },
     { pid: file.pid, fd: file.fd, command: file.command, path, resource: "pty" },
@@ -137,6 +134,13 @@ export const pty: ObjectKind<PtyState, PtyHandle> = {
     ttySetInt(master, TTY.TIOCPKT, state.packetMode ? 1 : 0);
     chownSync(placed(`/dev/pts/${state.index}`), state.uid, state.gid);
     chmodSync(placed(`/dev/pts/${state.index}`), state.mode);
+    if (state.input !== undefined || state.output !== undefined || state.stopped !== undefined) {
+      context.whenOpen(() => {
+        const slave = openSlave(O.O_RDWR | O.O_NONBLOCK);
+        fillQueue(master, slave, state);
+        closeSync(slave);
+      });
+    }
     context.atResume(() => {
       if (state.locked) ttySetInt(master, TTY.TIOCSPTLCK, 1);
       if (state.exclusive) call("ioctl", "Setting up a terminal", master, TTY.TIOCEXCL);
