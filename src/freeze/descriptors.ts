@@ -54,7 +54,16 @@ export class FileTable {
     );
     const info = parseFdInfo(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8"));
     const link = readlinkSync(`/proc/${pid}/fd/${fd}`);
-    const file: OpenFile = { context: this.#context, pid, command, fd, local, link, stat: statOf(local, link, info), info };
+    const file: OpenFile = {
+      context: this.#context,
+      pid,
+      command,
+      fd,
+      local,
+      link,
+      stat: statOf(local, link, info),
+      info,
+    };
     const id = this.#identify(file);
     this.#ids.set(`${pid}:${fd}`, id);
     return { fd, file: id, closeOnExec: (info.flags & O.O_CLOEXEC) !== 0 };

@@ -30,7 +30,9 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
     if (isLinked(file.link, file.stat)) return { path: file.link };
     if (file.stat.type !== S_IF.S_IFDIR) return { special: freezeGoneSpecial(file.local, file.link, file.stat) };
     const id = goneDirectoryId(file.stat);
-    return { gone: file.context.object(id, () => freezeGoneDirectory(file.link, file.stat, `/proc/self/fd/${file.local}`)) };
+    return {
+      gone: file.context.object(id, () => freezeGoneDirectory(file.link, file.stat, `/proc/self/fd/${file.local}`)),
+    };
   },
   check(state) {
     if (!("path" in state) || lstatSync(state.path, { throwIfNoEntry: false })) return undefined;

@@ -47,12 +47,7 @@ export function findWatched(file: OpenFile, text: string, device: string, inode:
   }
 }
 
-function find(
-  file: OpenFile,
-  local: LocalFd | undefined,
-  device: string,
-  inode: bigint,
-): Watched | undefined {
+function find(file: OpenFile, local: LocalFd | undefined, device: string, inode: bigint): Watched | undefined {
   const hints = [readlinkSync(`/proc/${file.pid}/cwd`)];
   if (local !== undefined) {
     const seen = fstat(local);

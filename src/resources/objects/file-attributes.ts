@@ -60,9 +60,7 @@ export function thawAttributes(fd: number, { times, xattrs = {} }: ExtraAttribut
     const bytes = Buffer.from(value, "base64");
     withStruct(bytes.length + 1, (buffer, address) => {
       bytes.copy(buffer);
-      withText(via, (path) =>
-        withText(name, (key) => call("setxattr", about, path, key, address, bytes.length, 0)),
-      );
+      withText(via, (path) => withText(name, (key) => call("setxattr", about, path, key, address, bytes.length, 0)));
     });
   }
   if (!times) return;

@@ -8,7 +8,19 @@ import * as v from "valibot";
 import { attempt, call, withStruct } from "../../abi/call.ts";
 import { POLLIN, POLLOUT, pollNow } from "../../abi/epoll.ts";
 import { O } from "../../abi/fcntl.ts";
-import { CC, IFLAG, LFLAG, NO_CHARACTER, OPOST, TERMIOS, TERMIOS2_SIZE, TTY, ttyGet, ttyQueued, ttySet } from "../../abi/tty.ts";
+import {
+  CC,
+  IFLAG,
+  LFLAG,
+  NO_CHARACTER,
+  OPOST,
+  TERMIOS,
+  TERMIOS2_SIZE,
+  TTY,
+  ttyGet,
+  ttyQueued,
+  ttySet,
+} from "../../abi/tty.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { sleepMicroseconds } from "../../tracee/stops.ts";
 import { openPath } from "./path-file.ts";
