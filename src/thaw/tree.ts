@@ -15,12 +15,7 @@ import { TraceeMemory } from "../tracee/memory.ts";
 import { bearAll } from "./bearing.ts";
 import { Births } from "./births.ts";
 import { setGroups } from "./groups.ts";
-<<<<<<< HEAD
-import { endProcess, type Nursery } from "./nursery.ts";
-import type { BuiltProcess } from "./process.ts";
-=======
-import { endProcess, withStandIn } from "./nursery.ts";
->>>>>>> 4715c1e (A stand-in for processes that have ended, where trees are grown now)
+import { endProcess, withStandIn, type Nursery } from "./nursery.ts";
 import type { Thawing } from "./context.ts";
 import { Door } from "./door.ts";
 import { findFreeSpace, type Range } from "./space.ts";
