@@ -172,3 +172,6 @@ export function ioctlInt(fd: number, request: number): number | undefined {
     attempt("ioctl", fd, request, address) < 0 ? undefined : bytes.readInt32LE(0),
   );
 }
+
+/** The file that a unix socket was bound to, opened with O_PATH (include/uapi/linux/un.h). */
+export const SIOCUNIXFILE = 0x89e0;

@@ -7,7 +7,7 @@ import { credentialsMessage, receive, rightsMessage, SCM, send, type ReceivedMes
 import { unixNameOf } from "../../../abi/sockaddr.ts";
 import { getInt, ioctlInt, MSG, setInt, SIOCINQ, SO, SOCK, SOL } from "../../../abi/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import { closeSync } from "node:fs";
+import { closeSync, existsSync } from "node:fs";
 import type { OpenFile, ThawContext } from "../../contract.ts";
 
 const messageSchema = v.strictObject({
@@ -138,15 +138,14 @@ export function refillQueue(
     const data = bytes.subarray(at, at + length);
     at += length;
     const about = "Filling a socket";
-    if (credentials) {
-      try {
-        send(fd, data, [...rights, credentialsMessage(credentials.pid, credentials.uid, credentials.gid)], to, about);
-        continue;
-      } catch (error) {
-        // The sender has ended since: nothing can speak in its name any more.
-        if (!(error instanceof SyscallError) || error.errno !== "ESRCH") throw error;
-      }
+    if (!credentials) {
+      send(fd, data, rights, to, about);
+      continue;
     }
-    send(fd, data, rights, to, about);
+    const { pid, uid, gid } = credentials;
+    const speak = (): void => send(fd, data, [...rights, credentialsMessage(pid, uid, gid)], to, about);
+    // A sender that has ended since must be there while it is spoken for.
+    if (existsSync(`/proc/${pid}`)) speak();
+    else context.standIn(pid, pid, speak);
   }
 }

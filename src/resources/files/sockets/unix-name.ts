@@ -14,15 +14,17 @@ import {
 } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import * as v from "valibot";
-import { call, withText } from "../../../abi/call.ts";
+import { attempt, call, withText } from "../../../abi/call.ts";
 import { CLONE } from "../../../abi/clone.ts";
 import { inRoot, placed } from "../../../abi/namespaces.ts";
 import { parseUnixName, unixAddress } from "../../../abi/sockaddr.ts";
-import { useAddress } from "../../../abi/socket.ts";
+import { SIOCUNIXFILE, useAddress } from "../../../abi/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import { KmonteError } from "../../../lib/errors.ts";
 import type { UnixSocketInfo } from "../../../proc/unix-diag.ts";
 import type { OpenFile, ThawContext } from "../../contract.ts";
+import { linkedPath } from "../../objects/contents.ts";
+import { inFolder as inGivenFolder } from "../../objects/gone-directory.ts";
 
 const owned = { mode: v.number(), uid: v.number(), gid: v.number() };
 
@@ -49,12 +51,38 @@ function pathOf({ name, directory }: { name: string; directory?: string | undefi
 export function freezeName(file: OpenFile, info: UnixSocketInfo): BoundName | undefined {
   if (info.name === "") return undefined;
   if (!isPathName(info.name)) return { name: info.name };
-  const directory = info.name.startsWith("/") ? undefined : readlinkSync(`/proc/${file.pid}/cwd`);
+  const directory = info.name.startsWith("/") ? undefined : beginningOf(file, parseUnixName(info.name).toString());
   const base = { name: info.name, ...(directory !== undefined && { directory }) };
   const path = placed(pathOf(base));
   const seen = lstatSync(path, { throwIfNoEntry: false });
   if (!seen?.isSocket() || seen.ino !== info.file?.inode) return base;
   return { ...base, file: { ...ownership(seen), parent: ownership(statSync(dirname(path))) } };
+}
+
+/**
+ * The directory that a relative name began in: the kernel knows the file that bind(2) made. A name that leads upwards
+ * says less than that; any directory below will do then, made for the moment if need be.
+ */
+function beginningOf(file: OpenFile, name: string): string {
+  const cwd = readlinkSync(`/proc/${file.pid}/cwd`);
+  const path = boundFile(file);
+  if (path === undefined || join(cwd, name) === path) return cwd;
+  const parts = name.split("/").filter((part) => part !== "" && part !== ".");
+  const up = parts.findIndex((part) => part !== "..");
+  const rest = `/${parts.slice(up).join("/")}`;
+  if (up < 0 || parts.slice(up).includes("..") || !path.endsWith(rest)) return cwd;
+  return join(path.slice(0, -rest.length) || "/", ...Array.from({ length: up }, () => ".kmonte-here"));
+}
+
+/** Where the socket's file stands or stood; since Linux 4.12, for those who may administer the network. */
+function boundFile({ local }: OpenFile): string | undefined {
+  const fd = attempt("ioctl", local, SIOCUNIXFILE, 0);
+  if (fd < 0) return undefined;
+  try {
+    return linkedPath(readlinkSync(`/proc/self/fd/${fd}`));
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function ownership(stats: { mode: number; uid: number; gid: number }): { mode: number; uid: number; gid: number } {
@@ -145,11 +173,14 @@ function inFolder(directory: string | undefined, action: () => void): void {
   if (!ownDirectory) call("unshare", "Having a working directory of our own", CLONE.FS);
   ownDirectory = true;
   const before = openSync(".", "r");
-  try {
-    withText(directory, (address) => call("chdir", `Going to ${directory}`, address));
-    action();
-  } finally {
-    call("fchdir", "Going back", before);
-    closeSync(before);
-  }
+  // Programs bind by names that begin in directories that are gone by now.
+  inGivenFolder(directory, () => {
+    try {
+      withText(directory, (address) => call("chdir", `Going to ${directory}`, address));
+      action();
+    } finally {
+      call("fchdir", "Going back", before);
+      closeSync(before);
+    }
+  });
 }
