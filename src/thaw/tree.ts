@@ -18,6 +18,7 @@ import { setGroups } from "./groups.ts";
 import { endProcess, withStandIn, type Nursery } from "./nursery.ts";
 import type { Thawing } from "./context.ts";
 import { Door } from "./door.ts";
+import type { BuiltProcess } from "./process.ts";
 import { findFreeSpace, type Range } from "./space.ts";
 import { spareIds } from "./spare-ids.ts";
 import { Users } from "./users.ts";
