@@ -88,20 +88,20 @@ function acceptedPair(
   }
   const end = newSocket(type);
   if (state.bound) bindUnix(context, end, state.bound);
-  connectAs(state, context, end, accepted.name);
+  connectAs(state.creators?.[0], context, end, accepted.name);
   const other = call("accept4", "Accepting a connection", listener, 0, 0, SOCK_CLOEXEC) as LocalFd;
   unbind();
   if (accepted.listener === undefined) closeSync(listener);
   return [end, other];
 }
 
-function connectAs(
-  state: UnixConnectionState,
+/** Connects as the process did that made the socket, if it is one of the set. */
+export function connectAs(
+  creator: v.InferOutput<typeof creatorSchema> | undefined,
   context: ThawContext,
   end: LocalFd,
   name: v.InferOutput<typeof nameSchema>,
 ): void {
-  const creator = state.creators?.[0];
   const process = creator && context.process(creator.pid);
   if (!process) {
     connectUnix(end, name);

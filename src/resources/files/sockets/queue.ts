@@ -5,7 +5,7 @@ import { ERRNO } from "../../../abi/errno.ts";
 import { NativeBuffer } from "../../../abi/ffi.unsafe.ts";
 import { credentialsMessage, receive, rightsMessage, SCM, send, type ReceivedMessage } from "../../../abi/message.ts";
 import { unixNameOf } from "../../../abi/sockaddr.ts";
-import { getInt, ioctlInt, MSG, setInt, SIOCINQ, SO, SOCK, SOL } from "../../../abi/socket.ts";
+import { getInt, ioctlInt, MSG, POLL, pollNow, setInt, SIOCINQ, SO, SOCK, SOL } from "../../../abi/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import { closeSync, existsSync } from "node:fs";
 import type { OpenFile, ThawContext } from "../../contract.ts";
@@ -65,20 +65,29 @@ function peekStream(fd: LocalFd, room: NativeBuffer): ReceivedMessage[] {
 }
 
 function peekMessages(fd: LocalFd, room: NativeBuffer): ReceivedMessage[] {
+  const shut = (pollNow(fd, POLL.POLLRDHUP) & POLL.POLLRDHUP) !== 0;
+  const total = ioctlInt(fd, SIOCINQ) ?? 0;
+  const messages: ReceivedMessage[] = [];
   if (getInt(fd, SOL.SOL_SOCKET, SO.SO_PEEK_OFF) === -1) {
     const first = peek(fd, room);
-    if (!first || isEnd(first)) return [];
+    if (!first || (shut && total === 0 && isNothing(first))) return [];
+    // An empty message is passed over when it has been looked at.
+    if (isNothing(first)) messages.push(first);
     closeRights(first);
   }
-  const messages: ReceivedMessage[] = [];
+  let seen = 0;
   withPeekOffset(fd, () => {
-    for (let message = peek(fd, room); message && !isEnd(message); message = peek(fd, room)) messages.push(message);
+    for (let message = peek(fd, room); message; message = peek(fd, room)) {
+      if (shut && seen >= total && isNothing(message)) break;
+      messages.push(message);
+      seen += message.data.length;
+    }
   });
   return messages;
 }
 
-/** A SOCK_SEQPACKET socket that is shut down answers with nothing, as often as one asks. */
-function isEnd(message: ReceivedMessage): boolean {
+/** An empty message, or what a socket that is shut down answers as often as one asks. */
+function isNothing(message: ReceivedMessage): boolean {
   return message.data.length === 0 && message.from.length === 0 && message.control.length === 0;
 }
 

@@ -114,9 +114,13 @@ export function bindUnix(context: ThawContext, fd: LocalFd, bound: BoundName): (
     });
     return () => undefined;
   }
+  const own = lstatSync(placed(path)).ino;
   return () => {
-    unlinkSync(placed(path));
-    if (aside !== undefined) renameSync(placed(aside), placed(path));
+    // Another socket of the set may have the name by now.
+    if (lstatSync(placed(path), { throwIfNoEntry: false })?.ino === own) {
+      unlinkSync(placed(path));
+      if (aside !== undefined) renameSync(placed(aside), placed(path));
+    } else if (aside !== undefined) unlinkSync(placed(aside));
   };
 }
 

@@ -1,9 +1,11 @@
 /** Who stands at the other end of a unix socket. */
+import { readFileSync } from "node:fs";
+import { parseStatus } from "../../../proc/status.ts";
 import { ioctlInt, SIOCOUTQ, SOCK } from "../../../abi/socket.ts";
 import { nameOf } from "../../../lib/flags.ts";
 import { TCP_LISTEN } from "../../../proc/unix-diag.ts";
 import type { UnixConnectionState } from "../../objects/unix-connection.ts";
-import { peerCredentials } from "./creator.ts";
+import { peerCredentials, type Creator } from "./creator.ts";
 import { externalSocket, socketRefusal } from "./external.ts";
 import type { SeenSocket, UnixLook } from "./unix-look.ts";
 import { freezeName, isPathName, type BoundName } from "./unix-name.ts";
@@ -22,6 +24,10 @@ export function freezePeer(me: SeenSocket, look: UnixLook): PeerState {
   refuseForeignSenders(me, look);
   if (info.peer === undefined) return {};
   if (info.peer === 0) return freezeLost(me, look);
+  if (info.peer === info.inode) {
+    const target = freezeName(me.file, info);
+    return target ? { target } : {};
+  }
   const other = look.inside.get(info.peer);
   if (other && other.info.peer === info.inode) return connect(me, other, look);
   const outside = look.everywhere.get(info.peer);
@@ -51,12 +57,20 @@ function freezeLost(me: SeenSocket, look: UnixLook): PeerState {
 }
 
 /** The sockets that wait in a listener's backlog. */
-export function freezePending(me: SeenSocket, look: UnixLook): string[] {
-  return me.info.pending.map((inode) => {
+export function freezePending(me: SeenSocket, look: UnixLook): { pending: string[]; pendingBy: Creator[] } {
+  const clients = me.info.pending.map((inode) => {
     const client = look.inside.get(inode);
     if (!client) throw externalSocket(me.file, `${describe(me)}, a connection that waits to be accepted`, inode);
-    return client.id;
+    return client;
   });
+  return { pending: clients.map(({ id }) => id), pendingBy: clients.map(({ file }) => ownerOf(file.pid)) };
+}
+
+/** Nobody can ask a connection that was not accepted yet; but who has its one end has most likely made it. */
+function ownerOf(pid: number): Creator {
+  const status = parseStatus(readFileSync(`/proc/${pid}/status`, "utf8"));
+  const effective = (name: string): number => Number(status.get(name)?.split(/\s+/)[1] ?? 0);
+  return { pid, uid: effective("Uid"), gid: effective("Gid") };
 }
 
 function connect(me: SeenSocket, other: SeenSocket | undefined, look: UnixLook): PeerState {

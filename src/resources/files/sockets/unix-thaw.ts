@@ -10,7 +10,7 @@ import { AF, getInt, SHUT, SO, SOCK, SOCK_CLOEXEC, SOL } from "../../../abi/sock
 import type { LocalFd } from "../../../lib/brand.ts";
 import { parseFlags } from "../../../lib/flags.ts";
 import type { ThawContext } from "../../contract.ts";
-import type { UnixConnection } from "../../objects/unix-connection.ts";
+import { connectAs, type UnixConnection } from "../../objects/unix-connection.ts";
 import { asCreator } from "./creator.ts";
 import { thawFilter } from "./filter.ts";
 import { setBufferSize, thawOptions } from "./options.ts";
@@ -33,7 +33,8 @@ export function thawUnixSocket(state: UnixState, context: ThawContext): LocalFd 
   if (state.listening) listen(state.listening, context, fd);
   context.whenOpen(() => {
     if (state.queue) fill(state, state.queue, context, peer);
-    for (const id of state.listening?.pending ?? []) connectUnix(context.file(id), state.name as BoundName);
+    const { pending = [], pendingBy = [] } = state.listening ?? {};
+    pending.forEach((id, i) => connectAs(pendingBy[i], context, context.file(id), state.name as BoundName));
     context.whenOpen(() => {
       if (state.target) connectTarget(fd, state.target);
       unname();
