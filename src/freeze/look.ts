@@ -20,6 +20,7 @@ import type {
   ObjectState,
   OpenFile,
 } from "../resources/contract.ts";
+import { noteCommonPages } from "../resources/memory/common-pages.ts";
 import { freezeMappings } from "../resources/memory/mappings.ts";
 import { freezeVdso } from "../resources/memory/vdso.x86_64.ts";
 import { freezeControllingTerminal } from "../resources/process/controlling-terminal.ts";
@@ -145,6 +146,7 @@ export class Look implements FreezeContext, Disposable {
     const ordered = inTreeOrder(this.#set);
     this.#shares = findShares(ordered.filter(({ zombie }) => !zombie).map(({ pid }) => ({ pid, tid: pid })));
     const processes = ordered.map((process) => this.#places.of(process.pid, () => this.#freezeProcess(process)));
+    noteCommonPages(processes.flatMap(({ pid, body }) => (body ? [{ pid, mappings: body.mappings }] : [])));
     refuseHeadless(processes, (refusal) => this.refuse(refusal));
     refuseTangled(processes, (refusal) => this.refuse(refusal));
     const files = this.#files.freezeFiles();

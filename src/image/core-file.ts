@@ -146,7 +146,7 @@ export function headerSize(firstBytes: Buffer): number {
 }
 
 /** Where a mapping's kept pages stand in the core file. Neighbouring pages come as one extent. */
-export function extentsOf(mapping: MappingState, segments: readonly Segment[]): Extent[] {
+export function extentsOf(mapping: Pick<MappingState, "start" | "pages">, segments: readonly Segment[]): Extent[] {
   const start = unhex(mapping.start);
   const extents: Extent[] = [];
   let index = segments.findIndex((segment) => segment.address + segment.memorySize > start);

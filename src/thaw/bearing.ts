@@ -105,6 +105,7 @@ class Bearing {
     context.processes.set(pid, process);
     if (state.shares?.filesystem === pid) beginProcess(process);
     else if (this.#bearsIntoUser(state)) this.#enterEarly(process);
+    this.#nursery.heritage.prepare(process);
   }
 
   /** A child in a user namespace below cannot go by itself to where its parent is: it must be born there. */

@@ -87,7 +87,7 @@ interface BuiltTree extends Tree {
 }
 
 function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
-  const tree = growTree(context, image.state.processes);
+  const tree = growTree(context, image.state);
   for (const zombie of tree.zombies) makeZombie(zombie);
   for (const process of tree.processes) beginProcess(process);
   const files = new ThawedFiles(context, image.state.files);
@@ -96,7 +96,7 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
   for (const process of tree.processes) {
     process.moveDoor();
     if (!process.isBorrowed("memory"))
-      buildMemory(process, tree.vdso, (bytes) => {
+      buildMemory(process, tree, (bytes) => {
         watcher.report({ step: "build", detail: process.command, done: (done += bytes) });
         checkAborted(watcher);
       });

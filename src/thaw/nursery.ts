@@ -10,6 +10,7 @@ import type { Workshop } from "../tracee/blank.x86_64.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
 import { idsForClone, pidNamespaceOf, type Births } from "./births.ts";
+import type { Heritage } from "./heritage.ts";
 import type { Thawing } from "./context.ts";
 import type { Door } from "./door.ts";
 import { cloneWithIds } from "./ids.ts";
@@ -25,6 +26,7 @@ export interface Nursery {
   readonly root: BuildScope;
   readonly built: Map<number, BuiltProcess>;
   readonly notes: string[];
+  readonly heritage: Heritage;
   /** Processes that lead a session because their own could not be entered. */
   readonly onTheirOwn: Set<number>;
 }
@@ -120,6 +122,7 @@ export function cloneBlank(
   if (more === 0) cloneWithIds(from, users, task);
   else users.bear(from, wanted.owner, context.credentialsOf(pid), () => cloneWithIds(from, users, task));
   births.born(pid, inside);
+  nursery.heritage.born(pid, from.pid);
   // Node may still watch for a child of its own that had this id, and take the news of this one.
   expectNodeToWatch(pid);
   context.undo(`process ${pid}`, () => endProcess(pid));

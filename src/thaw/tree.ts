@@ -4,7 +4,7 @@ import { CLONE } from "../abi/clone.ts";
 import { MAP, MREMAP, PAGE_SIZE, PROT } from "../abi/mman.ts";
 import { remoteAddress } from "../lib/brand.ts";
 import { unhex } from "../lib/hex.ts";
-import type { FrozenProcess } from "../image/schema.ts";
+import type { FrozenProcess, FrozenState } from "../image/schema.ts";
 import { parseMaps } from "../proc/maps.ts";
 import { parseStatus } from "../proc/status.ts";
 import { setForeground } from "../resources/process/controlling-terminal.ts";
@@ -14,6 +14,7 @@ import { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
 import { bearAll } from "./bearing.ts";
 import { Births } from "./births.ts";
+import { Heritage } from "./heritage.ts";
 import { setGroups } from "./groups.ts";
 import { endProcess, withStandIn, type Nursery } from "./nursery.ts";
 import type { Thawing } from "./context.ts";
@@ -37,10 +38,12 @@ export interface Tree {
   readonly notes: readonly string[];
   readonly births: Births;
   readonly users: Users;
+  readonly heritage: Heritage;
 }
 
 /** Makes the processes; parents come before children in `states`. */
-export function growTree(context: Thawing, states: readonly FrozenProcess[]): Tree {
+export function growTree(context: Thawing, state: FrozenState): Tree {
+  const states = state.processes;
   const taken = states.flatMap(occupied);
   const workshop = workshopAt(findFreeSpace(taken, WORKSHOP_SIZE));
   const parking = findFreeSpace([...taken, workshop], VDSO_ROOM);
@@ -48,7 +51,18 @@ export function growTree(context: Thawing, states: readonly FrozenProcess[]): Tr
   const vdso = clearRoot(root, parking);
   const door = Door.open(context, root, context.hasUserNamespaces);
   const births = new Births(door);
-  const base = { context, workshop, door, births, root, built: new Map(), notes: [], onTheirOwn: new Set<number>() };
+  const heritage = new Heritage(state);
+  const base = {
+    context,
+    workshop,
+    door,
+    births,
+    root,
+    built: new Map(),
+    notes: [],
+    onTheirOwn: new Set<number>(),
+    heritage,
+  };
   const nursery: Nursery = Object.assign(base, { users: new Users(() => nursery, spareIds(states)) });
   context.users = nursery.users;
   context.makeStandIn = (relative, id, use) =>
@@ -68,6 +82,7 @@ export function growTree(context: Thawing, states: readonly FrozenProcess[]): Tr
     notes: nursery.notes,
     births,
     users: nursery.users,
+    heritage,
   };
 }
 

@@ -34,6 +34,8 @@ export const mappingSchema = v.strictObject({
   backing: v.optional(v.strictObject({ object: v.string(), offset: v.number(), writable: v.boolean() })),
   /** Pages whose contents are in the core file: first page, counted from the start of the mapping, and count. */
   pages: v.array(v.tuple([v.number(), v.number()])),
+  /** Those of them that another process has too, as fork(2) leaves them: first page, count, and that process. */
+  common: v.optional(v.array(v.tuple([v.number(), v.number(), v.number()]))),
   /** Guard regions (madvise(2), MADV_GUARD_INSTALL): first page and count. */
   guards: v.optional(v.array(v.tuple([v.number(), v.number()]))),
 });

@@ -11,7 +11,16 @@ export function wouldMerge(before: MappingState | undefined, mapping: MappingSta
 }
 
 function likeness(mapping: MappingState): string {
-  const { start: _start, end: _end, pages: _pages, guards: _guards, backing, advice, ...rest } = mapping;
+  const {
+    start: _start,
+    end: _end,
+    pages: _pages,
+    common: _common,
+    guards: _guards,
+    backing,
+    advice,
+    ...rest
+  } = mapping;
   return JSON.stringify([rest, advice?.toSorted(), backing?.object, backing?.writable]);
 }
 

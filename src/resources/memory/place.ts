@@ -46,7 +46,11 @@ function shape(mapping: MappingState): { start: number; length: number; flags: n
 }
 
 /** Makes all mappings, without their contents; private ones that get contents are writable until these are in. */
-export function thawMappings(process: ThawProcess, all: readonly MappingState[]): void {
+export function thawMappings(
+  process: ThawProcess,
+  all: readonly MappingState[],
+  inherited: ReadonlyMap<MappingState, Inherited>,
+): void {
   // Rings first: while the address space is empty, making their place the only one is cheap.
   for (const mapping of all) if (isRing(mapping)) placeRing(process, mapping);
   const mappings = all.filter((mapping) => !isRing(mapping) && !isSegment(mapping));
@@ -58,12 +62,16 @@ export function thawMappings(process: ThawProcess, all: readonly MappingState[])
     for (const mapping of mappings) {
       const { backing } = mapping;
       const key = keyOf(mapping);
-      if (!backing || sources.has(key)) continue;
+      if (!backing || sources.has(key) || inherited.has(mapping)) continue;
       const contents = process.context.object<ContentsHandle>(backing.object);
       sources.set(key, contents.open(backing.writable ? O.O_RDWR : 0));
     }
     lendAll(process, [...sources], new Map(), (fds) => {
-      const rows = mappings.flatMap((mapping) => rowsOf(mapping, fds.get(keyOf(mapping)) ?? -1, odd.has(mapping)));
+      const rows = mappings.flatMap((mapping) => {
+        const before = inherited.get(mapping);
+        if (before) return adaptRows(mapping, before.odd, odd.has(mapping));
+        return rowsOf(mapping, fds.get(keyOf(mapping)) ?? -1, odd.has(mapping));
+      });
       process.scope.callAll(`Making the mappings of process ${process.pid}`, rows);
     });
   } finally {
@@ -78,6 +86,42 @@ export function thawMappings(process: ThawProcess, all: readonly MappingState[])
   separate(process, mappings, odd);
   for (const mapping of all) if (isSegment(mapping)) placeSegment(process, mapping);
 }
+
+/** How a mapping stands that was there at the process's birth. */
+export interface Inherited {
+  readonly odd: boolean;
+}
+
+/** Makes a mapping that a process and those that are born of it will find in place. Contents come next. */
+export function mapInherited(process: ThawProcess, mapping: MappingState, odd: boolean, source?: LocalFd): void {
+  const make = (fd: number): void =>
+    process.scope.callAll(`Making memory that process ${process.pid} shares with its relatives`, [
+      ...rowsOf({ ...mapping, prot: "rw" }, fd, odd),
+      ...hugeMarksOf(mapping).map((mark): Row => {
+        const { start, length } = shape(mapping);
+        return ["madvise", start, length, MADV[mark]];
+      }),
+    ]);
+  if (source === undefined) make(-1);
+  else process.lend(source, make);
+}
+
+/** Marks that decide whether a fault brings a huge page. */
+export function hugeMarksOf({ advice = [] }: MappingState): (keyof typeof MADV)[] {
+  return advice.filter((mark) => HUGE_MARKS.includes(mark));
+}
+
+/** What was inherited is readable and writable, and has its donor's mark of odd ones. */
+function adaptRows(mapping: MappingState, wasOdd: boolean, odd: boolean): Row[] {
+  const { start, length } = shape(mapping);
+  const prot = workingProt(mapping);
+  const rows: Row[] = [];
+  if (wasOdd !== odd && !mapping.backing)
+    rows.push(["madvise", start, length, odd ? MADV.MADV_DONTDUMP : MADV.MADV_DODUMP]);
+  if (prot !== INHERITED_PROT) rows.push(["mprotect", start, length, prot]);
+  return rows;
+}
+const INHERITED_PROT = PROT.PROT_READ | PROT.PROT_WRITE;
 
 function rowsOf(mapping: MappingState, fd: number, odd: boolean): Row[] {
   const { start, length, flags } = shape(mapping);

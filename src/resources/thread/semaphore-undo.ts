@@ -36,12 +36,16 @@ export const semaphoreUndo: ThreadResource<State> = {
   schema,
   freeze(thread) {
     const { pid, context } = thread.process;
-    const first = firstThreadOf(context, pid, thread.tid);
-    const separate = thread.tid !== first && attempt("kcmp", thread.tid, first, KCMP.SYSVSEM, 0, 0) > 0;
-    if ((thread.tid !== first && !separate) || hasNone(thread.tid)) return undefined;
+    if (hasNone(thread.tid)) return undefined;
+    const known = firstThreads.get(context) ?? new Map<number, number>();
+    firstThreads.set(context, known);
+    // Whoever shares them gets them by birth (clone(2), CLONE_SYSVSEM): the first has carried them.
+    const sharer = [...known.values()].some((other) => attempt("kcmp", thread.tid, other, KCMP.SYSVSEM, 0, 0) === 0);
+    const separate = known.has(pid);
+    if (!separate) known.set(pid, thread.tid);
+    if (sharer) return undefined;
     const adjustments = inNamespace(pid, () => findAdjustments(thread));
     if (adjustments.length === 0) return undefined;
-    refuseShared(thread);
     return { separate, adjustments };
   },
   thaw(thread, state) {
@@ -56,16 +60,8 @@ export const semaphoreUndo: ThreadResource<State> = {
   },
 };
 
+/** The first thread of each process that was looked at. */
 const firstThreads = new WeakMap<FreezeContext, Map<number, number>>();
-
-/** The thread of a process that was looked at first: the others share its adjustments as a rule. */
-function firstThreadOf(context: FreezeContext, pid: number, tid: number): number {
-  const known = firstThreads.get(context) ?? new Map<number, number>();
-  firstThreads.set(context, known);
-  const first = known.get(pid) ?? tid;
-  known.set(pid, first);
-  return first;
-}
 
 /** The kernel's own threads have no adjustments, which is how to tell that a thread has none. */
 const KERNEL_THREAD = 2;
@@ -123,14 +119,6 @@ function ask(scope: FreezeThread["scope"], semaphores: Parameters<typeof readAdj
   } catch (error) {
     if (error instanceof SyscallError && ["EACCES", "EIDRM", "EINVAL"].includes(error.errno)) return undefined;
     throw error;
-  }
-}
-
-/** Adjustments belong to all who were made with CLONE_SYSVSEM (clone(2)). */
-function refuseShared({ process, tid }: FreezeThread): void {
-  for (const other of process.context.pids) {
-    if (other === process.pid || attempt("kcmp", tid, other, KCMP.SYSVSEM, 0, 0) !== 0) continue;
-    throw refusal(process, `It shares them with process ${other} (clone(2), CLONE_SYSVSEM).`);
   }
 }
 
