@@ -7,7 +7,7 @@ import { KmonteError } from "../lib/errors.ts";
 import { childrenOf, readdirOrEmpty, readStat } from "../proc/read.ts";
 import type { ProcessStat } from "../proc/status.ts";
 import { endAll, type Move } from "../tracee/end-all.x86_64.ts";
-import { detach, interrupt, resume, trySeize } from "../tracee/ptrace.ts";
+import { detach, interrupt, resume, tryInterrupt, tryResume, trySeize } from "../tracee/ptrace.ts";
 import { settleThread, standsInVdso } from "./settle.ts";
 import { correctSleep, measureSleeps } from "./sleepers.ts";
 import { cannotSeize, doesNotStop, leaderEnded, staysInVdso, vforkInProgress } from "./stop-failures.ts";
@@ -22,6 +22,8 @@ const STOP_DEADLINE_MS = 10_000;
 const USUAL_STOP_MS = 100;
 /** The child of a vfork starts another program within milliseconds as a rule. */
 const VFORK_PATIENCE_MS = 1000;
+/** Ending takes no longer as a rule, with much memory to give back. */
+const END_PATIENCE_MS = 2000;
 const RELEASE_PATIENCE_MS = 500;
 /** A program that does nothing but ask for the time is outside the vDSO one time in five or so. */
 const MOST_TRIES = 400;
@@ -81,13 +83,13 @@ export class StoppedSet implements Disposable {
         for (const tid of tids) {
           if (!this.#seized.has(tid)) continue;
           this.#standing.delete(tid);
-          resume("CONT", tid);
+          tryResume(tid);
         }
         for (const tid of tids) awaitSleep(tid);
       },
       halt: (tids) => {
         const running = tids.filter((tid) => this.#seized.has(tid));
-        for (const tid of running) interrupt(tid);
+        for (const tid of running) tryInterrupt(tid);
         for (const tid of running) this.#awaitStop(processOf.get(tid) as StoppedProcess, tid);
       },
     });
@@ -98,6 +100,23 @@ export class StoppedSet implements Disposable {
   }
 
   #stopAll(roots: readonly number[]): void {
+    const deadline = Date.now() + END_PATIENCE_MS;
+    do {
+      this.#dropEnded();
+      this.#stopOnce(roots);
+      // Whoever is on the way to its end is a zombie, or gone, in a moment.
+    } while (this.#someEnding() && Date.now() < deadline && sleepMicroseconds(200) === undefined);
+    for (const process of this.processes.values()) {
+      const { pid, zombie, threads } = process;
+      if (!zombie && !threads.some(({ tid }) => tid === pid)) throw leaderEnded(process);
+    }
+  }
+
+  #someEnding(): boolean {
+    return [...this.processes.values()].some(({ zombie, threads }) => !zombie && threads.length === 0);
+  }
+
+  #stopOnce(roots: readonly number[]): void {
     for (const pid of roots) this.#takeProcess(pid);
     // A program that forks or starts threads while we look is looked at again, until nothing new appears. Whoever has
     // been stopped cannot make more, so this ends.
@@ -108,6 +127,15 @@ export class StoppedSet implements Disposable {
         this.#takeThreads(process);
         for (const child of childrenOf(process.pid)) if (!this.processes.has(child)) this.#takeProcess(child);
       }
+    }
+  }
+
+  /** Those that have ended after they had been stopped: what is left of them is looked at anew. */
+  #dropEnded(): void {
+    for (const { pid, zombie, threads } of [...this.processes.values()]) {
+      if (zombie ? readStat(pid) !== undefined : threads.length > 0) continue;
+      this.processes.delete(pid);
+      this.#takeProcess(pid);
     }
   }
 
@@ -129,7 +157,7 @@ export class StoppedSet implements Disposable {
       if (!this.#seize(process, tid)) continue;
       fresh.push(tid);
     }
-    for (const tid of fresh) interrupt(tid);
+    for (const tid of fresh) tryInterrupt(tid);
     for (const tid of fresh) {
       const groupStop = this.#awaitStop(process, tid);
       if (this.#seized.has(tid)) process.threads.push({ tid, groupStop, stoppedAt: clockNow(CLOCK.CLOCK_MONOTONIC) });
@@ -146,8 +174,7 @@ export class StoppedSet implements Disposable {
     if (result === -ERRNO.ESRCH) return false;
     const state = readStat(tid)?.state;
     if (state === undefined || state === "Z" || state === "X") {
-      // A thread that is ending counts no more; the first thread keeps its place until all others have ended.
-      if (tid === process.pid && threadsOf(tid) > 1) throw leaderEnded(process);
+      // A thread that is ending counts no more.
       return false;
     }
     throw cannotSeize(process, tid, result);
@@ -166,6 +193,8 @@ export class StoppedSet implements Disposable {
       } catch (error) {
         if (!(error instanceof TraceeGone)) throw error;
         this.#seized.delete(tid);
+        const place = process.threads.findIndex((thread) => thread.tid === tid);
+        if (place >= 0) process.threads.splice(place, 1);
         return undefined;
       }
       if (!stop) throw doesNotStop(process, tid, STOP_DEADLINE_MS);
@@ -180,13 +209,13 @@ export class StoppedSet implements Disposable {
         // certain, but a death of ours between two steps would be its own.
         if ((tries += 1) > MOST_TRIES) throw staysInVdso(process, tid, MOST_TRIES);
         this.#standing.delete(tid);
-        resume("CONT", tid);
+        tryResume(tid);
         sleepMicroseconds(tries % 20);
-        interrupt(tid);
+        tryInterrupt(tid);
         continue;
       }
       // A signal on its way to the program: it is delivered, and our own stop comes right after.
-      resume("CONT", tid, stop.event === 0 ? stop.signal : 0);
+      tryResume(tid, stop.event === 0 ? stop.signal : 0);
     }
   }
 
@@ -241,10 +270,6 @@ function waitUntilGone(tid: number): void {
 /** Waits, not for long, until a thread that has just been let go sleeps again. */
 function awaitSleep(tid: number): void {
   for (let looks = 0; looks < 100 && readStat(tid)?.state === "R"; looks += 1) sleepMicroseconds(30);
-}
-
-function threadsOf(pid: number): number {
-  return readStat(pid)?.threads ?? 0;
 }
 
 /** Only who stands still can be let go, and a call that our interruption breaks off must be put right before. */

@@ -23,6 +23,22 @@ export function interrupt(tid: number): void {
   request("INTERRUPT", tid, 0, 0);
 }
 
+/** The same for a tracee that may have been killed meanwhile: waiting for it tells. */
+export function tryInterrupt(tid: number): void {
+  tolerate("INTERRUPT", tid, 0);
+}
+
+/** PTRACE_CONT of a tracee that may have been killed meanwhile. */
+export function tryResume(tid: number, signal = 0): void {
+  tolerate("CONT", tid, signal);
+}
+
+function tolerate(name: "INTERRUPT" | "CONT", tid: number, data: number): void {
+  const result = attempt("ptrace", PTRACE[name], tid, 0, data);
+  if (result < 0 && result !== -ERRNO.ESRCH)
+    throw new SyscallError(`ptrace(PTRACE_${name})`, result, `Tracing task ${tid}`, tid);
+}
+
 export function setOptions(tid: number, options: number): void {
   request("SETOPTIONS", tid, 0, options);
 }
