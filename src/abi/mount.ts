@@ -1,7 +1,7 @@
 /** mount(2), mount_namespaces(7), fsopen(2) (include/uapi/linux/mount.h), and mount namespaces of a thread. */
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import type { LocalFd } from "../lib/brand.ts";
-import { call, withText } from "./call.ts";
+import { attempt, call, withText } from "./call.ts";
 import { CLONE } from "./clone.ts";
 import { AT_FDCWD } from "./fcntl.ts";
 import { openNamespace } from "./namespaces.ts";
@@ -28,6 +28,8 @@ export const MS = {
 const MNT_DETACH = 2;
 export const FSCONFIG = { SET_FLAG: 0, SET_STRING: 1, CMD_CREATE: 6 } as const;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
+const MOVE_MOUNT_T_EMPTY_PATH = 0x40;
+const MOVE_MOUNT_SET_GROUP = 0x100;
 const OPEN_TREE_CLONE = 1;
 const O_CLOEXEC = 0o2000000;
 const FSOPEN_CLOEXEC = 1;
@@ -114,14 +116,8 @@ export function makeFileSystem(type: string, source: string, options: readonly s
   }
 }
 
-/** Leaves another mount namespace for the time of `action`. */
-export type Outside = <T>(action: () => T) => T;
-
-/** Runs `build` in another mount namespace, or in a new copy of ours: the thread is its only inhabitant. */
-export function inMountNamespace(
-  there: LocalFd | undefined,
-  build: (outside: Outside) => void,
-): { fd: LocalFd; root: LocalFd } {
+/** Runs `action` with this thread in another mount namespace, at its root; undefined makes a new copy of ours. */
+export function withinMounts<T>(there: LocalFd | undefined, action: (outside: Outside, fd: LocalFd) => T): T {
   const home = openNamespace("thread-self", "mnt");
   const top = openSync("/", DIRECTORY_PATH);
   const folder = openSync(".", DIRECTORY_PATH);
@@ -134,15 +130,15 @@ export function inMountNamespace(
     }
     try {
       const fd = there ?? openNamespace("thread-self", "mnt");
-      build((action) => {
+      const leave: Outside = (outside) => {
         call("setns", "Leaving a mount namespace", home, CLONE.NEWNS);
         try {
-          return action();
+          return outside();
         } finally {
           call("setns", "Entering a mount namespace", fd, CLONE.NEWNS);
         }
-      });
-      return { fd, root: openSync("/", DIRECTORY_PATH) as LocalFd };
+      };
+      return action(leave, fd);
     } finally {
       call("setns", "Leaving a mount namespace", home, CLONE.NEWNS);
       call("fchdir", "Leaving a mount namespace", top);
@@ -151,5 +147,45 @@ export function inMountNamespace(
     }
   } finally {
     for (const fd of [home, top, folder]) closeSync(fd);
+  }
+}
+
+/** Leaves another mount namespace for the time of `action`. */
+export type Outside = <T>(action: () => T) => T;
+
+/** The root directory of the namespace that the thread is in. */
+export function openRoot(): LocalFd {
+  return openSync("/", DIRECTORY_PATH) as LocalFd;
+}
+
+/** Flags of mount(2) for a mount that a descriptor leads to, whatever covers it. */
+export function changeMount(fd: LocalFd, flags: number, data = ""): void {
+  mount("none", `/proc/self/fd/${fd}`, "", flags, data);
+}
+
+/** The same for a directory, where there is no /proc. */
+export function changeMountHere(fd: LocalFd, flags: number): void {
+  call("fchdir", "Entering a mount", fd);
+  mount("none", ".", "", flags, "");
+}
+
+/** Takes a mount away with all that stands on it, as soon as nobody uses it any more. */
+export function detachMount(path: string): void {
+  withText(path, (there) => call("umount2", `Unmounting ${path}`, there, MNT_DETACH));
+}
+
+/** Puts a private mount into the groups of another that shows as much or more (MOVE_MOUNT_SET_GROUP); false if it cannot. */
+export function joinMountGroup(member: LocalFd, fd: LocalFd): boolean {
+  const flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH | MOVE_MOUNT_SET_GROUP;
+  return withText("", (empty) => attempt("move_mount", member, empty, fd, empty, flags)) >= 0;
+}
+
+/** mountinfo of the thread, wherever it is: `proc` is our /proc. */
+export function readMountInfo(proc: LocalFd): string {
+  const fd = withText("thread-self/mountinfo", (path) => call("openat", "Reading mountinfo", proc, path, O_CLOEXEC, 0));
+  try {
+    return readFileSync(fd, "utf8");
+  } finally {
+    closeSync(fd);
   }
 }

@@ -76,8 +76,8 @@ export class Look implements FreezeContext, Disposable {
     if (!this.#objects.has(id)) {
       const made = make();
       this.#objects.set(id, made);
-      // Namespaces have no path.
-      if (this.#places.now !== undefined && !made.kind.endsWith("-namespace")) this.#placesOf[id] = this.#places.now;
+      // Namespaces have no path, and the file systems of a mount namespace come before it.
+      if (this.#places.now !== undefined && !/(-namespace|^file-system)$/.test(made.kind)) this.#placesOf[id] = this.#places.now;
     }
     return id;
   }

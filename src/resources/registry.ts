@@ -42,6 +42,7 @@ import { sysvQueue, sysvSemaphores } from "./objects/sysv-shared.ts";
 import { unixConnection } from "./objects/unix-connection.ts";
 import { unlinkedFile } from "./objects/unlinked-file.ts";
 import { ipcNamespace } from "./namespaces/ipc.ts";
+import { fileSystem } from "./namespaces/file-system.ts";
 import { mountNamespace } from "./namespaces/mount.ts";
 import { netNamespace } from "./namespaces/net.ts";
 import { userNamespace } from "./namespaces/user.ts";
@@ -156,6 +157,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   utsNamespace,
   ipcNamespace,
   netNamespace,
+  fileSystem,
   mountNamespace,
   userNamespace,
 ];

@@ -1,73 +1,99 @@
 /**
- * Building a mount namespace: the mounts are made where we are, unattached, and put together below a folder of a copy of
- * our namespace, whose root it then becomes. Unattached mounts can be carried into a namespace of other owners.
+ * Building a mount namespace: each mount is made where we are, unattached, and put together with the others below a
+ * folder of a copy of our namespace, whose root it then becomes. Unattached mounts can be carried into a namespace of
+ * other owners.
  */
-import { closeSync, mkdtempSync, rmdirSync } from "node:fs";
+import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { call, withText } from "../../abi/call.ts";
 import {
   attachMount,
+  changeMount,
   cloneMount,
-  inMountNamespace,
   makeFileSystem,
   mount,
   mountFlags,
   MS,
+  openRoot,
   pivotTo,
+  withinMounts,
+  type Outside,
 } from "../../abi/mount.ts";
-import { within } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ThawContext } from "../contract.ts";
-import type { NamespaceHandle } from "./handle.ts";
-import { unpackTree } from "./mount-contents.ts";
-import type { MountNamespaceHandle, MountState } from "./mount.ts";
+import type { FileSystemHandle } from "./file-system.ts";
+import { MountGroups, type StandingMount } from "./mount-groups.ts";
+import type { MountNamespaceHandle, MountNamespaceState, MountState } from "./mount.ts";
 
-const PROPAGATION = { private: MS.PRIVATE, shared: MS.SHARED, slave: MS.SLAVE, unbindable: MS.UNBINDABLE } as const;
-
-export function buildMounts(
-  mounts: readonly MountState[],
-  owner: string | undefined,
-  context: ThawContext,
-): MountNamespaceHandle {
+export function buildMounts(state: MountNamespaceState, context: ThawContext): MountNamespaceHandle {
+  const { owner, mounts } = state;
   if (owner !== undefined) context.object(owner);
   const there = owner === undefined ? undefined : context.users.owned(owner, "mnt");
+  const groups = new MountGroups(context, state.groups ?? {});
   const stage = mkdtempSync(join(tmpdir(), "kmonte-root-"));
   try {
-    const { fd, root } = inMountNamespace(there, (outside) => {
-      // Nothing of ours may reach the machine, but what it mounts shall reach whoever followed it before.
+    return withinMounts(there, (outside, fd) => {
+      // Nothing of ours may reach the machine.
       mount("none", "/", "", MS.REC | MS.SLAVE, "");
-      // One after the other: /proc/PID/mountinfo shows them in the order in which they were made.
-      mounts.forEach((state) => {
-        const target = join(stage, state.at);
-        const { from } = state;
-        if ("same" in from) mount(join(stage, mounts[from.same]?.at ?? "/", from.path), target, "", MS.BIND, "");
-        else {
-          const unattached = outside(() => makeMount(from, context));
-          attachMount(unattached, target);
-          closeSync(unattached);
-        }
-        if ("type" in from && from.contents !== undefined) unpackTree(context.blob(from.contents), target);
-        if (state.propagation === "slave") mount("none", target, "", MS.SLAVE, "");
-        else mount("none", target, "", PROPAGATION[state.propagation], "");
-      });
-      for (const { at, options } of mounts.toReversed()) {
-        mount("none", join(stage, at), "", MS.REMOUNT | MS.BIND | mountFlags(options), "");
+      const builder = new Builder(stage, outside, context);
+      const standing = mounts.map((one): StandingMount => ({ fd: context.keep(builder.add(one)), state: one }));
+      for (const one of standing.toReversed()) {
+        changeMount(one.fd, MS.REMOUNT | MS.BIND | mountFlags(one.state.options));
       }
+      const [root, ...others] = standing;
+      const lonely = groups.join(others, false);
       pivotTo(stage);
+      const rest = groups.join(root ? [root, ...lonely] : lonely, true);
+      for (const one of rest) context.note(`The mount at ${one.state.at} follows no other any more.`);
+      return { fd: there ?? context.keep(fd), root: context.keep(openRoot()) };
     });
-    return { fd: context.keep(fd), root: context.keep(root) };
   } finally {
     rmdirSync(stage);
   }
 }
 
-/** The mount itself, attached nowhere. */
-function makeMount(from: Exclude<MountState["from"], { same: number }>, context: ThawContext): LocalFd {
-  if ("bind" in from) return cloneMount(from.bind);
-  const options = from.options.split(",").filter(Boolean);
-  if (from.process !== undefined) return context.users.proc(from.process, options);
-  const make = (): LocalFd => makeFileSystem(from.type, from.source, options);
-  if (from.namespace === undefined) return make();
-  const { fd } = context.object<NamespaceHandle>(from.namespace);
-  return within(from.type === "sysfs" ? "net" : "ipc", fd, make);
+class Builder {
+  readonly #stage: string;
+  readonly #outside: Outside;
+  readonly #context: ThawContext;
+  /** Where file systems that are made in place stand first. */
+  readonly #inPlace = new Map<string, string>();
+
+  constructor(stage: string, outside: Outside, context: ThawContext) {
+    this.#stage = stage;
+    this.#outside = outside;
+    this.#context = context;
+  }
+
+  add(state: MountState): LocalFd {
+    const target = join(this.#stage, state.at);
+    const made = this.#make(state, target);
+    attachMount(made, target);
+    changeMount(made, MS.PRIVATE);
+    return made;
+  }
+
+  #make({ from }: MountState, target: string): LocalFd {
+    if ("bind" in from) return this.#outside(() => cloneMount(from.bind));
+    const handle = this.#outside(() => this.#context.object<FileSystemHandle>(from.fileSystem));
+    if (handle.type !== "overlay") return this.#outside(() => handle.clone(from.path));
+    const first = this.#inPlace.get(from.fileSystem);
+    if (first !== undefined) return cloneMount(join(first, from.path));
+    this.#inPlace.set(from.fileSystem, target);
+    return this.#asRoot(() => makeFileSystem(handle.type, handle.source, handle.options));
+  }
+
+  /** Runs `action` where paths are those of the namespace to be. */
+  #asRoot<T>(action: () => T): T {
+    const top = openRoot();
+    this.#context.keep(top);
+    withText(this.#stage, (path) => call("chroot", "Entering a root", path));
+    try {
+      return action();
+    } finally {
+      call("fchdir", "Leaving a root", top);
+      withText(".", (path) => call("chroot", "Leaving a root", path));
+    }
+  }
 }

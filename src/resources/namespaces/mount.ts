@@ -1,41 +1,42 @@
 /**
- * Mount namespaces (mount_namespaces(7)): the mounts that can be reached, parents first. What shows a file system of
- * the machine is bound again from where the machine has it; file systems of the namespace's own are made again, those
- * in memory with what is in them. A mount that is covered completely by another cannot be reached and is left out.
+ * Mount namespaces (mount_namespaces(7)): all mounts, those under others too, in an order in which they can be made
+ * again. What shows a file system of the machine is bound again from where the machine has it; others are made.
  */
-import { readFileSync, readlinkSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
-import { namespaceOf } from "../../abi/namespaces.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { call } from "../../abi/call.ts";
+import { CLONE } from "../../abi/clone.ts";
+import { O } from "../../abi/fcntl.ts";
+import { cloneMount, detachMount, mount, MS, openRoot, readMountInfo, withinMounts } from "../../abi/mount.ts";
+import { formatDevice } from "../../abi/stat.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { orIfGone } from "../../lib/gone.ts";
+import { parseFdInfo } from "../../proc/fdinfo.ts";
 import { parseMountInfo, type Mount } from "../../proc/mountinfo.ts";
 import type { FreezeProcess, ObjectKind } from "../contract.ts";
-import { packTree } from "./mount-contents.ts";
-import { buildMounts } from "./mount-build.ts";
+import { openPath } from "../objects/path-file.ts";
+import { freezeFileSystem } from "./file-system.ts";
 import { ownerSchema, type NamespaceHandle } from "./handle.ts";
-import { orIfGone } from "../../lib/gone.ts";
+import { buildMounts } from "./mount-build.ts";
+import { coversOf, inBuildingOrder } from "./mount-order.ts";
 
 export const mountSchema = v.strictObject({
   at: v.string(),
   from: v.union([
     /** A path of the machine. */
     v.strictObject({ bind: v.string() }),
-    /** Another mount of this list, and a path below its file system's root. */
-    v.strictObject({ same: v.number(), path: v.string() }),
-    v.strictObject({
-      type: v.string(),
-      source: v.string(),
-      options: v.string(),
-      /** For proc: a process of the pid namespace that it shows. */
-      process: v.optional(v.number()),
-      /** The network or IPC namespace that it shows. */
-      namespace: v.optional(v.string()),
-      /** For tmpfs: what is in it, as tar(1) packs it. */
-      contents: v.optional(v.string()),
-    }),
+    /** A file system of the set's own, and what of it. */
+    v.strictObject({ fileSystem: v.string(), path: v.string() }),
   ]),
+  /** What of its file system it shows. */
+  root: v.string(),
   options: v.array(v.string()),
-  propagation: v.picklist(["private", "shared", "slave", "unbindable"]),
+  /** Its peer group, by the number that it had, and the group that it follows. */
+  shared: v.optional(v.number()),
+  master: v.optional(v.number()),
+  unbindable: v.optional(v.literal(true)),
 });
 export type MountState = v.InferOutput<typeof mountSchema>;
 
@@ -43,132 +44,153 @@ const schema = v.strictObject({
   kind: v.literal("mount-namespace"),
   owner: ownerSchema,
   mounts: v.array(mountSchema),
+  /** For groups in which the machine has a mount too: where. */
+  groups: v.optional(v.record(v.string(), v.string())),
 });
-type MountNamespaceState = v.InferOutput<typeof schema>;
+export type MountNamespaceState = v.InferOutput<typeof schema>;
 
 export interface MountNamespaceHandle extends NamespaceHandle {
   /** Its root directory. */
   readonly root: number;
 }
 
-/** File systems that can be made again by their options, with the namespace that they show. */
-const MAKEABLE: Readonly<Record<string, "net" | "ipc" | "pid" | undefined>> = {
-  tmpfs: undefined,
-  ramfs: undefined,
-  devpts: undefined,
-  overlay: undefined,
-  proc: "pid",
-  sysfs: "net",
-  mqueue: "ipc",
-};
-
-export function freezeMounts(process: FreezeProcess): MountNamespaceState {
-  const { pid, command } = process;
-  const way = `/proc/${pid}/root`;
-  if (readlinkSync(way) !== "/") {
-    throw new Refusal(
-      "MOUNT_NAMESPACE_ROOT",
-      {
-        what: `The mounts of process ${pid} (${command}) cannot be seen as a whole.`,
-        why: "It is the first process of its mount namespace, and has changed its root (chroot(2)).",
-        remedy: "Leave this process out.",
-      },
-      { pid, command, resource: "mount-namespace" },
-    );
+export function freezeMounts(namespace: LocalFd, process: FreezeProcess): MountNamespaceState {
+  const proc = openSync("/proc", O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC) as LocalFd;
+  try {
+    const ours = parseMountInfo(readMountInfo(proc));
+    const theirs = inBuildingOrder(withinMounts(namespace, () => parseMountInfo(readMountInfo(proc))));
+    const mounts = theirs.map((one): MountState => {
+      const path = machinePath(one, ours);
+      const from =
+        path === undefined
+          ? { fileSystem: ownFileSystem(namespace, process, one, theirs), path: one.root }
+          : { bind: path };
+      return { at: one.mountPoint, from, root: one.root, options: [...one.options], ...propagationOf(one) };
+    });
+    const wanted = new Set(mounts.flatMap(({ shared, master }) => [shared, master]));
+    const groups = ours.flatMap((one): [number, string][] => {
+      const { shared } = propagationOf(one);
+      return shared !== undefined && wanted.has(shared) ? [[shared, one.mountPoint]] : [];
+    });
+    return {
+      kind: "mount-namespace",
+      mounts,
+      ...(groups.length > 0 && { groups: Object.fromEntries(groups) }),
+    };
+  } finally {
+    closeSync(proc);
   }
-  const ours = reachable(parseMountInfo(readFileSync("/proc/thread-self/mountinfo", "utf8")));
-  const theirs = reachable(parseMountInfo(readFileSync(`/proc/${pid}/mountinfo`, "utf8")));
-  const made = new Map<string, number>();
-  const mounts = theirs.map((mount, index): MountState => {
-    const first = made.get(mount.device);
-    const path = machinePath(mount, ours, way);
-    const from =
-      path !== undefined
-        ? { bind: path }
-        : first !== undefined
-          ? { same: first, path: mount.root }
-          : freezeOwn(process, mount, way);
-    if (path === undefined && first === undefined) made.set(mount.device, index);
-    return { at: mount.mountPoint, from, options: [...mount.options], propagation: propagationOf(mount) };
-  });
-  return { kind: "mount-namespace", mounts };
 }
 
 export const mountNamespace: ObjectKind<MountNamespaceState, MountNamespaceHandle> = {
   name: "mount-namespace",
   schema,
-  thaw: (state, context) => buildMounts(state.mounts, state.owner, context),
+  thaw: (state, context) => buildMounts(state, context),
 };
 
-/** Parents first, without those that others cover. */
-function reachable(mounts: readonly Mount[]): Mount[] {
-  const ids = new Set(mounts.map(({ id }) => id));
-  const found: Mount[] = [];
-  const visit = (mount: Mount): void => {
-    const children = mounts.filter(({ parent, id }) => parent === mount.id && id !== mount.id);
-    const cover = children.find(({ mountPoint }) => mountPoint === mount.mountPoint);
-    // What stands in a covered mount is covered too.
-    if (cover) return visit(cover);
-    found.push(mount);
-    for (const child of children) {
-      // Had the other been there before, the child would be mounted on the other.
-      const later = children.some(({ mountPoint }) => child.mountPoint.startsWith(`${mountPoint}/`));
-      if (!later) visit(child);
-    }
+function propagationOf({ propagation }: Mount): Pick<MountState, "shared" | "master" | "unbindable"> {
+  const group = (kind: string): number | undefined => {
+    const field = propagation.find((one) => one.startsWith(`${kind}:`));
+    return field === undefined ? undefined : Number(field.slice(kind.length + 1));
   };
-  for (const mount of mounts) if (!ids.has(mount.parent) || mount.parent === mount.id) visit(mount);
-  return found;
+  const [shared, master] = [group("shared"), group("master")];
+  return {
+    ...(shared !== undefined && { shared }),
+    ...(master !== undefined && { master }),
+    ...(propagation.includes("unbindable") && { unbindable: true }),
+  };
 }
 
 /** Where the machine shows what a mount shows. */
-function machinePath(mount: Mount, ours: readonly Mount[], way: string): string | undefined {
-  const wanted = statSync(join(way, mount.mountPoint), { bigint: true });
-  for (const { device, root, mountPoint } of ours) {
-    if (device !== mount.device) continue;
-    if (root !== "/" && mount.root !== root && !mount.root.startsWith(`${root}/`)) continue;
-    const path = join(mountPoint, root === "/" ? mount.root : mount.root.slice(root.length));
-    const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-    if (found?.dev === wanted.dev && found.ino === wanted.ino) return path;
+function machinePath({ device, root }: Mount, ours: readonly Mount[]): string | undefined {
+  for (const one of ours) {
+    if (one.device !== device) continue;
+    if (one.root !== "/" && root !== one.root && !root.startsWith(`${one.root}/`)) continue;
+    const path = join(one.mountPoint, one.root === "/" ? root : root.slice(one.root.length));
+    const found = orIfGone(() => statSync(path, { bigint: true, throwIfNoEntry: false }), undefined);
+    // Another mount may cover it. The device of a subvolume (btrfs) is not that of its file system.
+    if (found && (formatDevice(found.dev) === device || one.type === "btrfs" || one.type === "overlay")) return path;
   }
   return undefined;
 }
 
-function freezeOwn(process: FreezeProcess, mount: Mount, way: string): MountState["from"] {
-  const { pid, command, context } = process;
-  if (!(mount.type in MAKEABLE) || mount.root !== "/") {
-    throw new Refusal(
-      "MOUNT",
-      {
-        what: `The mount namespace of process ${pid} (${command}) has a mount that cannot be made again.`,
-        why: `${mount.mountPoint} shows ${mount.root} of a file system ${mount.type} (${mount.source}) that the machine does not show anywhere.`,
-        remedy: "Mount the file system on the machine too, or unmount it there.",
-      },
-      { pid, command, path: mount.mountPoint, resource: "mount-namespace" },
-    );
-  }
-  const options = mount.superOptions.filter((option) => option !== "rw" && option !== "ro").join(",");
-  const own = { type: mount.type, source: mount.source, options };
-  const shows = MAKEABLE[mount.type];
-  if (shows === "pid") {
-    const namespace = pidNamespaceOf(join(way, mount.mountPoint));
-    const member = [...context.pids].find((id) => namespaceOf(id, "pid") === namespace);
-    return { ...own, ...(member !== undefined && namespace !== namespaceOf("self", "pid") && { process: member }) };
-  }
-  if (shows !== undefined) {
-    const namespace = namespaceOf(pid, shows);
-    return { ...own, ...(namespace !== undefined && namespace !== namespaceOf("self", shows) && { namespace }) };
-  }
-  if (mount.type !== "tmpfs" && mount.type !== "ramfs") return own;
-  const bytes = packTree(join(way, mount.mountPoint));
-  return { ...own, contents: context.blob(`mount:${mount.device}`, { bytes }) };
+/** The object of a file system that only the set has, seen through the mount that shows most of it. */
+function ownFileSystem(
+  namespace: LocalFd,
+  process: FreezeProcess,
+  { device }: Mount,
+  theirs: readonly Mount[],
+): string {
+  return process.context.object(`file-system:${device}`, () => {
+    const shown = theirs.filter((one) => one.device === device).toSorted((a, b) => a.root.length - b.root.length);
+    const [widest] = shown as [Mount];
+    const above = widest.root === "/" ? "/" : `${widest.root}/`;
+    const missed = shown.find(({ root }) => root.includes("//deleted") || (root !== widest.root && !root.startsWith(above)));
+    if (missed) throw cannotShow(process, missed, `It shows ${missed.root}, and no other mount shows what is around.`);
+    const opened: LocalFd[] = [];
+    try {
+      const same = shown.filter(({ root }) => root === widest.root);
+      return freezeFileSystem(process, widest, () => {
+        const fd = openUncovered(namespace, same, theirs);
+        if (fd === undefined) throw cannotShow(process, widest, "Other mounts cover it, and it cannot be uncovered.");
+        opened.push(fd);
+        return fd;
+      });
+    } finally {
+      for (const fd of opened) closeSync(fd);
+    }
+  });
 }
 
-function pidNamespaceOf(proc: string): string | undefined {
-  return orIfGone(() => readlinkSync(join(proc, "1/ns/pid")), undefined);
+/** A descriptor of what one of several mounts shows, without what is mounted on it. */
+function openUncovered(namespace: LocalFd, same: readonly Mount[], all: readonly Mount[]): LocalFd | undefined {
+  for (const one of same) {
+    const seen = withinMounts(namespace, () => openPath(one.mountPoint, O.O_PATH));
+    const visible = parseFdInfo(readFileSync(`/proc/self/fdinfo/${seen}`, "utf8")).mountId === one.id;
+    if (visible) {
+      const alone = attemptOrNothing(() => withinMounts(namespace, () => cloneMount(one.mountPoint)));
+      if (alone === undefined) return seen;
+      closeSync(seen);
+      return alone;
+    }
+    closeSync(seen);
+  }
+  const [covered] = same;
+  if (!covered) return undefined;
+  // In a copy of the namespace, from which the covers are taken away.
+  return attemptOrNothing(() =>
+    withinMounts(namespace, () => {
+      call("unshare", "Copying a mount namespace", CLONE.NEWNS);
+      mount("none", "/", "", MS.REC | MS.PRIVATE, "");
+      for (const cover of coversOf(covered, all)) detachMount(cover.mountPoint);
+      return cloneMount(covered.mountPoint);
+    }),
+  );
 }
 
-function propagationOf({ propagation }: Mount): MountState["propagation"] {
-  if (propagation.includes("unbindable")) return "unbindable";
-  if (propagation.some((field) => field.startsWith("shared:"))) return "shared";
-  return propagation.some((field) => field.startsWith("master:")) ? "slave" : "private";
+/** In a user namespace below, mounts that came from above are locked together. */
+function attemptOrNothing<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof KmonteError && error.code === "SYSCALL_EINVAL") return undefined;
+    throw error;
+  }
+}
+
+function cannotShow({ pid, command }: FreezeProcess, { mountPoint, type }: Mount, why: string): Refusal {
+  return new Refusal(
+    "MOUNT_HIDDEN",
+    {
+      what: `The mount namespace of process ${pid} (${command}) has a file system ${type} that cannot be looked at as a whole.`,
+      why: `${mountPoint}: ${why}`,
+      remedy: "Unmount it, or mount its root as well.",
+    },
+    { pid, command, path: mountPoint, resource: "mount-namespace" },
+  );
+}
+
+/** The root of the mount namespace of a process that has another root itself. */
+export function openNamespaceRoot(namespace: LocalFd): LocalFd {
+  return withinMounts(namespace, openRoot);
 }

@@ -34,7 +34,7 @@ const FREEZE: Record<Carried, (namespace: LocalFd, process: FreezeProcess) => Ob
   uts: (namespace) => freezeUts(namespace),
   ipc: (namespace, process) => freezeIpc(namespace, process),
   net: (namespace, process) => freezeNet(namespace, process),
-  mnt: (_, process) => freezeMounts(process),
+  mnt: (namespace, process) => freezeMounts(namespace, process),
 };
 /** The namespaces that a mount shows come before it. */
 const CARRIED = Object.keys(FREEZE) as Carried[];

@@ -1,0 +1,192 @@
+/**
+ * File systems of the set's own, of which its mounts show one part or another: they are made again once, whatever the
+ * number of mounts and mount namespaces. Those in memory come with what is in them; disks keep their own contents.
+ */
+import { mkdirSync, readlinkSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as v from "valibot";
+import { attachMount, changeMount, cloneMount, makeFileSystem, mount, MS, withinMounts } from "../../abi/mount.ts";
+import { namespaceOf, within } from "../../abi/namespaces.ts";
+import { formatDevice } from "../../abi/stat.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import { Refusal } from "../../lib/errors.ts";
+import { orIfGone } from "../../lib/gone.ts";
+import type { Mount } from "../../proc/mountinfo.ts";
+import type { FreezeProcess, ObjectKind, ThawContext } from "../contract.ts";
+import type { NamespaceHandle } from "./handle.ts";
+import { packTree, unpackTree } from "./mount-contents.ts";
+
+const schema = v.strictObject({
+  kind: v.literal("file-system"),
+  type: v.string(),
+  source: v.string(),
+  options: v.array(v.string()),
+  readOnly: v.optional(v.literal(true)),
+  /** For proc: a process of the pid namespace that it shows. */
+  process: v.optional(v.number()),
+  /** The network or IPC namespace that it shows. */
+  namespace: v.optional(v.string()),
+  /** For tmpfs: what is in it, as tar(1) packs it, from the folder `base` on: more of it is not to be seen. */
+  contents: v.optional(v.string()),
+  base: v.string(),
+});
+type FileSystemState = v.InferOutput<typeof schema>;
+
+export interface FileSystemHandle {
+  readonly type: string;
+  readonly options: readonly string[];
+  readonly source: string;
+  /** A mount that shows a folder or file of it, attached nowhere. */
+  clone(path: string): LocalFd;
+}
+
+/** File systems that can be made again by their options, with the namespace that they show. */
+const MAKEABLE: Readonly<Record<string, "net" | "ipc" | "pid" | undefined>> = {
+  tmpfs: undefined,
+  ramfs: undefined,
+  devpts: undefined,
+  overlay: undefined,
+  proc: "pid",
+  sysfs: "net",
+  mqueue: "ipc",
+  binfmt_misc: undefined,
+  debugfs: undefined,
+  tracefs: undefined,
+  securityfs: undefined,
+  configfs: undefined,
+  bpf: undefined,
+  cgroup2: undefined,
+  cgroup: undefined,
+};
+const IN_MEMORY = new Set(["tmpfs", "ramfs"]);
+/** Options of the superblock that say what its mounts say. */
+const NOT_ASKED_FOR = new Set(["rw", "ro", "seclabel"]);
+
+/** `open` gives a descriptor of the mount's root without what is mounted below it. */
+export function freezeFileSystem(process: FreezeProcess, mounted: Mount, open: () => LocalFd): FileSystemState {
+  const { pid, command, context } = process;
+  const { type, source, superOptions, root, device } = mounted;
+  const own: FileSystemState = {
+    kind: "file-system",
+    type,
+    source,
+    options: superOptions.filter((option) => !NOT_ASKED_FOR.has(option)),
+    ...(superOptions.includes("ro") && { readOnly: true }),
+    base: root,
+  };
+  if (isDisk(mounted)) return own;
+  if (!(type in MAKEABLE)) throw refuseType(process, mounted);
+  const shows = MAKEABLE[type];
+  if (shows === "pid") {
+    const namespace = pidNamespaceOf(open());
+    const member = [...context.pids].find((id) => namespaceOf(id, "pid") === namespace);
+    return { ...own, ...(member !== undefined && namespace !== namespaceOf("self", "pid") && { process: member }) };
+  }
+  if (shows !== undefined) {
+    const namespace = namespaceOf(pid, shows);
+    return { ...own, ...(namespace !== undefined && namespace !== namespaceOf("self", shows) && { namespace }) };
+  }
+  if (!IN_MEMORY.has(type)) return own;
+  const fd = open();
+  if (!statSync(`/proc/self/fd/${fd}`).isDirectory()) throw refuseFile(pid, command, mounted);
+  const bytes = packTree(`/proc/${globalThis.process.pid}/fd/${fd}`);
+  return { ...own, contents: context.blob(`mount:${device}`, { bytes }) };
+}
+
+/** A block device that the file system lies on, and that is there whether it is mounted or not. */
+function isDisk({ device, source }: Mount): boolean {
+  if (device.startsWith("0:") || !source.startsWith("/dev/")) return false;
+  const node = statSync(source, { bigint: true, throwIfNoEntry: false });
+  return node?.isBlockDevice() === true && formatDevice(node.rdev) === device;
+}
+
+function pidNamespaceOf(proc: LocalFd): string | undefined {
+  return orIfGone(() => readlinkSync(`/proc/self/fd/${proc}/1/ns/pid`), undefined);
+}
+
+function refuseType({ pid, command }: FreezeProcess, mounted: Mount): Refusal {
+  return new Refusal(
+    "MOUNT",
+    {
+      what: `The mount namespace of process ${pid} (${command}) has a mount that cannot be made again.`,
+      why: `${mounted.mountPoint} shows ${mounted.root} of a file system ${mounted.type} (${mounted.source}) that the machine does not show anywhere.`,
+      remedy: "Mount the file system on the machine too, or unmount it there.",
+    },
+    { pid, command, path: mounted.mountPoint, resource: "mount-namespace" },
+  );
+}
+
+function refuseFile(pid: number, command: string, { mountPoint, root, type }: Mount): Refusal {
+  return new Refusal(
+    "MOUNT_OF_FILE",
+    {
+      what: `The mount namespace of process ${pid} (${command}) shows a file alone.`,
+      why: `${mountPoint} is ${root} of a file system ${type} that is mounted nowhere else.`,
+      remedy: "Unmount it, or leave this process out.",
+    },
+    { pid, command, path: mountPoint, resource: "mount-namespace" },
+  );
+}
+
+export const fileSystem: ObjectKind<FileSystemState, FileSystemHandle> = {
+  name: "file-system",
+  schema,
+  thaw(state, context) {
+    const { type, options, source } = state;
+    // Its options are paths of the namespace that it is mounted in: made there.
+    if (type === "overlay") return { type, options, source, clone: () => refuseClone() };
+    const made = makeOne(state, context);
+    const workshop = workshopOf(context);
+    const pool = join(tmpdir(), String((workshop.made += 1)));
+    withinMounts(workshop.fd, () => {
+      mkdirSync(pool);
+      attachMount(made, pool);
+    });
+    if (state.contents !== undefined) {
+      const base = `/proc/${process.pid}/fd/${made}${state.base}`;
+      mkdirSync(base, { recursive: true });
+      unpackTree(context.blob(state.contents), base);
+    }
+    if (state.readOnly) changeReadOnly(workshop.fd, made);
+    return { type, options, source, clone: (path) => withinMounts(workshop.fd, () => cloneMount(join(pool, path))) };
+  },
+};
+
+function refuseClone(): never {
+  throw new RangeError("an overlay is shown from where it is mounted first");
+}
+
+function changeReadOnly(workshop: LocalFd, made: LocalFd): void {
+  withinMounts(workshop, () => changeMount(made, MS.REMOUNT | MS.RDONLY));
+}
+
+function makeOne({ type, source, options, process: pid, namespace }: FileSystemState, context: ThawContext): LocalFd {
+  if (pid !== undefined) return context.keep(context.users.proc(pid, options));
+  const make = (): LocalFd => context.keep(makeFileSystem(type, source, options));
+  if (namespace === undefined) return make();
+  const { fd } = context.object<NamespaceHandle>(namespace);
+  return within(type === "sysfs" ? "net" : "ipc", fd, make);
+}
+
+/** A mount namespace of ours, with room for what is made: only what is mounted somewhere can be shown elsewhere. */
+interface Workshop {
+  readonly fd: LocalFd;
+  made: number;
+}
+
+const workshops = new WeakMap<ThawContext, Workshop>();
+
+function workshopOf(context: ThawContext): Workshop {
+  let workshop = workshops.get(context);
+  if (!workshop) {
+    const fd = withinMounts(undefined, (_, made) => {
+      mount("none", "/", "", MS.REC | MS.PRIVATE, "");
+      mount("kmonte", tmpdir(), "tmpfs", 0, "");
+      return made;
+    });
+    workshop = { fd: context.keep(fd), made: 0 };
+    workshops.set(context, workshop);
+  }
+  return workshop;
+}

@@ -1,0 +1,73 @@
+/**
+ * Propagation between mounts (mount_namespaces(7)): peer groups and their slaves, within the set's namespaces and to the
+ * machine's. All mounts are made private; when they stand, each joins the groups that it was in.
+ */
+import { closeSync } from "node:fs";
+import { changeMount, changeMountHere, joinMountGroup, MS } from "../../abi/mount.ts";
+import { O } from "../../abi/fcntl.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import type { ThawContext } from "../contract.ts";
+import { openPath } from "../objects/path-file.ts";
+import type { MountState } from "./mount.ts";
+
+/** A mount that stands, and what it wants to be. */
+export interface StandingMount {
+  readonly fd: LocalFd;
+  readonly state: MountState;
+}
+
+/** The members of each group, by its number in the image, over all namespaces of the set. */
+const known = new WeakMap<ThawContext, Map<number, LocalFd[]>>();
+
+export class MountGroups {
+  readonly #members: Map<number, LocalFd[]>;
+  readonly #outside: Readonly<Record<string, string>>;
+
+  /** `outside`: a path of the machine for groups that it has a member of. */
+  constructor(context: ThawContext, outside: Readonly<Record<string, string>>) {
+    this.#members = known.get(context) ?? new Map<number, LocalFd[]>();
+    known.set(context, this.#members);
+    this.#outside = outside;
+  }
+
+  /** Those that show most come first: others can join only who shows as much. Returns whom no group takes. */
+  join(mounts: readonly StandingMount[], here: boolean): StandingMount[] {
+    const change = here ? changeMountHere : changeMount;
+    let waiting = mounts.toSorted((a, b) => a.state.root.length - b.state.root.length);
+    for (let before = Infinity; waiting.length < before;) {
+      before = waiting.length;
+      waiting = waiting.filter((mount) => !this.#place(mount, change));
+    }
+    return waiting;
+  }
+
+  #place({ fd, state }: StandingMount, change: (fd: LocalFd, flags: number) => void): boolean {
+    const { shared, master, unbindable } = state;
+    if (unbindable) change(fd, MS.UNBINDABLE);
+    if (shared !== undefined && this.#joinAny(shared, fd)) return this.#note(shared, fd);
+    if (master !== undefined) {
+      if (!this.#joinAny(master, fd)) return false;
+      change(fd, MS.SLAVE);
+    }
+    if (shared === undefined) return true;
+    change(fd, MS.SHARED);
+    return this.#note(shared, fd);
+  }
+
+  #joinAny(group: number, fd: LocalFd): boolean {
+    if ((this.#members.get(group) ?? []).some((member) => joinMountGroup(member, fd))) return true;
+    const path = this.#outside[group];
+    if (path === undefined) return false;
+    const outside = openPath(path, O.O_PATH);
+    try {
+      return joinMountGroup(outside, fd);
+    } finally {
+      closeSync(outside);
+    }
+  }
+
+  #note(group: number, fd: LocalFd): true {
+    this.#members.set(group, [...(this.#members.get(group) ?? []), fd]);
+    return true;
+  }
+}
