@@ -31,6 +31,7 @@ const MOVE_MOUNT_F_EMPTY_PATH = 4;
 const MOVE_MOUNT_T_EMPTY_PATH = 0x40;
 const MOVE_MOUNT_SET_GROUP = 0x100;
 const OPEN_TREE_CLONE = 1;
+const AT_RECURSIVE = 0x8000;
 const O_CLOEXEC = 0o2000000;
 const FSOPEN_CLOEXEC = 1;
 const FSMOUNT_CLOEXEC = 1;
@@ -84,10 +85,11 @@ export function pivotTo(path: string): void {
   });
 }
 
-/** A copy of one mount without those below it, attached nowhere (open_tree(2)). */
-export function cloneMount(path: string): LocalFd {
+/** A copy of one mount, without those below it or with them, attached nowhere (open_tree(2)). */
+export function cloneMount(path: string, recursive = false): LocalFd {
   const about = `Copying the mount at ${path}`;
-  return withText(path, (from) => call("open_tree", about, AT_FDCWD, from, OPEN_TREE_CLONE | O_CLOEXEC)) as LocalFd;
+  const flags = OPEN_TREE_CLONE | O_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
+  return withText(path, (from) => call("open_tree", about, AT_FDCWD, from, flags)) as LocalFd;
 }
 
 /** Makes a file system and mounts it nowhere yet (fsopen(2), fsmount(2)). `options` as mount(8) writes them. */

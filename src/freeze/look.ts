@@ -77,7 +77,8 @@ export class Look implements FreezeContext, Disposable {
       const made = make();
       this.#objects.set(id, made);
       // Namespaces have no path, and the file systems of a mount namespace come before it.
-      if (this.#places.now !== undefined && !/(-namespace|^file-system)$/.test(made.kind)) this.#placesOf[id] = this.#places.now;
+      if (this.#places.now !== undefined && !/(-namespace|^file-system)$/.test(made.kind))
+        this.#placesOf[id] = this.#places.now;
     }
     return id;
   }

@@ -147,7 +147,7 @@ export interface UserNamespaces {
   /** A new namespace that belongs to the user namespace `user`. */
   owned(user: string, type: NamespaceType): LocalFd;
   /** A proc file system, not mounted yet, of the pid namespace that a process of the set lives in. */
-  proc(pid: Pid, options: readonly string[]): LocalFd;
+  proc(pid: Pid, source: string, options: readonly string[]): LocalFd;
 }
 
 export interface ThawClocks {

@@ -103,14 +103,14 @@ export class Users implements UserNamespaces {
   }
 
   /** proc(5) shows the pid namespace of whoever makes the file system, so somebody is born there for that. */
-  proc(pid: number, options: readonly string[]): LocalFd {
+  proc(pid: number, source: string, options: readonly string[]): LocalFd {
     const { built } = this.#nursery;
     const inside = built.get(pid)?.state.inside;
     if (!inside) throw new RangeError(`no process ${pid} for a proc file system`);
     return this.#helper(({ scope }) => {
       const about = "Making a file system proc";
       const file = scope.call("fsopen", about, scope.put(Buffer.from("proc\0")), 0);
-      for (const option of options) {
+      for (const option of [`source=${source}`, ...options]) {
         const [key = "", value] = option.split("=");
         const name = scope.put(Buffer.from(`${key}\0`));
         const text = value === undefined ? 0 : scope.put(Buffer.from(`${value}\0`), 256);

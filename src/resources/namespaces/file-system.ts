@@ -162,7 +162,7 @@ function changeReadOnly(workshop: LocalFd, made: LocalFd): void {
 }
 
 function makeOne({ type, source, options, process: pid, namespace }: FileSystemState, context: ThawContext): LocalFd {
-  if (pid !== undefined) return context.keep(context.users.proc(pid, options));
+  if (pid !== undefined) return context.keep(context.users.proc(pid, source, options));
   const make = (): LocalFd => context.keep(makeFileSystem(type, source, options));
   if (namespace === undefined) return make();
   const { fd } = context.object<NamespaceHandle>(namespace);

@@ -27,9 +27,13 @@ export function coversOf(covered: Mount, inOrder: readonly Mount[]): Mount[] {
   const byId = new Map(inOrder.map((mount) => [mount.id, mount]));
   const way = new Set<number>();
   for (let at: Mount | undefined = covered; at && !way.has(at.id); at = byId.get(at.parent)) way.add(at.id);
-  const covers = inOrder.filter(
-    (mount) => !way.has(mount.id) && way.has(mount.parent) && (mount.mountPoint === covered.mountPoint || isBelow(covered, mount)),
-  );
+  const covers: Mount[] = [];
+  for (const mount of inOrder) {
+    if (way.has(mount.id) || (mount.mountPoint !== covered.mountPoint && !isBelow(covered, mount))) continue;
+    // On the way to it, or on such a one in turn.
+    const on = covers.find(({ id }) => id === mount.parent);
+    if (way.has(mount.parent) || on?.mountPoint === mount.mountPoint) covers.push(mount);
+  }
   return covers.toReversed();
 }
 

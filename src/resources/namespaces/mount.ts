@@ -3,12 +3,20 @@
  * again. What shows a file system of the machine is bound again from where the machine has it; others are made.
  */
 import { closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
-import { call } from "../../abi/call.ts";
-import { CLONE } from "../../abi/clone.ts";
 import { O } from "../../abi/fcntl.ts";
-import { cloneMount, detachMount, mount, MS, openRoot, readMountInfo, withinMounts } from "../../abi/mount.ts";
+import {
+  attachMount,
+  cloneMount,
+  detachMount,
+  mount,
+  MS,
+  openRoot,
+  readMountInfo,
+  withinMounts,
+} from "../../abi/mount.ts";
 import { formatDevice } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
@@ -125,7 +133,9 @@ function ownFileSystem(
     const shown = theirs.filter((one) => one.device === device).toSorted((a, b) => a.root.length - b.root.length);
     const [widest] = shown as [Mount];
     const above = widest.root === "/" ? "/" : `${widest.root}/`;
-    const missed = shown.find(({ root }) => root.includes("//deleted") || (root !== widest.root && !root.startsWith(above)));
+    const missed = shown.find(
+      ({ root }) => root.includes("//deleted") || (root !== widest.root && !root.startsWith(above)),
+    );
     if (missed) throw cannotShow(process, missed, `It shows ${missed.root}, and no other mount shows what is around.`);
     const opened: LocalFd[] = [];
     try {
@@ -145,7 +155,8 @@ function ownFileSystem(
 /** A descriptor of what one of several mounts shows, without what is mounted on it. */
 function openUncovered(namespace: LocalFd, same: readonly Mount[], all: readonly Mount[]): LocalFd | undefined {
   for (const one of same) {
-    const seen = withinMounts(namespace, () => openPath(one.mountPoint, O.O_PATH));
+    const seen = orIfGone(() => withinMounts(namespace, () => openPath(one.mountPoint, O.O_PATH)), undefined);
+    if (seen === undefined) continue;
     const visible = parseFdInfo(readFileSync(`/proc/self/fdinfo/${seen}`, "utf8")).mountId === one.id;
     if (visible) {
       const alone = attemptOrNothing(() => withinMounts(namespace, () => cloneMount(one.mountPoint)));
@@ -157,15 +168,21 @@ function openUncovered(namespace: LocalFd, same: readonly Mount[], all: readonly
   }
   const [covered] = same;
   if (!covered) return undefined;
-  // In a copy of the namespace, from which the covers are taken away.
-  return attemptOrNothing(() =>
-    withinMounts(namespace, () => {
-      call("unshare", "Copying a mount namespace", CLONE.NEWNS);
-      mount("none", "/", "", MS.REC | MS.PRIVATE, "");
-      for (const cover of coversOf(covered, all)) detachMount(cover.mountPoint);
-      return cloneMount(covered.mountPoint);
-    }),
-  );
+  // A copy of all mounts, in a namespace of ours for the moment, from which the covers are taken away.
+  return attemptOrNothing(() => {
+    const tree = withinMounts(namespace, () => cloneMount("/", true));
+    try {
+      return withinMounts(undefined, (_, made) => {
+        closeSync(made);
+        mount("none", "/", "", MS.REC | MS.PRIVATE, "");
+        attachMount(tree, tmpdir());
+        for (const cover of coversOf(covered, all)) detachMount(join(tmpdir(), cover.mountPoint));
+        return cloneMount(join(tmpdir(), covered.mountPoint));
+      });
+    } finally {
+      closeSync(tree);
+    }
+  });
 }
 
 /** In a user namespace below, mounts that came from above are locked together. */
