@@ -170,6 +170,8 @@ export interface ThawProcess {
   seen(id: Pid): number;
   /** Brings a descriptor of ours into the process, at `fd` there. */
   give(local: LocalFd, fd: number, closeOnExec: boolean): void;
+  /** How many filters of system calls its threads have had from birth. */
+  readonly filtersInCommon: number;
   /** Lends a descriptor of ours to the process for the time of `use`. */
   lend<T>(local: LocalFd, use: (fd: number) => T): T;
 }

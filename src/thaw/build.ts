@@ -6,6 +6,7 @@ import { thawVdso } from "../resources/memory/vdso.x86_64.ts";
 import { firstResources, processResources } from "../resources/registry.ts";
 import type { NamespaceHandle } from "../resources/namespaces/handle.ts";
 import { setIds, type Credentials } from "../resources/thread/credentials.ts";
+import { thawCommonFilters } from "../resources/thread/seccomp.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { idsForClone } from "./births.ts";
 import { cloneWithIds } from "./ids.ts";
@@ -44,6 +45,11 @@ export function buildMemory(
 /** Threads besides the main one, with their ids; all share what threads of a process share. */
 export function buildThreads(process: BuiltProcess, users: Users): Map<number, BuildScope> {
   const scopes = new Map<number, BuildScope>([[process.pid, process.scope]]);
+  const states = process.body.threads as readonly { seccomp?: unknown }[];
+  process.filtersInCommon = thawCommonFilters(
+    process.scope,
+    states.map(({ seccomp }) => seccomp),
+  );
   const flags = CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
   for (const { tid, tidsInside } of process.body.threads) {
     if (tid === process.pid) continue;

@@ -21,6 +21,7 @@ export class BuiltProcess implements ThawProcess {
   readonly door: Door;
   /** The states of its threads by their ids: there may be thousands. */
   readonly threadStates: ReadonlyMap<number, Record<string, unknown>>;
+  filtersInCommon = 0;
   /** Whether it has gone to where it lives. */
   begun = false;
 

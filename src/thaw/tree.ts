@@ -20,12 +20,16 @@ import { endProcess, withStandIn, type Nursery } from "./nursery.ts";
 import type { Thawing } from "./context.ts";
 import { Door } from "./door.ts";
 import type { BuiltProcess } from "./process.ts";
+import { takenBy } from "./spare-ids.ts";
 import { findFreeSpace, type Range } from "./space.ts";
 import { spareIds } from "./spare-ids.ts";
 import { Users } from "./users.ts";
 
 /** Room for any kernel's vDSO with its data pages. */
 const VDSO_ROOM = 256 * 1024;
+
+const IOPRIO_WHO_PROCESS = 1;
+const CPU_SET_BYTES = 128;
 
 /** The forest under construction. */
 export interface Tree {
@@ -47,7 +51,7 @@ export function growTree(context: Thawing, state: FrozenState): Tree {
   const taken = states.flatMap(occupied);
   const workshop = workshopAt(findFreeSpace(taken, WORKSHOP_SIZE));
   const parking = findFreeSpace([...taken, workshop], VDSO_ROOM);
-  const root = startRoot(context, workshop);
+  const root = startRoot(context, workshop, takenBy(states));
   const vdso = clearRoot(root, parking);
   const door = Door.open(context, root, context.hasUserNamespaces);
   const births = new Births(door);
@@ -96,8 +100,12 @@ function occupied(state: FrozenProcess): Range[] {
 }
 
 /** The first blank process: parent of the roots until the end, when init takes them over. */
-function startRoot(context: Thawing, workshop: Workshop): BuildScope {
-  const pid = spawnBlank(workshop.start);
+function startRoot(context: Thawing, workshop: Workshop, taken: ReadonlySet<number>): BuildScope {
+  const wrong: number[] = [];
+  let pid = spawnBlank(workshop.start);
+  // The kernel gives it an id that is free, and that may be one of the set's.
+  for (; taken.has(pid); pid = spawnBlank(workshop.start)) wrong.push(pid);
+  for (const id of wrong) endProcess(id);
   context.undo("blank process", () => endProcess(pid));
   return new BuildScope(pid, pid, new TraceeMemory(pid), workshop);
 }
@@ -116,6 +124,10 @@ function clearRoot(root: BuildScope, parking: number): ParkedVdso {
   detachCode(root, parking);
   root.call("close_range", "Clearing a blank process", 0, 0xffff_ffff, 0);
   root.call("alarm", "Clearing a blank process", 0);
+  root.call("personality", "Clearing a blank process", 0);
+  root.attempt("ioprio_set", IOPRIO_WHO_PROCESS, 0, 0);
+  // As far as the control group allows.
+  root.attempt("sched_setaffinity", 0, CPU_SET_BYTES, root.put(Buffer.alloc(CPU_SET_BYTES, 0xff)));
   const ignored = BigInt(`0x${parseStatus(readFileSync(`/proc/${root.pid}/status`, "utf8")).get("SigIgn") ?? "0"}`);
   for (let signal = 1; signal <= 64; signal += 1) {
     if ((ignored & (1n << BigInt(signal - 1))) === 0n) continue;

@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { CAPABILITY_VERSION, CAPABILITIES, capabilityMask, capabilityNames } from "../../abi/capability.ts";
 import { SyscallError } from "../../abi/call.ts";
+import { MAP, PAGE_SIZE, PROT } from "../../abi/mman.ts";
 import { PR, PR_CAP_AMBIENT } from "../../abi/prctl.ts";
+import { remoteAddress } from "../../lib/brand.ts";
 import type { Row } from "../../tracee/scope.ts";
 import { parseStatus } from "../../proc/status.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
@@ -101,12 +103,9 @@ function idRows({ process, tid, scope }: ThawThread, state: Credentials): { grou
   const uids = state.uids.map((id, i) => names.uid(id, i));
   const bytes = Buffer.alloc((groupIds ?? []).length * 4);
   groupIds?.forEach((group, i) => bytes.writeUInt32LE(group, i * 4));
-  if (bytes.length > GROUPS_SIZE) {
-    throw new RangeError(`${state.groups.length} groups are more than fit into scratch memory`);
-  }
   return {
     groups: [
-      ...(groupIds ? [[["setgroups", groupIds.length, scope.put(bytes)]] as IdRow] : []),
+      ...(groupIds ? groupRows(scope, groupIds.length, bytes) : []),
       // Changing ids shall leave capabilities alone: they are set by themselves afterwards.
       [["prctl", PR.SET_SECUREBITS, SECBIT_KEEP_CAPS_AND_NO_FIXUP]],
       [["setresgid", ...gids.slice(0, 3)]],
@@ -115,6 +114,17 @@ function idRows({ process, tid, scope }: ThawThread, state: Credentials): { grou
     ],
     users: [[["setresuid", ...uids.slice(0, 3)]], [["setfsuid", uids[3] ?? SAME], "tried"]],
   };
+}
+
+/** The kernel allows 65,536: more than a few get memory of their own for the moment. */
+function groupRows(scope: BuildScope, count: number, bytes: Buffer): IdRow[] {
+  if (bytes.length <= GROUPS_SIZE) return [[["setgroups", count, scope.put(bytes)]]];
+  const size = Math.ceil(bytes.length / PAGE_SIZE) * PAGE_SIZE;
+  const flags = MAP.MAP_PRIVATE | MAP.MAP_ANONYMOUS;
+  const prot = PROT.PROT_READ | PROT.PROT_WRITE;
+  const at = remoteAddress(scope.call("mmap", "Making room for groups", 0, size, prot, flags, -1, 0));
+  scope.memory.write(at, bytes);
+  return [[["setgroups", count, at]], [["munmap", at, size]]];
 }
 
 /** Leaves an id as it is. */

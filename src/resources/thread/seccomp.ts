@@ -7,6 +7,7 @@ import { BPF_MAXINSNS, SECCOMP_FILTER_FLAG, SECCOMP_SET_MODE, SOCK_FILTER_SIZE }
 import { Refusal } from "../../lib/errors.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { BUILD_OPTIONS } from "../../tracee/blank.x86_64.ts";
+import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import { setOptions } from "../../tracee/ptrace.ts";
 import { SCRATCH_SIZE } from "../../tracee/scope.ts";
 import type { FreezeThread, ThreadResource } from "../contract.ts";
@@ -22,6 +23,7 @@ const schema = v.optional(
     filters: v.array(filterSchema),
   }),
 );
+type State = v.InferOutput<typeof schema>;
 type Filter = v.InferOutput<typeof filterSchema>;
 
 export const seccomp: ThreadResource<v.InferOutput<typeof schema>> = {
@@ -33,28 +35,49 @@ export const seccomp: ThreadResource<v.InferOutput<typeof schema>> = {
     return mode === "1" ? { mode: "strict", filters: [] } : { mode: "filter", filters: readFilters(thread) };
   },
   /** Before credentials are given up: a program may have had the right to it, and none since. */
-  thaw({ tid, scope }, state) {
+  thaw({ tid, scope, process }, state) {
     if (!state) return;
-    // Our own calls shall not meet it.
-    setOptions(tid, BUILD_OPTIONS | PTRACE_O.SUSPEND_SECCOMP);
+    suspend(tid);
     if (state.mode === "strict") {
       scope.call("seccomp", "Entering the strict mode", SECCOMP_SET_MODE.STRICT, 0, 0);
       return;
     }
-    for (const { program, flags } of state.filters) {
-      const code = Buffer.from(program, "base64");
-      // struct sock_fprog, and the instructions behind it: too long for scratch memory, they go where calls are tabled.
-      const fprog = Buffer.alloc(16);
-      fprog.writeUInt16LE(code.length / SOCK_FILTER_SIZE, 0);
-      const room = scope.workshop.dataSize - 16;
-      if (code.length > room) throw new RangeError(`a filter of ${code.length} bytes does not fit`);
-      fprog.writeBigUInt64LE(BigInt(scope.scratch + 16), 8);
-      scope.memory.write(scope.scratch, Buffer.concat([fprog, code]));
-      const flagBits = parseFlags(SECCOMP_FILTER_FLAG, flags);
-      scope.call("seccomp", "Installing a filter", SECCOMP_SET_MODE.FILTER, flagBits, scope.scratch);
-    }
+    for (const filter of state.filters.slice(process.filtersInCommon)) install(scope, filter);
   },
 };
+
+/**
+ * Filters that all threads have come first, before there are other threads: only those that threads really have in
+ * common let a later one be given to all of them (SECCOMP_FILTER_FLAG_TSYNC). Returns how many there are.
+ */
+export function thawCommonFilters(scope: BuildScope, states: readonly unknown[]): number {
+  const [first, ...others] = states.map((state) => (state as State)?.filters ?? []);
+  const common = (first ?? []).findIndex((filter, i) =>
+    others.some((filters) => filters[i]?.program !== filter.program || filters[i].flags !== filter.flags),
+  );
+  const filters = (first ?? []).slice(0, common < 0 ? undefined : common);
+  if (filters.length > 0) suspend(scope.tid);
+  for (const filter of filters) install(scope, filter);
+  return filters.length;
+}
+
+/** Our own calls shall not meet them. */
+function suspend(tid: number): void {
+  setOptions(tid, BUILD_OPTIONS | PTRACE_O.SUSPEND_SECCOMP);
+}
+
+function install(scope: BuildScope, { program, flags }: Filter): void {
+  const code = Buffer.from(program, "base64");
+  // struct sock_fprog, and the instructions behind it: too long for scratch memory, they go where calls are tabled.
+  const fprog = Buffer.alloc(16);
+  fprog.writeUInt16LE(code.length / SOCK_FILTER_SIZE, 0);
+  const room = scope.workshop.dataSize - 16;
+  if (code.length > room) throw new RangeError(`a filter of ${code.length} bytes does not fit`);
+  fprog.writeBigUInt64LE(BigInt(scope.scratch + 16), 8);
+  scope.memory.write(scope.scratch, Buffer.concat([fprog, code]));
+  const flagBits = parseFlags(SECCOMP_FILTER_FLAG, flags);
+  scope.call("seccomp", "Installing a filter", SECCOMP_SET_MODE.FILTER, flagBits, scope.scratch);
+}
 
 /** What fits into a process under construction; longer ones are very rare. */
 const LONGEST = 6 * SCRATCH_SIZE;
@@ -78,8 +101,34 @@ function readFilters({ tid, process }: FreezeThread): Filter[] {
         { pid: process.pid, tid, command: process.command, resource: "seccomp" },
       );
     }
+    if (asksListener(filter)) throw hasListener(process, tid);
     filters.push(filter);
   }
+}
+
+/** BPF_RET with a constant (bpf_common.h) of SECCOMP_RET_USER_NOTIF. */
+const RETURN_CONSTANT = 0x06;
+const RET_USER_NOTIF = 0x7fc0_0000;
+
+/** Whether a filter may hand a call to a listener (seccomp_unotify(2)), which nothing but its installation makes. */
+function asksListener({ program }: Filter): boolean {
+  const code = Buffer.from(program, "base64");
+  for (let at = 0; at < code.length; at += SOCK_FILTER_SIZE) {
+    if (code.readUInt16LE(at) === RETURN_CONSTANT && code.readUInt32LE(at + 4) === RET_USER_NOTIF) return true;
+  }
+  return false;
+}
+
+function hasListener({ pid, command }: FreezeThread["process"], tid: number): Refusal {
+  return new Refusal(
+    "SECCOMP_LISTENER",
+    {
+      what: `Process ${pid} (${command}) has a filter that asks another process about system calls.`,
+      why: `A filter of thread ${tid} answers SECCOMP_RET_USER_NOTIF (seccomp_unotify(2)).`,
+      remedy: "Leave this process out, with whoever listens.",
+    },
+    { pid, tid, command, resource: "seccomp" },
+  );
 }
 
 /** Number 0 is the oldest. Returns a negated errno when it cannot be read. */

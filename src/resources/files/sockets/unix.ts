@@ -26,9 +26,13 @@ const schema = v.strictObject({
   connection: v.optional(v.strictObject({ object: v.string(), end: v.picklist([0, 1]) })),
   /** A listening socket: its backlog, and the sockets that connected and were not accepted yet, in order. */
   listening: v.optional(
-    v.strictObject({ backlog: v.number(), pending: v.array(v.string()), creator: v.optional(creatorSchema),
+    v.strictObject({
+      backlog: v.number(),
+      pending: v.array(v.string()),
+      creator: v.optional(creatorSchema),
       /** Who connected them. */
-      pendingBy: v.optional(v.array(creatorSchema)) }),
+      pendingBy: v.optional(v.array(creatorSchema)),
+    }),
   ),
   /** A datagram socket that sends to one name unless told otherwise. */
   target: v.optional(nameSchema),
