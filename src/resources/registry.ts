@@ -7,6 +7,7 @@ import { statelessDevice } from "./files/device.ts";
 import { directory } from "./files/directory.ts";
 import { epoll } from "./files/epoll.ts";
 import { eventFd } from "./files/eventfd.ts";
+import { bpfMapFile } from "./files/bpf-map.ts";
 import { fanotify } from "./files/fanotify.ts";
 import { fifoEnd } from "./files/fifo.ts";
 import { inotify } from "./files/inotify.ts";
@@ -29,6 +30,7 @@ import { tcpConnection } from "./files/sockets/tcp-connection.ts";
 import { unixSocket } from "./files/sockets/unix.ts";
 import { futureLocks } from "./memory/future-locks.ts";
 import { layout } from "./memory/layout.ts";
+import { bpfMap } from "./objects/bpf-map.ts";
 import { fifo } from "./objects/fifo.ts";
 import { goneDirectory } from "./objects/gone-directory.ts";
 import { ioUring } from "./objects/io-uring.ts";
@@ -127,6 +129,7 @@ export const fileKinds: readonly FileKind<Any>[] = [
   epoll,
   inotify,
   fanotify,
+  bpfMapFile,
   ioUringFile,
   unixSocket,
   tcpConnecting,
@@ -153,6 +156,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   goneDirectory,
   pty,
   ioUring,
+  bpfMap,
   unixConnection,
   utsNamespace,
   ipcNamespace,

@@ -18,7 +18,6 @@ const ANONYMOUS: Readonly<Record<string, Refused>> = {
     what: "a performance counter",
     remedy: "End the profiling (perf, bpftrace) first.",
   },
-  "bpf-map": { code: "BPF", what: "a BPF map", remedy: "Let the program that loaded it unload it first." },
   "bpf-prog": { code: "BPF", what: "a BPF program", remedy: "Let the program that loaded it unload it first." },
   "bpf-link": { code: "BPF", what: "a BPF link", remedy: "Let the program that loaded it unload it first." },
   bpf_link: { code: "BPF", what: "a BPF link", remedy: "Let the program that loaded it unload it first." },
