@@ -30,6 +30,7 @@ import { tcpConnection } from "./files/sockets/tcp-connection.ts";
 import { unixSocket } from "./files/sockets/unix.ts";
 import { futureLocks } from "./memory/future-locks.ts";
 import { layout } from "./memory/layout.ts";
+import { aio } from "./objects/aio.ts";
 import { bpfMap } from "./objects/bpf-map.ts";
 import { fifo } from "./objects/fifo.ts";
 import { goneDirectory } from "./objects/gone-directory.ts";
@@ -157,6 +158,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   pty,
   ioUring,
   bpfMap,
+  aio,
   unixConnection,
   utsNamespace,
   ipcNamespace,

@@ -6,6 +6,7 @@ import { Refusal } from "../../lib/errors.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
 import type { Mapping } from "../../proc/maps.ts";
 import type { FreezeProcess } from "../contract.ts";
+import { aioObject, isAioRing } from "../objects/aio.ts";
 import { contentsObject } from "../objects/contents.ts";
 import { hugePageOf } from "../objects/huge-file.ts";
 import { ringId } from "../objects/io-uring.ts";
@@ -95,6 +96,7 @@ function freezeMapping(process: FreezeProcess, mapping: Mapping, pagemap: Pagema
 }
 
 function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<MappingState["backing"]> {
+  if (isAioRing(mapping)) return { object: aioObject(process, mapping), offset: 0, writable: true };
   if (mapping.path === "anon_inode:[io_uring]") {
     return { object: ringId(formatMapDevice(mapping.device), mapping.inode), offset: mapping.offset, writable: true };
   }
@@ -150,9 +152,6 @@ function refuseSpecial(process: FreezeProcess, mapping: Mapping): void {
   }
   if (mapping.flags.includes("ss")) {
     refuse("SHADOW_STACK", "is a shadow stack", "Start the program without user shadow stacks (GLIBC_TUNABLES).");
-  }
-  if (mapping.path.startsWith("/[aio]")) {
-    refuse("AIO", "is the ring of an asynchronous I/O context", "Let the program call io_destroy(2) first.");
   }
   if (mapping.path.startsWith("anon_inode:") && mapping.path !== "anon_inode:[io_uring]") {
     refuse("ANON_INODE_MAPPING", "belongs to a kernel object that cannot be made again", "Let the program unmap it.");

@@ -12,6 +12,7 @@ import type { ContentsHandle } from "../objects/contents.ts";
 import { hugeSizeFlag } from "../objects/huge-file.ts";
 import type { MappingState } from "./mappings.ts";
 import { oddOnes, wouldMerge } from "./neighbours.ts";
+import { isAio, placeAio } from "./place-aio.ts";
 import { isRing, placeRing } from "./place-ring.ts";
 import { isSegment, placeSegment } from "./place-sysv.ts";
 
@@ -52,8 +53,11 @@ export function thawMappings(
   inherited: ReadonlyMap<MappingState, Inherited>,
 ): void {
   // Rings first: while the address space is empty, making their place the only one is cheap.
-  for (const mapping of all) if (isRing(mapping)) placeRing(process, mapping);
-  const mappings = all.filter((mapping) => !isRing(mapping) && !isSegment(mapping));
+  for (const mapping of all) {
+    if (isRing(mapping)) placeRing(process, mapping);
+    if (isAio(mapping)) placeAio(process, mapping);
+  }
+  const mappings = all.filter((mapping) => !isRing(mapping) && !isAio(mapping) && !isSegment(mapping));
   const odd = oddOnes(mappings);
   const sources = new Map<string, LocalFd>();
   const keyOf = (mapping: MappingState): string =>
