@@ -1,4 +1,6 @@
 /** Thawing an image: check everything, build under undo, and let all go on together. On one thread, as freezing is. */
+import { call } from "../abi/call.ts";
+import { PR } from "../abi/prctl.ts";
 import { PTRACE_O } from "../abi/ptrace.ts";
 import { KmonteError } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
@@ -15,6 +17,7 @@ import { Thawing } from "./context.ts";
 import { ThawedFiles } from "./descriptors.ts";
 import type { BuiltProcess } from "./process.ts";
 import { endProcess } from "./nursery.ts";
+import { adoptIntoShell, handOver, type ShellJob } from "./shell.ts";
 import { thawStop } from "./stops.ts";
 import { growTree, type Tree } from "./tree.ts";
 import { makeZombie } from "./zombies.ts";
@@ -23,6 +26,8 @@ export interface ThawJob {
   readonly directory: string;
   readonly unsigned?: boolean;
   readonly again?: boolean;
+  /** The program goes on in our session and terminal. */
+  readonly shell?: boolean;
   readonly identities?: readonly string[] | undefined;
 }
 
@@ -30,6 +35,8 @@ export interface ThawOutcome {
   readonly processes: { readonly pid: number; readonly command: string }[];
   readonly steps: TimedStep[];
   readonly notes: readonly string[];
+  /** The program that has our terminal now, and that is our child. */
+  readonly shell?: ShellJob;
 }
 
 export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
@@ -44,15 +51,23 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
       steps.push({ step: name, start, end: Date.now() });
     }
   };
-  using image = step("verify", () =>
+  using read = step("verify", () =>
     readImage(job.directory, { unsigned: job.unsigned === true, identities: openKeys(job.identities) }),
   );
+  const adopted = job.shell === true ? adoptIntoShell(read.state) : undefined;
+  const image = adopted ? { ...read, state: adopted.state } : read;
   const again = job.again === true;
   step("check", () => {
     if (!again) refuseThawed(job.directory);
     checkSurroundings(image);
   });
   using context = new Thawing(image);
+  let shell: ShellJob | undefined;
+  if (adopted) {
+    // What is born below us stays below us, and we can wait for it as the shell that would have started it.
+    call("prctl", "Becoming the parent of the program", PR.SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    context.atResume(() => (shell = handOver(adopted)));
+  }
   const tree = step("build", () => build(context, image, watcher));
   step("resume", () => {
     const mark = markThawed(job.directory, again);
@@ -69,6 +84,7 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
     processes: image.state.processes.map(({ pid, command }) => ({ pid, command })),
     steps,
     notes: [...tree.notes, ...context.notes],
+    ...(shell && { shell }),
   };
 }
 

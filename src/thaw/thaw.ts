@@ -13,6 +13,10 @@ export interface ThawOptions {
   readonly unsigned?: boolean;
   /** Takes an image that has been thawed already: its processes go back to the moment of the freeze. */
   readonly again?: boolean;
+  /**
+   * The program goes on in the session and terminal of this process, which becomes its parent and must wait for it.
+   */
+  readonly shell?: boolean;
   /** Key files that an encrypted image is opened with, beside the machine's own encryption key. */
   readonly identities?: readonly string[] | undefined;
   readonly onProgress?: ProgressListener;
@@ -35,6 +39,7 @@ export async function thaw(options: ThawOptions): Promise<ThawReport> {
         directory: options.directory,
         unsigned: options.unsigned === true,
         again: options.again === true,
+        shell: options.shell === true,
         identities: options.identities,
       } satisfies ThawJob,
       options.signal,

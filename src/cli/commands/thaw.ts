@@ -6,6 +6,7 @@ import { formatReport, reportOf } from "../../swap/report.ts";
 import { resumePendingSwaps, settleSwap } from "../../swap/resume.ts";
 import { thaw } from "../../thaw/thaw.ts";
 import { collect } from "../arguments.ts";
+import { attend } from "../attend.ts";
 import { interruptible } from "../interrupt.ts";
 import { formatMilliseconds, printJson, printLine, tell } from "../output.ts";
 import { showProgress } from "../progress.ts";
@@ -13,6 +14,7 @@ import { showProgress } from "../progress.ts";
 interface Options {
   readonly unsigned?: boolean;
   readonly again?: boolean;
+  readonly shell?: boolean;
   readonly boot?: boolean;
   readonly identity?: string[];
   readonly json?: boolean;
@@ -26,6 +28,7 @@ export function addThaw(program: Command): void {
     .option("--boot", "thaw what kmonte swap froze before this boot; kmonte-thaw.service runs this")
     .option("--unsigned", "take an image that no trusted key has signed: it can become any process with any rights")
     .option("--again", "take an image that has been thawed already: its processes go back to the moment of the freeze")
+    .option("--shell", "let the program go on in this terminal, as if this shell had started it, and wait for it")
     .option("-i, --identity <file>", "a key that an encrypted image is opened with; may be given again", collect)
     .option("--json", "print the result as JSON")
     .addHelpText(
@@ -37,6 +40,10 @@ leaves no process behind and the image as it was. The processes become children 
 An image stays when it has been thawed, and is marked so: remove it when it is no longer needed. Thawing it a second
 time, after the processes have ended, takes them back to the moment of the freeze, while files and peers have gone on;
 that is refused without --again.
+
+With --shell, a program that used the terminal it was started in (an editor, a pager, a debugger, a shell) uses this
+one from now on: its terminal, session and place in the foreground are those of the shell that kmonte is started from,
+^C and ^Z reach it, and kmonte ends when it does, with its exit status.
 
 Example:
   kmonte thaw /var/lib/images/redis`,
@@ -63,6 +70,7 @@ async function thawDirectory(directory: string, options: Options): Promise<void>
       directory,
       unsigned: options.unsigned === true,
       again: options.again === true,
+      shell: options.shell === true,
       identities: options.identity,
       onProgress: progress.listen,
       signal,
@@ -70,6 +78,11 @@ async function thawDirectory(directory: string, options: Options): Promise<void>
   ).finally(progress.end);
   // Only root has swaps to remember.
   if (process.getuid?.() === 0) settleSwap(resolve(directory));
+  if (report.shell) {
+    for (const note of report.notes) tell(`kmonte: note: ${note}`);
+    process.exitCode = await attend(report.shell);
+    return;
+  }
   if (options.json) {
     printJson(report);
     return;

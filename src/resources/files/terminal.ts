@@ -2,9 +2,10 @@
 import { closeSync, statSync } from "node:fs";
 import * as v from "valibot";
 import { pollNow, POLLHUP } from "../../abi/epoll.ts";
+import { attempt, withStruct } from "../../abi/call.ts";
 import { O } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
-import { DEV_TTY, ptyIndex, TTY, ttySetInt } from "../../abi/tty.ts";
+import { DEV_TTY, ptyIndex, TERMIOS2_SIZE, TTY, ttySetInt } from "../../abi/tty.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
@@ -15,6 +16,8 @@ export const outsideSchema = v.strictObject({
   path: v.string(),
   /** When the node was made, for those that come and go (/dev/pts): nanoseconds since the epoch. */
   since: v.string(),
+  /** Struct termios2, base64: what the program has set it to. */
+  modes: v.optional(v.string()),
 });
 
 export const terminalSchema = v.union([
@@ -56,7 +59,9 @@ export const terminal: FileKind<TerminalState> = {
 
 function outsideTerminal(file: OpenFile): v.InferOutput<typeof outsideSchema> {
   if (!file.link.endsWith(" (deleted)") && file.link.startsWith("/")) {
-    return { path: file.link, since: String(statSync(file.link, { bigint: true }).ctimeNs) };
+    const since = String(statSync(file.link, { bigint: true }).ctimeNs);
+    const modes = modesOf(file.local);
+    return { path: file.link, since, ...(modes !== undefined && { modes }) };
   }
   throw new Refusal(
     "TERMINAL_GONE",
@@ -66,6 +71,12 @@ function outsideTerminal(file: OpenFile): v.InferOutput<typeof outsideSchema> {
       remedy: "Let the program close it, or end it: nothing can be read from it any more.",
     },
     { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "terminal" },
+  );
+}
+
+function modesOf(fd: LocalFd): string | undefined {
+  return withStruct(TERMIOS2_SIZE, (modes, at) =>
+    attempt("ioctl", fd, TTY.TCGETS2, at) < 0 ? undefined : modes.toString("base64"),
   );
 }
 
