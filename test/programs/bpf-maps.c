@@ -1,5 +1,5 @@
 /* BPF maps of the simple kinds with what is in them; frozen ones, read-only descriptors. */
-/* kmonte-shows: files/bpf-map */
+/* kmonte-shows: files/bpf-map objects/bpf-map */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <linux/bpf.h>

@@ -53,7 +53,8 @@ function freezeMap(file: OpenFile, id: number): BpfMapState {
   try {
     const { type, typed, name, keySize, valueSize, maxEntries, flags } = bpfMapInfo(fd);
     const typeName = nameOf(BPF_MAP_TYPE, type) as TypeName | undefined;
-    if (typeName === undefined || typed) throw refused(file, typed ? "it has type information" : `it is of type ${type}`);
+    if (typeName === undefined || typed)
+      throw refused(file, typed ? "it has type information" : `it is of type ${type}`);
     const valueBytes = PER_CPU.test(typeName) ? Math.ceil(valueSize / 8) * 8 * possibleCpus() : valueSize;
     const entries = readBpfMap(fd, keySize, valueBytes);
     const kept = entries.filter((entry) => flags !== 0 || !isEmpty(typeName, entry.subarray(keySize)));
