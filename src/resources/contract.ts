@@ -144,8 +144,8 @@ export interface ThawContext {
 /** Making what belongs to a user namespace of the set, in which kmonte itself cannot be. */
 export interface UserNamespaces {
   make(state: UserState): LocalFd;
-  /** A new namespace that belongs to the user namespace `user`. */
-  owned(user: string, type: NamespaceType): LocalFd;
+  /** A new namespace that belongs to the user namespace `user`; `before` places the process that makes it. */
+  owned(user: string | undefined, type: NamespaceType, before?: (pid: Pid) => void): LocalFd;
   /** A proc file system, not mounted yet, of the pid namespace that a process of the set lives in. */
   proc(pid: Pid, source: string, options: readonly string[]): LocalFd;
 }

@@ -45,11 +45,14 @@ import { sysvQueue, sysvSemaphores } from "./objects/sysv-shared.ts";
 import { unixConnection } from "./objects/unix-connection.ts";
 import { unlinkedFile } from "./objects/unlinked-file.ts";
 import { ipcNamespace } from "./namespaces/ipc.ts";
+import { cgroupNamespace } from "./namespaces/cgroup.ts";
 import { fileSystem } from "./namespaces/file-system.ts";
 import { mountNamespace } from "./namespaces/mount.ts";
 import { netNamespace } from "./namespaces/net.ts";
 import { userNamespace } from "./namespaces/user.ts";
 import { utsNamespace } from "./namespaces/uts.ts";
+import { cgroups } from "./process/cgroups.ts";
+import { cgroupTree } from "./process/cgroup-tree.ts";
 import { attributes } from "./process/attributes.ts";
 import { filesystemContext } from "./process/filesystem-context.ts";
 import { intervalTimers } from "./process/interval-timers.ts";
@@ -90,13 +93,14 @@ export const processResources: readonly ProcessResource<Any>[] = [
   posixTimers,
   resourceLimits,
   posixLocks,
+  cgroups,
   namespaces,
   sharing,
   sysvUse,
 ];
 
 /** Those of them that come before anything is opened: a process makes sockets where it lives. */
-export const firstResources: readonly ProcessResource<Any>[] = [namespaces];
+export const firstResources: readonly ProcessResource<Any>[] = [cgroups, namespaces];
 
 /** Credentials before the marks that changing them clears; execution last, because every remote call uses registers. */
 export const threadResources: readonly ThreadResource<Any>[] = [
@@ -166,4 +170,6 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   fileSystem,
   mountNamespace,
   userNamespace,
+  cgroupTree,
+  cgroupNamespace,
 ];

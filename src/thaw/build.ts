@@ -5,6 +5,7 @@ import { finishMappings, isPoked, thawMappings } from "../resources/memory/place
 import { thawVdso } from "../resources/memory/vdso.x86_64.ts";
 import { firstResources, processResources } from "../resources/registry.ts";
 import type { NamespaceHandle } from "../resources/namespaces/handle.ts";
+import { moveThreads } from "../resources/process/cgroups.ts";
 import { setIds, type Credentials } from "../resources/thread/credentials.ts";
 import { thawCommonFilters } from "../resources/thread/seccomp.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
@@ -63,6 +64,7 @@ export function buildThreads(process: BuiltProcess, users: Users): Map<number, B
     scope.user = process.scope.user;
     scopes.set(tid, scope);
   }
+  moveThreads(process.context, process.pid, process.body.resources["cgroups"] as Parameters<typeof moveThreads>[2]);
   return scopes;
 }
 

@@ -7,6 +7,7 @@ import type { Image } from "../image/read.ts";
 import { readStat } from "../proc/read.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
 import { fileKinds, objectKinds } from "../resources/registry.ts";
+import { CGROUP_TREE, isInCgroups, type CgroupTreeState } from "../resources/process/cgroup-tree.ts";
 import type { PathFileState } from "../resources/objects/path-file.ts";
 
 /** How long init gets to take notice of processes that have ended. */
@@ -18,8 +19,7 @@ export function checkSurroundings(image: Image): void {
     ...checkKernel(),
     ...checkCpu(image),
     ...checkPids(image),
-    ...checkFiles(image),
-    ...checkOpenFiles(image),
+    ...[...checkFiles(image), ...checkOpenFiles(image)].filter((problem) => !isRemade(problem, image)),
     ...checkObjects(image),
   ];
   if (problems.length === 0) return;
@@ -125,13 +125,19 @@ function checkFiles(image: Image): Refusal[] {
 /** What each kind of open file says of itself; many files may miss the same. */
 function checkOpenFiles(image: Image): Refusal[] {
   const problems = new Map<string, Refusal>();
-  for (const { kind: name, state, net } of Object.values(image.state.files)) {
-    // A network namespace of the set's own cannot be seen before it is made.
-    if (net !== undefined) continue;
+  for (const { kind: name, state, net, mnt } of Object.values(image.state.files)) {
+    // What is in a namespace of the set's own cannot be seen before that is made.
+    if (net !== undefined || mnt !== undefined) continue;
     const problem = fileKinds.find((kind) => kind.name === name)?.check?.(state);
     if (problem) problems.set(problem.message, problem);
   }
   return [...problems.values()];
+}
+
+/** Files of control groups that are made with the set. */
+function isRemade({ facts }: Refusal, { state }: Image): boolean {
+  const tree = state.objects[CGROUP_TREE] as CgroupTreeState | undefined;
+  return facts.path !== undefined && tree !== undefined && isInCgroups(facts.path, tree);
 }
 
 /** What each kind of shared object says of itself. */

@@ -77,10 +77,11 @@ export class Users implements UserNamespaces {
     context.adopt(id, handle);
   }
 
-  owned(user: string, type: NamespaceType): LocalFd {
+  owned(user: string | undefined, type: NamespaceType, before?: (pid: number) => void): LocalFd {
     const { context } = this.#nursery;
     return this.#helper(({ scope, enter }) => {
-      enter(user);
+      before?.(scope.pid);
+      if (user !== undefined) enter(user);
       scope.call("unshare", `Making a ${type} namespace`, NAMESPACE[type]);
       return context.keep(openNamespace(scope.pid, type));
     });

@@ -11,6 +11,7 @@ import { Refusal } from "../../lib/errors.ts";
 import { readStat } from "../../proc/read.ts";
 import type { FreezeProcess, ObjectState, ProcessResource, ThawProcess } from "../contract.ts";
 import type { NamespaceHandle } from "../namespaces/handle.ts";
+import { freezeCgroupNamespace } from "../namespaces/cgroup.ts";
 import { freezeIpc } from "../namespaces/ipc.ts";
 import { freezeMounts } from "../namespaces/mount.ts";
 import { freezeNet } from "../namespaces/net.ts";
@@ -22,6 +23,7 @@ const schema = v.strictObject({
   uts: v.optional(v.string()),
   ipc: v.optional(v.string()),
   net: v.optional(v.string()),
+  cgroup: v.optional(v.string()),
   mnt: v.optional(v.string()),
   /** Entered last, right before there are threads: what is kmonte's is out of reach from there. */
   user: v.optional(v.string()),
@@ -34,18 +36,17 @@ const FREEZE: Record<Carried, (namespace: LocalFd, process: FreezeProcess) => Ob
   uts: (namespace) => freezeUts(namespace),
   ipc: (namespace, process) => freezeIpc(namespace, process),
   net: (namespace, process) => freezeNet(namespace, process),
+  cgroup: freezeCgroupNamespace,
   mnt: (namespace, process) => freezeMounts(namespace, process),
 };
 /** The namespaces that a mount shows come before it. */
 const CARRIED = Object.keys(FREEZE) as Carried[];
-const REFUSED = ["cgroup"] as const;
 
 export const namespaces: ProcessResource<NamespacesState> = {
   name: "namespaces",
   schema,
   freeze(process) {
     const { pid, context } = process;
-    for (const type of REFUSED) if (isOwn(pid, type)) context.refuse(cannotCarry(process, type));
     refuseSeparateThreads(process);
     const state: NamespacesState = {};
     for (const type of CARRIED) {
@@ -176,18 +177,6 @@ function refuseSeparateThreads(process: FreezeProcess): void {
       ),
     );
   }
-}
-
-function cannotCarry({ pid, command }: FreezeProcess, type: string): Refusal {
-  return new Refusal(
-    "FOREIGN_NAMESPACE",
-    {
-      what: `Process ${pid} (${command}) lives in a ${type} namespace of its own.`,
-      why: `/proc/${pid}/ns/${type} is ${namespaceOf(pid, type)}; that of kmonte is ${namespaceOf("self", type)}.`,
-      remedy: "Run kmonte inside the namespace (nsenter(1)), or leave this process out.",
-    },
-    { pid, command, resource: "namespace", path: `/proc/${pid}/ns/${type}` },
-  );
 }
 
 function sharedWith({ pid, command }: FreezeProcess, type: string, other: number): Refusal {
