@@ -49,6 +49,38 @@ export function reportUnreachable(
   inject(family, own, sender, protocol, report, lost.from, mark);
 }
 
+/** Tells the sender of a datagram that nobody has the port: type 3, code 3 (RFC 792), or type 1, code 4 (RFC 4443). */
+export function reportRefused(family: number, { from, to, protocol }: Omit<Datagram, "data">, mark: number): void {
+  const sender = addressBytes(from.address);
+  const target = addressBytes(to.address);
+  const v4 = family === AF.AF_INET;
+  const header = Buffer.alloc(8);
+  header.writeUInt16BE(from.port, 0);
+  header.writeUInt16BE(to.port, 2);
+  header.writeUInt16BE(header.length, 4);
+  const quoted = (v4 ? ipv4Header : ipv6Header)(sender, target, protocol, header.length);
+  if (v4) quoted.writeUInt16BE(checksum(quoted), 10);
+  const report = Buffer.concat([Buffer.from(v4 ? [3, 3, 0, 0, 0, 0, 0, 0] : [1, 4, 0, 0, 0, 0, 0, 0]), quoted, header]);
+  const icmp = v4 ? IPPROTO.IPPROTO_ICMP : IPPROTO.IPPROTO_ICMPV6;
+  report.writeUInt16BE(checksum(v4 ? report : pseudoHeader(target, sender, icmp, report)), 2);
+  inject(family, target, sender, icmp, report, from, mark);
+}
+
+/** A packet with its IPv4 header, as a raw socket has received it, once more. */
+export function injectPacket(bytes: Buffer, mark: number): void {
+  sendRaw(AF.AF_INET, bytes, { address: [...bytes.subarray(16, 20)].join("."), port: 0 }, mark);
+}
+
+/** What stands behind the IP header. */
+export function injectMessage(
+  family: number,
+  bytes: Buffer,
+  { from, to, protocol }: { readonly from: string; readonly to: string; readonly protocol: number },
+  mark: number,
+): void {
+  inject(family, addressBytes(from), addressBytes(to), protocol, bytes, { address: to, port: 0 }, mark);
+}
+
 export interface Datagram {
   readonly from: InetAddress;
   readonly to: InetAddress;
@@ -79,7 +111,10 @@ function inject(
   mark: number,
 ): void {
   const header = family === AF.AF_INET ? ipv4Header : ipv6Header;
-  const packet = Buffer.concat([header(source, target, protocol, payload.length), payload]);
+  sendRaw(family, Buffer.concat([header(source, target, protocol, payload.length), payload]), to, mark);
+}
+
+function sendRaw(family: number, packet: Buffer, to: InetAddress, mark: number): void {
   const fd = call("socket", "Making a raw socket", family, SOCK.SOCK_RAW | SOCK_CLOEXEC, IPPROTO.IPPROTO_RAW);
   try {
     if (family === AF.AF_INET6) setInt(fd, IPPROTO.IPPROTO_IPV6, IPV6_HDRINCL, 1, "Preparing a packet");

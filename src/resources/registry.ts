@@ -24,6 +24,7 @@ import { timerFd } from "./files/timerfd.ts";
 import { ioUringFile } from "./files/io-uring.ts";
 import { inetSocket } from "./files/sockets/inet.ts";
 import { netlinkSocket } from "./files/sockets/netlink.ts";
+import { rawSocket } from "./files/sockets/raw.ts";
 import { otherSocket } from "./files/sockets/other.ts";
 import { tcpConnecting } from "./files/sockets/tcp-connecting.ts";
 import { tcpConnection } from "./files/sockets/tcp-connection.ts";
@@ -139,6 +140,7 @@ export const fileKinds: readonly FileKind<Any>[] = [
   unixSocket,
   tcpConnecting,
   tcpConnection,
+  rawSocket,
   inetSocket,
   netlinkSocket,
   otherSocket,

@@ -24,13 +24,13 @@ export function freezeError(
   local: string,
   remote: string | undefined,
 ): PendingError | undefined {
-  const events = pollNow(file.local, 0);
+  const events = pollNow(file.local, POLL.POLLIN);
   if ((events & POLL.POLLERR) === 0) return undefined;
   if (isLoopback(local)) {
     if (sort.protocol === IPPROTO.IPPROTO_TCP) {
       const error = concludeTcp(file);
       if (error) return error;
-    } else if (sort.protocol === IPPROTO.IPPROTO_UDP && remote !== undefined && !hasErrorQueue(file, sort)) {
+    } else if (sort.protocol === IPPROTO.IPPROTO_UDP && remote !== undefined && isQuiet(file, sort, events)) {
       return "ECONNREFUSED";
     }
   }
@@ -42,7 +42,14 @@ export function freezeError(
   );
 }
 
-/** Reports of IP_RECVERR, time stamps and zero-copy stand in a queue of their own, which only taking empties. */
+/**
+ * Nothing else to read: a datagram could not be looked at without taking the error. Reports of IP_RECVERR stand in a
+ * queue of their own, which only taking empties.
+ */
+function isQuiet(file: OpenFile, sort: InetSort, events: number): boolean {
+  return (events & POLL.POLLIN) === 0 && !hasErrorQueue(file, sort);
+}
+
 function hasErrorQueue(file: OpenFile, { family }: InetSort): boolean {
   const options = [
     [IPPROTO.IPPROTO_IP, 11],

@@ -48,3 +48,16 @@ export function thawFilter(fd: LocalFd, filter: string | undefined): void {
     setOption(fd, SOL.SOL_SOCKET, SO_ATTACH_FILTER, program, "Attaching a filter");
   });
 }
+
+const SO_DETACH_FILTER = 27;
+/** BPF_RET|BPF_K with 0 */
+const NOTHING = "0600000000000000";
+
+/** From now on the socket receives nothing, until {@link takeAll}. */
+export function dropAll(fd: LocalFd): void {
+  thawFilter(fd, NOTHING);
+}
+
+export function takeAll(fd: LocalFd): void {
+  setOption(fd, SOL.SOL_SOCKET, SO_DETACH_FILTER, Buffer.alloc(4), "Detaching a filter");
+}

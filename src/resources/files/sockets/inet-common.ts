@@ -3,14 +3,24 @@ import { closeSync, fstatSync, statSync } from "node:fs";
 import * as v from "valibot";
 import { attempt, call } from "../../../abi/call.ts";
 import { parseInet, type InetAddress } from "../../../abi/sockaddr.ts";
-import { AF, getInt, IPPROTO, POLL, pollNow, SO, SOCK_CLOEXEC, socketAddress, SOL } from "../../../abi/socket.ts";
+import { AF, getInt, IPPROTO, POLL, pollNow, SO, SOCK, SOCK_CLOEXEC, socketAddress, SOL } from "../../../abi/socket.ts";
 import { S_IF } from "../../../abi/stat.ts";
 import { TCP_STATE, tcpInfo, upperLayer } from "../../../abi/tcp.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import { nameOf } from "../../../lib/flags.ts";
 import type { OpenFile } from "../../contract.ts";
 import { socketRefusal } from "./external.ts";
-import { familyOptions, freezeOptions, TCP_FRESH_OPTIONS, TCP_OPTIONS, UDP_OPTIONS, type Options } from "./options.ts";
+import {
+  familyOptions,
+  freezeOptions,
+  MULTICAST_OPTIONS,
+  RAW_OPTIONS,
+  TCP_FRESH_OPTIONS,
+  TCP_OPTIONS,
+  UDP_OPTIONS,
+  UDPLITE_OPTIONS,
+  type Options,
+} from "./options.ts";
 
 export const inetEnd = v.strictObject({
   address: v.string(),
@@ -61,11 +71,17 @@ export function inetOptions(file: OpenFile, sort: InetSort): Options {
   return freezeOptions(file.local, [...familyOptions(sort.family), ...own], key, () => newInetSocket(sort), closeSync);
 }
 
-function ownOptions(file: OpenFile, { protocol }: InetSort): Parameters<typeof freezeOptions>[1] {
-  if (protocol !== IPPROTO.IPPROTO_TCP) return [UDP_OPTIONS];
+function ownOptions(file: OpenFile, { type, protocol }: InetSort): Parameters<typeof freezeOptions>[1] {
+  if (type === SOCK.SOCK_RAW) return [RAW_OPTIONS, MULTICAST_OPTIONS];
+  if (PING.includes(protocol)) return [MULTICAST_OPTIONS];
+  if (protocol === IPPROTO.IPPROTO_UDPLITE) return [UDP_OPTIONS, UDPLITE_OPTIONS, MULTICAST_OPTIONS];
+  if (protocol !== IPPROTO.IPPROTO_TCP) return [UDP_OPTIONS, MULTICAST_OPTIONS];
   const wasConnected = isTcpConnection(file) || (pollNow(file.local, POLL.POLLRDHUP) & POLL.POLLRDHUP) !== 0;
   return wasConnected ? [TCP_OPTIONS] : [TCP_OPTIONS, TCP_FRESH_OPTIONS];
 }
+
+/** Of datagrams: sockets that only send echo requests and hear the replies (icmp(7)). */
+export const PING: readonly number[] = [IPPROTO.IPPROTO_ICMP, IPPROTO.IPPROTO_ICMPV6];
 
 export function localAddress(fd: LocalFd): InetAddress {
   return parseInet(socketAddress(fd, "getsockname") as Buffer);

@@ -15,10 +15,14 @@ export interface TcpSockets {
 export const flowKey = ({ local, remote }: Flow): string => `${plainEnd(local)} ${plainEnd(remote)}`;
 export const turned = ({ local, remote }: Flow): Flow => ({ local: remote, remote: local });
 
-export function dumpTcp(states?: number): InetSocketInfo[] {
+export function dumpSockets(protocol: number, states?: number): InetSocketInfo[] {
   return [AF.AF_INET, AF.AF_INET6].flatMap((family) =>
-    sockDiagDump(inetDiagRequest(family, IPPROTO.IPPROTO_TCP, states)).map(parseInetDiag),
+    sockDiagDump(inetDiagRequest(family, protocol, states)).map(parseInetDiag),
   );
+}
+
+export function dumpTcp(states?: number): InetSocketInfo[] {
+  return dumpSockets(IPPROTO.IPPROTO_TCP, states);
 }
 
 /** The namespace that this thread is in. */

@@ -1,15 +1,31 @@
 /** TCP that listens or is not connected (tcp(7)), and UDP (udp(7)): bound, connected or neither. */
 import * as v from "valibot";
+import { attempt } from "../../../abi/call.ts";
+import { reportRefused } from "../../../abi/packet.ts";
 import { inetAddress, type InetAddress } from "../../../abi/sockaddr.ts";
-import { AF, getInt, intBytes, IPPROTO, SO, SOCK, SOL, trySetOption, useAddress } from "../../../abi/socket.ts";
+import {
+  AF,
+  getInt,
+  intBytes,
+  ioctlInt,
+  IPPROTO,
+  SHUT,
+  SIOCOUTQ,
+  SO,
+  SOCK,
+  SOL,
+  trySetOption,
+  useAddress,
+} from "../../../abi/socket.ts";
 import { tcpInfo, TCP_STATE } from "../../../abi/tcp.ts";
 import { nameOf } from "../../../lib/flags.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { FileKind, OpenFile, ThawContext } from "../../contract.ts";
 import { datagramsSchema, freezeDatagrams, thawDatagrams } from "./datagrams.ts";
-import { freezeError } from "./errors.ts";
+import { errorSchema, freezeError } from "./errors.ts";
 import { socketRefusal } from "./external.ts";
-import { tcpSockets } from "./inet-look.ts";
+import { dumpSockets, once, tcpSockets } from "./inet-look.ts";
+import { PASS_MARK } from "./silence.ts";
 import { comeWaiting } from "./tcp-connecting.ts";
 import { freezeKeys, keysSchema, thawKeys } from "./tcp-md5.ts";
 import { freezeBacklog } from "./tcp-pending.ts";
@@ -23,6 +39,7 @@ import {
   localAddress,
   newInetSocket,
   peerAddress,
+  PING,
   protocolName,
   refuseStrange,
   showAddress,
@@ -50,13 +67,17 @@ const schema = v.strictObject({
   filter: v.optional(filterSchema),
   /** Datagrams that are not read yet. */
   datagrams: v.optional(datagramsSchema),
+  /** What it was not told yet. */
+  error: v.optional(errorSchema),
+  /** If shutdown(2) was called on datagrams. */
+  shutdown: v.optional(v.picklist(Object.keys(SHUT) as (keyof typeof SHUT)[])),
   /** A TCP connection that is over. */
   ended: v.optional(endedSchema),
 });
 type InetState = v.InferOutput<typeof schema>;
 
-const CARRIED: readonly number[] = [IPPROTO.IPPROTO_TCP, IPPROTO.IPPROTO_UDP, IPPROTO.IPPROTO_UDPLITE];
-const UDP_CORK = 1;
+const CARRIED: readonly number[] = [IPPROTO.IPPROTO_TCP, IPPROTO.IPPROTO_UDP, IPPROTO.IPPROTO_UDPLITE, ...PING];
+const UDP_ENCAP = 100;
 
 export const inetSocket: FileKind<InetState> = {
   name: "inet-socket",
@@ -71,13 +92,15 @@ export const inetSocket: FileKind<InetState> = {
     const bound = local.port !== 0 || !/^(0\.0\.0\.0|::)$/.test(local.address);
     const memberships = sort.type === SOCK.SOCK_DGRAM ? freezeMemberships(file, sort.family) : [];
     const filter = freezeFilter(file);
-    const datagrams = sort.type === SOCK.SOCK_DGRAM ? freezeDatagrams(file) : undefined;
     const isTcp = sort.protocol === IPPROTO.IPPROTO_TCP;
+    // First of all: looking for datagrams would take an error away.
     const error = freezeError(file, sort, local.address, remote?.address);
+    const datagrams = !isTcp && error === undefined ? freezeDatagrams(file, sort.protocol) : undefined;
     const ended = isTcp ? freezeEnded(file, error) : undefined;
+    const shutdown = sort.protocol === IPPROTO.IPPROTO_UDP ? shutdownOf(file) : undefined;
     const listening = isTcp ? freezeListening(file, local) : undefined;
     const keys = isTcp ? freezeKeys(file, tcpSockets(file.context).byInode.get(Number(file.stat.inode))) : undefined;
-    if (sort.type === SOCK.SOCK_DGRAM) refuseCorked(file);
+    if (sort.type === SOCK.SOCK_DGRAM) refuseGathered(file);
     return {
       family: familyName(sort.family) as InetState["family"],
       type: nameOf(SOCK, sort.type) as InetState["type"],
@@ -89,6 +112,8 @@ export const inetSocket: FileKind<InetState> = {
       ...(keys && { keys }),
       ...(ended && { ended }),
       ...(datagrams && { datagrams }),
+      ...(error && !isTcp && { error }),
+      ...(shutdown && { shutdown }),
       ...(memberships.length > 0 && { memberships }),
       ...(filter !== undefined && { filter }),
     };
@@ -121,9 +146,21 @@ export const inetSocket: FileKind<InetState> = {
     thawMemberships(fd, state.memberships ?? []);
     thawFilter(fd, state.filter);
     thawOptions(fd, state.options, "late");
+    const { error, local, remote, shutdown } = state;
+    if (error && local && remote)
+      context.whenOpen(() => reportRefused(family, { from: local, to: remote, protocol }, PASS_MARK));
+    if (shutdown) context.whenOpen(() => attempt("shutdown", fd, SHUT[shutdown]));
     return fd;
   },
 };
+
+const SHUTDOWNS = [undefined, "SHUT_RD", "SHUT_WR", "SHUT_RDWR"] as const;
+
+function shutdownOf(file: OpenFile): InetState["shutdown"] {
+  const { inode } = file.stat;
+  const sockets = once(file.context, "udp", () => dumpSockets(IPPROTO.IPPROTO_UDP));
+  return SHUTDOWNS[(sockets.find((info) => BigInt(info.inode) === inode)?.shutdown ?? 0) & 3];
+}
 
 function listen(
   { backlog, pending }: NonNullable<InetState["listening"]>,
@@ -150,8 +187,22 @@ function freezeListening(file: OpenFile, local: InetAddress): InetState["listeni
   return { backlog: info.backlog, ...(pending.length > 0 && { pending }) };
 }
 
-function refuseCorked(file: OpenFile): void {
-  if ((getInt(file.local, IPPROTO.IPPROTO_UDP, UDP_CORK) ?? 0) !== 0) {
-    throw socketRefusal(file, "UDP_CORK", "a corked UDP socket", "what it has gathered cannot be read.");
+/** What was sent with MSG_MORE or under a cork stands in the kernel; nothing else of a datagram stays there. */
+function refuseGathered(file: OpenFile): void {
+  if ((getInt(file.local, IPPROTO.IPPROTO_UDP, UDP_ENCAP) ?? 0) !== 0) {
+    throw socketRefusal(
+      file,
+      "UDP_ENCAP",
+      "a UDP socket that carries other packets",
+      "a tunnel hangs on it (UDP_ENCAP).",
+    );
   }
+  if ((ioctlInt(file.local, SIOCOUTQ) ?? 0) === 0) return;
+  throw socketRefusal(
+    file,
+    "UDP_CORK",
+    "a datagram that is only begun",
+    "what a corked socket has gathered (UDP_CORK, MSG_MORE) cannot be read.",
+    "Try again when the program has sent it.",
+  );
 }

@@ -9,13 +9,22 @@ import { inetAddress, parseInet } from "../../../abi/sockaddr.ts";
 import { AF, IPPROTO, setOption } from "../../../abi/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { OpenFile } from "../../contract.ts";
-import { socketRefusal } from "./external.ts";
 import { orIfGone } from "../../../lib/gone.ts";
 
-export const membershipSchema = v.strictObject({ interface: v.number(), group: v.string() });
+export const membershipSchema = v.strictObject({
+  interface: v.number(),
+  group: v.string(),
+  /** Senders that it wants to hear alone, or not to hear. */
+  only: v.optional(v.array(v.string())),
+  except: v.optional(v.array(v.string())),
+});
 export type Membership = v.InferOutput<typeof membershipSchema>;
 
 const MCAST_JOIN_GROUP = 42;
+const MCAST_BLOCK_SOURCE = 43;
+const MCAST_JOIN_SOURCE_GROUP = 46;
+const ADDRESS_SIZE = 128;
+const MOST_SOURCES = 512;
 const MCAST_MSFILTER = 48;
 const MCAST_INCLUDE = 1;
 /** struct group_filter: interface, group, mode, number of sources. */
@@ -52,7 +61,7 @@ export function parseIgmp6(text: string): Membership[] {
 export function freezeMemberships(file: OpenFile, family: number): Membership[] {
   const candidates = parseIgmp(read("/proc/thread-self/net/igmp"));
   if (family === AF.AF_INET6) candidates.push(...parseIgmp6(read("/proc/thread-self/net/igmp6")));
-  return candidates.filter((candidate) => isMember(file, candidate));
+  return candidates.flatMap((candidate) => askAbout(file, candidate));
 }
 
 function read(path: string): string {
@@ -63,32 +72,40 @@ function familyOf({ group }: Membership): number {
   return group.includes(":") ? AF.AF_INET6 : AF.AF_INET;
 }
 
-function isMember(file: OpenFile, membership: Membership): boolean {
+function askAbout(file: OpenFile, membership: Membership): Membership[] {
   const family = familyOf(membership);
-  return withStruct(FILTER.SIZE + 8, (bytes, address) => {
+  const room = FILTER.SIZE + MOST_SOURCES * ADDRESS_SIZE;
+  return withStruct(room + 8, (bytes, address) => {
     bytes.writeUInt32LE(membership.interface, 0);
     inetAddress(family, { address: membership.group, port: 0 }).copy(bytes, FILTER.GROUP);
-    bytes.writeUInt32LE(FILTER.SIZE, FILTER.SIZE);
-    const size = address + FILTER.SIZE;
-    if (attempt("getsockopt", file.local, levelOf(family), MCAST_MSFILTER, address, size) < 0) return false;
-    if (bytes.readUInt32LE(FILTER.SOURCES) > 0 || bytes.readUInt32LE(FILTER.MODE) === MCAST_INCLUDE) {
-      throw socketRefusal(
-        file,
-        "MULTICAST_SOURCES",
-        `joined the multicast group ${membership.group} for some senders only`,
-        "source filters cannot be carried.",
-      );
-    }
-    return true;
+    bytes.writeUInt32LE(MOST_SOURCES, FILTER.SOURCES);
+    bytes.writeUInt32LE(room, room);
+    if (attempt("getsockopt", file.local, levelOf(family), MCAST_MSFILTER, address, address + room) < 0) return [];
+    const sources = Array.from(
+      { length: Math.min(bytes.readUInt32LE(FILTER.SOURCES), MOST_SOURCES) },
+      (_, i) => parseInet(bytes.subarray(FILTER.SIZE + i * ADDRESS_SIZE, FILTER.SIZE + (i + 1) * ADDRESS_SIZE)).address,
+    );
+    if (bytes.readUInt32LE(FILTER.MODE) === MCAST_INCLUDE) return [{ ...membership, only: sources }];
+    return [sources.length > 0 ? { ...membership, except: sources } : membership];
   });
 }
 
 export function thawMemberships(fd: LocalFd, memberships: readonly Membership[]): void {
   for (const membership of memberships) {
     const family = familyOf(membership);
-    const request = Buffer.alloc(FILTER.MODE);
-    request.writeUInt32LE(membership.interface, 0);
-    inetAddress(family, { address: membership.group, port: 0 }).copy(request, FILTER.GROUP);
-    setOption(fd, levelOf(family), MCAST_JOIN_GROUP, request, `Joining ${membership.group}`);
+    const { only, except = [], group } = membership;
+    const about = `Joining ${group}`;
+    const request = (...addresses: string[]): Buffer => {
+      const raw = Buffer.alloc(FILTER.GROUP + addresses.length * ADDRESS_SIZE);
+      raw.writeUInt32LE(membership.interface, 0);
+      addresses.forEach((address, i) =>
+        inetAddress(family, { address, port: 0 }).copy(raw, FILTER.GROUP + i * ADDRESS_SIZE),
+      );
+      return raw;
+    };
+    for (const source of only ?? [])
+      setOption(fd, levelOf(family), MCAST_JOIN_SOURCE_GROUP, request(group, source), about);
+    if (only === undefined) setOption(fd, levelOf(family), MCAST_JOIN_GROUP, request(group), about);
+    for (const source of except) setOption(fd, levelOf(family), MCAST_BLOCK_SOURCE, request(group, source), about);
   }
 }

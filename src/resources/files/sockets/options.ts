@@ -161,12 +161,32 @@ export const TCP_OPTIONS = {
 /** Those that a connection has agreed on with its peer, and that a program chooses only before. */
 export const TCP_FRESH_OPTIONS = { TCP_MAXSEG: tcp(2) } as const satisfies Record<string, Option>;
 
-/** udp(7). UDP_CORK is not here: a corked datagram has contents that nobody can read. A stream has no multicast. */
+/** udp(7). What a corked socket has gathered cannot be read; a cork with nothing behind it is an option like others. */
 export const UDP_OPTIONS = {
+  UDP_CORK: udp(1),
   UDP_NO_CHECK6_TX: udp(101),
   UDP_NO_CHECK6_RX: udp(102),
   UDP_SEGMENT: udp(103),
   UDP_GRO: udp(104),
+} as const satisfies Record<string, Option>;
+
+/** udplite(7). */
+export const UDPLITE_OPTIONS = {
+  UDPLITE_SEND_CSCOV: { level: IPPROTO.IPPROTO_UDPLITE, option: 10 },
+  UDPLITE_RECV_CSCOV: { level: IPPROTO.IPPROTO_UDPLITE, option: 11 },
+} as const satisfies Record<string, Option>;
+
+/** raw(7), icmp(7), ipv6(7). */
+export const RAW_OPTIONS = {
+  IP_HDRINCL: ip(3),
+  IPV6_HDRINCL: ip6(36),
+  ICMP_FILTER: { level: IPPROTO.IPPROTO_RAW, option: 1, size: 4 },
+  ICMPV6_FILTER: { level: IPPROTO.IPPROTO_ICMPV6, option: 1, size: 32 },
+  IPV6_CHECKSUM: { level: IPPROTO.IPPROTO_RAW, option: 7 },
+} as const satisfies Record<string, Option>;
+
+/** What datagrams have and streams do not. */
+export const MULTICAST_OPTIONS = {
   IP_MULTICAST_IF: ip(32),
   IP_MULTICAST_TTL: ip(33),
   IP_MULTICAST_LOOP: ip(34),
@@ -195,6 +215,9 @@ const ALL: Readonly<Record<string, Option>> = {
   ...TCP_OPTIONS,
   ...TCP_FRESH_OPTIONS,
   ...UDP_OPTIONS,
+  ...UDPLITE_OPTIONS,
+  ...RAW_OPTIONS,
+  ...MULTICAST_OPTIONS,
   ...NETLINK_OPTIONS,
 };
 
@@ -256,6 +279,7 @@ const LATE: ReadonlySet<string> = new Set([
   "SO_RCVBUF",
   "TCP_DEFER_ACCEPT",
   "TCP_CORK",
+  "UDP_CORK",
   "TCP_QUICKACK",
   "SO_LOCK_FILTER",
   "SO_BUF_LOCK",

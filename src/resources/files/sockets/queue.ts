@@ -5,7 +5,7 @@ import { ERRNO } from "../../../abi/errno.ts";
 import { NativeBuffer } from "../../../abi/ffi.unsafe.ts";
 import { credentialsMessage, receive, rightsMessage, SCM, send, type ReceivedMessage } from "../../../abi/message.ts";
 import { unixNameOf } from "../../../abi/sockaddr.ts";
-import { getInt, ioctlInt, MSG, POLL, pollNow, setInt, SIOCINQ, SO, SOCK, SOL } from "../../../abi/socket.ts";
+import { getInt, getOption, ioctlInt, MSG, POLL, pollNow, setInt, SIOCINQ, SO, SOCK, SOL } from "../../../abi/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import { closeSync, existsSync } from "node:fs";
 import type { OpenFile, ThawContext } from "../../contract.ts";
@@ -41,6 +41,20 @@ export function peekQueue(file: OpenFile, type: number): Queue | undefined {
 export function peekRaw(fd: LocalFd): ReceivedMessage[] {
   using room = new NativeBuffer(ROOM);
   return peekMessages(fd, room);
+}
+
+/** SO_MEMINFO begins with the memory that received messages take (SK_MEMINFO_RMEM_ALLOC). */
+const SO_MEMINFO = 55;
+/** No two messages take less: each has a struct sk_buff and a struct skb_shared_info. */
+const LEAST_OF_TWO = 1536;
+
+/** Of sockets without SO_PEEK_OFF only the first message can be looked at; undefined when there may be more. */
+export function peekOnly(fd: LocalFd): ReceivedMessage[] | undefined {
+  using room = new NativeBuffer(ROOM);
+  const first = peek(fd, room);
+  if (!first) return [];
+  const memory = getOption(fd, SOL.SOL_SOCKET, SO_MEMINFO, 36)?.readUInt32LE(0) ?? LEAST_OF_TWO;
+  return memory < LEAST_OF_TWO ? [first] : undefined;
 }
 
 function peekStream(fd: LocalFd, room: NativeBuffer): ReceivedMessage[] {
