@@ -1,6 +1,6 @@
 /** Would it freeze? Stops the processes for the time of one look, and lets them go on. */
 import { KmonteError, RefusalList } from "../lib/errors.ts";
-import { Look } from "./look.ts";
+import { Look, type LookOptions } from "./look.ts";
 import { checkRoots } from "./roots.ts";
 import { StoppedSet } from "./stop.ts";
 
@@ -8,17 +8,19 @@ export interface CheckOutcome {
   readonly processes: { readonly pid: number; readonly command: string; readonly threads: number }[];
   /** What stands in the way, as {@link KmonteError} objects; empty when the set would freeze. */
   readonly refusals: object[];
+  /** What a person should know of the freeze. */
+  readonly notes: readonly string[];
   /** How long the processes stood still, in milliseconds. */
   readonly pausedMs: number;
 }
 
-export function checkOnly(pids: readonly number[]): CheckOutcome {
+export function checkOnly(pids: readonly number[], options: LookOptions = {}): CheckOutcome {
   checkRoots(pids);
   const start = performance.now();
   const set = StoppedSet.stop(pids);
   try {
-    using look = new Look(set);
-    const { refusals } = look.run();
+    using look = new Look(set, options);
+    const { refusals, notes } = look.run();
     return {
       processes: [...set.processes.values()].map(({ pid, stat, threads }) => ({
         pid,
@@ -26,12 +28,18 @@ export function checkOnly(pids: readonly number[]): CheckOutcome {
         threads: threads.length,
       })),
       refusals: refusals.map((refusal) => refusal.toJSON()),
+      notes,
       pausedMs: performance.now() - start,
     };
   } catch (error) {
     if (!(error instanceof KmonteError)) throw error;
     const list = error instanceof RefusalList ? error.refusals : [error];
-    return { processes: [], refusals: list.map((refusal) => refusal.toJSON()), pausedMs: performance.now() - start };
+    return {
+      processes: [],
+      notes: [],
+      refusals: list.map((refusal) => refusal.toJSON()),
+      pausedMs: performance.now() - start,
+    };
   } finally {
     set.release();
   }

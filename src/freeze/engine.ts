@@ -22,6 +22,8 @@ import { checkRoots } from "./roots.ts";
 import { StoppedSet } from "./stop.ts";
 
 export interface FreezeJob {
+  /** See {@link LookOptions}. */
+  readonly closeExternal?: boolean | undefined;
   readonly pids: readonly number[];
   readonly directory: string;
   /** What becomes of the processes when the image is complete. */
@@ -38,6 +40,8 @@ export interface FreezeOutcome {
   readonly steps: TimedStep[];
   /** Bytes of memory that were written. */
   readonly bytes: number;
+  /** Things that a person should know, though they stopped nothing. */
+  readonly notes: readonly string[];
 }
 
 /** What can be refused before anything is looked at. */
@@ -73,6 +77,7 @@ export class Freeze {
   /** What was found, with our duplicates of the set's files: they are needed until the processes' end. */
   #look: Look | undefined;
   #bytes = 0;
+  #notes: readonly string[] = [];
   #pool: DigestPool | undefined;
 
   constructor(job: FreezeJob, watcher: Watcher) {
@@ -89,10 +94,10 @@ export class Freeze {
     this.#set = set;
     try {
       const processes = [...set.processes.values()].map(({ pid, stat }) => ({ pid, command: stat.comm }));
-      this.#look = new Look(set);
+      this.#look = new Look(set, this.#job);
       this.#writeImage(this.#look);
       if (this.#job.end === "resume") this.#step("resume", () => this.release());
-      return { directory: this.#job.directory, processes, steps: this.#steps, bytes: this.#bytes };
+      return { directory: this.#job.directory, processes, steps: this.#steps, bytes: this.#bytes, notes: this.#notes };
     } catch (error) {
       this.release();
       throw error;
@@ -116,6 +121,7 @@ export class Freeze {
 
   #writeImage(look: Look): void {
     const findings = this.#step("look", () => look.run());
+    this.#notes = findings.notes;
     if (findings.refusals.length > 0) throw refusalOf(findings.refusals);
     this.#checkAborted();
     using writer = new ImageWriter(this.#job.directory, {

@@ -2,6 +2,7 @@
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { EngineThread } from "../lib/engine-thread.ts";
 import type { CheckOutcome } from "./check.ts";
+import type { LookOptions } from "./look.ts";
 import type { FreezeJob, FreezeOutcome } from "./engine.ts";
 
 export interface FreezeOptions {
@@ -19,6 +20,11 @@ export interface FreezeOptions {
   readonly expiresAt?: number | undefined;
   /** Keys of age (age1…) that the image is encrypted to: only who has one of the secret halves can thaw it. */
   readonly encryptTo?: readonly string[] | undefined;
+  /**
+   * Connections (TCP, unix sockets) to processes of this machine that stay outside come back as if those had ended.
+   * Peers on other machines and in other network namespaces stay connected.
+   */
+  readonly closeExternal?: boolean | undefined;
   readonly onProgress?: ProgressListener;
   /** Aborting lets the processes go on and takes the unfinished image away. */
   readonly signal?: AbortSignal;
@@ -30,6 +36,7 @@ export interface FrozenSet {
   readonly steps: readonly TimedStep[];
   /** Bytes of memory written. */
   readonly bytes: number;
+  readonly notes: readonly string[];
   /** Lets held processes go on. */
   release(): Promise<void>;
   /** Ends held processes. */
@@ -41,8 +48,8 @@ export interface FrozenSet {
  * processes untouched.
  */
 export async function freeze(options: FreezeOptions): Promise<FrozenSet> {
-  const { pids, directory, end, expiresAt, encryptTo } = options;
-  const job: FreezeJob = { pids, directory, end, expiresAt, encryptTo };
+  const { pids, directory, end, expiresAt, encryptTo, closeExternal } = options;
+  const job: FreezeJob = { pids, directory, end, expiresAt, encryptTo, closeExternal };
   const engine = new EngineThread(import.meta.url, "./worker", options.onProgress);
   try {
     const outcome = await engine.ask<FreezeOutcome>("run", job, options.signal);
@@ -64,10 +71,10 @@ async function finish(engine: EngineThread, request: "release" | "kill"): Promis
 }
 
 /** Looks whether processes would freeze, and lets them go on. Throws only when they cannot be looked at at all. */
-export async function check(pids: readonly number[]): Promise<CheckOutcome> {
+export async function check(pids: readonly number[], options: LookOptions = {}): Promise<CheckOutcome> {
   const engine = new EngineThread(import.meta.url, "./worker", undefined);
   try {
-    return await engine.ask<CheckOutcome>("check", { pids });
+    return await engine.ask<CheckOutcome>("check", { pids, ...options });
   } finally {
     await engine.end();
   }

@@ -43,6 +43,11 @@ export interface Findings {
   readonly state: FrozenState;
   readonly blobs: ReadonlyMap<string, BlobSource>;
   readonly refusals: readonly Refusal[];
+  readonly notes: readonly string[];
+}
+
+export interface LookOptions {
+  readonly closeExternal?: boolean | undefined;
 }
 
 /** Holds our duplicates of the set's files until the freeze has ended. */
@@ -65,8 +70,12 @@ export class Look implements FreezeContext, Disposable {
   readonly #unwaited = new Map<number, Unwaited>();
   #shares: ReturnType<typeof findShares> = new Map();
 
-  constructor(set: StoppedSet) {
+  readonly closeExternal: boolean;
+  readonly #notes: string[] = [];
+
+  constructor(set: StoppedSet, { closeExternal = false }: LookOptions = {}) {
     this.#set = set;
+    this.closeExternal = closeExternal;
     this.pids = new Set(set.processes.keys());
     this.#places = new Places(this.pids);
     this.#files = new FileTable(this, this.#places);
@@ -87,6 +96,10 @@ export class Look implements FreezeContext, Disposable {
     const file = `${name.replaceAll(/[^\w.-]+/g, "-")}.blob`;
     this.#blobs.set(file, source);
     return file;
+  }
+
+  note(text: string): void {
+    this.#notes.push(text);
   }
 
   refuse(refusal: Refusal): void {
@@ -161,7 +174,7 @@ export class Look implements FreezeContext, Disposable {
       objects: Object.fromEntries(this.#objects),
       ...(Object.keys(this.#placesOf).length > 0 && { places: this.#placesOf }),
     };
-    return { state: state as FrozenState, blobs: this.#blobs, refusals: this.#refusals };
+    return { state: state as FrozenState, blobs: this.#blobs, refusals: this.#refusals, notes: this.#notes };
   }
 
   #freezeProcess(stopped: StoppedProcess): FrozenProcess {

@@ -14,7 +14,7 @@ serveEngine<FreezeJob>({
     freeze = new Freeze(job, watcher);
     return freeze.run();
   },
-  check: (job) => checkOnly(job.pids),
+  check: (job) => checkOnly(job.pids, job),
   release: () => freeze?.release(),
   kill: () => freeze?.kill(),
 });

@@ -45,6 +45,10 @@ export interface FreezeContext {
   object(id: string, make: () => ObjectState): string;
   /** Puts bytes aside for the image; returns the name to keep in the state. */
   blob(name: string, source: BlobSource): string;
+  /** Connections to processes of this machine that stay outside come back closed (`--close-external`). */
+  readonly closeExternal: boolean;
+  /** Something that a person should know, though it stops nothing. */
+  note(text: string): void;
   /** Notes a refusal and goes on looking, so that the user sees all of them. */
   refuse(refusal: Refusal): void;
   /** Keeps a descriptor of ours open until the freeze has ended. */

@@ -5,10 +5,11 @@ import { check } from "../../freeze/freeze.ts";
 import { checkEach, treesOfMachine } from "../../freeze/machine.ts";
 import { EXIT_STATUS, KmonteError } from "../../lib/errors.ts";
 import { parsePid } from "../arguments.ts";
-import { describeFailure, formatMilliseconds, printJson, printLine, type FailureSummary } from "../output.ts";
+import { describeFailure, formatMilliseconds, printJson, printLine, tell, type FailureSummary } from "../output.ts";
 
 interface Options {
   readonly all?: boolean;
+  readonly closeExternal?: boolean;
   readonly json?: boolean;
 }
 
@@ -20,6 +21,7 @@ export function addCheck(program: Command): void {
     .description("say whether processes would freeze, and what stands in the way")
     .argument("[pid...]", "processes to look at, each with all its descendants", parsePid)
     .option("--all", "look at every process of the machine, and sort by what stands in the way")
+    .option("--close-external", "as kmonte freeze has it")
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
@@ -45,7 +47,7 @@ Examples:
 }
 
 async function checkProcesses(pids: readonly number[], options: Options): Promise<void> {
-  const outcome = await check(pids);
+  const outcome = await check(pids, { closeExternal: options.closeExternal });
   if (outcome.refusals.length > 0) process.exitCode = EXIT_STATUS.refused;
   if (options.json) {
     printJson(outcome);
@@ -54,6 +56,7 @@ async function checkProcesses(pids: readonly number[], options: Options): Promis
   for (const { pid, command, threads } of outcome.processes) {
     printLine(`${pid}  ${command}${threads > 1 ? `, ${threads} threads` : ""}`);
   }
+  for (const note of outcome.notes) tell(`kmonte: note: ${note}`);
   if (outcome.refusals.length === 0) {
     printLine(`Would freeze. Stood still for ${formatMilliseconds(outcome.pausedMs)}.`);
     return;

@@ -3,12 +3,13 @@ import type { Command } from "commander";
 import { freeze } from "../../freeze/freeze.ts";
 import { collect, parseDuration, parsePid } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
-import { formatBytes, formatMilliseconds, printJson, printLine } from "../output.ts";
+import { formatBytes, formatMilliseconds, printJson, printLine, tell } from "../output.ts";
 import { showProgress } from "../progress.ts";
 
 interface Options {
   readonly output: string;
   readonly leaveRunning?: boolean;
+  readonly closeExternal?: boolean;
   readonly expires?: number;
   readonly encryptTo?: string[];
   readonly json?: boolean;
@@ -21,6 +22,7 @@ export function addFreeze(program: Command): void {
     .argument("<pid...>", "processes to freeze", parsePid)
     .requiredOption("-o, --output <directory>", "where the image goes: a new or empty directory")
     .option("--leave-running", "let the processes go on when the image is complete")
+    .option("--close-external", "let connections to processes that stay outside come back closed")
     .option("--expires <duration>", "from then on the image is refused: 90s, 30m, 12h, 7d", parseDuration)
     .option("--encrypt-to <recipient>", "encrypt to a key of age (age1…); may be given again", collect)
     .option("--json", "print the result as JSON")
@@ -29,6 +31,10 @@ export function addFreeze(program: Command): void {
       `
 Nothing is ended before the whole image is on disk and has been read back; if anything fails before that, ^C and
 kill -9 included, the processes go on as if nothing had happened.
+
+A unix socket whose other end a process outside has, such as the journal, stands in the way of a freeze. With
+--close-external it comes back as if that process had ended, and so does a TCP connection to a process of this machine
+that stays outside. Peers on other machines or in other network namespaces see a pause and nothing else in any case.
 
   kmonte freeze 4711 -o /var/lib/images/redis
   kmonte thaw /var/lib/images/redis`,
@@ -41,6 +47,7 @@ kill -9 included, the processes go on as if nothing had happened.
           pids,
           directory: options.output,
           end,
+          closeExternal: options.closeExternal,
           expiresAt: options.expires === undefined ? undefined : Date.now() + options.expires,
           encryptTo: options.encryptTo,
           onProgress: progress.listen,
@@ -54,11 +61,13 @@ kill -9 included, the processes go on as if nothing had happened.
           directory: set.directory,
           processes: set.processes,
           bytes: set.bytes,
+          notes: set.notes,
           steps: set.steps,
           running: end === "resume",
         });
         return;
       }
+      for (const note of set.notes) tell(`kmonte: note: ${note}`);
       const names = set.processes.map(({ pid, command }) => `${command} (${pid})`).join(", ");
       printLine(`Frozen to ${set.directory}: ${names}.`);
       printLine(

@@ -26,6 +26,7 @@ import { errorSchema, freezeError } from "./errors.ts";
 import { socketRefusal } from "./external.ts";
 import { dumpSockets, once, tcpSockets } from "./inet-look.ts";
 import { PASS_MARK } from "./silence.ts";
+import { isClosedExternal } from "./close-external.ts";
 import { comeWaiting } from "./tcp-connecting.ts";
 import { freezeKeys, keysSchema, thawKeys } from "./tcp-md5.ts";
 import { freezeBacklog } from "./tcp-pending.ts";
@@ -35,7 +36,6 @@ import {
   inetEnd,
   inetOptions,
   inetSort,
-  isTcpConnection,
   localAddress,
   newInetSocket,
   peerAddress,
@@ -46,7 +46,7 @@ import {
   type InetSort,
 } from "./inet-common.ts";
 import { freezeFilter, filterSchema, thawFilter } from "./filter.ts";
-import { endedSchema, freezeEnded, thawEnded } from "./tcp-ended.ts";
+import { endedSchema, freezeEnded, lookAtRest, thawEnded } from "./tcp-ended.ts";
 import { freezeMemberships, membershipSchema, thawMemberships } from "./multicast.ts";
 import { optionsSchema, thawOptions } from "./options.ts";
 import { checkNetwork } from "./surroundings.ts";
@@ -82,13 +82,14 @@ const UDP_ENCAP = 100;
 export const inetSocket: FileKind<InetState> = {
   name: "inet-socket",
   schema,
-  recognise: (file) => inetSort(file) !== undefined && !isTcpConnection(file),
+  recognise: (file) => inetSort(file) !== undefined,
   freeze(file) {
     const sort = inetSort(file) as InetSort;
     refuseOtherProtocols(file, sort);
     refuseStrange(file, sort);
     const local = localAddress(file.local);
-    const remote = peerAddress(file.local);
+    const closed = sort.protocol === IPPROTO.IPPROTO_TCP && isClosedExternal(file);
+    const remote = closed ? undefined : peerAddress(file.local);
     const bound = local.port !== 0 || !/^(0\.0\.0\.0|::)$/.test(local.address);
     const memberships = sort.type === SOCK.SOCK_DGRAM ? freezeMemberships(file, sort.family) : [];
     const filter = freezeFilter(file);
@@ -96,7 +97,7 @@ export const inetSocket: FileKind<InetState> = {
     // First of all: looking for datagrams would take an error away.
     const error = freezeError(file, sort, local.address, remote?.address);
     const datagrams = !isTcp && error === undefined ? freezeDatagrams(file, sort.protocol) : undefined;
-    const ended = isTcp ? freezeEnded(file, error) : undefined;
+    const ended = closed ? lookAtRest(file, "ECONNRESET") : isTcp ? freezeEnded(file, error) : undefined;
     const shutdown = sort.protocol === IPPROTO.IPPROTO_UDP ? shutdownOf(file) : undefined;
     const listening = isTcp ? freezeListening(file, local) : undefined;
     const keys = isTcp ? freezeKeys(file, tcpSockets(file.context).byInode.get(Number(file.stat.inode))) : undefined;

@@ -5,7 +5,19 @@ import { ERRNO } from "../../../abi/errno.ts";
 import { NativeBuffer } from "../../../abi/ffi.unsafe.ts";
 import { credentialsMessage, receive, rightsMessage, SCM, send, type ReceivedMessage } from "../../../abi/message.ts";
 import { unixNameOf } from "../../../abi/sockaddr.ts";
-import { getInt, getOption, ioctlInt, MSG, POLL, pollNow, setInt, SIOCINQ, SO, SOCK, SOL } from "../../../abi/socket.ts";
+import {
+  getInt,
+  getOption,
+  ioctlInt,
+  MSG,
+  POLL,
+  pollNow,
+  setInt,
+  SIOCINQ,
+  SO,
+  SOCK,
+  SOL,
+} from "../../../abi/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import { closeSync, existsSync } from "node:fs";
 import type { OpenFile, ThawContext } from "../../contract.ts";

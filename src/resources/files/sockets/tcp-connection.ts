@@ -17,6 +17,7 @@ import {
   type InetSort,
 } from "./inet-common.ts";
 import { optionsSchema } from "./options.ts";
+import { isClosedExternal } from "./close-external.ts";
 import { flowSchema } from "./silence.ts";
 import { checkNetwork } from "./surroundings.ts";
 import { freezeKeys, keysSchema } from "./tcp-md5.ts";
@@ -68,7 +69,7 @@ const RECEIVING = 1;
 export const tcpConnection: FileKind<TcpState> = {
   name: "tcp-connection",
   schema,
-  recognise: isTcpConnection,
+  recognise: (file) => isTcpConnection(file) && !isClosedExternal(file),
   freeze(file) {
     const sort = inetSort(file) as InetSort;
     refuseStrange(file, sort);

@@ -43,6 +43,11 @@ export type Ended = v.InferOutput<typeof endedSchema>;
 /** Of a socket in state CLOSE: only one that was connected before is shut down for reading. */
 export function freezeEnded(file: OpenFile, error: PendingError | undefined): Ended | undefined {
   if ((pollNow(file.local, POLL.POLLRDHUP) & POLL.POLLRDHUP) === 0) return undefined;
+  return lookAtRest(file, error);
+}
+
+/** What was received and not read. */
+export function lookAtRest(file: OpenFile, error: PendingError | undefined): Ended {
   const about = error && { error };
   const length = ioctlInt(file.local, SIOCINQ) ?? 0;
   if (length === 0) return { ...about };

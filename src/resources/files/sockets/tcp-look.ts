@@ -26,6 +26,7 @@ import type { LocalFd } from "../../../lib/brand.ts";
 import type { FreezeContext, OpenFile } from "../../contract.ts";
 import { socketRefusal } from "./external.ts";
 import { isTcpConnection, localAddress, peerAddress, showAddress } from "./inet-common.ts";
+import { isClosedExternal } from "./close-external.ts";
 import { RepairGuard } from "./repair-guard.x86_64.ts";
 import { flowKey, once, turned } from "./inet-look.ts";
 import { tcpFiles, waitingClients } from "./tcp-pending.ts";
@@ -68,7 +69,7 @@ function look(context: FreezeContext): ReadonlyMap<bigint, SeenConnection> {
   const waiting = waitingClients(context);
   const files = tcpFiles(context)
     .map(([, file]) => file)
-    .filter((file) => isTcpConnection(file) && !waiting.has(file.stat.inode));
+    .filter((file) => isTcpConnection(file) && !waiting.has(file.stat.inode) && !isClosedExternal(file));
   const flows = new Map<OpenFile, Flow>();
   for (const file of files) {
     const remote = peerAddress(file.local);

@@ -6,6 +6,7 @@ import { nameOf } from "../../../lib/flags.ts";
 import { TCP_LISTEN } from "../../../proc/unix-diag.ts";
 import type { UnixConnectionState } from "../../objects/unix-connection.ts";
 import { peerCredentials, type Creator } from "./creator.ts";
+import { noteClosed } from "./close-external.ts";
 import { externalSocket, socketRefusal } from "./external.ts";
 import type { SeenSocket, UnixLook } from "./unix-look.ts";
 import { freezeName, isPathName, type BoundName } from "./unix-name.ts";
@@ -31,11 +32,17 @@ export function freezePeer(me: SeenSocket, look: UnixLook): PeerState {
   const other = look.inside.get(info.peer);
   if (other && other.info.peer === info.inode) return connect(me, other, look);
   const outside = look.everywhere.get(info.peer);
-  if (info.type !== SOCK.SOCK_DGRAM || !outside || outside.peer === info.inode)
-    throw externalSocket(me.file, describe(me), info.peer);
-  if (outside.name === "") throw externalSocket(me.file, describe(me), info.peer);
+  if (info.type !== SOCK.SOCK_DGRAM || !outside || outside.peer === info.inode || outside.name === "")
+    return closeExternal(me, look, info.peer);
   const target = other ? freezeName(other.file, other.info) : { name: outside.name };
   return target ? { target } : {};
+}
+
+/** Comes back as a connection whose other end is closed, if the user wants that. */
+function closeExternal(me: SeenSocket, look: UnixLook, inode: number | undefined): PeerState {
+  if (!me.file.context.closeExternal) throw externalSocket(me.file, describe(me), inode);
+  noteClosed(me.file, describe(me), inode);
+  return connect(me, undefined, look);
 }
 
 /** The other end has no descriptor: it is closed, or it waits to be accepted. */
@@ -43,7 +50,7 @@ function freezeLost(me: SeenSocket, look: UnixLook): PeerState {
   const { info } = me;
   if (info.type === SOCK.SOCK_DGRAM || info.shutdown === BOTH_SHUT) return connect(me, undefined, look);
   const listener = [...look.everywhere.values()].find(({ pending }) => pending.includes(info.inode));
-  if (!listener || !look.inside.has(listener.inode)) throw externalSocket(me.file, describe(me), listener?.inode);
+  if (!listener || !look.inside.has(listener.inode)) return closeExternal(me, look, listener?.inode);
   if ((ioctlInt(me.file.local, SIOCOUTQ) ?? 0) > 0) {
     throw socketRefusal(
       me.file,
@@ -58,10 +65,13 @@ function freezeLost(me: SeenSocket, look: UnixLook): PeerState {
 
 /** The sockets that wait in a listener's backlog. */
 export function freezePending(me: SeenSocket, look: UnixLook): { pending: string[]; pendingBy: Creator[] } {
-  const clients = me.info.pending.map((inode) => {
+  const clients = me.info.pending.flatMap((inode) => {
     const client = look.inside.get(inode);
-    if (!client) throw externalSocket(me.file, `${describe(me)}, a connection that waits to be accepted`, inode);
-    return client;
+    if (client) return [client];
+    const what = `${describe(me)}, a connection that waits to be accepted`;
+    if (!me.file.context.closeExternal) throw externalSocket(me.file, what, inode);
+    noteClosed(me.file, what, inode);
+    return [];
   });
   return { pending: clients.map(({ id }) => id), pendingBy: clients.map(({ file }) => ownerOf(file.pid)) };
 }
