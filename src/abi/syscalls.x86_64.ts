@@ -370,6 +370,7 @@ export const SYS = {
   futex_requeue: 456,
   statmount: 457,
   listmount: 458,
+  mseal: 462,
 } as const;
 
 export type SyscallName = keyof typeof SYS;

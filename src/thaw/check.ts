@@ -1,6 +1,6 @@
 /** The surroundings of a thaw: everything that the image needs from this machine, before anything is made. */
 import { existsSync, readFileSync } from "node:fs";
-import { stat } from "../abi/stat.ts";
+import { S_IF, stat } from "../abi/stat.ts";
 import { Refusal, RefusalList } from "../lib/errors.ts";
 import { cpuFeatures } from "../image/manifest.ts";
 import type { Image } from "../image/read.ts";
@@ -158,7 +158,8 @@ function checkFile(file: PathFileState, mapped: boolean): Refusal | undefined {
     const why = `It cannot be found (${(cause as NodeJS.ErrnoException).code}).`;
     return refuse("FILE_MISSING", why, "Put the file back, from the package or the backup that it came from.");
   }
-  if (!mapped) return undefined;
+  // A device's size and times say nothing of what it shows.
+  if (!mapped || now.type !== S_IF.S_IFREG) return undefined;
   if (now.size !== file.size) {
     return refuse(
       "FILE_CHANGED",

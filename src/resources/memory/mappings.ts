@@ -1,5 +1,8 @@
 /** The mappings of an address space (mmap(2)): where, with what protection, backed by what. */
+import { closeSync } from "node:fs";
 import * as v from "valibot";
+import { attempt } from "../../abi/call.ts";
+import { F, F_SEAL } from "../../abi/fcntl.ts";
 import { ADVICE_BY_VMFLAG } from "../../abi/mman.ts";
 import { stat } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
@@ -10,6 +13,7 @@ import { aioObject, isAioRing } from "../objects/aio.ts";
 import { contentsObject } from "../objects/contents.ts";
 import { hugePageOf } from "../objects/huge-file.ts";
 import { ringId } from "../objects/io-uring.ts";
+import { openPath } from "../objects/path-file.ts";
 import { isAttachment, segmentObject } from "../objects/sysv-segment.ts";
 import { Pagemap, type PageRuns } from "./pages.ts";
 
@@ -25,6 +29,8 @@ export const mappingSchema = v.strictObject({
   hugePage: v.optional(v.number()),
   /** MAP_DROPPABLE: the kernel may take the contents away at any time, so they are not kept. */
   droppable: v.optional(v.boolean()),
+  /** Nothing but its contents may be changed any more (mseal(2), Linux 6.10). */
+  sealed: v.optional(v.literal(true)),
   /** Private memory that is not writable, but counts as if it were: it was writable once (VmFlags `ac`). */
   charged: v.optional(v.boolean()),
   locked: v.optional(v.picklist(["now", "on-fault"])),
@@ -85,6 +91,7 @@ function freezeMapping(process: FreezeProcess, mapping: Mapping, pagemap: Pagema
     ...(flags.has("nr") && { noReserve: true }),
     ...(flags.has("ht") && { hugePage: hugePageOf(mapFile(process, mapping)) }),
     ...(droppable && { droppable }),
+    ...(flags.has("sl") && { sealed: true as const }),
     ...(charged && { charged }),
     ...(flags.has("lo") && { locked: flags.has("lf") ? ("on-fault" as const) : ("now" as const) }),
     ...(advice.length > 0 && { advice: advice as MappingState["advice"] }),
@@ -111,11 +118,25 @@ function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<Ma
     command: process.command,
     sharedAnonymous: mapping.shared && /^\/(dev\/zero|anon_hugepage) \(deleted\)$|^\[anon_shmem:/.test(mapping.path),
   });
-  return { object, offset: mapping.offset, writable };
+  return { object, offset: mapping.offset, writable: writable || isSealedReader(mapping, via) };
 }
 
 function mapFile({ pid }: FreezeProcess, { start, end }: Mapping): string {
   return `/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`;
+}
+
+/**
+ * A file that was opened for writing, in a mapping that may not write: the kernel takes that right away while it maps
+ * a sealed memfd (Linux 6.7), and will do so again where the seal is there before the mapping.
+ */
+function isSealedReader({ shared, flags }: Mapping, via: string): boolean {
+  if (!shared || !flags.includes("sh") || flags.includes("mw")) return false;
+  const fd = openPath(via, 0);
+  try {
+    return (attempt("fcntl", fd, F.F_GET_SEALS, 0) & F_SEAL.F_SEAL_WRITE) !== 0;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /**

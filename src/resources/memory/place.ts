@@ -209,4 +209,9 @@ export function finishMappings(process: ThawProcess, mappings: readonly MappingS
       scope.call(row[0], about, ...(row.slice(1) as number[]));
   });
   scope.callAll(about, last);
+  const sealed = mappings.filter((mapping) => mapping.sealed).map(shape);
+  scope.callAll(
+    about,
+    sealed.map(({ start, length }): Row => ["mseal", start, length, 0]),
+  );
 }

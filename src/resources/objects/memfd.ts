@@ -57,10 +57,12 @@ export const memfd: ObjectKind<MemfdState, ContentsHandle> = {
     call("fchown", `Owning memfd ${state.name}`, fd, state.uid, state.gid);
     call("fchmod", `Marking memfd ${state.name}`, fd, state.mode);
     const seals = parseFlags(F_SEAL, state.seals);
-    // Sealing against writes must wait until the mappings that may write are there.
-    context.atResume(() => {
+    const seal = (): void => {
       if (seals !== 0) call("fcntl", `Sealing memfd ${state.name}`, fd, F.F_ADD_SEALS, seals);
-    });
+    };
+    // What is sealed against writes has no mapping that may write; other seals let those be that were there before.
+    if ((seals & F_SEAL.F_SEAL_WRITE) !== 0) seal();
+    else context.atResume(seal);
     return { open: (flags) => openPath(`/proc/self/fd/${fd}`, flags) };
   },
 };
