@@ -70,8 +70,10 @@ import { credentials } from "./thread/credentials.ts";
 import { execution } from "./thread/execution.ts";
 import { interruptedCall } from "./thread/interrupted-call.ts";
 import { kernelPointers } from "./thread/kernel-pointers.ts";
+import { keyrings } from "./thread/keyrings.ts";
 import { marks } from "./thread/marks.ts";
 import { switches } from "./thread/switches.ts";
+import { memoryPolicy } from "./thread/memory-policy.ts";
 import { scheduling } from "./thread/scheduling.ts";
 import { seccomp } from "./thread/seccomp.ts";
 import { semaphoreUndo } from "./thread/semaphore-undo.ts";
@@ -110,6 +112,8 @@ export const threadResources: readonly ThreadResource<Any>[] = [
   kernelPointers,
   seccomp,
   switches,
+  memoryPolicy,
+  keyrings,
   credentials,
   marks,
   threadSignals,
