@@ -15,6 +15,7 @@ import { checkTarget, ImageWriter } from "../image/write.ts";
 import { maskOfSignals } from "../abi/signal.ts";
 import { unhex } from "../lib/hex.ts";
 import { DigestPool } from "../image/digest-pool.ts";
+import { networkTraces, type NetworkTraces } from "../resources/files/sockets/traces.ts";
 import { dumpMemory } from "./dump.ts";
 import { Look, type Findings } from "./look.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
@@ -42,6 +43,8 @@ export interface FreezeOutcome {
   readonly bytes: number;
   /** Things that a person should know, though they stopped nothing. */
   readonly notes: readonly string[];
+  /** For whoever changes the kernel while the set is held. */
+  readonly network: NetworkTraces;
 }
 
 /** What can be refused before anything is looked at. */
@@ -78,6 +81,7 @@ export class Freeze {
   #look: Look | undefined;
   #bytes = 0;
   #notes: readonly string[] = [];
+  #network: NetworkTraces = { needs: [], silence: "" };
   #pool: DigestPool | undefined;
 
   constructor(job: FreezeJob, watcher: Watcher) {
@@ -97,7 +101,14 @@ export class Freeze {
       this.#look = new Look(set, this.#job);
       this.#writeImage(this.#look);
       if (this.#job.end === "resume") this.#step("resume", () => this.release());
-      return { directory: this.#job.directory, processes, steps: this.#steps, bytes: this.#bytes, notes: this.#notes };
+      return {
+        directory: this.#job.directory,
+        processes,
+        steps: this.#steps,
+        bytes: this.#bytes,
+        notes: this.#notes,
+        network: this.#network,
+      };
     } catch (error) {
       this.release();
       throw error;
@@ -123,6 +134,8 @@ export class Freeze {
     const findings = this.#step("look", () => look.run());
     this.#notes = findings.notes;
     if (findings.refusals.length > 0) throw refusalOf(findings.refusals);
+    const files = Object.values(findings.state.files).filter(({ net }) => net === undefined);
+    this.#network = networkTraces(files.map(({ state }) => state));
     this.#checkAborted();
     using writer = new ImageWriter(this.#job.directory, {
       pool: this.#pool,

@@ -4,6 +4,7 @@ import { EngineThread } from "../lib/engine-thread.ts";
 import type { CheckOutcome } from "./check.ts";
 import type { LookOptions } from "./look.ts";
 import type { FreezeJob, FreezeOutcome } from "./engine.ts";
+import type { NetworkTraces } from "../resources/files/sockets/traces.ts";
 
 export interface FreezeOptions {
   /** Each process is frozen with all its threads and all its descendants. */
@@ -37,6 +38,8 @@ export interface FrozenSet {
   /** Bytes of memory written. */
   readonly bytes: number;
   readonly notes: readonly string[];
+  /** What the network must keep silent and must have again, should this kernel end before the thaw. */
+  readonly network: NetworkTraces;
   /** Lets held processes go on. */
   release(): Promise<void>;
   /** Ends held processes. */

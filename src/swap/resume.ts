@@ -6,6 +6,8 @@ import { KmonteError, RefusalList } from "../lib/errors.ts";
 import type { ProgressListener } from "../lib/progress.ts";
 import { thaw, type ThawReport } from "../thaw/thaw.ts";
 import { bootSteps, readBootTimes } from "./boot-times.ts";
+import { waitForNetwork } from "./network.ts";
+import { notifyReady } from "./notify.ts";
 import { Scope } from "./scope.ts";
 import { DEFAULT_SWAP_ROOT, isPending, presentBoot, readRecords, type SwapRecord } from "./store.ts";
 import { unmarkPending, writeRecord } from "./store.ts";
@@ -17,14 +19,25 @@ export interface ResumeOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Thaws every pending swap, oldest first, and gives their records. One that fails does not keep back the others. */
+/**
+ * Thaws every pending swap, oldest first, and gives their records. One that fails does not keep back the others. The
+ * boot waits for those that need nothing of the network; then it goes on, and the others come back when the network is
+ * as they need it. Until then the rules that the unit has loaded keep their connections silent.
+ */
 export async function resumePendingSwaps(options: ResumeOptions = {}): Promise<SwapRecord[]> {
   const root = options.root ?? DEFAULT_SWAP_ROOT;
   const boot = presentBoot();
   // In the boot that froze them they are still there, held by whoever is about to leave it.
   const pending = readRecords(root).filter((record) => isPending(root, record.id) && record.boot !== boot);
+  if (pending.length > 0) keepTmp();
+  for (const record of pending) keepClockForward(record);
+  const { now = [], later = [] } = Object.groupBy(pending, ({ network = [] }) =>
+    network.length > 0 ? "later" : "now",
+  );
   const results: SwapRecord[] = [];
-  for (const record of pending) results.push(await bringBack(root, record, options));
+  for (const record of now) results.push(await bringBack(root, record, options));
+  notifyReady();
+  for (const record of later) results.push(await bringBack(root, record, options));
   return results;
 }
 
@@ -39,10 +52,10 @@ export function settleSwap(directory: string, root: string = DEFAULT_SWAP_ROOT):
 
 async function bringBack(root: string, record: SwapRecord, options: ResumeOptions): Promise<SwapRecord> {
   const arrived = release();
+  const ready = Date.now();
   let report: ThawReport;
   try {
-    keepTmp();
-    keepClockForward(record);
+    await waitForNetwork(record.network ?? [], options.signal);
     report = await thaw({
       directory: record.directory,
       ...(options.onProgress && { onProgress: options.onProgress }),
@@ -59,8 +72,10 @@ async function bringBack(root: string, record: SwapRecord, options: ResumeOption
   unmarkPending(root, record.id);
   await house(record.id, report.processes);
   const left = record.steps.at(-1)?.end ?? record.stopped;
-  const booted = bootSteps(readBootTimes(), left, report.steps[0]?.start ?? running);
-  const steps = [...record.steps, ...booted, ...report.steps];
+  const thawing = report.steps[0]?.start ?? running;
+  const booted = bootSteps(readBootTimes(), left, record.network ? ready : thawing);
+  const network = record.network ? [{ step: "network", start: ready, end: thawing }] : [];
+  const steps = [...record.steps, ...booted, ...network, ...report.steps];
   const { failure: _, ...rest } = record;
   const done: SwapRecord = { ...rest, state: "done", arrived, steps, running };
   writeRecord(root, done);

@@ -4,6 +4,7 @@ import { renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { KmonteError } from "../lib/errors.ts";
+import { networkNeedSchema } from "../resources/files/sockets/surroundings.ts";
 
 export const DEFAULT_SWAP_ROOT = "/var/lib/kmonte/swap";
 
@@ -31,6 +32,8 @@ const SwapRecordSchema = v.object({
   /** The frozen directory. */
   directory: v.string(),
   processes: v.array(ProcessSchema),
+  /** What must be there of the network before the thaw. */
+  network: v.optional(v.array(networkNeedSchema)),
   steps: v.array(StepSchema),
   /** When the first process was stopped, and when they ran again. */
   stopped: v.number(),

@@ -9,6 +9,7 @@ import { requireAbleKernel } from "./kernel-config.ts";
 import { findKernel, type Kernel } from "./kernels.ts";
 import { loadKernel, startLoadedKernel, syncDisks, unloadKernel } from "./kexec.ts";
 import { requireLasting } from "./mounts.ts";
+import { leaveSilence } from "./network.ts";
 import { pidRangeScript, presentFreePidRange } from "./pids.ts";
 import { DEFAULT_SWAP_ROOT, markPending, newSwapDirectory, presentBoot, writeRecord } from "./store.ts";
 import { installUnit } from "./unit.ts";
@@ -62,6 +63,8 @@ function leave(
   load: TimedStep,
   options: SwapOptions,
 ): never {
+  const { needs, silence } = frozen.network;
+  leaveSilence(silence, join(root, id));
   const record = {
     version: 1,
     id,
@@ -71,6 +74,7 @@ function leave(
     to: kernel.release,
     directory: frozen.directory,
     processes: frozen.processes.map(({ pid, command }) => ({ pid, command })),
+    ...(needs.length > 0 && { network: [...needs] }),
     stopped: frozen.steps[0]?.start ?? Date.now(),
   } as const;
   const steps = [load, ...frozen.steps];

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFile
 import { dirname, join, resolve } from "node:path";
 import { Refusal } from "../lib/errors.ts";
 import { hasOtherDisks, presentMounts, requireLasting } from "./mounts.ts";
+import { SILENCE_FILE } from "./network.ts";
 import { PENDING_MARK } from "./store.ts";
 
 export const THAW_UNIT = "kmonte-thaw.service";
@@ -21,6 +22,15 @@ export interface UnitOptions {
 }
 
 /**
+ * The silence of frozen connections begins before anything else: an answer from a kernel that does not know them would
+ * be a reset. Whatever becomes of the thaw, it lasts until they are thawed.
+ */
+function silenceCommand(root: string): string {
+  const script = `for rules in ${root}/*/${SILENCE_FILE}; do [ -e "$\${rules%%/*}/${PENDING_MARK}" ] && nft -f "$$rules"; done`;
+  return `-/bin/sh -c '${script}'`;
+}
+
+/**
  * The unit's text. It runs as soon as the disks that it needs are there and before anything that could take an id or
  * empty /tmp. When all files lie on the root file system, it does not even wait for udev to find the other devices.
  */
@@ -35,13 +45,16 @@ Documentation=man:kmonte(1)
 DefaultDependencies=no
 ConditionPathExistsGlob=${options.root}/*/${PENDING_MARK}
 RequiresMountsFor=${dirname(dirname(options.command))} ${options.root} /tmp
+Wants=network-pre.target
 After=systemd-remount-fs.service systemd-sysctl.service
 ${disks}
-Before=systemd-tmpfiles-setup.service sysinit.target basic.target shutdown.target
+Before=network-pre.target systemd-tmpfiles-setup.service sysinit.target basic.target shutdown.target
 Conflicts=shutdown.target
 
 [Service]
-Type=oneshot
+# Ready before its end, when all are back that need no network: the boot brings up the network for the others.
+Type=notify
+ExecStartPre=${silenceCommand(options.root)}
 ExecStart=${options.command} thaw --boot
 StandardOutput=journal+console
 StandardError=journal+console

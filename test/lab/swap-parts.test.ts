@@ -1,7 +1,7 @@
 /** The parts of src/swap that are pure, on texts as real machines have them. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -12,10 +12,13 @@ import { parseKernelConfig } from "../../src/swap/kernel-config.ts";
 import { findKernel, listKernels } from "../../src/swap/kernels.ts";
 import { inheritedCommandLine } from "../../src/swap/kexec.ts";
 import { hasOtherDisks, mountOf, parseMounts } from "../../src/swap/mounts.ts";
+import { networkTraces } from "../../src/resources/files/sockets/traces.ts";
+import { missingOf, networkNeed } from "../../src/resources/files/sockets/surroundings.ts";
+import { leaveSilence, waitForNetwork } from "../../src/swap/network.ts";
 import { freePidRange } from "../../src/swap/pids.ts";
 import { formatReport, reportOf } from "../../src/swap/report.ts";
 import { cgroupDirectory } from "../../src/swap/scope.ts";
-import { newSwapDirectory, readRecords, type SwapRecord, writeRecord } from "../../src/swap/store.ts";
+import { markPending, newSwapDirectory, readRecords, type SwapRecord, writeRecord } from "../../src/swap/store.ts";
 import { withoutBootRemoval } from "../../src/swap/tmp-files.ts";
 import { unitText } from "../../src/swap/unit.ts";
 
@@ -119,6 +122,50 @@ test("the unit waits for other disks only when there are any", () => {
   assert.match(unitText({ ...options, otherDisks: true }), /^After=local-fs\.target$/m);
   assert.match(unitText({ ...options, otherDisks: false }), /^Before=.*systemd-udev-trigger\.service/m);
   assert.match(unitText({ ...options, otherDisks: false }), /^ExecStart=\/opt\/kmonte\/bin\/kmonte thaw --boot$/m);
+});
+
+const noNft = existsSync("/usr/sbin/nft") && process.getuid?.() === 0 ? false : "needs root and nft";
+
+test(
+  "before the network comes up, silence is loaded for what waits to be thawed, and for nothing else",
+  {
+    skip: noNft,
+  },
+  () => {
+    const root = join(directory, "quiet");
+    const flow = {
+      local: { address: "192.0.2.1", port: 22 },
+      remote: { address: "::ffff:192.0.2.9", port: 4711 },
+      options: { SO_REUSEADDR: 1 },
+    };
+    for (const name of ["kmonte-gone-waits", "kmonte-gone-done"]) {
+      const { id, path } = newSwapDirectory(root);
+      const { silence, needs } = networkTraces([{ ...flow, silence: name }, { nothing: 1 }]);
+      assert.deepEqual(needs, [{ local: { ...flow.local, port: 0 }, remote: flow.remote }]);
+      leaveSilence(silence, path);
+      if (name.endsWith("waits")) markPending(root, id);
+    }
+    const text = unitText({ command: "/opt/kmonte/bin/kmonte", root, otherDisks: false });
+    const [, script = ""] = /^ExecStartPre=-\/bin\/sh -c '(.*)'$/m.exec(text) ?? [];
+    const unescaped = script.replaceAll("$$", "$").replaceAll("%%", "%");
+    const rules = execFileSync("unshare", ["--net", "sh", "-c", `${unescaped}; nft list ruleset`], {
+      encoding: "utf8",
+    });
+    assert.match(rules, /table inet kmonte-gone-waits/);
+    assert.match(rules, /192\.0\.2\.9 \. 4711 \. 192\.0\.2\.1 \. (22|ssh)/);
+    assert.doesNotMatch(rules, /kmonte-gone-done/);
+  },
+);
+
+test("the network is asked for what is missing", async () => {
+  const local = { address: "127.0.0.1", port: 0 };
+  assert.equal(missingOf({ local, remote: { address: "127.0.0.1", port: 9 } }), undefined);
+  assert.equal(missingOf({ local: { address: "192.0.2.1", port: 0 } })?.code, "NO_ADDRESS");
+  assert.equal(missingOf({ local, device: Buffer.from("nowhere0").toString("hex") })?.code, "NO_DEVICE");
+  assert.equal(networkNeed({ local: { address: "0.0.0.0", port: 80 } }), undefined);
+  const aborted = AbortSignal.timeout(150);
+  await waitForNetwork([{ local: { address: "192.0.2.1", port: 0 } }], aborted);
+  assert.ok(aborted.aborted, "it waits until it is told not to");
 });
 
 test("/tmp is not emptied, and its aging stays", () => {

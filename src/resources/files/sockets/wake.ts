@@ -17,9 +17,10 @@ interface Connection extends Flow {
 }
 
 /** A peer that waited for less has not begun to wait for long. */
-const LONG_NS = 1_000_000_000n;
-/** Each takes back one doubling; the longest pause between two attempts is ten doublings. */
-const REPORTS = 10;
+const LONG_MS = 1000;
+/** The shortest pause before a peer tries again; it doubles from there, up to two minutes. */
+const FIRST_PAUSE_MS = 200;
+const MOST_DOUBLINGS = 10;
 
 const announced = new WeakMap<ThawContext, Set<string>>();
 
@@ -48,12 +49,17 @@ export function wakePeer(connection: Connection, context: ThawContext): void {
   const sequence = (connection.window.rcv_wup - 1) >>> 0;
   const old = { from: remote, to: local, sequence, acknowledged: 0, flags: TCP_FLAG.ACK, window: 0xffff };
   injectSegment(family, old, PASS_MARK);
-  const away = BigInt(Date.now()) * 1_000_000n - context.clocks.realtimeAtFreeze;
-  if (away < LONG_NS) return;
-  // What a router would have said of our absence (RFC 6069): it makes the peer take its waiting back, and try now.
-  for (let report = 0; report < REPORTS; report += 1) {
+  // What a router would have said of our absence (RFC 6069): each makes the peer take one doubling back, until it tries.
+  for (let report = doublingsSince(context.clocks.realtimeAtFreeze); report > 0; report -= 1) {
     reportUnreachable(family, { from: remote, to: local, sequence: connection.receiveEnd }, PASS_MARK);
   }
+}
+
+/** How often a peer may have doubled its pause since then. */
+function doublingsSince(realtime: bigint): number {
+  const away = Date.now() - Number(realtime / 1_000_000n);
+  if (away < LONG_MS) return 0;
+  return Math.min(MOST_DOUBLINGS, Math.ceil(Math.log2(away / FIRST_PAUSE_MS)));
 }
 
 /** `::ffff:1.2.3.4` travels as IPv4. */

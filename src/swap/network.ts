@@ -1,0 +1,24 @@
+/** What of the network a swap leaves behind and must find again: silence for its connections, addresses, routes. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { missingOf, type NetworkNeed } from "../resources/files/sockets/surroundings.ts";
+
+/** Beside a swap's record: rules that the unit loads before the network comes up. */
+export const SILENCE_FILE = "silence.nft";
+
+/** How long the network may take to come up before the thaw says what is missing. */
+const LONGEST_WAIT_MS = 120_000;
+const PAUSE_MS = 100;
+
+/** Leaves the silence for the next kernel beside the swap's record. */
+export function leaveSilence(rules: string, swapDirectory: string): void {
+  if (rules !== "") writeFileSync(join(swapDirectory, SILENCE_FILE), rules, { mode: 0o600 });
+}
+
+/** Waits until all is there; the thaw's own check says what is missing when that takes too long. */
+export async function waitForNetwork(needs: readonly NetworkNeed[], signal?: AbortSignal): Promise<void> {
+  const end = Date.now() + LONGEST_WAIT_MS;
+  const ended = (): boolean => Date.now() > end || signal?.aborted === true;
+  while (needs.some((need) => missingOf(need) !== undefined) && !ended()) await delay(PAUSE_MS);
+}
