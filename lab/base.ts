@@ -21,6 +21,9 @@ const PACKAGES = [
   "redis-server",
   "redis-tools",
   "python3",
+  "nftables",
+  "nginx-light",
+  "openssl",
 ];
 
 /** What is of no use to a guest that lives for a minute. */

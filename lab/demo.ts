@@ -4,12 +4,13 @@ import { Command, Option } from "commander";
 import { Listr } from "listr2";
 import { EXIT_STATUS, KmonteError } from "../src/lib/errors.ts";
 import { formatReport, type SwapReport } from "../src/swap/report.ts";
+import { Clients } from "./clients.ts";
 import { type Evidence, observe } from "./evidence.ts";
 import { swapCommand, swapInGuest } from "./guest-swap.ts";
 import { type Check, judge } from "./judge.ts";
 import { KERNEL_SUITES } from "./kernel-packages.ts";
 import { Machine } from "./machine.ts";
-import { startWorkloads, type Workloads } from "./workloads.ts";
+import { PORTS, startWorkloads, type Workloads } from "./workloads.ts";
 
 interface DemoOptions {
   readonly from: string;
@@ -22,6 +23,7 @@ interface DemoOptions {
 interface Demo {
   machine?: Machine;
   workloads?: Workloads;
+  clients?: Clients;
   before?: Evidence;
   report?: SwapReport;
   checks?: Check[];
@@ -44,6 +46,7 @@ async function main(options: DemoOptions): Promise<void> {
   try {
     await stages(demo, options).run();
   } finally {
+    demo.clients?.[Symbol.dispose]();
     await demo.machine?.[Symbol.asyncDispose]();
   }
   const { report, checks } = demo;
@@ -64,10 +67,16 @@ function stages(demo: Demo, options: DemoOptions): { run(): Promise<unknown> } {
   });
   const tasks = [
     stage(`Debian with Linux ${options.from} in a virtual machine`, async (it, say) => {
-      it.machine = await Machine.boot({ kernel: options.from, kernels: [options.to], onStep: say });
+      it.machine = await Machine.boot({
+        kernel: options.from,
+        kernels: [options.to],
+        ports: Object.values(PORTS),
+        onStep: say,
+      });
     }),
-    stage("programs at work in it", async (it, say) => {
+    stage("programs at work in it, clients outside", async (it, say) => {
       it.workloads = await startWorkloads(there(it.machine), { mebibytes: Number(options.data), onStep: say });
+      it.clients = new Clients(there(it.machine), it.workloads);
       await delay(RUN_MS);
       say("taking down how they are");
       it.before = await observe(there(it.machine), it.workloads);
@@ -81,7 +90,9 @@ function stages(demo: Demo, options: DemoOptions): { run(): Promise<unknown> } {
       await delay(RUN_MS);
       say("taking down how they are");
       const after = await observe(there(it.machine), there(it.workloads));
-      it.checks = judge(there(it.before), after, options.to);
+      say("asking the clients");
+      const outside = await there(it.clients).finish(there(it.report).gapSeconds ?? 0);
+      it.checks = [...judge(there(it.before), after, options.to), ...outside];
     }),
   ];
   const rendererOptions = { collapseErrors: false, timer: TIMER };

@@ -7,6 +7,7 @@ import { type GuestKernel, guestKernel } from "./guest-kernel.ts";
 import { type GuestFiles, INITRAMFS_FILES, unpackRoot, writeGuestFiles } from "./guest-root.ts";
 import { temporaryDirectory } from "./lifetime.ts";
 import { runTool } from "./tool.ts";
+import { GUEST_ADDRESS, GUEST_ADDRESS6 } from "./wire.ts";
 
 export const ROOT_LABEL = "lab-root";
 export const KMONTE_LABEL = "lab-kmonte";
@@ -28,6 +29,17 @@ KillMode=process
 WantedBy=basic.target
 `;
 
+/** The machine's end of the wire to the demonstration's clients. */
+const NETWORK = `[Match]
+Name=en* eth*
+
+[Network]
+Address=${GUEST_ADDRESS}/24
+Address=${GUEST_ADDRESS6}/64
+IPv6AcceptRA=no
+LinkLocalAddressing=no
+`;
+
 const FSTAB = `LABEL=${ROOT_LABEL} / ext4 defaults 0 0
 `;
 
@@ -44,6 +56,10 @@ const MASKED = [
   "kexec-load.service",
   "serial-getty@ttyS0.service",
   "redis-server.service",
+  "nftables.service",
+  "nginx.service",
+  "systemd-networkd-wait-online.service",
+  "systemd-network-generator.service",
   "systemd-pstore.service",
   "systemd-binfmt.service",
   "systemd-journal-flush.service",
@@ -96,6 +112,7 @@ function guestFiles(): GuestFiles {
     "/etc/hosts": "127.0.0.1 localhost lab\n",
     "/etc/machine-id": `${"1ab".padEnd(32, "0")}\n`,
     "/etc/fstab": FSTAB,
+    "/etc/systemd/network/lab.network": NETWORK,
     "/etc/modprobe.d/lab.conf": NOT_LOADED.map((name) => `blacklist ${name}\n`).join(""),
     "/etc/systemd/system/lab-agent.service": AGENT_UNIT,
     "/usr/local/lib/lab/agent.py": readFileSync(join(import.meta.dirname, "guest/agent.py"), "utf8"),
@@ -138,6 +155,11 @@ function enableUnits(root: string): void {
   for (const generator of GENERATORS_MASKED) symlinkSync("/dev/null", join(generators, generator));
   mkdirSync(join(system, "basic.target.wants"), { recursive: true });
   symlinkSync("../lab-agent.service", join(system, "basic.target.wants/lab-agent.service"));
+  mkdirSync(join(system, "multi-user.target.wants"), { recursive: true });
+  symlinkSync(
+    "/lib/systemd/system/systemd-networkd.service",
+    join(system, "multi-user.target.wants/systemd-networkd.service"),
+  );
   mkdirSync(join(root, "opt/kmonte"), { recursive: true });
   mkdirSync(join(root, "usr/local/bin"), { recursive: true });
   symlinkSync("/opt/kmonte/bin/kmonte", join(root, "usr/local/bin/kmonte"));

@@ -1,6 +1,7 @@
 /** Changes the guest's kernel with the command that a user types on a real host, and waits until all runs again. */
 import { KmonteError } from "../src/lib/errors.ts";
 import type { SwapReport } from "../src/swap/report.ts";
+import { THAW_UNIT } from "../src/swap/unit.ts";
 import type { Answer } from "./channel.ts";
 import type { Machine } from "./machine.ts";
 
@@ -25,6 +26,8 @@ export async function swapInGuest(machine: Machine, options: GuestSwapOptions): 
   // It answers only when it does not work: otherwise its kernel ends before it.
   const refused = command.then(notSwapped, () => new Promise<never>(() => {}));
   await Promise.race([machine.waitForKernel(options.to, earlier), refused]);
+  // The boot goes on while those wait for the network that have connections.
+  await machine.output(["sh", "-c", `while systemctl -q is-active ${THAW_UNIT}; do sleep 0.2; done`]);
   const report = JSON.parse(await machine.output(["kmonte", "report", "--json"])) as SwapReport;
   if (report.state === "done") return report;
   const text = report.failure ?? { what: "The new kernel runs, but the processes do not.", code: "LAB_NOT_THAWED" };

@@ -16,6 +16,7 @@ import { kmonteDisk } from "./kmonte-disk.ts";
 import { temporaryDirectory } from "./lifetime.ts";
 import { Qemu } from "./qemu.ts";
 import { runTool } from "./tool.ts";
+import { openWire, type Wire } from "./wire.ts";
 
 export interface MachineOptions {
   /** The kernel to boot, a key of KERNEL_SUITES. */
@@ -23,6 +24,8 @@ export interface MachineOptions {
   /** Further kernels to have in /boot. */
   readonly kernels?: readonly string[];
   readonly memory?: string;
+  /** Ports of the guest that clients outside will connect to. */
+  readonly ports?: readonly number[];
   /** Told what is being made ready, for people. */
   readonly onStep?: (step: string) => void;
 }
@@ -36,17 +39,20 @@ const BOOT_OPTIONS =
 /** Puts kmonte onto the root file system, where a real host has it. */
 const INSTALL = `mount -o ro /dev/disk/by-label/${KMONTE_LABEL} /mnt && cp -a /mnt/. /opt/kmonte && umount /mnt`;
 
-const BOOT_MS = 120_000;
+const BOOT_MS = 400_000;
 
 export class Machine implements AsyncDisposable {
   readonly accelerator: Accelerator;
+  /** The way to the guest for clients outside of it. */
+  readonly wire: Wire;
   readonly #qemu: Qemu;
   readonly #hellos: Hello[] = [];
   #channel: Channel | undefined;
   #lifetime = new DisposableStack();
 
-  private constructor(accelerator: Accelerator, qemu: Qemu) {
+  private constructor(accelerator: Accelerator, qemu: Qemu, wire: Wire) {
     this.accelerator = accelerator;
+    this.wire = wire;
     this.#qemu = qemu;
   }
 
@@ -66,6 +72,7 @@ export class Machine implements AsyncDisposable {
     const rootDisk = join(directory, "root.qcow2");
     await runTool("qemu-img", ["create", "-q", "-f", "qcow2", "-b", image.path, "-F", "raw", rootDisk]);
     const controlSocket = join(directory, "control");
+    const wire = stack.use(await openWire(options.ports ?? []));
     const qemu = new Qemu({
       accelerator,
       memory: options.memory ?? "2G",
@@ -74,10 +81,11 @@ export class Machine implements AsyncDisposable {
       commandLine: `root=LABEL=${ROOT_LABEL} rw ${BOOT_OPTIONS}`,
       rootDisk,
       kmonteDisk: kmonte.path,
+      wire,
       controlSocket,
       consoleLog: join(directory, "console.log"),
     });
-    const machine = new Machine(accelerator, stack.use(qemu));
+    const machine = new Machine(accelerator, stack.use(qemu), wire);
     machine.#channel = stack.use(await Channel.open(controlSocket, (hello) => machine.#hellos.push(hello)));
     await machine.#wait(() => machine.#hellos[0], BOOT_MS, `start Linux ${options.kernel}`);
     step("install");
@@ -129,7 +137,7 @@ export class Machine implements AsyncDisposable {
   }
 
   /** Waits for the guest's agent under a kernel started after `earlier` others; checks which kernel it is. */
-  async waitForKernel(version: string, earlier: number, timeoutMs = 300_000): Promise<Hello> {
+  async waitForKernel(version: string, earlier: number, timeoutMs = 600_000): Promise<Hello> {
     const hello = await this.#wait(() => this.#hellos[earlier], timeoutMs, `start Linux ${version}`);
     if (hello.release.startsWith(`${version}.`)) return hello;
     const remedy = "The end of the console may say why.";

@@ -4,6 +4,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { KmonteError } from "../src/lib/errors.ts";
 import type { Accelerator } from "./accelerator.ts";
 import { atEnd } from "./lifetime.ts";
+import type { Wire } from "./wire.ts";
 
 export interface QemuOptions {
   readonly accelerator: Accelerator;
@@ -14,6 +15,8 @@ export interface QemuOptions {
   /** Root disk (a qcow2 overlay) and the disk with kmonte (raw, read only). */
   readonly rootDisk: string;
   readonly kmonteDisk: string;
+  /** The guest's network. */
+  readonly wire: Wire;
   /** Where the control port's socket is made, and where the serial console goes. */
   readonly controlSocket: string;
   readonly consoleLog: string;
@@ -39,7 +42,8 @@ export class Qemu implements Disposable {
     this.#consoleLog = options.consoleLog;
     this.#errors = `${options.consoleLog}.qemu`;
     const errors = openSync(this.#errors, "w");
-    this.#child = spawn("qemu-system-x86_64", qemuArguments(options), { stdio: ["ignore", errors, errors] });
+    const [command, args] = options.wire.inside("qemu-system-x86_64", ...qemuArguments(options));
+    this.#child = spawn(command, args, { stdio: ["ignore", errors, errors] });
     closeSync(errors);
     this.#child.on("error", () => {});
     this.#ending = atEnd(() => this.#child.kill("SIGKILL"));
@@ -70,7 +74,7 @@ export class Qemu implements Disposable {
 function qemuArguments(options: QemuOptions): string[] {
   const groups = [
     ["-M", "pc", "-smp", "1", "-m", options.memory],
-    ["-display", "none", "-nodefaults", "-no-user-config", "-nic", "none"],
+    ["-display", "none", "-nodefaults", "-no-user-config", ...options.wire.arguments],
     ["-kernel", options.vmlinuz, "-initrd", options.initrd, "-append", options.commandLine],
     ["-drive", `file=${options.rootDisk},if=virtio,format=qcow2,cache=unsafe`],
     ["-drive", `file=${options.kmonteDisk},if=virtio,format=raw,readonly=on`],

@@ -2,16 +2,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { Clients } from "../../lab/clients.ts";
 import { type Evidence, observe } from "../../lab/evidence.ts";
 import { swapInGuest } from "../../lab/guest-swap.ts";
 import { judge } from "../../lab/judge.ts";
 import { Machine } from "../../lab/machine.ts";
-import { startWorkloads, type Workloads } from "../../lab/workloads.ts";
+import { PORTS, startWorkloads, type Workloads } from "../../lab/workloads.ts";
 
 /** Enough for the programs to have something to lose; the demonstration takes more. */
 const MEBIBYTES = 32;
 
-async function swapAndJudge(machine: Machine, workloads: Workloads, before: Evidence, to: string): Promise<Evidence> {
+interface Seen {
+  readonly evidence: Evidence;
+  readonly gapSeconds: number;
+}
+
+async function swapAndJudge(machine: Machine, workloads: Workloads, before: Evidence, to: string): Promise<Seen> {
   const said: string[] = [];
   const pids = Object.values(workloads.pids);
   const report = await swapInGuest(machine, { to, pids, onLine: (line) => said.push(line) });
@@ -25,20 +31,33 @@ async function swapAndJudge(machine: Machine, workloads: Workloads, before: Evid
   const after = await observe(machine, workloads);
   const wrong = judge(before, after, to).filter((check) => !check.ok);
   assert.deepEqual(wrong, [], `${JSON.stringify(wrong)}\n${said.join("\n")}`);
-  return after;
+  return { evidence: after, gapSeconds: report.gapSeconds };
 }
 
-test("programs go on across 6.1 → 6.12 → 6.1", { timeout: 10 * 60_000 }, async (t) => {
-  await using machine = await Machine.boot({ kernel: "6.1", kernels: ["6.12"] });
+test("programs and connections go on across 6.1 → 6.12 → 6.1", { timeout: 10 * 60_000 }, async (t) => {
+  await using machine = await Machine.boot({ kernel: "6.1", kernels: ["6.12"], ports: Object.values(PORTS) });
   const workloads = await startWorkloads(machine, { mebibytes: MEBIBYTES });
+  using clients = new Clients(machine, workloads);
   const before = await observe(machine, workloads);
   let between = before;
+  let longest = 0;
   await t.test("6.1 → 6.12", async () => {
-    between = await swapAndJudge(machine, workloads, before, "6.12");
+    ({ evidence: between, gapSeconds: longest } = await swapAndJudge(machine, workloads, before, "6.12"));
   });
   await t.test("6.12 → 6.1: the clocks of two swaps add up", async () => {
-    await swapAndJudge(machine, workloads, between, "6.1");
+    const { gapSeconds } = await swapAndJudge(machine, workloads, between, "6.1");
+    longest = Math.max(longest, gapSeconds);
   });
+  await t.test(
+    "no client outside was cut off, lost or doubled a byte, or waited for much longer than the swap",
+    async () => {
+      const checks = await clients.finish(longest);
+      assert.deepEqual(
+        checks.filter(({ ok }) => !ok),
+        [],
+      );
+    },
+  );
 });
 
 test("a swap that cannot be made leaves everything as it was", { timeout: 5 * 60_000 }, async () => {

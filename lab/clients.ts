@@ -1,0 +1,86 @@
+/** The clients outside the guest, on connections over the virtual network that must not notice a change of kernel. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ClientResult } from "./clients/client.ts";
+import type { Check } from "./judge.ts";
+import { atEnd, temporaryDirectory } from "./lifetime.ts";
+import type { Machine } from "./machine.ts";
+import { PORTS, type Workloads } from "./workloads.ts";
+
+interface Client {
+  readonly name: string;
+  readonly child: ChildProcess;
+  readonly result: Promise<ClientResult>;
+}
+
+/** Clients at work. They end with their scope. */
+export class Clients implements Disposable {
+  readonly #stack = new DisposableStack();
+  readonly #clients: Client[] = [];
+
+  constructor(machine: Machine, { download, certificate }: Workloads) {
+    const { path } = this.#stack.use(temporaryDirectory("kmonte-clients-"));
+    const pinned = join(path, "certificate.pem");
+    writeFileSync(pinned, certificate);
+    const start = (name: string, program: string, port: number, six: boolean, ...args: string[]): void => {
+      const to = machine.wire.reach(port, six);
+      this.#start(machine, name, program, [to.host, String(to.port), ...args]);
+    };
+    start("redis client", "redis.ts", PORTS.redis, false);
+    start("download", "download.ts", PORTS.http, false, download.path, download.sha256);
+    start("TLS session", "tls.ts", PORTS.https, true, pinned);
+  }
+
+  #start(machine: Machine, name: string, program: string, args: readonly string[]): void {
+    const script = join(import.meta.dirname, "clients", program);
+    const [command, all] = machine.wire.inside(
+      process.execPath,
+      "--disable-warning=ExperimentalWarning",
+      script,
+      ...args,
+    );
+    const child = spawn(command, all, { stdio: ["pipe", "pipe", "pipe"] });
+    this.#stack.use(atEnd(() => child.kill("SIGKILL")));
+    this.#clients.push({ name, child, result: resultOf(child) });
+  }
+
+  /** Lets them come to their end and judges what they saw, beside the time for which the machine stood still. */
+  async finish(gapSeconds: number): Promise<Check[]> {
+    for (const { child } of this.#clients) child.stdin?.end();
+    const results = this.#clients.map(async ({ name, result }) => {
+      const { ok, detail, longestPause } = await result;
+      const pause = `longest pause ${longestPause.toFixed(2)} s, the machine stood still for ${gapSeconds.toFixed(2)} s`;
+      return { name: `${name} outside`, ok, detail: `${detail}; ${pause}` };
+    });
+    return Promise.all(results);
+  }
+
+  [Symbol.dispose](): void {
+    this.#stack.dispose();
+  }
+}
+
+/** How long a client may take to say what it saw. */
+const LAST_WORD_MS = 60_000;
+
+async function resultOf(child: ChildProcess): Promise<ClientResult> {
+  let said = "";
+  let errors = "";
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => (said += text));
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => (errors += text));
+  child.stdin?.on("error", () => {});
+  child.stdin?.once("finish", () => setTimeout(() => child.kill("SIGKILL"), LAST_WORD_MS).unref());
+  await new Promise<void>((resolve) => {
+    child.once("error", (error) => {
+      errors += error.message;
+      resolve();
+    });
+    child.once("close", () => resolve());
+  });
+  try {
+    return JSON.parse(said) as ClientResult;
+  } catch {
+    return { ok: false, detail: `it ended without a result: ${errors.trim().slice(-400)}`, longestPause: 0 };
+  }
+}
