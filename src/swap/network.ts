@@ -8,7 +8,7 @@ import { missingOf, type NetworkNeed } from "../resources/files/sockets/surround
 export const SILENCE_FILE = "silence.nft";
 
 /** How long the network may take to come up before the thaw says what is missing. */
-const LONGEST_WAIT_MS = 120_000;
+const LONGEST_WAIT_MS = 300_000;
 const PAUSE_MS = 100;
 
 /** Leaves the silence for the next kernel beside the swap's record. */

@@ -55,9 +55,9 @@ async function bringBack(root: string, record: SwapRecord, options: ResumeOption
   const ready = Date.now();
   let report: ThawReport;
   try {
-    await waitForNetwork(record.network ?? [], options.signal);
     report = await thaw({
       directory: record.directory,
+      after: waitForNetwork(record.network ?? [], options.signal),
       ...(options.onProgress && { onProgress: options.onProgress }),
       ...(options.signal && { signal: options.signal }),
     });

@@ -19,6 +19,8 @@ export interface ThawOptions {
   readonly shell?: boolean;
   /** Key files that an encrypted image is opened with, beside the machine's own encryption key. */
   readonly identities?: readonly string[] | undefined;
+  /** What must have happened before anything is thawed; the engine is made ready meanwhile. */
+  readonly after?: Promise<void>;
   readonly onProgress?: ProgressListener;
   /** Aborting takes back whatever was made so far. */
   readonly signal?: AbortSignal;
@@ -33,6 +35,7 @@ export type ThawReport = ThawOutcome;
 export async function thaw(options: ThawOptions): Promise<ThawReport> {
   const engine = new EngineThread(import.meta.url, "./worker", options.onProgress);
   try {
+    await options.after;
     return await engine.ask<ThawOutcome>(
       "run",
       {
