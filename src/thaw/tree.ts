@@ -70,7 +70,7 @@ export function growTree(context: Thawing, state: FrozenState): Tree {
   const nursery: Nursery = Object.assign(base, { users: new Users(() => nursery, spareIds(states)) });
   context.users = nursery.users;
   context.makeStandIn = (relative, id, use) =>
-    withStandIn(nursery, states.find((state) => state.pid === relative)?.inside, id, use);
+    withStandIn(nursery, states.find(({ pid }) => pid === relative)?.inside, id, use);
   enterTime(context, root);
   const standIns = bearAll(nursery, states);
   setGroups(nursery, states);
