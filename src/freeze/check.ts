@@ -1,6 +1,7 @@
 /** Would it freeze? Stops the processes for the time of one look, and lets them go on. */
 import { KmonteError, RefusalList } from "../lib/errors.ts";
-import { Look, type LookOptions } from "./look.ts";
+import { Look } from "./look.ts";
+import type { LookOptions } from "./look-options.ts";
 import { checkRoots } from "./roots.ts";
 import { StoppedSet } from "./stop.ts";
 

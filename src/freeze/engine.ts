@@ -19,12 +19,11 @@ import { networkTraces, type NetworkTraces } from "../resources/files/sockets/tr
 import { dumpMemory } from "./dump.ts";
 import { Look, type Findings } from "./look.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
+import type { LookOptions } from "./look-options.ts";
 import { checkRoots } from "./roots.ts";
 import { StoppedSet } from "./stop.ts";
 
-export interface FreezeJob {
-  /** See {@link LookOptions}. */
-  readonly closeExternal?: boolean | undefined;
+export interface FreezeJob extends LookOptions {
   readonly pids: readonly number[];
   readonly directory: string;
   /** What becomes of the processes when the image is complete. */

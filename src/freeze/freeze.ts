@@ -2,7 +2,7 @@
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { EngineThread } from "../lib/engine-thread.ts";
 import type { CheckOutcome } from "./check.ts";
-import type { LookOptions } from "./look.ts";
+import type { LookOptions } from "./look-options.ts";
 import type { FreezeJob, FreezeOutcome } from "./engine.ts";
 import type { NetworkTraces } from "../resources/files/sockets/traces.ts";
 

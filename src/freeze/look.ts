@@ -32,6 +32,7 @@ import { askAll, NO_ANSWERS } from "./ask.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
 import { FileTable } from "./descriptors.ts";
 import { childrenNamespace, idsBelow, readInside, refuseHeadless } from "./ids.ts";
+import type { LookOptions } from "./look-options.ts";
 import { Places } from "./places.ts";
 import { findShares, refuseTangled } from "./shares.ts";
 import type { StoppedProcess, StoppedSet } from "./stop.ts";
@@ -44,10 +45,6 @@ export interface Findings {
   readonly blobs: ReadonlyMap<string, BlobSource>;
   readonly refusals: readonly Refusal[];
   readonly notes: readonly string[];
-}
-
-export interface LookOptions {
-  readonly closeExternal?: boolean | undefined;
 }
 
 /** Holds our duplicates of the set's files until the freeze has ended. */

@@ -11,16 +11,14 @@ import { nameOf } from "../../../lib/flags.ts";
 import type { OpenFile } from "../../contract.ts";
 import { socketRefusal } from "./external.ts";
 import {
-  familyOptions,
-  freezeOptions,
   MULTICAST_OPTIONS,
   RAW_OPTIONS,
   TCP_FRESH_OPTIONS,
   TCP_OPTIONS,
   UDP_OPTIONS,
   UDPLITE_OPTIONS,
-  type Options,
-} from "./options.ts";
+} from "./option-tables.ts";
+import { familyOptions, freezeOptions, type Options } from "./options.ts";
 
 export const inetEnd = v.strictObject({
   address: v.string(),
@@ -67,7 +65,7 @@ export function newInetSocket({ family, type, protocol }: InetSort): LocalFd {
 
 export function inetOptions(file: OpenFile, sort: InetSort): Options {
   const own = ownOptions(file, sort);
-  const key = `${sort.family}:${sort.type}:${sort.protocol}`;
+  const key = `${sort.family}:${sort.type}:${sort.protocol}:${own.length}`;
   return freezeOptions(file.local, [...familyOptions(sort.family), ...own], key, () => newInetSocket(sort), closeSync);
 }
 

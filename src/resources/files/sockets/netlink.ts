@@ -26,7 +26,8 @@ import type { FileKind, OpenFile } from "../../contract.ts";
 import { socketRefusal } from "./external.ts";
 import { refuseForeignNetwork } from "./inet-common.ts";
 import { filterSchema, freezeFilter, thawFilter } from "./filter.ts";
-import { freezeOptions, NETLINK_OPTIONS, optionsSchema, SOCKET_OPTIONS, thawOptions } from "./options.ts";
+import { NETLINK_OPTIONS, SOCKET_OPTIONS } from "./option-tables.ts";
+import { freezeOptions, optionsSchema, thawOptions } from "./options.ts";
 
 /** Protocols whose kernel side keeps nothing for a socket besides its groups (include/uapi/linux/netlink.h). */
 const STATELESS = {

@@ -1,0 +1,5 @@
+/** What a user may choose of a look, for a freeze and for a check. */
+export interface LookOptions {
+  /** Connections to processes of this machine that stay outside come back closed. */
+  readonly closeExternal?: boolean | undefined;
+}
