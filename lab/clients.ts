@@ -45,13 +45,14 @@ export class Clients implements Disposable {
     this.#clients.push({ name, child, result: resultOf(child) });
   }
 
-  /** Lets them come to their end and judges what they saw, beside the time for which the machine stood still. */
+  /** Lets them come to their end and judges what they saw; none may have waited for much longer than the machine. */
   async finish(gapSeconds: number): Promise<Check[]> {
     for (const { child } of this.#clients) child.stdin?.end();
     const results = this.#clients.map(async ({ name, result }) => {
       const { ok, detail, longestPause } = await result;
       const pause = `longest pause ${longestPause.toFixed(2)} s, the machine stood still for ${gapSeconds.toFixed(2)} s`;
-      return { name: `${name} outside`, ok, detail: `${detail}; ${pause}` };
+      const prompt = longestPause < gapSeconds * LONGER + SLACK_SECONDS;
+      return { name: `${name} outside`, ok: ok && prompt, detail: `${detail}; ${pause}` };
     });
     return Promise.all(results);
   }
@@ -60,6 +61,10 @@ export class Clients implements Disposable {
     this.#stack.dispose();
   }
 }
+
+/** A peer that is left to its own pauses waits for up to twice as long as nobody answered. */
+const LONGER = 1.25;
+const SLACK_SECONDS = 3;
 
 /** How long a client may take to say what it saw. */
 const LAST_WORD_MS = 60_000;
