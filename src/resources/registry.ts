@@ -29,6 +29,7 @@ import { otherSocket } from "./files/sockets/other.ts";
 import { tcpConnecting } from "./files/sockets/tcp-connecting.ts";
 import { tcpConnection } from "./files/sockets/tcp-connection.ts";
 import { unixSocket } from "./files/sockets/unix.ts";
+import { denyWriteExecute } from "./memory/deny-write-execute.ts";
 import { futureLocks } from "./memory/future-locks.ts";
 import { layout } from "./memory/layout.ts";
 import { aio } from "./objects/aio.ts";
@@ -87,6 +88,7 @@ type Any = any;
 export const processResources: readonly ProcessResource<Any>[] = [
   layout,
   futureLocks,
+  denyWriteExecute,
   signalActions,
   filesystemContext,
   attributes,

@@ -8,7 +8,7 @@ import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
 import { copyContents } from "./copy.ts";
 import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.ts";
 import { hugePageOf, hugeSizeFlag } from "./huge-file.ts";
-import { openPath } from "./path-file.ts";
+import { asReader, openPath } from "./path-file.ts";
 
 const schema = v.strictObject({
   kind: v.literal("memfd"),
@@ -48,21 +48,22 @@ export const memfd: ObjectKind<MemfdState, ContentsHandle> = {
   thaw(state, context: ThawContext): ContentsHandle {
     const huge = state.hugePage === undefined ? 0 : MFD.MFD_HUGETLB | hugeSizeFlag(state.hugePage);
     const kind = MFD.MFD_CLOEXEC | MFD.MFD_ALLOW_SEALING | huge;
-    const fd = withText(
+    const writer = withText(
       state.name,
       (name) => call("memfd_create", `Making memfd ${state.name}`, name, kind) as LocalFd,
     );
-    context.keep(fd);
-    copyContents(context.openBlob(state.blob), fd, state.size);
-    call("fchown", `Owning memfd ${state.name}`, fd, state.uid, state.gid);
-    call("fchmod", `Marking memfd ${state.name}`, fd, state.mode);
+    copyContents(context.openBlob(state.blob), writer, state.size);
+    call("fchown", `Owning memfd ${state.name}`, writer, state.uid, state.gid);
+    call("fchmod", `Marking memfd ${state.name}`, writer, state.mode);
     const seals = parseFlags(F_SEAL, state.seals);
     const seal = (): void => {
-      if (seals !== 0) call("fcntl", `Sealing memfd ${state.name}`, fd, F.F_ADD_SEALS, seals);
+      if (seals !== 0) call("fcntl", `Sealing memfd ${state.name}`, writer, F.F_ADD_SEALS, seals);
     };
-    // What is sealed against writes has no mapping that may write; other seals let those be that were there before.
-    if ((seals & F_SEAL.F_SEAL_WRITE) !== 0) seal();
-    else context.atResume(seal);
+    // Of all seals, this one lets those mappings be that may write and were there before.
+    const late = (seals & (F_SEAL.F_SEAL_FUTURE_WRITE | F_SEAL.F_SEAL_WRITE)) === F_SEAL.F_SEAL_FUTURE_WRITE;
+    if (late) context.atResume(seal);
+    else seal();
+    const fd = context.keep(late ? writer : asReader(writer));
     return { open: (flags) => openPath(`/proc/self/fd/${fd}`, flags) };
   },
 };

@@ -1,5 +1,6 @@
 /** A file that has a path: it stays on disk, and the image only says which one it must be. */
 import { later, placed } from "../../abi/namespaces.ts";
+import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { call, withText } from "../../abi/call.ts";
 import { AT_FDCWD, O } from "../../abi/fcntl.ts";
@@ -36,6 +37,16 @@ export const pathFile: ObjectKind<PathFileState, ContentsHandle> = {
   schema,
   thaw: (state) => ({ open: later((flags) => openPath(placed(state.path), flags)) }),
 };
+
+/**
+ * The same file, in a descriptor that cannot write: as long as anybody could, no process may have the file as its
+ * program (execve(2), ETXTBSY).
+ */
+export function asReader(writer: LocalFd): LocalFd {
+  const reader = openPath(`/proc/self/fd/${writer}`, 0);
+  closeSync(writer);
+  return reader;
+}
 
 /** open(2) as the kernel has it: Node's own would add O_CLOEXEC only, but knows no O_PATH or O_DIRECT checks. */
 export function openPath(path: string, flags: number, mode = 0): LocalFd {

@@ -13,7 +13,7 @@ import { copyContents } from "./copy.ts";
 import { extraAttributes, freezeAttributes, thawAttributes } from "./file-attributes.ts";
 import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.ts";
 import { inFolder } from "./gone-directory.ts";
-import { openPath } from "./path-file.ts";
+import { asReader, openPath } from "./path-file.ts";
 
 const schema = v.strictObject({
   kind: v.literal("unlinked-file"),
@@ -59,9 +59,9 @@ export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
   name: "unlinked-file",
   schema,
   thaw(state, context: ThawContext): ContentsHandle {
-    const fd = inFolder(dirname(placed(state.path)), () => makeNameless(state));
-    context.keep(fd);
-    copyContents(context.openBlob(state.blob), fd, state.size);
+    const writer = inFolder(dirname(placed(state.path)), () => makeNameless(state));
+    copyContents(context.openBlob(state.blob), writer, state.size);
+    const fd = context.keep(state.temporary ? writer : asReader(writer));
     call("fchown", `Owning ${state.path}`, fd, state.uid, state.gid);
     call("fchmod", `Marking ${state.path}`, fd, state.mode);
     thawAttributes(fd, state);
