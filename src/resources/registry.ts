@@ -16,6 +16,7 @@ import { pipeEnd } from "./files/pipe.ts";
 import { ptyMaster } from "./files/pty-master.ts";
 import { terminal } from "./files/terminal.ts";
 import { refusedFile } from "./files/refused.ts";
+import { messageQueue } from "./files/message-queue.ts";
 import { namespaceFile } from "./files/namespace.ts";
 import { procFile } from "./files/proc-file.ts";
 import { regularFile } from "./files/regular.ts";
@@ -128,6 +129,7 @@ export const fileKinds: readonly FileKind<Any>[] = [
   // These say that they are files and folders like others.
   procFile,
   namespaceFile,
+  messageQueue,
   directory,
   // Since 6.9 a pidfd has an inode of its own, which says that it is a regular file.
   pidFd,

@@ -1,16 +1,15 @@
 /**
  * IPC namespaces (ipc_namespaces(7)): their limits and the objects that stand in them (sysvipc(7)), which belong to no
- * process. Message queues of POSIX (mq_overview(7)) are refused.
+ * process. Message queues of POSIX (mq_overview(7)) come along when they are empty.
  */
-import { closeSync, readdirSync } from "node:fs";
 import * as v from "valibot";
-import { attempt, withText } from "../../abi/call.ts";
 import { within } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FreezeProcess, ObjectKind } from "../contract.ts";
 import { newNamespace, ownerSchema, type NamespaceHandle } from "./handle.ts";
 import { readSysctl, writeSysctls } from "./sysctls.ts";
+import { freezeQueues, queuesSchema, thawQueues } from "./queues.ts";
 import { freezeSysv, sysvSchema, thawSysv } from "./sysv.ts";
 
 const schema = v.strictObject({
@@ -19,6 +18,8 @@ const schema = v.strictObject({
   /** By their path under /proc/sys. */
   sysctls: v.record(v.string(), v.string()),
   sysv: sysvSchema,
+  /** Message queues of POSIX, empty. */
+  queues: v.optional(queuesSchema),
 });
 type IpcState = v.InferOutput<typeof schema>;
 
@@ -32,14 +33,14 @@ const SETTINGS = [
 
 export function freezeIpc(namespace: LocalFd, { pid, command, context }: FreezeProcess): IpcState {
   return within("ipc", namespace, () => {
-    const objects = messageQueues();
-    if (objects.length > 0) throw cannotCarry(pid, command, objects);
+    const { queues, full } = freezeQueues();
+    if (full.length > 0) throw cannotCarry(pid, command, full);
     const sysctls: Record<string, string> = {};
     for (const setting of SETTINGS) {
       const value = readSysctl(setting);
       if (value !== undefined) sysctls[setting] = value;
     }
-    return { kind: "ipc-namespace", sysctls, sysv: freezeSysv(context) };
+    return { kind: "ipc-namespace", sysctls, sysv: freezeSysv(context), ...(queues.length > 0 && { queues }) };
   });
 }
 
@@ -47,43 +48,23 @@ export const ipcNamespace: ObjectKind<IpcState, NamespaceHandle> = {
   name: "ipc-namespace",
   schema,
   thaw(state, context) {
-    const handle = newNamespace(context, "ipc", state.owner, () => writeSysctls(state.sysctls));
+    const handle = newNamespace(context, "ipc", state.owner, () => {
+      writeSysctls(state.sysctls);
+      thawQueues(state.queues ?? []);
+    });
     // The processes have entered by then: the kernel notes who makes what.
     context.whenOpen(() => within("ipc", handle.fd, () => thawSysv(state.sysv, context)));
     return handle;
   },
 };
 
-/** The mqueue file system shows the queues of the namespace in which it was opened. */
-function messageQueues(): string[] {
-  const context = withText("mqueue", (name) => attempt("fsopen", name, FSOPEN_CLOEXEC));
-  if (context < 0) return [];
-  try {
-    if (attempt("fsconfig", context, FSCONFIG_CMD_CREATE, 0, 0, 0) < 0) return [];
-    const mount = attempt("fsmount", context, FSMOUNT_CLOEXEC, 0);
-    if (mount < 0) return [];
-    try {
-      return readdirSync(`/proc/self/fd/${mount}`).map((name) => `POSIX message queue /${name}`);
-    } finally {
-      closeSync(mount);
-    }
-  } finally {
-    closeSync(context);
-  }
-}
-
-/** include/uapi/linux/mount.h */
-const FSOPEN_CLOEXEC = 1;
-const FSMOUNT_CLOEXEC = 1;
-const FSCONFIG_CMD_CREATE = 6;
-
 function cannotCarry(pid: number, command: string, objects: readonly string[]): Refusal {
   return new Refusal(
     "IPC_NAMESPACE_OBJECTS",
     {
       what: `The IPC namespace of process ${pid} (${command}) holds objects that cannot be carried.`,
-      why: `It has ${objects.join(", ")}.`,
-      remedy: "Let the program remove them first (ipcrm(1), mq_unlink(3)).",
+      why: `Messages wait in ${objects.map((name) => `the POSIX queue /${name}`).join(", ")}: to look at them is to take them away.`,
+      remedy: "Let the program receive them or remove the queue first (mq_receive(3), mq_unlink(3)).",
     },
     { pid, command, resource: "ipc-namespace" },
   );

@@ -1,8 +1,11 @@
 /** Who made a socket: what the other end learns from SO_PEERCRED (unix(7)). Only the process itself can be it again. */
 import * as v from "valibot";
+import { PR } from "../../../abi/prctl.ts";
 import { getOption, SO, SOL } from "../../../abi/socket.ts";
 import type { RemoteScope } from "../../../tracee/scope.ts";
 import type { OpenFile, ThawProcess } from "../../contract.ts";
+import { idInside, type UserNamespaceHandle } from "../../namespaces/user.ts";
+import { SECBIT_KEEP_CAPS_AND_NO_FIXUP } from "../../thread/credentials.ts";
 
 export const creatorSchema = v.strictObject({ pid: v.number(), uid: v.number(), gid: v.number() });
 export type Creator = v.InferOutput<typeof creatorSchema>;
@@ -16,12 +19,18 @@ export function peerCredentials(file: OpenFile): Creator | undefined {
 
 /** Does something in the process that made the socket, with the effective ids that it had then. */
 export function asCreator<T>(process: ThawProcess, { uid, gid }: Creator, action: (scope: RemoteScope) => T): T {
-  const { scope } = process;
+  const { scope, context } = process;
   const about = `Acting for process ${process.pid}`;
   const same = -1;
+  // In a user namespace of the set they have other names, and the rights do not depend on them.
+  const names = scope.user === undefined ? undefined : context.object<UserNamespaceHandle>(scope.user).state;
+  const [gidThere, uidThere] = names
+    ? [idInside(names.gids, gid) ?? same, idInside(names.uids, uid) ?? same]
+    : [gid, uid];
+  if (names) scope.call("prctl", about, PR.SET_SECUREBITS, SECBIT_KEEP_CAPS_AND_NO_FIXUP);
   // Blank processes are root's; the saved ids bring the rights back.
-  scope.call("setresgid", about, same, gid, same);
-  scope.call("setresuid", about, same, uid, same);
+  scope.call("setresgid", about, same, gidThere, same);
+  scope.call("setresuid", about, same, uidThere, same);
   try {
     return action(scope);
   } finally {
