@@ -15,7 +15,7 @@ const LAYERS = [
   ["resources"],
   ["image"],
   ["freeze", "thaw"],
-  ["swap", "move"],
+  ["swap", "move", "door"],
   ["agent"],
   ["fleet"],
   ["cli", "web"],

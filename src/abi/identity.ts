@@ -26,6 +26,11 @@ export function asUser<T>(user: Identity | undefined, action: () => T): T {
   return user === undefined ? action() : become(user, action);
 }
 
+/** Whether this thread works with a user's rights now. */
+export function isForUser(): boolean {
+  return now !== undefined;
+}
+
 /** Runs `action` with our own rights again, within {@link asUser}: for what concerns only us and our tracees in /proc. */
 export function asOurselves<T>(action: () => T): T {
   return now === undefined ? action() : become(undefined, action);
@@ -43,6 +48,28 @@ function become<T>(user: Identity | undefined, action: () => T): T {
     now = before;
   }
 }
+
+/**
+ * Runs `action` as nobody but the user of {@link asUser}, without any right of ours: file system ids do for most, but
+ * some files look at the effective ids and capabilities of who opens them (sysctls), and remember them.
+ */
+export function asUserAlone<T>(action: () => T): T {
+  if (now === undefined) return action();
+  const user = now;
+  call("setresgid", "Taking a user's rights", SAME, user.gid, SAME);
+  call("setresuid", "Taking a user's rights", SAME, user.uid, SAME);
+  try {
+    return action();
+  } finally {
+    // The saved id brings our rights back, and with them these go back to ours.
+    call("setresuid", "Taking our rights back", SAME, 0, SAME);
+    call("setresgid", "Taking our rights back", SAME, 0, SAME);
+    change(user);
+  }
+}
+
+/** setresuid(2): the id stays as it is. */
+const SAME = -1;
 
 /** Groups first: changing them needs no right over files, and back again neither. */
 function change(to: Identity): void {

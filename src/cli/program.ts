@@ -8,6 +8,7 @@ import { addInspect } from "./commands/inspect.ts";
 import { addKernels } from "./commands/kernels.ts";
 import { addKey } from "./commands/key.ts";
 import { addReport } from "./commands/report.ts";
+import { addServe } from "./commands/serve.ts";
 import { addSwap } from "./commands/swap.ts";
 import { addThaw } from "./commands/thaw.ts";
 
@@ -36,7 +37,18 @@ export function createProgram(): Command {
     .exitOverride()
     .showSuggestionAfterError()
     .addHelpText("after", EXIT_STATUSES);
-  const verbs = [addCheck, addFreeze, addThaw, addInspect, addDecrypt, addSwap, addKernels, addReport, addKey];
+  const verbs = [
+    addCheck,
+    addFreeze,
+    addThaw,
+    addInspect,
+    addDecrypt,
+    addSwap,
+    addKernels,
+    addReport,
+    addKey,
+    addServe,
+  ];
   for (const add of verbs) add(program);
   const all = program.commands.flatMap((command) => [command, ...command.commands]);
   for (const command of all) command.helpOption("-h, --help", "print this help").exitOverride();

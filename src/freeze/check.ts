@@ -1,5 +1,7 @@
 /** Would it freeze? Stops the processes for the time of one look, and lets them go on. */
 import { KmonteError, RefusalList } from "../lib/errors.ts";
+import type { Identity } from "../abi/identity.ts";
+import { admitting, refuseForeign } from "./admission.ts";
 import { Look } from "./look.ts";
 import type { LookOptions } from "./look-options.ts";
 import { checkRoots } from "./roots.ts";
@@ -15,13 +17,19 @@ export interface CheckOutcome {
   readonly pausedMs: number;
 }
 
-export function checkOnly(pids: readonly number[], options: LookOptions = {}): CheckOutcome {
+export interface CheckOptions extends LookOptions {
+  /** Whose processes they must be. */
+  readonly user?: Identity | undefined;
+}
+
+export function checkOnly(pids: readonly number[], options: CheckOptions = {}): CheckOutcome {
   checkRoots(pids);
   const start = performance.now();
-  const set = StoppedSet.stop(pids);
+  const set = StoppedSet.stop(pids, admitting(options.user));
   try {
     using look = new Look(set, options);
-    const { refusals, notes } = look.run();
+    const { refusals, state, notes } = look.run();
+    refusals.push(...refuseForeign(state, options.user));
     return {
       processes: [...set.processes.values()].map(({ pid, stat, threads }) => ({
         pid,

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
+import { asUser, type Identity } from "../abi/identity.ts";
 import { parseRecipient } from "../image/age-keys.ts";
 import { buildHeader, extentsOf, planSegments } from "../image/core-file.ts";
 import { buildNotes, type CoreProcess } from "../image/core-notes.ts";
@@ -16,6 +17,7 @@ import { maskOfSignals } from "../abi/signal.ts";
 import { unhex } from "../lib/hex.ts";
 import { DigestPool } from "../image/digest-pool.ts";
 import { networkTraces, type NetworkTraces } from "../resources/files/sockets/traces.ts";
+import { admitting, refuseForeign } from "./admission.ts";
 import { dumpMemory } from "./dump.ts";
 import { Look, type Findings } from "./look.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
@@ -32,6 +34,8 @@ export interface FreezeJob extends LookOptions {
   readonly expiresAt?: number | undefined;
   /** Keys of age (age1…) that the image is encrypted to. */
   readonly encryptTo?: readonly string[] | undefined;
+  /** The ordinary user who asks: only processes that are wholly this user's are touched. */
+  readonly user?: Identity | undefined;
 }
 
 export interface FreezeOutcome {
@@ -47,10 +51,10 @@ export interface FreezeOutcome {
 }
 
 /** What can be refused before anything is looked at. */
-export function checkJob({ pids, directory, encryptTo = [] }: FreezeJob): void {
+export function checkJob({ pids, directory, encryptTo = [], user }: FreezeJob): void {
   for (const recipient of encryptTo) checkRecipient(recipient);
   checkRoots(pids);
-  checkTarget(directory);
+  asUser(user, () => checkTarget(directory));
 }
 
 function checkRecipient(text: string): void {
@@ -93,7 +97,7 @@ export class Freeze {
     // Started before anything stops: threads take a while to come up.
     using pool = isLarge(this.#job.pids) ? new DigestPool() : undefined;
     this.#pool = pool;
-    const set = this.#step("stop", () => StoppedSet.stop(this.#job.pids));
+    const set = this.#step("stop", () => StoppedSet.stop(this.#job.pids, admitting(this.#job.user)));
     this.#set = set;
     try {
       const processes = [...set.processes.values()].map(({ pid, stat }) => ({ pid, command: stat.comm }));
@@ -132,12 +136,14 @@ export class Freeze {
   #writeImage(look: Look): void {
     const findings = this.#step("look", () => look.run());
     this.#notes = findings.notes;
+    findings.refusals.push(...refuseForeign(findings.state, this.#job.user));
     if (findings.refusals.length > 0) throw refusalOf(findings.refusals);
     const files = Object.values(findings.state.files).filter(({ net }) => net === undefined);
     this.#network = networkTraces(files.map(({ state }) => state));
     this.#checkAborted();
     using writer = new ImageWriter(this.#job.directory, {
       pool: this.#pool,
+      user: this.#job.user,
       expiresAt: this.#job.expiresAt,
       recipients: this.#job.encryptTo?.map(parseRecipient),
     });

@@ -1,8 +1,8 @@
 /** Freezing, for those who use kmonte as a library. */
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { EngineThread } from "../lib/engine-thread.ts";
-import type { CheckOutcome } from "./check.ts";
-import type { LookOptions } from "./look-options.ts";
+import type { Identity } from "../abi/identity.ts";
+import type { CheckOptions, CheckOutcome } from "./check.ts";
 import type { FreezeJob, FreezeOutcome } from "./engine.ts";
 import type { NetworkTraces } from "../resources/files/sockets/traces.ts";
 
@@ -26,6 +26,8 @@ export interface FreezeOptions {
    * Peers on other machines and in other network namespaces stay connected.
    */
   readonly closeExternal?: boolean | undefined;
+  /** The ordinary user on whose behalf it is done (src/door): only processes wholly this user's are touched. */
+  readonly user?: Identity | undefined;
   readonly onProgress?: ProgressListener;
   /** Aborting lets the processes go on and takes the unfinished image away. */
   readonly signal?: AbortSignal;
@@ -51,8 +53,8 @@ export interface FrozenSet {
  * processes untouched.
  */
 export async function freeze(options: FreezeOptions): Promise<FrozenSet> {
-  const { pids, directory, end, expiresAt, encryptTo, closeExternal } = options;
-  const job: FreezeJob = { pids, directory, end, expiresAt, encryptTo, closeExternal };
+  const { pids, directory, end, expiresAt, encryptTo, closeExternal, user } = options;
+  const job: FreezeJob = { pids, directory, end, expiresAt, encryptTo, closeExternal, user };
   const engine = new EngineThread(import.meta.url, "./worker", options.onProgress);
   try {
     const outcome = await engine.ask<FreezeOutcome>("run", job, options.signal);
@@ -74,7 +76,7 @@ async function finish(engine: EngineThread, request: "release" | "kill"): Promis
 }
 
 /** Looks whether processes would freeze, and lets them go on. Throws only when they cannot be looked at at all. */
-export async function check(pids: readonly number[], options: LookOptions = {}): Promise<CheckOutcome> {
+export async function check(pids: readonly number[], options: CheckOptions = {}): Promise<CheckOutcome> {
   const engine = new EngineThread(import.meta.url, "./worker", undefined);
   try {
     return await engine.ask<CheckOutcome>("check", { pids, ...options });

@@ -43,7 +43,7 @@ import { findUnwaited, type Unwaited } from "./unwaited.ts";
 export interface Findings {
   readonly state: FrozenState;
   readonly blobs: ReadonlyMap<string, BlobSource>;
-  readonly refusals: readonly Refusal[];
+  readonly refusals: Refusal[];
   readonly notes: readonly string[];
 }
 

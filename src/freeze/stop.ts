@@ -43,6 +43,9 @@ export interface StoppedProcess {
   readonly threads: StoppedThread[];
 }
 
+/** Asked before a process is touched; throws a refusal when it is not to be. */
+export type Admit = (pid: number, command: string) => void;
+
 /** Processes that stand still until {@link StoppedSet.release}. */
 export class StoppedSet implements Disposable {
   readonly processes = new Map<number, StoppedProcess>();
@@ -51,9 +54,15 @@ export class StoppedSet implements Disposable {
   readonly #standing = new Set<number>();
   #sleepsUntil: ReadonlyMap<number, bigint> = new Map();
 
+  readonly #admit: Admit;
+
+  private constructor(admit: Admit) {
+    this.#admit = admit;
+  }
+
   /** Seizes and stops the processes with everything below them; on failure, lets all go on and throws. */
-  static stop(roots: readonly number[]): StoppedSet {
-    const set = new StoppedSet();
+  static stop(roots: readonly number[], admit: Admit = () => undefined): StoppedSet {
+    const set = new StoppedSet(admit);
     try {
       set.#stopAll(roots);
       set.#measureSleeps();
@@ -144,6 +153,7 @@ export class StoppedSet implements Disposable {
     const stat = readStat(pid);
     if (!stat) return;
     if (stat.ppid === globalThis.process.pid) expectNodeToWatch(pid);
+    this.#admit(pid, stat.comm);
     const process = { pid, stat, zombie: stat.state === "Z" && stat.threads <= 1, threads: [] };
     if (!process.zombie) this.#takeThreads(process);
     this.processes.set(pid, process);

@@ -124,10 +124,9 @@ export function buildHeader(segments: readonly Segment[], notes: Buffer): Buffer
 /** The PT_LOAD segments of a core file, from its first bytes. Throws a RangeError where they do not fit. */
 export function parseSegments(header: Buffer): Segment[] {
   const count = header.readUInt16LE(56);
-  const table = Number(header.readBigUInt64LE(32));
   const segments: Segment[] = [];
   for (let index = 0; index < count; index += 1) {
-    const at = table + index * PHDR_SIZE;
+    const at = HEADER_SIZE + index * PHDR_SIZE;
     if (header.readUInt32LE(at) !== PT_LOAD) continue;
     segments.push({
       flags: header.readUInt32LE(at + 4),
@@ -140,9 +139,13 @@ export function parseSegments(header: Buffer): Segment[] {
   return segments;
 }
 
-/** Bytes of a core file's beginning that hold all its program headers. */
+/** e_phnum has 16 bits. */
+export const LARGEST_HEADER = HEADER_SIZE + 0xffff * PHDR_SIZE;
+
+/** Bytes of a core file's beginning that hold all its program headers, which stand where we write them. */
 export function headerSize(firstBytes: Buffer): number {
-  return Number(firstBytes.readBigUInt64LE(32)) + firstBytes.readUInt16LE(56) * PHDR_SIZE;
+  if (firstBytes.readBigUInt64LE(32) !== BigInt(HEADER_SIZE)) throw new RangeError("not a core file of kmonte");
+  return HEADER_SIZE + firstBytes.readUInt16LE(56) * PHDR_SIZE;
 }
 
 /** Where a mapping's kept pages stand in the core file. Neighbouring pages come as one extent. */

@@ -1,6 +1,7 @@
 /** The files of an image, opened below its directory's descriptor, and decrypted on the way where they are encrypted. */
 import { closeSync, readSync } from "node:fs";
 import { O } from "../abi/fcntl.ts";
+import { asOurselves } from "../abi/identity.ts";
 import { fstat, S_IF } from "../abi/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
@@ -39,7 +40,7 @@ export class ImageFiles {
   open(name: string): Blob {
     if (this.#names.has(name + AGE)) return this.#openEncrypted(name + AGE);
     if (!this.#names.has(name)) throw damaged(this.directory, name, `It has no ${name}.`);
-    const fd = openRegular(this.#fd, name);
+    const fd = asOurselves(() => openRegular(this.#fd, name));
     return {
       size: fstat(fd).size,
       plain: fd,
@@ -62,7 +63,7 @@ export class ImageFiles {
   }
 
   #openEncrypted(name: string): Blob {
-    const fd = openRegular(this.#fd, name);
+    const fd = asOurselves(() => openRegular(this.#fd, name));
     try {
       const file = this.#guarded(name, () => AgeFile.open(fd, fstat(fd).size, this.#identities));
       if (!file) throw sealed(this.directory, this.#identities.length);

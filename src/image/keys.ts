@@ -165,6 +165,18 @@ export function openKeys(files: readonly string[] = []): AgeIdentity[] {
   return [...files.flatMap((file) => readIdentities(file)), ...(own ? [own] : [])];
 }
 
+/** The text of a key file, found to be one, for those who open images elsewhere. */
+export function readKeyText(path: string): string {
+  const text = readSecret(path);
+  parseKey(text, path, parseIdentities);
+  return text;
+}
+
+/** The keys in the text of a key file that somebody else has read. */
+export function parseKeys(text: string): AgeIdentity[] {
+  return parseKey(text, "The key", parseIdentities);
+}
+
 /** What may be wrong with a file or folder of keys: who else could have written to it. */
 const WRITABLE_BY_OTHERS = 0o022;
 const OPEN_TO_OTHERS = 0o077;

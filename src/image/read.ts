@@ -21,6 +21,8 @@ export interface Image extends Disposable {
   readonly manifest: Manifest;
   readonly state: FrozenState;
   readonly files: ImageFiles;
+  /** A way to its directory that holds whatever becomes of the path. */
+  readonly place: string;
 }
 
 export interface ReadOptions {
@@ -55,7 +57,7 @@ export function readImage(directory: string, options: ReadOptions = {}): Image {
     for (const file of manifest.files) checkFile(source, file, options.onBytes, pool);
     const files = new ImageFiles(directory, source.fd, manifest, options.identities);
     const state = readState(directory, files);
-    return { directory, manifest, state, files, [Symbol.dispose]: () => source[Symbol.dispose]() };
+    return { directory, manifest, state, files, place: source.place, [Symbol.dispose]: () => source[Symbol.dispose]() };
   } catch (error) {
     source[Symbol.dispose]();
     throw error;

@@ -11,7 +11,7 @@ import type { LocalFd } from "../lib/brand.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
 import { copyRanges, dataRanges } from "../resources/objects/copy.ts";
 import { openPath } from "../resources/objects/path-file.ts";
-import { PrivateDirectory, removeLeftovers } from "./directory.ts";
+import { below, PrivateDirectory, removeLeftovers } from "./directory.ts";
 import { openRegular } from "./files.ts";
 
 /** Root's own, on disk: an image may be larger than memory. */
@@ -36,6 +36,10 @@ export class ImageSource implements Disposable {
   /** Where files are to be opened. */
   get fd(): LocalFd {
     return this.#copy?.fd ?? this.#original;
+  }
+
+  get place(): string {
+    return below(this.#original, "");
   }
 
   /** All bytes of a small file. Undefined when it is larger than `most`. */

@@ -19,7 +19,7 @@ const markSchema = v.strictObject({
 export type ThawedMark = v.InferOutput<typeof markSchema>;
 
 /** The image's mark; undefined when it has never been thawed. */
-export function readThawedMark(directory: string): ThawedMark | undefined {
+export function readThawedMark(directory: string, shown = directory): ThawedMark | undefined {
   let text: string;
   try {
     text = readFileSync(join(directory, MARK), "utf8");
@@ -35,7 +35,7 @@ export function readThawedMark(directory: string): ThawedMark | undefined {
     throw new Refusal(
       "THAWED_MARK_BROKEN",
       {
-        what: `Whether ${directory} was thawed before is not known.`,
+        what: `Whether ${shown} was thawed before is not known.`,
         why: `Its ${MARK} cannot be read as a mark.`,
         remedy: "Remove that file only if you know that the processes did not go on from this image.",
       },
@@ -47,19 +47,20 @@ export function readThawedMark(directory: string): ThawedMark | undefined {
 
 /**
  * Refuses an image whose processes went on already. An image that was only about to be released was not: whoever thawed
- * it was ended, or the machine was, in that moment; should they live all the same, their ids are taken.
+ * it was ended, or the machine was, in that moment; should they live all the same, their ids are taken. `shown` is what
+ * people call the directory.
  */
-export function refuseThawed(directory: string): void {
-  const mark = readThawedMark(directory);
+export function refuseThawed(directory: string, shown = directory): void {
+  const mark = readThawedMark(directory, shown);
   if (mark?.step !== "released") return;
   throw new Refusal(
     "ALREADY_THAWED",
     {
-      what: `The image in ${directory} has been thawed already.`,
+      what: `The image in ${shown} has been thawed already.`,
       why: `Its processes went on at ${mark.at}, on Linux ${mark.kernel}; files and peers have gone on with them.`,
       remedy: "kmonte thaw --again takes them back to the moment of the freeze.",
     },
-    { path: directory },
+    { path: shown },
   );
 }
 

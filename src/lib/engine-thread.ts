@@ -14,7 +14,8 @@ type FromEngine =
   | { readonly type: "done"; readonly value: unknown }
   | { readonly type: "failed"; readonly failure: SerializedFailure };
 
-interface SerializedFailure {
+/** A failure on its way to another thread or process. */
+export interface SerializedFailure {
   readonly known: boolean;
   readonly code: string;
   readonly kind: FailureKind;
@@ -39,7 +40,7 @@ export function serveEngine<J>(handlers: Record<string, (job: J, watcher: Watche
     try {
       port.postMessage({ type: "done", value: handlers[name]?.(job, watcher) } satisfies FromEngine);
     } catch (error) {
-      port.postMessage({ type: "failed", failure: serialize(error) } satisfies FromEngine);
+      port.postMessage({ type: "failed", failure: serializeFailure(error) } satisfies FromEngine);
     }
   });
 }
@@ -79,7 +80,7 @@ export class EngineThread {
         const onMessage = (message: FromEngine): void => {
           if (message.type === "progress") this.#onProgress?.(message.event);
           else if (message.type === "done") settle(() => resolve(message.value as T));
-          else settle(() => reject(deserialize(message.failure)));
+          else settle(() => reject(deserializeFailure(message.failure)));
         };
         this.#worker.on("message", onMessage);
         this.#worker.on("error", onError);
@@ -115,7 +116,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EIO: "Look at the kernel's log (dmesg): a device answers with errors.",
 };
 
-function serialize(failure: unknown): SerializedFailure {
+export function serializeFailure(failure: unknown): SerializedFailure {
   const error = named(failure);
   const known = error instanceof KmonteError;
   return {
@@ -127,18 +128,18 @@ function serialize(failure: unknown): SerializedFailure {
     remedy: known ? error.remedy : undefined,
     facts: known ? error.facts : {},
     stack: error instanceof Error ? error.stack : undefined,
-    refusals: error instanceof RefusalList ? error.refusals.map((refusal) => serialize(refusal)) : [],
+    refusals: error instanceof RefusalList ? error.refusals.map((refusal) => serializeFailure(refusal)) : [],
   };
 }
 
-function deserialize(failure: SerializedFailure): Error {
+export function deserializeFailure(failure: SerializedFailure): Error {
   const { code, kind, what, why, remedy, facts } = failure;
   const text = { what, ...(why !== undefined && { why }), ...(remedy !== undefined && { remedy }) };
   if (failure.refusals.length > 0) {
     return new RefusalList(
       code,
       text,
-      failure.refusals.map((refusal) => deserialize(refusal) as Refusal),
+      failure.refusals.map((refusal) => deserializeFailure(refusal) as Refusal),
     );
   }
   if (failure.known)

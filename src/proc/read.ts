@@ -19,3 +19,12 @@ export function readdirOrEmpty(path: string): string[] {
 export function readStat(pid: number): ProcessStat | undefined {
   return orIfGone(() => parseStat(readFileSync(`/proc/${pid}/stat`, "utf8")), undefined);
 }
+
+/** The label of AppArmor, SELinux or another security module (proc_pid_attr(5)); empty without one. */
+export function labelOf(pid: number | "self"): string {
+  try {
+    return readFileSync(`/proc/${pid}/attr/current`, "utf8").replace(/[\0\n]+$/, "");
+  } catch {
+    return "";
+  }
+}

@@ -1,11 +1,14 @@
 /** Thawing an image: check everything, build under undo, and let all go on together. On one thread, as freezing is. */
+import { asUser, type Identity } from "../abi/identity.ts";
 import { call } from "../abi/call.ts";
 import { PR } from "../abi/prctl.ts";
 import { PTRACE_O } from "../abi/ptrace.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { KmonteError, RefusalList } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
-import { openKeys } from "../image/keys.ts";
+import type { AgeIdentity } from "../image/age-keys.ts";
+import { checkOwned } from "../image/ownership.ts";
+import { openKeys, parseKeys } from "../image/keys.ts";
 import { readImage, type Image } from "../image/read.ts";
 import { markThawed, refuseThawed } from "../image/thawed-mark.ts";
 import { processResources, threadResources } from "../resources/registry.ts";
@@ -14,6 +17,7 @@ import { detach, setOptions } from "../tracee/ptrace.ts";
 import { beginProcess, buildMemory, buildProcess, buildThreads, enterUserNamespace } from "./build.ts";
 import { checkSurroundings } from "./check.ts";
 import { Thawing } from "./context.ts";
+import { consistently } from "./inconsistent.ts";
 import { ThawedFiles } from "./descriptors.ts";
 import type { BuiltProcess } from "./process.ts";
 import { endProcess } from "./nursery.ts";
@@ -29,6 +33,10 @@ export interface ThawJob {
   /** The program goes on in our session and terminal. */
   readonly shell?: boolean;
   readonly identities?: readonly string[] | undefined;
+  /** Keys themselves, as their files have them. */
+  readonly keys?: readonly string[] | undefined;
+  /** The ordinary user who asks: nothing is opened or made that this user could not open or make. */
+  readonly user?: Identity | undefined;
 }
 
 export interface ThawOutcome {
@@ -52,14 +60,22 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
     }
   };
   using read = step("verify", () =>
-    readImage(job.directory, { unsigned: job.unsigned === true, identities: openKeys(job.identities) }),
+    readImage(job.directory, {
+      unsigned: job.unsigned === true,
+      identities: identitiesOf(job),
+      user: job.user,
+    }),
   );
   const adopted = job.shell === true ? adoptIntoShell(read.state) : undefined;
   const image = adopted ? { ...read, state: adopted.state } : read;
   const again = job.again === true;
+  const as = <T>(action: () => T): T => consistently(job.directory, () => asUser(job.user, action));
   step("check", () => {
-    if (!again) refuseThawed(job.directory);
-    checkSurroundings(image);
+    if (job.user) refuseForeign(image, job.user);
+    as(() => {
+      if (!again) refuseThawed(image.place, job.directory);
+      checkSurroundings(image);
+    });
   });
   using context = new Thawing(image);
   let shell: ShellJob | undefined;
@@ -68,9 +84,9 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
     call("prctl", "Becoming the parent of the program", PR.SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     context.atResume(() => (shell = handOver(adopted)));
   }
-  const tree = step("build", () => build(context, image, watcher));
-  step("resume", () => {
-    const mark = markThawed(job.directory, again);
+  const tree = step("build", () => as(() => build(context, image, watcher)));
+  const release = (): void => {
+    const mark = markThawed(image.place, again);
     context.undo("the mark of a thawed image", () => mark.takeBack());
     goOn(context, tree);
     try {
@@ -79,13 +95,30 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
       // They run: that the mark stays at its first step is no failure of the thaw.
       context.note(`The image could not be marked as thawed: ${String(error)}`);
     }
-  });
+  };
+  step("resume", () => as(release));
   return {
     processes: image.state.processes.map(({ pid, command }) => ({ pid, command })),
     steps,
     notes: [...tree.notes, ...context.notes],
     ...(shell && { shell }),
   };
+}
+
+/** Our own key opens images for us only. */
+function identitiesOf({ user, identities, keys = [] }: ThawJob): AgeIdentity[] {
+  return [...keys.flatMap((text) => parseKeys(text)), ...(user ? [] : openKeys(identities))];
+}
+
+function refuseForeign(image: Image, user: Identity): void {
+  const refusals = checkOwned(image.state, user);
+  if (refusals.length > 1)
+    throw new RefusalList(
+      "CANNOT_THAW",
+      { what: `${image.directory} is not yours to thaw; nothing was made.` },
+      refusals,
+    );
+  if (refusals[0]) throw refusals[0];
 }
 
 /** Until all processes go on together, ^C takes everything back. */

@@ -1,4 +1,5 @@
 /** Thawing, for those who use kmonte as a library. */
+import type { Identity } from "../abi/identity.ts";
 import { EngineThread } from "../lib/engine-thread.ts";
 import type { ProgressListener } from "../lib/progress.ts";
 import type { ThawJob, ThawOutcome } from "./engine.ts";
@@ -21,6 +22,10 @@ export interface ThawOptions {
   readonly identities?: readonly string[] | undefined;
   /** What must have happened before anything is thawed; the engine is made ready meanwhile. */
   readonly after?: Promise<void>;
+  /** Keys themselves, as their files have them. */
+  readonly keys?: readonly string[] | undefined;
+  /** The ordinary user on whose behalf it is done (src/door). */
+  readonly user?: Identity | undefined;
   readonly onProgress?: ProgressListener;
   /** Aborting takes back whatever was made so far. */
   readonly signal?: AbortSignal;
@@ -44,6 +49,8 @@ export async function thaw(options: ThawOptions): Promise<ThawReport> {
         again: options.again === true,
         shell: options.shell === true,
         identities: options.identities,
+        keys: options.keys,
+        user: options.user,
       } satisfies ThawJob,
       options.signal,
     );

@@ -1,5 +1,6 @@
 /** Making all processes of the set, blank, with their ids, parents, sessions and process groups (credentials(7)). */
 import { readFileSync, writeFileSync } from "node:fs";
+import { asOurselves } from "../abi/identity.ts";
 import { CLONE } from "../abi/clone.ts";
 import { MAP, MREMAP, PAGE_SIZE, PROT } from "../abi/mman.ts";
 import { remoteAddress } from "../lib/brand.ts";
@@ -102,9 +103,10 @@ function occupied(state: FrozenProcess): Range[] {
 /** The first blank process: parent of the roots until the end, when init takes them over. */
 function startRoot(context: Thawing, workshop: Workshop, taken: ReadonlySet<number>): BuildScope {
   const wrong: number[] = [];
-  let pid = spawnBlank(workshop.start);
+  const spawn = (): number => asOurselves(() => spawnBlank(workshop.start));
+  let pid = spawn();
   // The kernel gives it an id that is free, and that may be one of the set's.
-  for (; taken.has(pid); pid = spawnBlank(workshop.start)) wrong.push(pid);
+  for (; taken.has(pid); pid = spawn()) wrong.push(pid);
   for (const id of wrong) endProcess(id);
   context.undo("blank process", () => endProcess(pid));
   return new BuildScope(pid, pid, new TraceeMemory(pid), workshop);
@@ -128,6 +130,8 @@ function clearRoot(root: BuildScope, parking: number): ParkedVdso {
   root.attempt("ioprio_set", IOPRIO_WHO_PROCESS, 0, 0);
   // As far as the control group allows.
   root.attempt("sched_setaffinity", 0, CPU_SET_BYTES, root.put(Buffer.alloc(CPU_SET_BYTES, 0xff)));
+  // What is done with a user's effective ids later is not to be helped by groups of ours.
+  root.call("setgroups", "Clearing a blank process", 0, 0);
   const ignored = BigInt(`0x${parseStatus(readFileSync(`/proc/${root.pid}/status`, "utf8")).get("SigIgn") ?? "0"}`);
   for (let signal = 1; signal <= 64; signal += 1) {
     if ((ignored & (1n << BigInt(signal - 1))) === 0n) continue;
@@ -156,10 +160,8 @@ function detachCode(root: BuildScope, spare: number): void {
 function enterTime(context: Thawing, root: BuildScope): void {
   root.call("unshare", "Making a time namespace", CLONE.NEWTIME);
   const { monotonic, boottime } = context.startClocks();
-  writeFileSync(
-    `/proc/${root.pid}/timens_offsets`,
-    `${offsetLine("monotonic", monotonic)}${offsetLine("boottime", boottime)}`,
-  );
+  const lines = `${offsetLine("monotonic", monotonic)}${offsetLine("boottime", boottime)}`;
+  asOurselves(() => writeFileSync(`/proc/${root.pid}/timens_offsets`, lines));
 }
 
 /** The kernel wants seconds of either sign and nanoseconds from 0 to 999,999,999. */

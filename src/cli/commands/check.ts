@@ -1,6 +1,7 @@
 /** `kmonte check PID…` and `kmonte check --all` */
 import type { Command } from "commander";
 import type { CheckOutcome } from "../../freeze/check.ts";
+import { askDoor, hasDoor } from "../../door/client.ts";
 import { check } from "../../freeze/freeze.ts";
 import { checkEach, treesOfMachine } from "../../freeze/machine.ts";
 import { EXIT_STATUS, KmonteError } from "../../lib/errors.ts";
@@ -47,7 +48,10 @@ Examples:
 }
 
 async function checkProcesses(pids: readonly number[], options: Options): Promise<void> {
-  const outcome = await check(pids, { closeExternal: options.closeExternal });
+  const { closeExternal } = options;
+  const outcome = hasDoor()
+    ? await askDoor<CheckOutcome>({ verb: "check", pids: [...pids], closeExternal })
+    : await check(pids, { closeExternal });
   if (outcome.refusals.length > 0) process.exitCode = EXIT_STATUS.refused;
   if (options.json) {
     printJson(outcome);

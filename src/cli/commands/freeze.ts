@@ -1,6 +1,8 @@
 /** `kmonte freeze PID… -o DIR [--leave-running]` */
+import { resolve } from "node:path";
 import type { Command } from "commander";
-import { freeze } from "../../freeze/freeze.ts";
+import { askDoor, hasDoor } from "../../door/client.ts";
+import { freeze, type FrozenSet } from "../../freeze/freeze.ts";
 import { collect, parseDuration, parsePid } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
 import { formatBytes, formatMilliseconds, printJson, printLine, tell } from "../output.ts";
@@ -14,6 +16,8 @@ interface Options {
   readonly encryptTo?: string[];
   readonly json?: boolean;
 }
+
+type Frozen = Omit<FrozenSet, "release" | "kill">;
 
 export function addFreeze(program: Command): void {
   program
@@ -42,17 +46,18 @@ that stays outside. Peers on other machines or in other network namespaces see a
     .action(async (pids: number[], options: Options) => {
       const progress = showProgress(options.json === true);
       const end = options.leaveRunning ? "resume" : "kill";
-      const set = await interruptible((signal) =>
-        freeze({
-          pids,
-          directory: options.output,
-          end,
-          closeExternal: options.closeExternal,
-          expiresAt: options.expires === undefined ? undefined : Date.now() + options.expires,
-          encryptTo: options.encryptTo,
-          onProgress: progress.listen,
-          signal,
-        }),
+      const job = {
+        pids,
+        directory: options.output,
+        end,
+        closeExternal: options.closeExternal,
+        expiresAt: options.expires === undefined ? undefined : Date.now() + options.expires,
+        encryptTo: options.encryptTo,
+      } as const;
+      const set = await interruptible<Frozen>((signal) =>
+        hasDoor()
+          ? askDoor({ ...job, verb: "freeze", directory: resolve(job.directory) }, progress.listen, signal)
+          : freeze({ ...job, onProgress: progress.listen, signal }),
       ).finally(() => progress.end());
       const stopped = set.steps.find((step) => step.step === "stop")?.start ?? 0;
       const done = set.steps.at(-1)?.end ?? 0;

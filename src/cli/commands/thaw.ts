@@ -1,10 +1,12 @@
 /** `kmonte thaw DIR`, and `kmonte thaw --boot` for the unit that a swap installs */
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { askDoor, hasDoor } from "../../door/client.ts";
+import { readKeyText } from "../../image/keys.ts";
 import { EXIT_STATUS, KmonteError } from "../../lib/errors.ts";
 import { formatReport, reportOf } from "../../swap/report.ts";
 import { resumePendingSwaps, settleSwap } from "../../swap/resume.ts";
-import { thaw } from "../../thaw/thaw.ts";
+import { thaw, type ThawReport } from "../../thaw/thaw.ts";
 import { collect } from "../arguments.ts";
 import { attend } from "../attend.ts";
 import { interruptible } from "../interrupt.ts";
@@ -65,16 +67,23 @@ function wrongArguments(): KmonteError {
 
 async function thawDirectory(directory: string, options: Options): Promise<void> {
   const progress = showProgress(options.json === true);
-  const report = await interruptible((signal) =>
-    thaw({
-      directory,
-      unsigned: options.unsigned === true,
-      again: options.again === true,
-      shell: options.shell === true,
-      identities: options.identity,
-      onProgress: progress.listen,
-      signal,
-    }),
+  const again = options.again === true;
+  const report = await interruptible<ThawReport>((signal) =>
+    hasDoor() && !options.unsigned && !options.shell
+      ? askDoor(
+          { verb: "thaw", directory: resolve(directory), again, keys: options.identity?.map(readKeyText) },
+          progress.listen,
+          signal,
+        )
+      : thaw({
+          directory,
+          unsigned: options.unsigned === true,
+          again,
+          shell: options.shell === true,
+          identities: options.identity,
+          onProgress: progress.listen,
+          signal,
+        }),
   ).finally(progress.end);
   // Only root has swaps to remember.
   if (process.getuid?.() === 0) settleSwap(resolve(directory));

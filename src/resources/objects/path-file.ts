@@ -2,7 +2,8 @@
 import { later, placed } from "../../abi/namespaces.ts";
 import { closeSync } from "node:fs";
 import * as v from "valibot";
-import { call, withText } from "../../abi/call.ts";
+import { asUserAlone, isForUser } from "../../abi/identity.ts";
+import { call, withStruct, withText } from "../../abi/call.ts";
 import { AT_FDCWD, O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ObjectKind } from "../contract.ts";
@@ -48,11 +49,31 @@ export function asReader(writer: LocalFd): LocalFd {
   return reader;
 }
 
-/** open(2) as the kernel has it: Node's own would add O_CLOEXEC only, but knows no O_PATH or O_DIRECT checks. */
+/**
+ * open(2) as the kernel has it: Node's own would add O_CLOEXEC only, but knows no O_PATH or O_DIRECT checks. For a user,
+ * the kernel opens what the user may open and nothing that only looks like a file (/proc/self/fd of ours).
+ */
 export function openPath(path: string, flags: number, mode = 0): LocalFd {
-  return withText(
-    path,
-    (address) =>
-      call("openat", `Opening ${path}`, AT_FDCWD, address, flags | O.O_CLOEXEC | O.O_NOCTTY, mode) as LocalFd,
+  const all = flags | O.O_CLOEXEC | O.O_NOCTTY;
+  return withText(path, (address) =>
+    asUserAlone(() =>
+      isForUser() && !path.startsWith("/proc/self/fd/")
+        ? openStrictly(path, address, all, mode)
+        : (call("openat", `Opening ${path}`, AT_FDCWD, address, all, mode) as LocalFd),
+    ),
   );
 }
+
+/** struct open_how of openat2(2). */
+function openStrictly(path: string, address: number, flags: number, mode: number): LocalFd {
+  // openat2(2) takes no flag that has no meaning.
+  const meant = (flags & O.O_PATH) === 0 ? flags : flags & (O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW | O.O_CLOEXEC);
+  return withStruct(24, (how, at) => {
+    how.writeBigUInt64LE(BigInt(meant), 0);
+    how.writeBigUInt64LE(BigInt(mode), 8);
+    how.writeBigUInt64LE(BigInt(RESOLVE_NO_MAGICLINKS), 16);
+    return call("openat2", `Opening ${path}`, AT_FDCWD, address, at, 24) as LocalFd;
+  });
+}
+
+const RESOLVE_NO_MAGICLINKS = 2;

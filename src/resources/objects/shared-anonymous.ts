@@ -1,5 +1,6 @@
 /** Anonymous memory that relatives share: mmap(2) with MAP_SHARED|MAP_ANONYMOUS. */
 import * as v from "valibot";
+import { asOurselves } from "../../abi/identity.ts";
 import { call } from "../../abi/call.ts";
 import { MAP, PAGE_SIZE, PROT } from "../../abi/mman.ts";
 import { O } from "../../abi/fcntl.ts";
@@ -48,7 +49,7 @@ export const sharedAnonymous: ObjectKind<SharedAnonymousState, ContentsHandle> =
       -1,
       0,
     );
-    const fd = openPath(findMapFile(address), O.O_RDWR);
+    const fd = asOurselves(() => openPath(findMapFile(address), O.O_RDWR));
     context.keep(fd);
     call("munmap", about, address, size);
     copyContents(context.openBlob(state.blob), fd, state.size);

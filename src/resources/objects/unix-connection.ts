@@ -83,7 +83,7 @@ function acceptedPair(
     const server = state.creators?.[1];
     const process = server && context.process(server.pid);
     if (process && client) {
-      asCreator(process, server, (scope) => process.lend(listener, (fd) => scope.call("listen", "Listening", fd, 1)));
+      process.lend(listener, (fd) => asCreator(process, server, (scope) => scope.call("listen", "Listening", fd, 1)));
     } else call("listen", "Listening", listener, 1);
   }
   const end = newSocket(type);
@@ -107,7 +107,7 @@ export function connectAs(
     connectUnix(end, name);
     return;
   }
-  asCreator(process, creator, (scope) => process.lend(end, (fd) => connectRemotely(scope, fd, name)));
+  process.lend(end, (fd) => asCreator(process, creator, (scope) => connectRemotely(scope, fd, name)));
 }
 
 function connectRemotely(

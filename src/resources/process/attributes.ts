@@ -4,6 +4,7 @@
  */
 import { openSync, readFileSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
+import { asOurselves } from "../../abi/identity.ts";
 import { PR } from "../../abi/prctl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
@@ -59,16 +60,19 @@ export const attributes: ProcessResource<Attributes> = {
   thaw(process, state) {
     const { pid, scope, context } = process;
     if (state.childSubreaper) scope.call("prctl", "Becoming a subreaper", PR.SET_CHILD_SUBREAPER, 1);
-    writeFileSync(`/proc/${pid}/oom_score_adj`, String(state.oomScoreAdj));
-    if (state.sessionNice !== undefined) writeFileSync(`/proc/${pid}/autogroup`, String(state.sessionNice));
+    asOurselves(() => {
+      writeFileSync(`/proc/${pid}/oom_score_adj`, String(state.oomScoreAdj));
+      if (state.sessionNice !== undefined) writeFileSync(`/proc/${pid}/autogroup`, String(state.sessionNice));
+    });
     logIn(process, state.loginUser ?? NO_LOGIN);
     if (process.isBorrowed("memory")) return;
     if (state.thpDisabled) scope.call("prctl", "Switching huge pages off", PR.SET_THP_DISABLE, 1, 0, 0, 0);
     if (state.memoryMerge) scope.call("prctl", "Offering memory for merging", PR.SET_MEMORY_MERGE, 1, 0, 0, 0);
     if (state.coredumpFilter !== undefined) {
-      writeFileSync(`/proc/${pid}/coredump_filter`, `0x${state.coredumpFilter}`);
+      asOurselves(() => writeFileSync(`/proc/${pid}/coredump_filter`, `0x${state.coredumpFilter}`));
     }
-    // When all threads have their credentials: changing them takes it away.
+    // When all threads have their credentials: changing them takes it away, and it must stay away until then, as who
+    // can write to the memory of one thread is master of all.
     context.atResume(() => {
       const now = scope.call("prctl", "Asking whether a process is dumpable", PR.GET_DUMPABLE);
       if (now === state.dumpable) return;
@@ -96,7 +100,7 @@ function niceOfSession(process: FreezeProcess): number {
 function logIn(process: ThawProcess, user: number): void {
   const now = read(process, "loginuid");
   if (now === undefined || Number(now) === user) return;
-  const local = process.context.keep(openSync(`/proc/${process.pid}/loginuid`, "w") as LocalFd);
+  const local = process.context.keep(asOurselves(() => openSync(`/proc/${process.pid}/loginuid`, "w")) as LocalFd);
   const text = Buffer.from(String(user));
   process.lend(local, (fd) => {
     const { scope } = process;

@@ -68,8 +68,9 @@ function listen({ backlog, creator }: NonNullable<UnixState["listening"]>, conte
     call("listen", "Listening", fd, backlog);
     return;
   }
-  asCreator(process, creator, (scope) =>
-    process.lend(fd, (remote) => scope.call("listen", "Listening", remote, backlog)),
+  // Lent before: with the creator's ids alone, nothing can be fetched from us.
+  process.lend(fd, (remote) =>
+    asCreator(process, creator, (scope) => scope.call("listen", "Listening", remote, backlog)),
   );
 }
 

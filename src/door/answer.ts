@@ -1,0 +1,116 @@
+/** One request at the door, in a process of its own: the connection is its standard input. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { Socket } from "node:net";
+import * as v from "valibot";
+import type { Identity } from "../abi/identity.ts";
+import { check, freeze } from "../freeze/freeze.ts";
+import { serializeFailure } from "../lib/engine-thread.ts";
+import { KmonteError } from "../lib/errors.ts";
+import type { ProgressListener } from "../lib/progress.ts";
+import { thaw } from "../thaw/thaw.ts";
+import { peerOf } from "./peer.ts";
+import { LONGEST_REQUEST, REQUEST_MS, requestSchema, type DoorAnswer, type DoorRequest } from "./protocol.ts";
+
+const CONNECTION = 0;
+/** Who does not read what we say gets no more progress told. */
+const MOST_UNREAD = 64 * 1024;
+/** How long the outcome may take to be read. */
+const GOODBYE_MS = 5000;
+
+/** Answers the one request of this process, and ends. */
+export async function answer(): Promise<void> {
+  const socket = new Socket({ fd: CONNECTION, readable: true, writable: true });
+  socket.on("error", () => undefined);
+  const say = (line: DoorAnswer): boolean => socket.write(`${JSON.stringify(line)}\n`);
+  try {
+    const peer = peerOf(CONNECTION);
+    joinGroupOf(peer.pid);
+    const request = parseRequest(await readLine(socket));
+    const gone = new AbortController();
+    for (const event of ["end", "close", "error"]) socket.once(event, () => gone.abort());
+    socket.resume();
+    const tell: ProgressListener = (event) => {
+      if (socket.writableLength < MOST_UNREAD) say({ type: "progress", event });
+    };
+    const { uid, gid, groups } = peer;
+    say({ type: "done", value: await perform(request, { uid, gid, groups }, tell, gone.signal) });
+  } catch (error) {
+    if (!(error instanceof KmonteError)) process.stderr.write(`kmonte: ${String((error as Error).stack)}\n`);
+    const { stack: _, ...failure } = serializeFailure(error);
+    say({ type: "failed", failure: { ...failure, stack: undefined } });
+  }
+  socket.end();
+  const timer = setTimeout(() => process.exit(), GOODBYE_MS);
+  socket.once("close", () => clearTimeout(timer));
+  socket.destroySoon();
+}
+
+async function perform(
+  request: DoorRequest,
+  user: Identity,
+  onProgress: ProgressListener,
+  signal: AbortSignal,
+): Promise<unknown> {
+  if (request.verb === "check") return await check(request.pids, { closeExternal: request.closeExternal, user });
+  const { verb: _, ...job } = request;
+  if ("pids" in job) {
+    const { directory, processes, steps, bytes, notes } = await freeze({ ...job, user, onProgress, signal });
+    return { directory, processes, steps, bytes, notes };
+  }
+  return await thaw({ ...job, user, onProgress, signal });
+}
+
+function readLine(socket: Socket): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    const settle = (action: () => void): void => {
+      clearTimeout(timer);
+      socket.removeAllListeners("data");
+      socket.removeAllListeners("end");
+      action();
+    };
+    const timer = setTimeout(() => settle(() => reject(badRequest("It did not come in time."))), REQUEST_MS);
+    socket.setEncoding("latin1");
+    socket.once("end", () => settle(() => reject(badRequest("It ended too early."))));
+    socket.on("data", (part: string) => {
+      text += part;
+      const end = text.indexOf("\n");
+      if (end >= 0) settle(() => resolve(Buffer.from(text.slice(0, end), "latin1").toString("utf8")));
+      else if (text.length > LONGEST_REQUEST) settle(() => reject(badRequest("It is too long.")));
+    });
+  });
+}
+
+/** Throws a `KmonteError` at whatever is no request. */
+export function parseRequest(line: string): DoorRequest {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    throw badRequest("It is not JSON.", cause);
+  }
+  const result = v.safeParse(requestSchema, value);
+  if (result.success) return result.output;
+  const issue = result.issues[0];
+  throw badRequest(`${v.getDotPath(issue) ?? "It"}: ${issue.message}.`);
+}
+
+function badRequest(why: string, cause?: unknown): KmonteError {
+  const what = "The door did not understand the request.";
+  return new KmonteError(
+    "DOOR_REQUEST",
+    { what, why, remedy: "Use the kmonte that belongs to the service." },
+    { cause },
+  );
+}
+
+/** What is made for a user is counted and limited as the user's (cgroups(7)), where there is one tree of groups. */
+function joinGroupOf(pid: number): void {
+  try {
+    const path = /^0::(\/.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1];
+    if (path !== undefined && !path.includes("/../"))
+      writeFileSync(`/sys/fs/cgroup${path}/cgroup.procs`, String(process.pid));
+  } catch {
+    // The processes will be in the group of the service, which outlives them.
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * What is said at the door: one request, a line of JSON; then lines of progress, and one line with the outcome. Whoever
+ * goes away has the work taken back.
+ */
+import * as v from "valibot";
+import type { SerializedFailure } from "../lib/engine-thread.ts";
+import type { ProgressEvent } from "../lib/progress.ts";
+
+/** Requests are read no further than this, and not for longer. */
+export const LONGEST_REQUEST = 64 * 1024;
+export const REQUEST_MS = 5000;
+
+const pid = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(2 ** 22));
+const pids = v.pipe(v.array(pid), v.minLength(1), v.maxLength(1024));
+/** PATH_MAX of linux/limits.h. */
+const path = v.pipe(v.string(), v.regex(/^\/[^\0]*$/), v.maxLength(4095));
+
+export const requestSchema = v.variant("verb", [
+  v.strictObject({ verb: v.literal("check"), pids, closeExternal: v.optional(v.boolean()) }),
+  v.strictObject({
+    verb: v.literal("freeze"),
+    pids,
+    directory: path,
+    end: v.picklist(["kill", "resume"]),
+    closeExternal: v.optional(v.boolean()),
+    expiresAt: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(8.64e15))),
+    encryptTo: v.optional(v.pipe(v.array(v.pipe(v.string(), v.maxLength(128))), v.maxLength(64))),
+  }),
+  v.strictObject({
+    verb: v.literal("thaw"),
+    directory: path,
+    again: v.boolean(),
+    /** The text of key files. */
+    keys: v.optional(v.pipe(v.array(v.pipe(v.string(), v.maxLength(8192))), v.maxLength(16))),
+  }),
+]);
+export type DoorRequest = v.InferOutput<typeof requestSchema>;
+
+export type DoorAnswer =
+  | { readonly type: "progress"; readonly event: ProgressEvent }
+  | { readonly type: "done"; readonly value: unknown }
+  | { readonly type: "failed"; readonly failure: SerializedFailure };
+
+/** Where the door is, unless KMONTE_DOOR says otherwise. */
+export function doorPath(): string {
+  return process.env["KMONTE_DOOR"] || "/run/kmonte/door.sock";
+}

@@ -1,0 +1,443 @@
+/** Ordinary users freeze and thaw what is theirs, and nothing else: with a real unprivileged user, and as attackers. */
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { freeze, thaw } from "../src/index.ts";
+import { compile, Program, until } from "./harness.ts";
+import { KMONTE, launch, parseError, type Outcome } from "./kmonte.ts";
+
+const USER = 54_321;
+const OTHER = 54_322;
+const folder = mkdtempSync(join(tmpdir(), "kmonte-door-"));
+const door = join(folder, "door.sock");
+const home = join(folder, "home");
+/** What was started and is to be ended, whoever it belongs to. */
+const started = new Set<number>();
+let service: ChildProcess;
+let told = "";
+
+before(async () => {
+  chmodSync(folder, 0o755);
+  for (const [name, owner] of [
+    ["home", USER],
+    ["other", OTHER],
+  ] as const) {
+    mkdirSync(join(folder, name), { mode: 0o700 });
+    chownSync(join(folder, name), owner, owner);
+  }
+  copyFileSync(compile("../fixtures/witness.c"), join(folder, "witness"));
+  chmodSync(join(folder, "witness"), 0o755);
+  service = spawn(KMONTE, ["serve"], { env: { ...process.env, KMONTE_DOOR: door }, stdio: ["ignore", "pipe", "pipe"] });
+  for (const stream of [service.stdout, service.stderr])
+    stream?.setEncoding("utf8").on("data", (text: string) => (told += text));
+  await until(() => /Listening/.test(told) || service.exitCode !== null, "the door");
+});
+after(() => {
+  service.kill();
+  rmSync(folder, { recursive: true, force: true });
+});
+afterEach(async () => {
+  for (const pid of started) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // Gone already.
+    }
+  }
+  await until(() => [...started].every((pid) => !alive(pid)), "the end of what was started");
+  started.clear();
+  assert.doesNotMatch(told, /^ +at /m, told);
+});
+
+function alive(pid: number): boolean {
+  try {
+    return !/^[ZX]/.test(readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1] ?? "Z");
+  } catch {
+    return false;
+  }
+}
+
+const as = (uid: number): string[] => [`--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
+
+/** Runs kmonte as a user; what is printed is JSON. */
+function ask(uid: number, ...args: string[]): Promise<Outcome> {
+  const env = { ...process.env, KMONTE_DOOR: door };
+  return launch("setpriv", [...as(uid), KMONTE, ...args, "--json"], { env, cwd: "/" }).done;
+}
+
+interface Own {
+  readonly pid: number;
+  readonly output: () => string;
+}
+
+/** A program of the user's own: working directory, output and all. `exec` is a line for the shell. */
+async function run(exec: string, { uid = USER, place = home, ready = /READY/ } = {}): Promise<Own> {
+  const out = join(place, `out-${started.size}-${Math.random()}`);
+  const script = `cd ${place} && exec ${exec} </dev/null >${out} 2>&1`;
+  const child = spawn("setpriv", [...as(uid), "sh", "-c", script], { detached: true, stdio: "ignore", cwd: "/" });
+  child.unref();
+  const pid = child.pid as number;
+  started.add(pid);
+  const output = (): string => (existsSync(out) ? readFileSync(out, "utf8") : "");
+  await until(() => ready.test(output()) || child.exitCode !== null, `the program to be ready: ${output()}`);
+  return { pid, output };
+}
+
+const witness = (): Promise<Own> => run(join(folder, "witness"));
+let count = 0;
+const fresh = (): string => join(home, `image-${(count += 1)}`);
+
+/** Asks the witness itself whether it noticed anything. */
+async function assertUnharmed({ pid, output }: Own): Promise<void> {
+  assert.ok(alive(pid));
+  process.kill(pid, "SIGTERM");
+  await until(() => /^(PASS|FAIL.*)$/m.test(output()), `the program to say something: ${output()}`);
+  assert.match(output(), /^PASS$/m);
+}
+
+async function frozen(own: Own): Promise<string> {
+  const image = fresh();
+  const { status, stdout, stderr } = await ask(USER, "freeze", String(own.pid), "-o", image);
+  assert.equal(status, 0, stdout + stderr);
+  await until(() => !existsSync(`/proc/${own.pid}`), "the end of the program");
+  return image;
+}
+
+async function refused(outcome: Outcome | Promise<Outcome>, code: string, why?: RegExp): Promise<void> {
+  const { status, stdout, stderr } = await outcome;
+  assert.notEqual(status, 0, stdout);
+  const error = parseError({ status, stdout, stderr });
+  const codes = [error.code, ...(error.refusals ?? []).map((refusal) => refusal.code)];
+  assert.ok(codes.includes(code), stdout);
+  if (why) assert.match(stdout, why);
+}
+
+describe("a user's own", () => {
+  test("program is frozen and thawed with its rights, and never noticed", async () => {
+    const own = await witness();
+    const before = readFileSync(`/proc/${own.pid}/status`, "utf8");
+    const image = await frozen(own);
+    for (const name of ["", ...readdirSync(image)]) {
+      const { uid, mode } = statSync(join(image, name));
+      assert.equal(uid, USER);
+      assert.equal(mode & 0o777, name === "" ? 0o700 : 0o600);
+    }
+    assert.deepEqual(
+      readdirSync(home).filter((name) => name.includes("partial")),
+      [],
+    );
+    const { status, stdout, stderr } = await ask(USER, "thaw", image);
+    assert.equal(status, 0, stdout + stderr);
+    const rights = /^(Uid|Gid|Groups|Cap\w+|NoNewPrivs|Seccomp):.*$/gm;
+    assert.deepEqual(readFileSync(`/proc/${own.pid}/status`, "utf8").match(rights), before.match(rights));
+    assert.equal(statSync(`/proc/${own.pid}`).uid, USER, "its user may look into it");
+    await assertUnharmed(own);
+    assert.deepEqual(
+      readdirSync("/var/lib/kmonte").filter((name) => name.startsWith("incoming")),
+      [],
+    );
+  });
+
+  test("python, with a file, a pipe, a socket pair and a listening socket", async () => {
+    const code = [
+      "import os,socket,signal,sys,threading",
+      "f=open('data','w+');f.write('kept');f.flush();r,w=os.pipe();os.write(w,b'in the pipe')",
+      "a,b=socket.socketpair();a.send(b'queued');s=socket.socket();s.bind(('127.0.0.1',0));s.listen()",
+      "u=socket.socket(socket.AF_UNIX);u.bind('own.sock');u.listen()",
+      "def check(*_):",
+      " f.seek(0);c=socket.socket(socket.AF_UNIX);c.connect('own.sock')",
+      " import struct;who=struct.unpack('3i',c.getsockopt(1,17,12))",
+      ` ok=f.read()=='kept' and os.read(r,99)==b'in the pipe' and b.recv(99)==b'queued' and who[1]==${USER}`,
+      " t=socket.create_connection(s.getsockname());print('PASS' if ok else 'FAIL',who,flush=True);os._exit(0)",
+      "signal.signal(signal.SIGTERM,check);print('READY',flush=True)",
+      "while True: signal.pause()",
+    ].join("\n");
+    writeFileSync(join(home, "own.py"), code);
+    chmodSync(join(home, "own.py"), 0o644);
+    const own = await run("/usr/bin/python3 own.py");
+    const { status, stdout, stderr } = await ask(USER, "thaw", await frozen(own));
+    assert.equal(status, 0, stdout + stderr);
+    process.kill(own.pid, "SIGTERM");
+    await until(() => /PASS|FAIL|Error/.test(own.output()), "python's word");
+    assert.match(own.output(), /PASS/);
+  });
+
+  test("redis, with its data", async () => {
+    const own = await run("/usr/bin/redis-server --port 0 --unixsocket redis.sock --save ''", {
+      ready: /ready to accept/i,
+    });
+    const cli = (...args: string[]): Promise<Outcome> =>
+      launch("redis-cli", ["-s", join(home, "redis.sock"), ...args]).done;
+    assert.match((await cli("set", "key", "kept")).stdout, /OK/);
+    const { status, stdout, stderr } = await ask(USER, "thaw", await frozen(own));
+    assert.equal(status, 0, stdout + stderr);
+    assert.match((await cli("get", "key")).stdout, /kept/);
+  });
+
+  test("is looked at without harm, and frozen to go on", async () => {
+    const own = await witness();
+    assert.equal((await ask(USER, "check", String(own.pid))).status, 0);
+    assert.equal((await ask(USER, "freeze", String(own.pid), "-o", fresh(), "--leave-running")).status, 0);
+    await assertUnharmed(own);
+  });
+});
+
+describe("what is not the user's is not touched", () => {
+  const freezing = (pid: number, image = fresh()): Promise<Outcome> => ask(USER, "freeze", String(pid), "-o", image);
+
+  test("another user's process, and root's", async () => {
+    const own = await run(join(folder, "witness"), { uid: OTHER, place: join(folder, "other") });
+    await refused(freezing(own.pid), "NOT_YOURS");
+    await refused(ask(USER, "check", String(own.pid)), "NOT_YOURS");
+    await assertUnharmed(own);
+    await using root = Program.start("/bin/sleep", ["1000"]);
+    await refused(freezing(root.pid), "NOT_YOURS");
+    assert.ok(root.alive);
+  });
+
+  test("a set-user-id program, even when it has given its rights up", async () => {
+    const program = join(folder, "set-user-id");
+    copyFileSync("/usr/bin/python3.11", program);
+    chownSync(program, 0, 0);
+    chmodSync(program, 0o4755);
+    const drop = `import os,time;os.setresuid(${USER},${USER},${USER});print("READY",flush=True);time.sleep(1000)`;
+    const dropped = await run(`${program} -c '${drop}'`);
+    await refused(freezing(dropped.pid), "NOT_YOURS", /set-user-id/);
+    const wait = 'import time;print("READY",flush=True);time.sleep(1000)';
+    const holds = await run(`${program} -c '${wait}'`);
+    await refused(freezing(holds.pid), "NOT_YOURS", /user id 0/);
+    assert.ok(alive(dropped.pid) && alive(holds.pid));
+  });
+
+  test("a file that root has opened for it, and signals that would go to others", async () => {
+    const secret = join(folder, "secret");
+    writeFileSync(secret, "root's", { mode: 0o600 });
+    const line = `exec setpriv ${as(USER).join(" ")} sh -c 'cd ${home} && exec sleep 1000 <${"/dev/fd/0"}' < ${secret}`;
+    const child = spawn("sh", ["-c", line.replace(" <" + "/dev/fd/0", "")], {
+      detached: true,
+      stdio: "ignore",
+      cwd: "/",
+    });
+    const pid = child.pid as number;
+    started.add(pid);
+    await until(() => readFileSync(`/proc/${pid}/comm`, "utf8") === "sleep\n", "sleep");
+    await refused(freezing(pid), "NOT_YOURS", /secret/);
+    const signals = `import os,fcntl,time;r,w=os.pipe();fcntl.fcntl(r,fcntl.F_SETOWN,1);print("READY",flush=True);time.sleep(1000)`;
+    const own = await run(`/usr/bin/python3 -c '${signals}'`);
+    await refused(freezing(own.pid), "NOT_YOURS", /go to process 1/);
+  });
+
+  test("places where the user may not write", async () => {
+    const own = await witness();
+    const theirs = join(folder, "other", "image");
+    await refused(freezing(own.pid, theirs), "IMAGE_WRITE");
+    await refused(freezing(own.pid, "/etc/kmonte-image"), "IMAGE_WRITE");
+    symlinkSync(join(folder, "other"), join(home, "link"));
+    await refused(freezing(own.pid, join(home, "link", "image")), "IMAGE_WRITE");
+    assert.deepEqual(
+      readdirSync(join(folder, "other")).filter((name) => name.includes("image")),
+      [],
+    );
+    await assertUnharmed(own);
+  });
+});
+
+describe("an image is no way to more rights", () => {
+  test("altered, or another's", async () => {
+    const own = await witness();
+    const image = await frozen(own);
+    const state = join(image, "state.json");
+    const right = readFileSync(state, "utf8");
+    writeFileSync(state, right.replace(`${USER}`, "00000"));
+    await refused(ask(USER, "thaw", image), "IMAGE_FILE_DIGEST");
+    writeFileSync(state, right);
+    // The other may read a copy: it is still not the other's process.
+    const copy = join(folder, "other", "copy");
+    cpSync(image, copy, { recursive: true });
+    for (const name of ["", ...readdirSync(copy)]) chownSync(join(copy, name), OTHER, OTHER);
+    await refused(ask(OTHER, "thaw", copy), "NOT_YOURS", /asks/);
+    await refused(ask(OTHER, "thaw", image), "NOT_AN_IMAGE");
+    assert.equal((await ask(USER, "thaw", image)).status, 0);
+    await assertUnharmed(own);
+  });
+
+  test("one that root froze of a root process", async () => {
+    await using root = Program.start("/bin/sleep", ["1000"]);
+    const image = fresh();
+    await freeze({ pids: [root.pid], directory: image, end: "kill" });
+    for (const name of ["", ...readdirSync(image)]) chownSync(join(image, name), USER, USER);
+    await until(() => !root.alive && !existsSync(`/proc/${root.pid}`), "its end");
+    await refused(ask(USER, "thaw", image), "NOT_YOURS", /user id 0/);
+    assert.ok(!existsSync(`/proc/${root.pid}`));
+  });
+
+  test("a path that leads elsewhere by now: what is opened is what the user may open", async () => {
+    const opener = 'import time;f=open("mine","r+");print("READY",flush=True);time.sleep(1000)';
+    writeFileSync(join(home, "mine"), "mine");
+    chownSync(join(home, "mine"), USER, USER);
+    const own = await run(`/usr/bin/python3 -c '${opener}'`);
+    const image = await frozen(own);
+    for (const target of [join(folder, "secret"), "/proc/sys/kernel/core_pattern", "/proc/self/mem", "/dev/mem"]) {
+      rmSync(join(home, "mine"));
+      symlinkSync(target, join(home, "mine"));
+      const outcome = await ask(USER, "thaw", image);
+      assert.notEqual(outcome.status, 0, `${target}: ${outcome.stdout}`);
+      await until(() => !existsSync(`/proc/${own.pid}`), `the end of what was made, with ${target}`);
+      assert.doesNotMatch(outcome.stdout, /PID_TAKEN|DEFECT/);
+    }
+  });
+
+  test("a file of the image swapped while it is verified, many times", async () => {
+    const own = await witness();
+    const image = await frozen(own);
+    const state = join(image, "state.json");
+    const [right, wrong] = ["right", "wrong"].map((name) => join(home, name)) as [string, string];
+    copyFileSync(state, right);
+    writeFileSync(wrong, readFileSync(state, "utf8").replaceAll(`${USER}`, "0"));
+    let running = true;
+    const swapping = (async (): Promise<void> => {
+      for (let turn = 0; running; turn += 1) {
+        copyFileSync(turn % 2 === 0 ? wrong : right, `${state}.new`);
+        renameSync(`${state}.new`, state);
+        await sleep(1);
+      }
+    })();
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      const { status } = await ask(USER, "thaw", image, "--again");
+      if (status !== 0) continue;
+      assert.match(readFileSync(`/proc/${own.pid}/status`, "utf8"), new RegExp(`^Uid:(\\t${USER}){4}$`, "m"));
+      process.kill(own.pid, "SIGKILL");
+      await until(() => !existsSync(`/proc/${own.pid}`), "its end");
+    }
+    running = false;
+    await swapping;
+  });
+
+  test("thawed by root from where others can write: only a copy is trusted", async () => {
+    const own = await witness();
+    const image = await frozen(own);
+    await thaw({ directory: image });
+    await assertUnharmed(own);
+  });
+});
+
+describe("who stands at the door", () => {
+  test("somebody in a sandbox, or with rights given up, is turned away", async () => {
+    const env = { ...process.env, KMONTE_DOOR: door };
+    const less = launch("setpriv", [...as(USER), "--no-new-privs", KMONTE, "check", "1", "--json"], {
+      env,
+      cwd: "/",
+    }).done;
+    await refused(less, "DOOR_REFUSED", /no_new_privs/);
+    const inside = ["--net", "setpriv", ...as(USER), KMONTE, "check", "1", "--json"];
+    await refused(launch("unshare", inside, { env, cwd: "/" }).done, "DOOR_REFUSED", /net namespace/);
+    const root = launch(KMONTE, ["check", String(process.pid), "--json"], { env }).done;
+    assert.notEqual((await root).stdout.includes("DOOR"), true, "root goes its own way");
+  });
+
+  test("nonsense, too much, and nothing at all get an answer or none, and the door stays open", async () => {
+    const nonsense = [
+      "\n",
+      "{}\n",
+      "[1]\n",
+      '{"verb":"thaw","directory":"relative","again":false}\n',
+      `${"x".repeat(200_000)}`,
+    ];
+    const more = [
+      '{"verb":"freeze","pids":[0],"directory":"/x","end":"kill"}\n',
+      '{"verb":"thaw","__proto__":1}\n',
+      "\0\n",
+    ];
+    const answers = await Promise.all([...nonsense, ...more].map((text) => patiently(text)));
+    for (const answer of answers) assert.match(answer, /"DOOR_REQUEST"/);
+    const start = Date.now();
+    assert.match(await say(""), /did not come in time/);
+    assert.ok(Date.now() - start < 15_000);
+    const own = await witness();
+    assert.equal((await ask(USER, "check", String(own.pid))).status, 0);
+  });
+
+  test("who goes away in the middle has everything taken back", async () => {
+    const own = await witness();
+    const image = fresh();
+    const request = { verb: "freeze", pids: [own.pid], directory: image, end: "kill" };
+    const line = `${JSON.stringify(request)}\n`;
+    const script = `import socket,sys,time;s=socket.socket(socket.AF_UNIX);s.connect("${door}");s.send(sys.argv[1].encode());time.sleep(float(sys.argv[2]))`;
+    for (const patience of ["0", "0.4", "0.7"]) {
+      await launch("setpriv", [...as(USER), "/usr/bin/python3", "-c", script, line, patience], { cwd: "/" }).done;
+      await sleep(1500);
+      // Either it was taken back, or it was done: never neither, never both.
+      if (!alive(own.pid)) break;
+      assert.ok(!existsSync(image));
+    }
+    if (existsSync(image)) {
+      assert.ok(!alive(own.pid));
+      assert.equal((await ask(USER, "thaw", image)).status, 0);
+    }
+    await assertUnharmed(own);
+    assert.deepEqual(
+      readdirSync(home).filter((name) => name.includes("partial")),
+      [],
+    );
+  });
+
+  test("one user alone cannot fill it", async () => {
+    const crowd = Array.from({ length: 8 }, () => say(""));
+    const answers = await Promise.all(crowd);
+    const served = answers.filter((text) => text.includes("did not come in time")).length;
+    assert.ok(served >= 1 && served <= 4, answers.join("|"));
+    assert.equal(answers.filter((text) => text === "").length, 8 - served, answers.join("|"));
+  });
+});
+
+/** The same; tries again where there was no room. */
+async function patiently(text: string): Promise<string> {
+  for (let turn = 0; turn < 100; turn += 1) {
+    const answer = await say(text);
+    if (answer !== "") return answer;
+    await sleep(200);
+  }
+  return "";
+}
+
+/** What the door says to somebody who says this, as the user. */
+async function say(text: string): Promise<string> {
+  const script = `import socket,sys
+s=socket.socket(socket.AF_UNIX);s.connect("${door}")
+try:
+  s.sendall(sys.stdin.buffer.read())
+  while True:
+    b=s.recv(65536)
+    if not b: break
+    sys.stdout.write(b.decode())
+except OSError: pass`;
+  const child = spawn("setpriv", [...as(USER), "/usr/bin/python3", "-c", script], {
+    stdio: ["pipe", "pipe", "inherit"],
+    cwd: "/",
+  });
+  let said = "";
+  child.stdout.setEncoding("utf8").on("data", (part: string) => (said += part));
+  child.stdin.on("error", () => undefined);
+  child.stdin.end(text);
+  await new Promise((resolve) => child.once("close", resolve));
+  return said;
+}
