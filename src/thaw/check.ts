@@ -1,5 +1,7 @@
 /** The surroundings of a thaw: everything that the image needs from this machine, before anything is made. */
 import { existsSync, readFileSync } from "node:fs";
+import { attempt } from "../abi/call.ts";
+import { ERRNO } from "../abi/errno.ts";
 import { S_IF, stat } from "../abi/stat.ts";
 import { Refusal, RefusalList } from "../lib/errors.ts";
 import { cpuFeatures } from "../image/manifest.ts";
@@ -72,13 +74,14 @@ function checkPids(image: Image): Refusal[] {
     for (const tid of new Set([process.pid, ...(process.body?.threads.map((thread) => thread.tid) ?? [])])) {
       // Right after a freeze the old process may still wait for init to take notice of its end.
       while (isZombie(tid) && Date.now() < deadline) sleepMicroseconds(2000);
-      if (!existsSync(`/proc/${tid}`)) continue;
+      const user = userOf(tid);
+      if (user === undefined) continue;
       problems.push(
         new Refusal(
           "PID_TAKEN",
           {
             what: `Process ${process.pid} (${process.command}) cannot get its id back.`,
-            why: `The id ${tid} is in use by ${commandOf(tid)}.`,
+            why: `The id ${tid} is in use by ${user}.`,
             remedy: "End that process, or thaw after a reboot.",
           },
           { pid: tid, command: process.command },
@@ -88,6 +91,12 @@ function checkPids(image: Image): Refusal[] {
     }
   }
   return problems;
+}
+
+/** Who has an id now: a task, or a process group whose leader has ended but not all of its members. */
+function userOf(id: number): string | undefined {
+  if (existsSync(`/proc/${id}`)) return commandOf(id);
+  return attempt("kill", -id, 0) === -ERRNO.ESRCH ? undefined : "a process group whose members were not frozen";
 }
 
 function isZombie(pid: number): boolean {
