@@ -16,6 +16,8 @@ export interface Mapping {
   readonly path: string;
   /** Two-letter VmFlags, from smaps only. */
   readonly flags: readonly string[];
+  /** The memory protection key (pkeys(7)), from smaps of processors that have them; 0 is everybody's. */
+  readonly protectionKey?: number;
 }
 
 const LINE = /^([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([ps]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+)\s*(.*)$/;
@@ -38,6 +40,9 @@ export function parseMaps(text: string): Mapping[] {
         path: unescapePath(path),
         flags: [],
       });
+    } else if (line.startsWith("ProtectionKey:")) {
+      const last = mappings.pop();
+      if (last) mappings.push({ ...last, protectionKey: Number(line.slice("ProtectionKey:".length)) });
     } else if (line.startsWith("VmFlags:")) {
       const last = mappings.pop();
       if (last) mappings.push({ ...last, flags: line.slice("VmFlags:".length).trim().split(/\s+/) });

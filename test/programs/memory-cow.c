@@ -114,7 +114,8 @@ int main(void) {
           together += one;
           test_check(one == still, "area %d page %lu: %d and %d had %s: %lx %lx, now %lx %lx", a, i, x, y, one ? "one page" : "two pages", *was, *other, *is, *them);
         }
-  test_check(together > 800, "only %d were common", together);
+  int seen = before[PLAIN][SELF][0] != 0; /* only root of the machine is told */
+  test_check(!seen || together > 800, "only %d were common", together);
   int status;
   for (int who = WRITER; who <= HEIR; who++) {
     kill(pids[who], SIGTERM);

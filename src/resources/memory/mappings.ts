@@ -171,6 +171,10 @@ function refuseSpecial(process: FreezeProcess, mapping: Mapping): void {
   if (mapping.flags.includes("um") || mapping.flags.includes("uw")) {
     refuse("USERFAULTFD", "is watched through userfaultfd", "Let the program unregister the range first.");
   }
+  // Memory that can only be executed has a key that the kernel chose, and will choose again.
+  if ((mapping.protectionKey ?? 0) !== 0 && mapping.prot !== "x") {
+    refuse("PROTECTION_KEY", "is guarded by a memory protection key (pkeys(7))", "Let the program free the key first.");
+  }
   if (mapping.flags.includes("ss")) {
     refuse("SHADOW_STACK", "is a shadow stack", "Start the program without user shadow stacks (GLIBC_TUNABLES).");
   }
