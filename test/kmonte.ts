@@ -20,7 +20,11 @@ export function launch(
   args: readonly string[],
   options: SpawnOptions = {},
 ): { child: ChildProcess; done: Promise<Outcome> } {
-  const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 });
+  const child = spawn(command, args, {
+    ...options,
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: options.timeout ?? 60_000,
+  });
   let stdout = "";
   let stderr = "";
   child.stdout?.setEncoding("utf8").on("data", (text: string) => (stdout += text));

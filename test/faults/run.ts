@@ -28,6 +28,8 @@ let failed = 0;
 say(`seed ${seed}`);
 for (const source of positionals) {
   const sweep = new Sweep(source, (text) => say(`  ${text}`));
+  for (const signal of ["SIGTERM", "SIGINT"] as const)
+    process.once(signal, () => void sweep.abandon().then(() => process.exit(130)));
   const steps = await sweep.count();
   for (const what of ["freeze", "thaw"] as const) {
     if (!values.what.split(",").includes(what)) continue;

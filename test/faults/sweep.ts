@@ -119,6 +119,11 @@ export class Sweep {
     assert.match(program.output, /^PASS$/m, program.output);
   }
 
+  /** Ends the program and leaves nothing behind. */
+  async abandon(): Promise<void> {
+    if (this.#program) await this.#drop(this.#program);
+  }
+
   async #alive(): Promise<Program> {
     if (!this.#program) {
       const command = this.#source.endsWith(".py") ? "/usr/bin/python3" : compile(this.#source);
