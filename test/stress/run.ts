@@ -1,0 +1,61 @@
+/**
+ * The stress test: `node test/stress/run.ts [--programs N] [--cycles N] [--seed N]`. Random programs that combine many
+ * kinds of things (stressor.py) are frozen, ended and thawed many times in a row at random moments; each says in the
+ * end whether it saw a difference.
+ */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { Program } from "../harness.ts";
+
+const STRESSOR = join(import.meta.dirname, "stressor.py");
+
+export interface StressReport {
+  readonly cycles: number;
+  readonly failures: readonly string[];
+}
+
+/** Takes the program of one seed through `cycles` freezes and thaws. */
+export async function stress(seed: number, cycles: number): Promise<StressReport> {
+  const program = Program.start("/usr/bin/python3", [STRESSOR, String(seed)], { PYTHONDONTWRITEBYTECODE: "1" });
+  let done = 0;
+  try {
+    await using _ = program;
+    await program.waitFor(/^READY$/m);
+    for (; done < cycles; done += 1) {
+      await setTimeout(Math.random() * 100);
+      const image = await program.roundTrip();
+      rmSync(image, { recursive: true });
+      if (/^FAIL/m.test(program.output)) break;
+    }
+    process.kill(program.pid, "SIGTERM");
+    await program.waitFor(/^(PASS|FAIL.*)$/m);
+    const trouble = /^FAIL.*$/m.exec(program.output);
+    return { cycles: done, failures: trouble ? [`seed ${seed}, cycle ${done}: ${trouble[0]}`] : [] };
+  } catch (error) {
+    return { cycles: done, failures: [`seed ${seed}, cycle ${done}: ${(error as Error).message}`] };
+  }
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      programs: { type: "string", default: "20" },
+      cycles: { type: "string", default: "20" },
+      seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    },
+  });
+  let cycles = 0;
+  let failed = 0;
+  for (let i = 0; i < Number(values.programs); i += 1) {
+    const report = await stress(Number(values.seed) + i, Number(values.cycles));
+    cycles += report.cycles;
+    failed += report.failures.length;
+    for (const failure of report.failures) process.stdout.write(`${failure}\n`);
+  }
+  process.stdout.write(`${values.programs} programs from seed ${values.seed}: ${cycles} cycles, ${failed} failures\n`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+if (import.meta.main) await main();
