@@ -34,7 +34,9 @@ export async function stress(seed: number, cycles: number): Promise<StressReport
     const trouble = /^FAIL.*$/m.exec(program.output);
     return { cycles: done, failures: trouble ? [`seed ${seed}, cycle ${done}: ${trouble[0]}`] : [] };
   } catch (error) {
-    return { cycles: done, failures: [`seed ${seed}, cycle ${done}: ${(error as Error).message}`] };
+    const { refusals = [] } = error as { refusals?: readonly Error[] };
+    const text = [error as Error, ...refusals].map(({ message }) => message).join("\n  ");
+    return { cycles: done, failures: [`seed ${seed}, cycle ${done}: ${text}`] };
   }
 }
 
