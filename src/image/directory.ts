@@ -37,13 +37,20 @@ export class PrivateDirectory implements Disposable {
     this.#user = user;
     this.fd = asUser(user, () => {
       mkdirSync(below(parent, name), { mode: PRIVATE });
-      // Whatever the umask is; with the user's rights, what may stand there by now can only be the user's.
-      chmodSync(below(parent, name), PRIVATE);
-      return openPath(below(parent, name), DIRECTORY);
+      try {
+        // Whatever the umask is; with the user's rights, what may stand there by now can only be the user's.
+        chmodSync(below(parent, name), PRIVATE);
+        return openPath(below(parent, name), DIRECTORY);
+      } catch (error) {
+        quietly(() => rmdirSync(below(parent, name)));
+        throw error;
+      }
     });
     try {
       this.#claim();
     } catch (error) {
+      // It is empty: what is not, or is not a directory, is not ours and stays.
+      asUser(user, () => quietly(() => rmdirSync(below(parent, name))));
       closeSync(this.fd);
       throw error;
     }

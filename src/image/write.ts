@@ -191,8 +191,9 @@ export class ImageWriter implements Disposable {
         from: below(parent, name),
         to: below(parent, basename(this.#target)),
         user: this.#options.user,
+        // Whatever fails from here on: the image is all that is left of the processes.
+        moved: () => this.#partial.keep(),
       });
-      this.#partial.keep();
     });
   }
 
@@ -224,9 +225,10 @@ function watched(out: Output, digests: FileDigests): Output {
   };
 }
 
-function renameAndSync({ from, to, parent, user }: Move): void {
+function renameAndSync({ from, to, parent, user, moved }: Move): void {
   asUser(user, () => {
     renameSync(from, to);
+    moved();
     syncDirectory(below(parent, "."));
   });
 }

@@ -24,6 +24,8 @@ export interface Move {
   readonly to: string;
   /** With whose rights it is made. */
   readonly user?: Identity | undefined;
+  /** Told as soon as it has been made. */
+  moved(): void;
 }
 
 /** Position-independent code, whose data follows it. */
@@ -128,7 +130,7 @@ export function endAll(pids: readonly number[], move?: Move): void {
     }),
   );
   const ended = typeof status === "object" && status.state === "exited" ? status.code : undefined;
-  if (ended === 0) return;
+  if (ended === 0) return move?.moved();
   if (ended === NOT_RUN) return endOneByOne(pids, move);
   if (ended !== undefined && move) throw new SyscallError("rename", -ended, `Giving ${move.to} its name`);
   throw new KmonteError("END_FAILED", {
@@ -145,7 +147,8 @@ function inherited<T>(fd: LocalFd | undefined, action: () => T): T {
   try {
     return action();
   } finally {
-    call("fcntl", "Lending a directory", fd, F.F_SETFD, FD_CLOEXEC);
+    // Nothing may be thrown any more: it would be taken for an end that did not come about.
+    attempt("fcntl", fd, F.F_SETFD, FD_CLOEXEC);
   }
 }
 
@@ -158,6 +161,7 @@ const NOT_RUN = 127;
 function endOneByOne(pids: readonly number[], move: Move | undefined): void {
   if (move) {
     asUser(move.user, () => renameSync(move.from, move.to));
+    move.moved();
     const parent = openSync(`/proc/self/fd/${move.parent}/.`, "r");
     try {
       fsyncSync(parent);

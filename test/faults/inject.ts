@@ -55,6 +55,7 @@ function install(fault: Fault): void {
     if (nth !== fault.nth) return undefined;
     const hit = process.env["KMONTE_FAULT_HIT"];
     if (hit !== undefined) real.closeSync(real.openSync(hit, "w"));
+    if (process.env["KMONTE_FAULT_TRACE"]) real.writeSync(2, `${new Error(name).stack}\n`);
     if (fault.kind === "fail") return -errno(fault.value);
     process.kill(
       fault.kind === "end" ? Number(fault.value) : process.pid,

@@ -1,6 +1,6 @@
 /** Who gets signals about an open file (fcntl(2), F_SETOWN_EX and F_SETSIG), and by whose right. */
 import * as v from "valibot";
-import { attempt, call, withStruct } from "../../abi/call.ts";
+import { attempt, call, SyscallError, withStruct } from "../../abi/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { F } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
@@ -20,6 +20,7 @@ export function readOwner(fd: LocalFd): Owner | undefined {
   return withStruct(8, (bytes, address) => {
     const result = attempt("fcntl", fd, F.F_GETOWN_EX, address);
     if (result === -ERRNO.EBADF) return undefined; // O_PATH
+    if (result < 0) throw new SyscallError("fcntl", result, "Asking for the owner of a file");
     const [type, pid] = [bytes.readInt32LE(0), bytes.readInt32LE(4)];
     const signal = Math.max(attempt("fcntl", fd, F.F_GETSIG, 0), 0);
     if (pid === 0) return signal === 0 ? undefined : { type, pid, signal };

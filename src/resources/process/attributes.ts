@@ -5,6 +5,7 @@
 import { openSync, readFileSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
 import { asOurselves } from "../../abi/identity.ts";
+import { orIfGone } from "../../lib/gone.ts";
 import { PR } from "../../abi/prctl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
@@ -51,7 +52,7 @@ export const attributes: ProcessResource<Attributes> = {
       dumpable: answers.result(1) as 0 | 1 | 2,
       thpDisabled: answers.result(2) === 1,
       ...(answers.attempt(3) === 1 && { memoryMerge: true as const }),
-      oomScoreAdj: Number(read(process, "oom_score_adj")),
+      oomScoreAdj: Number(readFileSync(`/proc/${process.pid}/oom_score_adj`, "utf8")),
       ...(coredumpFilter !== undefined && { coredumpFilter }),
       ...(loginUser !== NO_LOGIN && { loginUser }),
       ...(sessionNice !== 0 && { sessionNice }),
@@ -84,11 +85,7 @@ export const attributes: ProcessResource<Attributes> = {
 
 /** Undefined where the kernel was built without. */
 function read({ pid }: Pick<FreezeProcess, "pid">, name: string): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/${name}`, "utf8").trim();
-  } catch {
-    return undefined;
-  }
+  return orIfGone(() => readFileSync(`/proc/${pid}/${name}`, "utf8").trim(), undefined);
 }
 
 function niceOfSession(process: FreezeProcess): number {
