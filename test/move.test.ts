@@ -92,6 +92,8 @@ for (const { name, network, bits, options } of FAMILIES) {
     await server.waitFor(/^READY$/m);
     await using peer = start("c", "echo_client.py");
     await peer.waitFor(/^READY$/m);
+    await using capture = Program.start(...on(machines, "c", "/usr/bin/python3", join(FIXTURES, "capture.py"), "eth0"));
+    await capture.waitFor(/^READY$/m);
     await sleep(300);
 
     const image = join(server.directory, "image");
@@ -103,6 +105,7 @@ for (const { name, network, bits, options } of FAMILIES) {
     address("b", "add", service);
     // Without being told, the client would go on sending to the first machine for half a minute.
     const before = machines.ip("c", "neighbour", "show", service);
+    const thawing = Date.now();
     await kmonteOn(machines, "b", "thaw", image);
     await sleep(300);
     assert.notEqual(machines.ip("c", "neighbour", "show", service), before, "the client's machine was told");
@@ -113,5 +116,12 @@ for (const { name, network, bits, options } of FAMILIES) {
     assert.ok(Date.now() - resumed < 3000, "the client did not wait for long");
     await server.waitFor(/^(PASS|FAIL.*)$/m);
     assert.match(server.output, /^PASS$/m, server.output);
+    await until(() => capture.output.includes("UNREACHABLE"), "what wakes the peer");
+    const packets = [...capture.output.matchAll(/^(RST|UNREACHABLE) (\d+)$/gm)];
+    assert.deepEqual(
+      packets.filter(([, kind, time]) => kind === "RST" || Number(time) < thawing).map(([line]) => line),
+      [],
+      "nothing was said of the connection while it was away",
+    );
   });
 }
