@@ -12,6 +12,8 @@ export interface Load {
   readonly name: string;
   readonly title: string;
   readonly runs: number;
+  /** What criu has to be told of it. */
+  readonly criu?: readonly string[];
   /** Starts it in `directory` and returns its pid when it is up. */
   start(directory: string): Promise<number>;
 }
@@ -28,7 +30,21 @@ export const loads: readonly Load[] = [
   { name: "random", title: "4 GiB random anonymous", runs: 3, start: (at) => program(at, "random", [], ["4096"]) },
   { name: "tree", title: "tree of 100 processes", runs: 5, start: (at) => program(at, "tree", ["-static"], ["100"]) },
   { name: "threads", title: "1,000 threads", runs: 5, start: (at) => program(at, "threads", ["-pthread"], ["1000"]) },
+  connections(1, 7),
+  connections(100, 5),
+  connections(10_000, 3),
 ];
+
+/** Both ends of each in one process. */
+function connections(count: number, runs: number): Load {
+  return {
+    name: `connections-${count}`,
+    title: `${count.toLocaleString("en")} TCP connection${count === 1 ? "" : "s"}`,
+    runs,
+    criu: ["--tcp-established", "--network-lock", "nftables"],
+    start: (at) => program(at, "connections", ["-static"], [String(count)]),
+  };
+}
 
 function program(directory: string, name: string, flags: readonly string[], args: readonly string[]): Promise<number> {
   mkdirSync(BUILD, { recursive: true });

@@ -29,11 +29,11 @@ async function measure(load: Load, tool: Tool): Promise<Sample> {
     pid = await load.start(directory);
     const image = join(directory, "frozen");
     mkdirSync(image);
-    const { wall, frozen } = tool.freeze(pid, image);
+    const { wall, frozen } = tool.freeze(pid, image, load.criu ?? []);
     for (let i = 0; i < 1000 && existsSync(`/proc/${pid}`); i += 1) await sleep(10);
     await sleep(50);
     const mib = imageBytes(image) / 2 ** 20;
-    const thaw = tool.thaw(image);
+    const thaw = tool.thaw(image, load.criu ?? []);
     return { frozen, freeze: wall, thaw, mib };
   } finally {
     if (pid > 0) await endTree(pid);

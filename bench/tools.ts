@@ -14,8 +14,8 @@ export interface FreezeTimes {
 
 export interface Tool {
   readonly name: string;
-  freeze(pid: number, directory: string): FreezeTimes;
-  thaw(directory: string): number;
+  freeze(pid: number, directory: string, options: readonly string[]): FreezeTimes;
+  thaw(directory: string, options: readonly string[]): number;
 }
 
 const KMONTE = new URL("../bin/kmonte", import.meta.url).pathname;
@@ -57,15 +57,25 @@ function criuCommand(): [string, ...string[]] {
 
 export const criu: Tool = {
   name: "criu",
-  freeze(pid, directory) {
+  freeze(pid, directory, options) {
     const [command, ...args] = criuCommand();
-    const { wall } = timed(command, [...args, "dump", "-t", String(pid), "-D", directory, "-o", "dump.log"]);
+    const { wall } = timed(command, [
+      ...args,
+      "dump",
+      "-t",
+      String(pid),
+      "-D",
+      directory,
+      "-o",
+      "dump.log",
+      ...options,
+    ]);
     return { wall, frozen: readFrozenTime(join(directory, "stats-dump")) };
   },
-  thaw(directory) {
+  thaw(directory, options) {
     const [command, ...args] = criuCommand();
     try {
-      return timed(command, [...args, "restore", "-d", "-D", directory, "-o", "restore.log"]).wall;
+      return timed(command, [...args, "restore", "-d", "-D", directory, "-o", "restore.log", ...options]).wall;
     } catch (cause) {
       throw new Error(readFileSync(join(directory, "restore.log"), "utf8").slice(-2000), { cause });
     }

@@ -13,7 +13,7 @@ const ROOT = join(import.meta.dirname, "..");
 
 /** Compilers, debuggers and the programs that are frozen; the lab installs what it needs by itself. */
 const PACKAGES =
-  "gcc libc6-dev gdb elfutils jq redis-server python3 cpio util-linux procps iproute2 man-db minisign nftables age".split(
+  "gcc libc6-dev gdb elfutils jq redis-server python3 cpio util-linux procps iproute2 man-db minisign nftables age wrk nginx-light redis-tools".split(
     " ",
   );
 

@@ -67,6 +67,14 @@ export function ownerIdOf(user: LocalFd): number {
 
 /** The network namespace that {@link within} has entered. */
 let network: LocalFd | undefined;
+/** Its name, once somebody has asked. */
+let networkName: string | undefined;
+
+/** The network namespace that this thread is in, as {@link namespaceOf} writes it; quick when asked again and again. */
+export function networkHere(): string | undefined {
+  networkName ??= namespaceOf("thread-self", "net");
+  return networkName;
+}
 
 /** Runs `action` with this thread inside another namespace. Not for pid, user and mount namespaces. */
 export function within<T>(type: "cgroup" | "ipc" | "net" | "uts", there: LocalFd, action: () => T): T {
@@ -74,11 +82,12 @@ export function within<T>(type: "cgroup" | "ipc" | "net" | "uts", there: LocalFd
   const before = network;
   try {
     call("setns", `Entering a ${type} namespace`, there, NAMESPACE[type]);
-    if (type === "net") network = there;
+    if (type === "net") [network, networkName] = [there, undefined];
     try {
       return action();
     } finally {
       network = before;
+      networkName = undefined;
       call("setns", `Leaving a ${type} namespace`, here, NAMESPACE[type]);
     }
   } finally {
@@ -160,11 +169,12 @@ export function makeNamespace(type: "ipc" | "net" | "uts", fill: () => void): Lo
     call("unshare", `Making a ${type} namespace`, NAMESPACE[type]);
     try {
       const made = openNamespace("thread-self", type);
-      if (type === "net") network = made;
+      if (type === "net") [network, networkName] = [made, undefined];
       fill();
       return made;
     } finally {
       network = before;
+      networkName = undefined;
       call("setns", `Leaving a ${type} namespace`, here, NAMESPACE[type]);
     }
   } finally {

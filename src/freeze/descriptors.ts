@@ -5,7 +5,7 @@ import { KCMP, O, OPEN_STATUS } from "../abi/fcntl.ts";
 import { fstat, S_IF, stat, type FileStat } from "../abi/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
-import { namespaceOf, openSocketNamespace, socketNamespace, within } from "../abi/namespaces.ts";
+import { networkHere, openSocketNamespace, socketNamespace, within } from "../abi/namespaces.ts";
 import { formatFlags } from "../lib/flags.ts";
 import type { FrozenDescriptor, FrozenFile } from "../image/schema.ts";
 import { fdInfoValue, parseFdInfo, type FdInfo } from "../proc/fdinfo.ts";
@@ -117,7 +117,7 @@ export class FileTable {
 /** A socket is looked at from inside the network namespace that it was made in. */
 function freezeInPlace(file: OpenFile): FrozenFile {
   const name = file.stat.type === S_IF.S_IFSOCK ? socketNamespace(file.local) : undefined;
-  const network = name === namespaceOf("thread-self", "net") ? undefined : openSocketNamespace(file.local);
+  const network = name === networkHere() ? undefined : openSocketNamespace(file.local);
   if (name === undefined || network === undefined) return freezeFile(file);
   file.context.keep(network);
   const net = file.context.object(name, () => {

@@ -1,6 +1,6 @@
 /** Sockets of IPv4 and IPv6 as sock_diag(7) tells of them (include/uapi/linux/inet_diag.h). */
 import { attributesOf } from "../abi/netlink-diag.ts";
-import { inetAddress, parseInet, type InetAddress } from "../abi/sockaddr.ts";
+import { parseInet, type InetAddress } from "../abi/sockaddr.ts";
 import { AF } from "../abi/socket.ts";
 
 export interface InetSocketInfo {
@@ -72,6 +72,5 @@ export function parseInetDiag(body: Buffer): InetSocketInfo {
 
 /** An address without what only one way of writing it has: `::ffff:1.2.3.4` is the same host as 1.2.3.4. */
 export function plainEnd({ address, port }: InetAddress): string {
-  const raw = inetAddress(AF.AF_INET6, { address: address.includes(":") ? address : `::ffff:${address}`, port: 0 });
-  return `${raw.subarray(8, 24).toString("hex")}:${port}`;
+  return `${address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address} ${port}`;
 }

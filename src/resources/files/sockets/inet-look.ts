@@ -1,5 +1,5 @@
 /** All TCP sockets of a network namespace, at one moment: those of the set, and those that no process has. */
-import { namespaceOf } from "../../../abi/namespaces.ts";
+import { networkHere } from "../../../abi/namespaces.ts";
 import { sockDiagDump } from "../../../abi/netlink-diag.ts";
 import { AF, IPPROTO } from "../../../abi/socket.ts";
 import { inetDiagRequest, parseInetDiag, plainEnd, type InetSocketInfo } from "../../../proc/inet-diag.ts";
@@ -42,7 +42,7 @@ const looks = new WeakMap<FreezeContext, Map<string, unknown>>();
 export function once<T>(context: FreezeContext, what: string, look: () => T): T {
   const known = looks.get(context) ?? new Map<string, unknown>();
   looks.set(context, known);
-  const key = `${what} ${namespaceOf("thread-self", "net")}`;
+  const key = `${what} ${networkHere()}`;
   if (!known.has(key)) known.set(key, look());
   return known.get(key) as T;
 }

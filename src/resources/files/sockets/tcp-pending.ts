@@ -11,7 +11,7 @@ import { socketRefusal } from "./external.ts";
 import { inetSort, isTcpConnection, localAddress, peerAddress, showAddress } from "./inet-common.ts";
 import { flowKey, once, tcpSockets, turned } from "./inet-look.ts";
 import type { Flow } from "./silence.ts";
-import { socketNamespace, namespaceOf } from "../../../abi/namespaces.ts";
+import { socketNamespace, networkHere } from "../../../abi/namespaces.ts";
 
 export interface Waiting {
   readonly id: string;
@@ -30,7 +30,7 @@ const LAST_DATA_SENT = 44;
 /** TCP sockets of the set that belong to the network namespace that this thread is in. */
 export function tcpFiles(context: FreezeContext): (readonly [id: string, file: OpenFile])[] {
   return once(context, "tcp files", () => {
-    const here = namespaceOf("thread-self", "net");
+    const here = networkHere();
     return context
       .openFiles()
       .filter(([, file]) => inetSort(file)?.protocol === IPPROTO.IPPROTO_TCP && socketNamespace(file.local) === here);
