@@ -26,6 +26,7 @@ import { ioUringFile } from "./files/io-uring.ts";
 import { inetSocket } from "./files/sockets/inet.ts";
 import { netlinkSocket } from "./files/sockets/netlink.ts";
 import { rawSocket } from "./files/sockets/raw.ts";
+import { packetSocket } from "./files/sockets/packet.ts";
 import { otherSocket } from "./files/sockets/other.ts";
 import { tcpConnecting } from "./files/sockets/tcp-connecting.ts";
 import { tcpConnection } from "./files/sockets/tcp-connection.ts";
@@ -39,6 +40,7 @@ import { fifo } from "./objects/fifo.ts";
 import { goneDirectory } from "./objects/gone-directory.ts";
 import { ioUring } from "./objects/io-uring.ts";
 import { memfd } from "./objects/memfd.ts";
+import { packetRing } from "./objects/packet-ring.ts";
 import { pathFile } from "./objects/path-file.ts";
 import { pipe } from "./objects/pipe.ts";
 import { pty } from "./objects/pty.ts";
@@ -151,6 +153,7 @@ export const fileKinds: readonly FileKind<Any>[] = [
   rawSocket,
   inetSocket,
   netlinkSocket,
+  packetSocket,
   otherSocket,
   ptyMaster,
   terminal,
@@ -173,6 +176,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   ioUring,
   bpfMap,
   aio,
+  packetRing,
   unixConnection,
   utsNamespace,
   ipcNamespace,

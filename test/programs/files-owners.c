@@ -24,6 +24,7 @@ static int pair(int *other) {
 
 int main(void) {
   test_begin();
+  setpgid(0, 0);
   sigset_t mask;
   sigemptyset(&mask);
   sigaddset(&mask, SIGIO), sigaddset(&mask, SIGRTMIN + 2);

@@ -14,6 +14,7 @@ import { contentsObject } from "../objects/contents.ts";
 import { hugePageOf } from "../objects/huge-file.ts";
 import { ringId } from "../objects/io-uring.ts";
 import { openPath } from "../objects/path-file.ts";
+import { freezePacketRing, isPacketRing } from "../objects/packet-ring.ts";
 import { isAttachment, segmentObject } from "../objects/sysv-segment.ts";
 import { Pagemap, type PageRuns } from "./pages.ts";
 
@@ -103,6 +104,9 @@ function freezeMapping(process: FreezeProcess, mapping: Mapping, pagemap: Pagema
 }
 
 function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<MappingState["backing"]> {
+  if (isPacketRing(mapping)) {
+    return { object: freezePacketRing(process, mapping), offset: mapping.offset, writable: true };
+  }
   if (isAioRing(mapping)) return { object: aioObject(process, mapping), offset: 0, writable: true };
   if (mapping.path === "anon_inode:[io_uring]") {
     return { object: ringId(formatMapDevice(mapping.device), mapping.inode), offset: mapping.offset, writable: true };
