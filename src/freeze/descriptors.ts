@@ -2,6 +2,7 @@
 import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { attempt, call } from "../abi/call.ts";
 import { KCMP, O, OPEN_STATUS } from "../abi/fcntl.ts";
+import { TUN } from "../abi/tun.ts";
 import { fstat, S_IF, stat, type FileStat } from "../abi/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
@@ -116,7 +117,8 @@ export class FileTable {
 
 /** A socket is looked at from inside the network namespace that it was made in. */
 function freezeInPlace(file: OpenFile): FrozenFile {
-  const name = file.stat.type === S_IF.S_IFSOCK ? socketNamespace(file.local) : undefined;
+  const name =
+    file.stat.type === S_IF.S_IFSOCK || file.stat.deviceNode === TUN ? socketNamespace(file.local) : undefined;
   const network = name === networkHere() ? undefined : openSocketNamespace(file.local);
   if (name === undefined || network === undefined) return freezeFile(file);
   file.context.keep(network);

@@ -14,6 +14,7 @@ import { inotify } from "./files/inotify.ts";
 import { pidFd } from "./files/pidfd.ts";
 import { pipeEnd } from "./files/pipe.ts";
 import { ptyMaster } from "./files/pty-master.ts";
+import { tun } from "./files/tun.ts";
 import { terminal } from "./files/terminal.ts";
 import { refusedFile } from "./files/refused.ts";
 import { messageQueue } from "./files/message-queue.ts";
@@ -137,6 +138,7 @@ export const fileKinds: readonly FileKind<Any>[] = [
   pidFd,
   regularFile,
   statelessDevice,
+  tun,
   pipeEnd,
   fifoEnd,
   eventFd,

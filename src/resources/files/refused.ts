@@ -61,11 +61,6 @@ const ANONYMOUS: Readonly<Record<string, Refused>> = {
 
 /** Device nodes by major and minor number, or by major alone (Documentation/admin-guide/devices.txt). */
 const DEVICES: Readonly<Record<string, Refused>> = {
-  "10:200": {
-    code: "DEVICE_TUN",
-    what: "a network tunnel (/dev/net/tun)",
-    remedy: "Stop the VPN or the virtual machine that it belongs to.",
-  },
   "10:229": {
     code: "DEVICE_FUSE",
     what: "a file system of its own (/dev/fuse)",

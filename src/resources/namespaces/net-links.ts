@@ -1,4 +1,9 @@
 /** Devices of a network namespace (ip-link(8)) and their addresses (ip-address(8)). */
+import { closeSync } from "node:fs";
+import { O } from "../../abi/fcntl.ts";
+import { attachTun, IFF, TUN_PATH } from "../../abi/tun.ts";
+import { parseFlags } from "../../lib/flags.ts";
+import { openPath } from "../objects/path-file.ts";
 import { join } from "node:path";
 import * as v from "valibot";
 import { atHome } from "../../abi/namespaces.ts";
@@ -9,7 +14,9 @@ import { ip } from "./net-tools.ts";
 export const linkSchema = v.strictObject({
   index: v.number(),
   name: v.string(),
-  kind: v.picklist(["loopback", "bridge", "dummy", "veth"]),
+  kind: v.picklist(["loopback", "bridge", "dummy", "veth", "tun"]),
+  /** Of what a program plays through /dev/net/tun: IFF_… names joined by |. */
+  tun: v.optional(v.string()),
   /** The other end of a veth, in this namespace or in that of kmonte. */
   peer: v.optional(v.strictObject({ name: v.string(), outside: v.optional(v.looseObject({})) })),
   address: v.optional(v.string()),
@@ -25,6 +32,8 @@ export const linkSchema = v.strictObject({
   addresses: v.array(v.string()),
 });
 export type LinkState = v.InferOutput<typeof linkSchema>;
+
+type Holder = Pick<FreezeProcess, "pid" | "command">;
 
 /** What `ip -j -d addr` says of a device. */
 interface Link {
@@ -72,9 +81,9 @@ function listLinks(): Link[] {
   return JSON.parse(ip(["-j", "-d", "addr", "show"])) as Link[];
 }
 
-function freezeLink(process: FreezeProcess, link: Link, links: readonly Link[]): LinkState {
+function freezeLink(process: Holder, link: Link, links: readonly Link[]): LinkState {
   const kind = link.link_type === "loopback" ? "loopback" : link.linkinfo?.info_kind;
-  if (kind !== "loopback" && kind !== "bridge" && kind !== "dummy" && kind !== "veth") {
+  if (kind !== "loopback" && kind !== "bridge" && kind !== "dummy" && kind !== "veth" && kind !== "tun") {
     throw refuseLink(process, link, `It is of the kind ${kind ?? "that the kernel gives no name"}.`);
   }
   const peer = kind === "veth" ? peerOf(process, link, links) : undefined;
@@ -83,6 +92,7 @@ function freezeLink(process: FreezeProcess, link: Link, links: readonly Link[]):
     name: link.ifname,
     kind,
     ...(peer && { peer }),
+    ...(kind === "tun" && { tun: tunFlags(link) }),
     ...(kind !== "loopback" && link.address !== undefined && { address: link.address }),
     mtu: link.mtu,
     ...(link.txqlen !== undefined && { txqlen: link.txqlen }),
@@ -98,12 +108,54 @@ function freezeLink(process: FreezeProcess, link: Link, links: readonly Link[]):
   };
 }
 
+function tunFlags({ linkinfo }: Link): string {
+  const data = linkinfo?.info_data ?? {};
+  const flags = [
+    data["type"] === "tap" ? "IFF_TAP" : "IFF_TUN",
+    ...(data["pi"] === true ? [] : ["IFF_NO_PI"]),
+    ...(data["vnet_hdr"] === true ? ["IFF_VNET_HDR"] : []),
+    ...(data["multi_queue"] === true ? ["IFF_MULTI_QUEUE"] : []),
+    // Until its program has it, it must stay by itself.
+    "IFF_PERSIST",
+  ];
+  return flags.join("|");
+}
+
+/** One device by its name, as `file` plays it. */
+export function linkNamed(file: Holder, name: string): LinkState {
+  const links = listLinks();
+  const link = links.find(({ ifname }) => ifname === name);
+  if (!link) throw new RangeError(`there is no network device ${name}`);
+  return freezeLink(file, link, links);
+}
+
+/** What is made by other means than ip(8). */
+export function setUpLink(link: LinkState): void {
+  setUp(link);
+  if (link.address !== undefined && link.tun?.includes("IFF_TAP")) {
+    ip(["link", "set", "dev", link.name, "address", link.address]);
+  }
+  raise(link);
+}
+
+function makeTun({ name, tun, address, index }: LinkState): string[] {
+  const flags = parseFlags(IFF, tun ?? "0");
+  const fd = openPath(TUN_PATH, O.O_RDWR);
+  try {
+    attachTun(fd, name, flags, index);
+  } finally {
+    closeSync(fd);
+  }
+  if (address !== undefined && (flags & IFF.IFF_TAP) !== 0) ip(["link", "set", "dev", name, "address", address]);
+  return [name];
+}
+
 function bridgeSettings(link: Link): string[] {
   const data = link.linkinfo?.info_data ?? {};
   return BRIDGE_SETTINGS.flatMap((name) => (data[name] === undefined ? [] : [`${name} ${String(data[name])}`]));
 }
 
-function peerOf(process: FreezeProcess, link: Link, links: readonly Link[]): NonNullable<LinkState["peer"]> {
+function peerOf(process: Holder, link: Link, links: readonly Link[]): NonNullable<LinkState["peer"]> {
   if (link.link_netnsid === undefined) {
     const found = links.find((other) => other.ifname === link.link || other.ifindex === link.link_index);
     if (found) return { name: found.ifname };
@@ -146,6 +198,7 @@ export function thawLinks(links: readonly LinkState[], configure: () => void): v
 
 /** Makes one device, with its other end if it has one; returns the names. */
 function make(link: LinkState, links: readonly LinkState[]): string[] {
+  if (link.kind === "tun") return makeTun(link);
   const add = ["link", "add", link.name, "index", String(link.index)];
   if (link.address !== undefined) add.push("address", link.address);
   add.push("type", link.kind);
@@ -206,7 +259,7 @@ function words(texts: readonly string[]): string[] {
   return texts.flatMap((text) => text.split(" "));
 }
 
-function refuseLink({ pid, command }: FreezeProcess, link: Link, why: string): Refusal {
+function refuseLink({ pid, command }: Holder, link: Link, why: string): Refusal {
   return new Refusal(
     "NET_DEVICE",
     {
