@@ -1,6 +1,7 @@
 /** What stands in a socket's receive queue: looked at without taking it (recv(2), MSG_PEEK), and put back by sending. */
 import * as v from "valibot";
-import { SyscallError } from "../../../abi/call.ts";
+import { attempt, SyscallError } from "../../../abi/call.ts";
+import { namespaceOf } from "../../../abi/namespaces.ts";
 import { ERRNO } from "../../../abi/errno.ts";
 import { NativeBuffer } from "../../../abi/ffi.unsafe.ts";
 import { credentialsMessage, receive, rightsMessage, SCM, send, type ReceivedMessage } from "../../../abi/message.ts";
@@ -19,8 +20,9 @@ import {
   SOL,
 } from "../../../abi/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import { closeSync, existsSync } from "node:fs";
+import { closeSync } from "node:fs";
 import type { OpenFile, ThawContext } from "../../contract.ts";
+import { socketRefusal } from "./external.ts";
 
 const messageSchema = v.strictObject({
   /** Bytes of the queue's blob that belong to it. */
@@ -150,6 +152,7 @@ function describe(file: OpenFile, type: number, message: ReceivedMessage): Queue
   const files = rightsOf(message, SCM.SCM_RIGHTS).map((fd) => file.context.addInFlight(fd, file));
   for (const fd of rightsOf(message, SCM.SCM_PIDFD)) closeSync(fd);
   const cred = message.control.find((control) => control.type === SCM.SCM_CREDENTIALS)?.data;
+  if (cred) refuseForgotten(file, cred.readInt32LE(0));
   const from = type === SOCK.SOCK_DGRAM && message.from.length > 2 ? unixNameOf(message.from) : undefined;
   return {
     length: message.data.length,
@@ -159,13 +162,30 @@ function describe(file: OpenFile, type: number, message: ReceivedMessage): Queue
   };
 }
 
+/** Asked of the kernel: this thread may be where it does not see our /proc. */
+function isThere(pid: number): boolean {
+  return attempt("kill", pid, 0) !== -ERRNO.ESRCH;
+}
+
+/** What number a sender that has ended had in another pid namespace, nothing tells any more. */
+function refuseForgotten(file: OpenFile, sender: number): void {
+  if (isThere(sender) || namespaceOf(file.pid, "pid") === namespaceOf("self", "pid")) return;
+  throw socketRefusal(
+    file,
+    "UNIX_SENDER_GONE",
+    "a message that tells who sent it (SO_PASSCRED)",
+    "its sender has ended, and the number that it had in this pid namespace cannot be found.",
+    "Try again when the program has read it.",
+  );
+}
+
 /** Sends a queue's messages again; `route` says through which of our sockets, and where to, for a sender's name. */
 export function refillQueue(
   context: ThawContext,
   queue: Queue,
   route: (from: string | undefined) => { fd: LocalFd; to?: Buffer },
+  bytes: Buffer = context.blob(queue.blob),
 ): void {
-  const bytes = context.blob(queue.blob);
   let at = 0;
   for (const { length, from, files, credentials } of queue.messages) {
     const { fd, to } = route(from);
@@ -173,14 +193,15 @@ export function refillQueue(
     const data = bytes.subarray(at, at + length);
     at += length;
     const about = "Filling a socket";
-    if (!credentials) {
+    // Number 0 is who cannot be seen, or nobody.
+    if (!credentials || credentials.pid === 0) {
       send(fd, data, rights, to, about);
       continue;
     }
     const { pid, uid, gid } = credentials;
     const speak = (): void => send(fd, data, [...rights, credentialsMessage(pid, uid, gid)], to, about);
     // A sender that has ended since must be there while it is spoken for.
-    if (existsSync(`/proc/${pid}`)) speak();
+    if (isThere(pid)) speak();
     else context.standIn(pid, pid, speak);
   }
 }

@@ -112,7 +112,8 @@ function fill(state: UnixState, queue: Queue, context: ThawContext, peer: LocalF
   };
   // What is in flight is opened before this thread goes where it may not find it.
   for (const id of queue.messages.flatMap(({ files }) => files ?? [])) context.file(id);
-  inDirectory(state.name?.directory, () => refillQueue(context, queue, route));
+  const bytes = context.blob(queue.blob);
+  inDirectory(state.name?.directory, () => refillQueue(context, queue, route, bytes));
   for (const action of done) action();
 }
 
