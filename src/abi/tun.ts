@@ -36,7 +36,10 @@ const NOT_ASKED = IFF.IFF_PERSIST | IFF.IFF_DETACH_QUEUE;
 export function tunDevice(fd: number): { name: string; flags: number } | undefined {
   return withStruct(IFREQ_SIZE, (request, at) => {
     if (attempt("ioctl", fd, TUNGETIFF, at) < 0) return undefined;
-    return { name: request.toString("latin1", 0, FLAGS_AT).replace(/\0.*$/, ""), flags: request.readUInt16LE(FLAGS_AT) };
+    return {
+      name: request.toString("latin1", 0, FLAGS_AT).replace(/\0.*$/, ""),
+      flags: request.readUInt16LE(FLAGS_AT),
+    };
   });
 }
 

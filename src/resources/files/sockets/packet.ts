@@ -32,7 +32,8 @@ import { packetRingId } from "../../objects/packet-ring.ts";
 import { socketRefusal } from "./external.ts";
 import { filterSchema, freezeFilter, thawFilter } from "./filter.ts";
 import { refuseForeignNetwork } from "./inet-common.ts";
-import { freezeOptions, optionsSchema, SOCKET_OPTIONS, thawOptions } from "./options.ts";
+import { SOCKET_OPTIONS } from "./option-tables.ts";
+import { freezeOptions, optionsSchema, thawOptions } from "./options.ts";
 
 const TYPES = { SOCK_DGRAM: 2, SOCK_RAW: 3, SOCK_PACKET: 10 } as const;
 type TypeName = keyof typeof TYPES;
