@@ -2,13 +2,12 @@
  * Damages what the readers read, for as long as asked: `node scripts/fuzz.ts [SECONDS] [SEED]`. Prints how many turns
  * each reader took, its slowest turn, and stops at the first defect with the seed that shows it.
  */
-import { readFileSync } from "node:fs";
 import { random } from "../test/fuzz/mutate.ts";
-import { readers, type Samples } from "../test/fuzz/readers.ts";
+import { readers } from "../test/fuzz/readers.ts";
+import { makeSamples } from "../test/fuzz/samples.ts";
 
 const [seconds = "60", first = String(Date.now() % 2 ** 31)] = process.argv.slice(2);
-const samples = JSON.parse(readFileSync(new URL("../test/fuzz/sample.json", import.meta.url), "utf8")) as Samples;
-const all = readers(samples);
+const all = readers(await makeSamples());
 const share = (Number(seconds) * 1000) / all.length;
 let total = 0;
 for (const { name, turn } of all) {

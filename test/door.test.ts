@@ -134,7 +134,7 @@ async function refused(outcome: Outcome | Promise<Outcome>, code: string, why?: 
 describe("a user's own", () => {
   test("program is frozen and thawed with its rights, and never noticed", async () => {
     const own = await witness();
-    const before = readFileSync(`/proc/${own.pid}/status`, "utf8");
+    const rights0 = readFileSync(`/proc/${own.pid}/status`, "utf8");
     const image = await frozen(own);
     for (const name of ["", ...readdirSync(image)]) {
       const { uid, mode } = statSync(join(image, name));
@@ -148,7 +148,7 @@ describe("a user's own", () => {
     const { status, stdout, stderr } = await ask(USER, "thaw", image);
     assert.equal(status, 0, stdout + stderr);
     const rights = /^(Uid|Gid|Groups|Cap\w+|NoNewPrivs|Seccomp):.*$/gm;
-    assert.deepEqual(readFileSync(`/proc/${own.pid}/status`, "utf8").match(rights), before.match(rights));
+    assert.deepEqual(readFileSync(`/proc/${own.pid}/status`, "utf8").match(rights), rights0.match(rights));
     assert.equal(statSync(`/proc/${own.pid}`).uid, USER, "its user may look into it");
     await assertUnharmed(own);
     assert.deepEqual(
@@ -231,12 +231,8 @@ describe("what is not the user's is not touched", () => {
   test("a file that root has opened for it, and signals that would go to others", async () => {
     const secret = join(folder, "secret");
     writeFileSync(secret, "root's", { mode: 0o600 });
-    const line = `exec setpriv ${as(USER).join(" ")} sh -c 'cd ${home} && exec sleep 1000 <${"/dev/fd/0"}' < ${secret}`;
-    const child = spawn("sh", ["-c", line.replace(" <" + "/dev/fd/0", "")], {
-      detached: true,
-      stdio: "ignore",
-      cwd: "/",
-    });
+    const line = `exec setpriv ${as(USER).join(" ")} sh -c 'cd ${home} && exec sleep 1000' < ${secret}`;
+    const child = spawn("sh", ["-c", line], { detached: true, stdio: "ignore", cwd: "/" });
     const pid = child.pid as number;
     started.add(pid);
     await until(() => readFileSync(`/proc/${pid}/comm`, "utf8") === "sleep\n", "sleep");
@@ -313,9 +309,9 @@ describe("an image is no way to more rights", () => {
     const [right, wrong] = ["right", "wrong"].map((name) => join(home, name)) as [string, string];
     copyFileSync(state, right);
     writeFileSync(wrong, readFileSync(state, "utf8").replaceAll(`${USER}`, "0"));
-    let running = true;
+    const swaps = { running: true };
     const swapping = (async (): Promise<void> => {
-      for (let turn = 0; running; turn += 1) {
+      for (let turn = 0; swaps.running; turn += 1) {
         copyFileSync(turn % 2 === 0 ? wrong : right, `${state}.new`);
         renameSync(`${state}.new`, state);
         await sleep(1);
@@ -328,7 +324,7 @@ describe("an image is no way to more rights", () => {
       process.kill(own.pid, "SIGKILL");
       await until(() => !existsSync(`/proc/${own.pid}`), "its end");
     }
-    running = false;
+    swaps.running = false;
     await swapping;
   });
 

@@ -17,7 +17,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import fc from "fast-check";
+import { assert as assertAll, constant, integer, nat, oneof, property } from "fast-check";
 import { freeze, thaw } from "../src/index.ts";
 import { AgeEncryption, AgeFile, encryptedSize } from "../src/image/age.ts";
 import {
@@ -120,13 +120,9 @@ test("with the key it is shown, and it thaws", async () => {
 
 test("what is encrypted can be read from anywhere, at every size near a chunk's", () => {
   const path = join(folder, "stream.age");
-  const sizes = fc.oneof(
-    fc.integer({ min: 0, max: 70 }),
-    fc.integer({ min: 65_530, max: 65_542 }),
-    fc.constant(131_072),
-  );
-  fc.assert(
-    fc.property(sizes, fc.integer({ min: 1, max: 70_000 }), fc.nat(), (size, piece, where) => {
+  const sizes = oneof(integer({ min: 0, max: 70 }), integer({ min: 65_530, max: 65_542 }), constant(131_072));
+  assertAll(
+    property(sizes, integer({ min: 1, max: 70_000 }), nat(), (size, piece, where) => {
       const plain = Buffer.alloc(size);
       for (let i = 0; i < size; i += 1) plain[i] = i % 251;
       const out: Buffer[] = [];

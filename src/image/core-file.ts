@@ -163,6 +163,8 @@ export function extentsOf(mapping: Pick<MappingState, "start" | "pages">, segmen
         throw new RangeError(`no bytes in the core file for 0x${address.toString(16)}`);
       }
       const length = Math.min(end, segment.address + segment.fileSize) - address;
+      // A segment of another file would lead nowhere, or nowhere further.
+      if (!(length > 0)) throw new RangeError(`no bytes in the core file for 0x${address.toString(16)}`);
       extents.push({ address, length, offset: segment.fileOffset + (address - segment.address) });
       address += length;
     }

@@ -1,0 +1,100 @@
+/** SECURITY.md names tests that exist, and what no other file shows of keys and directories. */
+import assert from "node:assert/strict";
+import {
+  chmodSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { freeze, thaw } from "../src/index.ts";
+import { machineKey, newMachineKey, trustedKeys } from "../src/image/keys.ts";
+import { Program } from "./harness.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+const folder = mkdtempSync(join(tmpdir(), "kmonte-security-"));
+let program: Program;
+
+before(() => {
+  program = Program.start("/bin/sleep", ["1000"]);
+});
+after(async () => {
+  await program[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test("every test that SECURITY.md names is there", () => {
+  const rows = readFileSync(join(ROOT, "SECURITY.md"), "utf8")
+    .split("\n")
+    .filter((line) => /^\| (?!threat|-)/.test(line));
+  assert.ok(rows.length > 15);
+  const tests = globSync("test/*.test.ts", { cwd: ROOT })
+    .map((name) => readFileSync(join(ROOT, name), "utf8"))
+    .join("\n");
+  for (const row of rows) {
+    const name = /`([^`]+)` \|$/.exec(row)?.[1];
+    assert.ok(name, row);
+    // Names made from a table have a part that changes.
+    const parts = [name, name.replace(/^is refused when /, ""), name.replace("state.json", "${name}")];
+    assert.ok(
+      parts.some((part) => tests.includes(`"${part}"`) || tests.includes(`\`${part}\``)),
+      name,
+    );
+  }
+});
+
+const job = (directory: string): Parameters<typeof freeze>[0] => ({ pids: [program.pid], directory, end: "resume" });
+
+test("an image is its owner's alone, whatever the umask", async () => {
+  const usual = process.umask(0);
+  try {
+    for (const umask of [0, 0o777]) {
+      process.umask(umask);
+      const image = join(folder, `umask-${umask}`);
+      await freeze(job(image));
+      assert.equal(statSync(image).mode & 0o777, 0o700);
+      for (const name of readdirSync(image)) assert.equal(statSync(join(image, name)).mode & 0o777, 0o600, name);
+    }
+  } finally {
+    process.umask(usual);
+  }
+});
+
+test("what a killed freeze left behind goes with the next one", async () => {
+  const left = join(folder, ".image.partial-4194303");
+  mkdirSync(left, { mode: 0o700 });
+  writeFileSync(join(left, "7.core"), "secret");
+  await freeze(job(join(folder, "next")));
+  assert.equal(existsSync(left), false);
+});
+
+test("an image that has expired is refused", async () => {
+  const image = join(folder, "expiring");
+  await freeze({ ...job(image), expiresAt: Date.now() + 1 });
+  await sleep(5);
+  await assert.rejects(thaw({ directory: image }), { code: "IMAGE_EXPIRED" });
+});
+
+test("keys that others could have changed are not used", () => {
+  const keys = join(folder, "keys");
+  newMachineKey(keys);
+  assert.equal(trustedKeys(keys).length, 1);
+  chmodSync(join(keys, "machine.pub"), 0o666);
+  assert.throws(() => trustedKeys(keys), { code: "KEY_EXPOSED" });
+  chmodSync(join(keys, "machine.pub"), 0o644);
+  chmodSync(join(keys, "machine.key"), 0o640);
+  assert.throws(() => machineKey(keys), { code: "KEY_EXPOSED" });
+  chmodSync(join(keys, "machine.key"), 0o600);
+  chmodSync(keys, 0o777);
+  assert.throws(() => trustedKeys(keys), { code: "KEY_EXPOSED" });
+  assert.throws(() => machineKey(keys), { code: "KEY_EXPOSED" });
+});
