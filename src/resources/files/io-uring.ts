@@ -1,6 +1,8 @@
 /** The descriptor of an io_uring at rest. */
 import * as v from "valibot";
-import type { FileKind } from "../contract.ts";
+import { Refusal } from "../../lib/errors.ts";
+import type { FileKind, OpenFile } from "../contract.ts";
+import { pidNamespaceOwners } from "../namespaces/user.ts";
 import type { ContentsHandle } from "../objects/contents.ts";
 import { freezeIoUring, ringId } from "../objects/io-uring.ts";
 
@@ -10,8 +12,22 @@ export const ioUringFile: FileKind<v.InferOutput<typeof schema>> = {
   name: "io-uring",
   schema,
   recognise: (file) => file.link === "anon_inode:[io_uring]",
-  freeze: (file) => ({
-    ring: file.context.object(ringId(file.stat.device, file.stat.inode), () => freezeIoUring(file)),
-  }),
+  freeze(file) {
+    // Whoever is born in a user namespace gets descriptors sent, and the kernel sends no rings (unix(7)).
+    if (pidNamespaceOwners(file.context, file.pid).some((owner) => owner !== "")) throw cannotSend(file);
+    return { ring: file.context.object(ringId(file.stat.device, file.stat.inode), () => freezeIoUring(file)) };
+  },
   thaw: (state, context) => context.object<ContentsHandle>(state.ring).open(0),
 };
+
+function cannotSend({ pid, command, fd }: OpenFile): Refusal {
+  return new Refusal(
+    "IO_URING_USER_NAMESPACE",
+    {
+      what: `Process ${pid} (${command}) has an io_uring that cannot be given to it again.`,
+      why: `Descriptor ${fd} is one, and the process lives in a pid namespace that belongs to a user namespace of the set.`,
+      remedy: "Let the program close it, or start the container without a user namespace.",
+    },
+    { pid, fd, command, resource: "io_uring" },
+  );
+}
