@@ -79,6 +79,8 @@ function qemuArguments(options: QemuOptions): string[] {
     ["-drive", `file=${options.rootDisk},if=virtio,format=qcow2,cache=unsafe`],
     ["-drive", `file=${options.kmonteDisk},if=virtio,format=raw,readonly=on`],
     ["-device", "virtio-rng-pci"],
+    // What hangs is started anew, as by the watchdog of a real board.
+    ["-device", "i6300esb", "-action", "watchdog=reset"],
     ["-chardev", `file,id=console,path=${options.consoleLog}`, "-serial", "chardev:console"],
     ["-device", "virtio-serial-pci"],
     ["-chardev", `socket,id=control,path=${options.controlSocket},server=on,wait=off`],

@@ -22,3 +22,11 @@ export function parseDuration(text: string): number {
 export function collect(text: string, before: readonly string[] = []): string[] {
   return [...before, text];
 }
+
+/** A whole number of seconds, as watchdogs count. */
+export function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!/^\d{1,4}$/.test(text) || seconds === 0 || seconds > 2046)
+    throw new InvalidArgumentError("It must be a number of seconds from 1 to 2046.");
+  return seconds;
+}

@@ -1,12 +1,14 @@
 /** All verbs of the command line. Each has a file of its own in commands/; the manual pages are made from this too. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { addBack } from "./commands/back.ts";
 import { addCheck } from "./commands/check.ts";
 import { addDecrypt } from "./commands/decrypt.ts";
 import { addFreeze } from "./commands/freeze.ts";
 import { addInspect } from "./commands/inspect.ts";
 import { addKernels } from "./commands/kernels.ts";
 import { addKey } from "./commands/key.ts";
+import { addRehearse } from "./commands/rehearse.ts";
 import { addReport } from "./commands/report.ts";
 import { addServe } from "./commands/serve.ts";
 import { addSwap } from "./commands/swap.ts";
@@ -44,6 +46,8 @@ export function createProgram(): Command {
     addInspect,
     addDecrypt,
     addSwap,
+    addBack,
+    addRehearse,
     addKernels,
     addReport,
     addKey,

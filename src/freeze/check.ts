@@ -4,6 +4,7 @@ import type { Identity } from "../abi/identity.ts";
 import { admitting, refuseForeign } from "./admission.ts";
 import { Look } from "./look.ts";
 import type { LookOptions } from "./look-options.ts";
+import { needsOf, type HeldNeed } from "./needs.ts";
 import { checkRoots } from "./roots.ts";
 import { StoppedSet } from "./stop.ts";
 
@@ -13,6 +14,8 @@ export interface CheckOutcome {
   readonly refusals: object[];
   /** What a person should know of the freeze. */
   readonly notes: readonly string[];
+  /** What a kernel must have been built with to take them. */
+  readonly needs: readonly HeldNeed[];
   /** How long the processes stood still, in milliseconds. */
   readonly pausedMs: number;
 }
@@ -38,6 +41,7 @@ export function checkOnly(pids: readonly number[], options: CheckOptions = {}): 
       })),
       refusals: refusals.map((refusal) => refusal.toJSON()),
       notes,
+      needs: needsOf(state),
       pausedMs: performance.now() - start,
     };
   } catch (error) {
@@ -46,6 +50,7 @@ export function checkOnly(pids: readonly number[], options: CheckOptions = {}): 
     return {
       processes: [],
       notes: [],
+      needs: [],
       refusals: list.map((refusal) => refusal.toJSON()),
       pausedMs: performance.now() - start,
     };

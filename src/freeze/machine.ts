@@ -35,7 +35,7 @@ export async function* checkEach(sets: readonly (readonly number[])[]): AsyncGen
     for (const pids of sets) {
       yield await engine.ask<CheckOutcome>("check", { pids }).catch((error: unknown) => {
         if (!(error instanceof KmonteError)) throw error;
-        return { processes: [], notes: [], refusals: [error.toJSON()], pausedMs: 0 };
+        return { processes: [], notes: [], needs: [], refusals: [error.toJSON()], pausedMs: 0 };
       });
     }
   } finally {

@@ -203,10 +203,22 @@ export interface Answers {
   readonly bytes: Buffer;
 }
 
+/** Something that a kernel must have been built with. */
+export interface KernelNeed {
+  /** As Kconfig names it, CONFIG_…: built in or a module. */
+  readonly option: string;
+  /** The module's name, where there may be one. */
+  readonly module?: string;
+  /** What it is for, with the section of the manual. */
+  readonly what: string;
+}
+
 interface Kind<S> {
   /** The name under which the state stands in state.json. */
   readonly name: string;
   readonly schema: GenericSchema<S>;
+  /** What a kernel must have for such a state to be thawed on it; nothing, when every Linux has it. */
+  needs?(state: S): readonly KernelNeed[];
 }
 
 /** Something that a process has one of: signal actions, credentials, limits … */

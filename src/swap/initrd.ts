@@ -1,6 +1,6 @@
 /** The initramfs for the new kernel: its own, with a few lines of ours for its first moment. */
 import { readFileSync } from "node:fs";
-import { cpioArchive } from "./cpio.ts";
+import { cpioArchive, type CpioEntry } from "./cpio.ts";
 
 /** Said on the kernel's log when user space begins, so that the timeline can tell the kernel's part from the rest. */
 export const USERLAND_MARK = "kmonte: user space begins";
@@ -18,12 +18,13 @@ const HOOK = "conf/conf.d/kmonte";
  * The initramfs at `path` with a hook that runs these shell commands. The hook comes first, as processors' microcode
  * does: not every decompressor of the kernel bears something behind a compressed archive.
  */
-export function initrdWithHook(path: string, script: string): Buffer {
+export function initrdWithHook(path: string, script: string, files: readonly CpioEntry[] = []): Buffer {
   const hook = `{ echo "${USERLAND_MARK}" >/dev/kmsg\n${script}} 2>/dev/null || :\n`;
   const archive = cpioArchive([
     { path: "conf", mode: DIRECTORY, data: Buffer.alloc(0) },
     { path: "conf/conf.d", mode: DIRECTORY, data: Buffer.alloc(0) },
     { path: HOOK, mode: REGULAR_FILE, data: Buffer.from(hook) },
+    ...files,
   ]);
   // Zero bytes up to a sector, as cpio(1) itself pads; they are skipped.
   const padding = Buffer.alloc((512 - (archive.length % 512)) % 512);

@@ -1,24 +1,48 @@
-/** Whether a kernel, going by its configuration file, can take over frozen processes. */
-import { readFileSync } from "node:fs";
-import { Refusal } from "../lib/errors.ts";
+/** Whether a kernel, going by its configuration and its modules, can take over what the processes hold. */
+import { existsSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { basename, join } from "node:path";
+import type { HeldNeed } from "../freeze/needs.ts";
+import { Refusal, RefusalList } from "../lib/errors.ts";
 import type { Kernel } from "./kernels.ts";
 
-/** Options without which a thaw cannot work, each with what it is needed for. */
-const REQUIRED: Readonly<Record<string, string>> = {
-  CONFIG_CHECKPOINT_RESTORE: "processes get back their ids and the layout of their memory",
-  CONFIG_TIME_NS: "clocks go on where they stopped",
-  CONFIG_PROC_PAGE_MONITOR: "it is seen which pages of memory a process uses",
-};
+/** What a target kernel offers. */
+export interface Offer {
+  /** Options by name: y, m, or a value. */
+  readonly options: ReadonlyMap<string, string>;
+  /** Names of the modules whose files are there or that are built in; undefined when that is not known. */
+  readonly modules: ReadonlySet<string> | undefined;
+}
 
-/** The options of a configuration file that are built in or modules. */
-export function parseKernelConfig(text: string): Set<string> {
-  const options = new Set<string>();
-  for (const match of text.matchAll(/^(CONFIG_\w+)=[ym]$/gm)) if (match[1]) options.add(match[1]);
+/** The options of a configuration file; those that are not set are not there. */
+export function parseKernelConfig(text: string): Map<string, string> {
+  const options = new Map<string, string>();
+  for (const match of text.matchAll(/^(CONFIG_\w+)=(.+)$/gm)) {
+    const [, name = "", value = ""] = match;
+    if (value !== "n") options.set(name, value);
+  }
   return options;
 }
 
-/** Refuses a kernel that could not take the processes; silence means that it can. */
-export function requireAbleKernel(kernel: Kernel): void {
+/** The modules of modules.dep and modules.builtin whose names stand in these texts, as modprobe(8) spells them. */
+export function parseModuleNames(...texts: readonly string[]): string[] {
+  return texts.flatMap((text) =>
+    text
+      .split("\n")
+      .map((line) => line.split(":")[0] ?? "")
+      .filter(Boolean)
+      .map(moduleName),
+  );
+}
+
+function moduleName(path: string): string {
+  return basename(path)
+    .replace(/\.ko(\.\w+)?$/, "")
+    .replaceAll("-", "_");
+}
+
+/** Refuses a kernel of which nothing is known. */
+export function readOffer(kernel: Kernel): Offer {
   if (kernel.config === undefined) {
     throw new Refusal("KERNEL_CONFIG_UNKNOWN", {
       what: `Whether Linux ${kernel.release} can take the processes is not known.`,
@@ -26,16 +50,64 @@ export function requireAbleKernel(kernel: Kernel): void {
       remedy: `Put it at ${kernel.image.replace(/[^/]*$/, "")}config-${kernel.release}.`,
     });
   }
-  const options = parseKernelConfig(readFileSync(kernel.config, "utf8"));
-  const missing = Object.keys(REQUIRED).filter((name) => !options.has(name));
-  if (missing.length === 0) return;
-  throw new Refusal(
-    "KERNEL_NOT_ABLE",
-    {
-      what: `Linux ${kernel.release} cannot take the processes.`,
-      why: `It was built without ${missing.map((name) => `${name} (so that ${REQUIRED[name]})`).join(", ")}.`,
-      remedy: "Choose another kernel: kmonte kernels lists them.",
-    },
-    { path: kernel.config },
-  );
+  return {
+    options: parseKernelConfig(readFileSync(kernel.config, "utf8")),
+    modules: kernel.modules === undefined ? undefined : modulesIn(kernel.modules),
+  };
+}
+
+function modulesIn(directory: string): Set<string> {
+  const read = (name: string): string =>
+    existsSync(join(directory, name)) ? readFileSync(join(directory, name), "utf8") : "";
+  // What modules.dep lists may have been removed since.
+  const there = read("modules.dep")
+    .split("\n")
+    .filter((line) => existsSync(join(directory, line.split(":")[0] ?? "")))
+    .join("\n");
+  return new Set(parseModuleNames(there, read("modules.builtin")));
+}
+
+/** What stands in the way of these needs on that kernel, all of it. Pure. */
+export function lackingIn(release: string, offer: Offer, needs: readonly HeldNeed[], processors: number): Refusal[] {
+  const refusals: Refusal[] = [];
+  const refuse = (why: string, need?: HeldNeed): void => {
+    const facts = { ...(need?.pid !== undefined && { pid: need.pid, command: need.command ?? "" }) };
+    const whose = need?.pid === undefined ? "The processes" : `Process ${need.pid} (${need.command})`;
+    refusals.push(
+      new Refusal(
+        "TARGET_KERNEL_LACKS",
+        {
+          what: `${whose} cannot go on with Linux ${release}.`,
+          why,
+          remedy: "Choose another kernel (kmonte kernels lists them), or install what is missing.",
+        },
+        facts,
+      ),
+    );
+  };
+  if (!offer.options.has("CONFIG_X86_64")) refuse("It was built for another architecture.");
+  const most = Number(offer.options.get("CONFIG_NR_CPUS") ?? processors);
+  if (most < processors) refuse(`It runs on ${most} processors at most (CONFIG_NR_CPUS); here are ${processors}.`);
+  for (const need of needs) {
+    const value = offer.options.get(need.option);
+    if (value === undefined) refuse(`It was built without ${need.option}, needed for ${need.what}.`, need);
+    else if (value === "m" && need.module && offer.modules?.has(need.module.replaceAll("-", "_")) === false)
+      refuse(`Its module ${need.module} is missing, needed for ${need.what}.`, need);
+    else if (value === "m" && need.module && !offer.modules)
+      refuse(`Its modules are not installed; ${need.module} is needed for ${need.what}.`, need);
+  }
+  return refusals;
+}
+
+/** Refuses a kernel that could not take the processes; silence means that it can. */
+export function requireAbleKernel(kernel: Kernel, needs: readonly HeldNeed[]): void {
+  const problems = lackingIn(kernel.release, readOffer(kernel), needs, availableParallelism());
+  if (problems.length === 1) throw problems[0] as Refusal;
+  if (problems.length > 1) {
+    throw new RefusalList(
+      "TARGET_KERNEL_LACKS",
+      { what: `Linux ${kernel.release} lacks ${problems.length} things that the processes need.` },
+      problems,
+    );
+  }
 }

@@ -73,7 +73,7 @@ function describe(image: string, places: KernelPlaces): Kernel {
   const boot = dirname(image);
   const named = IMAGE.exec(image.slice(boot.length + 1))?.[1];
   const version = named ?? releaseInImage(image);
-  const modules = join(places.modules ?? "/lib/modules", version);
+  const modules = join(places.modules ?? modulesBeside(boot, version), version);
   return {
     release: version,
     image,
@@ -84,6 +84,12 @@ function describe(image: string, places: KernelPlaces): Kernel {
     config: firstThere([join(boot, `config-${version}`), join(modules, "config"), join(modules, "build/.config")]),
     running: version === (places.running ?? release()),
   };
+}
+
+/** A kernel that is installed under another root directory has its modules there. */
+function modulesBeside(boot: string, version: string): string {
+  const beside = ["../lib/modules", "../usr/lib/modules"].map((path) => join(boot, path));
+  return beside.find((path) => existsSync(join(path, version))) ?? "/lib/modules";
 }
 
 /** An x86 image says its release itself: the header has the offset of a text that begins with it. */

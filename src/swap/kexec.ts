@@ -3,6 +3,7 @@ import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { attempt, call, withText } from "../abi/call.ts";
 import { errnoName } from "../abi/errno.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
+import type { CpioEntry } from "./cpio.ts";
 import { initrdWithHook } from "./initrd.ts";
 import type { Kernel } from "./kernels.ts";
 
@@ -12,6 +13,7 @@ const KEXEC_FILE_NO_INITRAMFS = 4;
 const LINUX_REBOOT_MAGIC1 = 0xfee1dead;
 const LINUX_REBOOT_MAGIC2 = 672274793;
 const LINUX_REBOOT_CMD_KEXEC = 0x45584543;
+const LINUX_REBOOT_CMD_RESTART = 0x1234567;
 
 const KEXEC_LOADED = "/sys/kernel/kexec_loaded";
 
@@ -45,21 +47,34 @@ export function inheritedCommandLine(present: string): string {
 export interface NextKernel {
   readonly kernel: Kernel;
   readonly swapId: string;
+  /** Its command line, but for the mark of the swap. */
+  readonly commandLine: string;
   /** Shell commands for the first moment of its user space. */
   readonly earlyScript: string;
+  /** Files for its initramfs that those commands use. */
+  readonly earlyFiles?: readonly CpioEntry[];
 }
 
-/** Loads the kernel with its initramfs and the present command line. Nothing happens to the running one. */
+/** The command line of the running kernel, without what belongs to this boot alone. */
+export function presentCommandLine(): string {
+  return inheritedCommandLine(readFileSync("/proc/cmdline", "utf8"));
+}
+
+/** The swap that started the running kernel. */
+export function presentSwap(): string | undefined {
+  return new RegExp(`(?:^|\\s)${SWAP_PARAMETER}=(\\S+)`).exec(readFileSync("/proc/cmdline", "utf8"))?.[1];
+}
+
+/** Loads the kernel with its initramfs. Nothing happens to the running one. */
 export function loadKernel(next: NextKernel): void {
   const { kernel } = next;
-  const inherited = inheritedCommandLine(readFileSync("/proc/cmdline", "utf8"));
-  const commandLine = `${inherited} ${SWAP_PARAMETER}=${next.swapId}`;
+  const commandLine = `${next.commandLine} ${SWAP_PARAMETER}=${next.swapId}`.trim();
   const image = openSync(kernel.image, "r");
   const initrdCopy = `/run/kmonte-initrd-${next.swapId}`;
   let initrd = -1;
   try {
     if (kernel.initrd) {
-      writeFileSync(initrdCopy, initrdWithHook(kernel.initrd, next.earlyScript), { mode: 0o600 });
+      writeFileSync(initrdCopy, initrdWithHook(kernel.initrd, next.earlyScript, next.earlyFiles), { mode: 0o600 });
       initrd = openSync(initrdCopy, "r");
     }
     const flags = initrd === -1 ? KEXEC_FILE_NO_INITRAMFS : 0;
@@ -103,4 +118,10 @@ export function startLoadedKernel(): never {
   }
   call("reboot", "Starting the new kernel", LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC);
   throw new Error("reboot(LINUX_REBOOT_CMD_KEXEC) returned");
+}
+
+/** Starts the machine anew through its firmware, at once. Everything must be on the disks. */
+export function restartMachine(): never {
+  call("reboot", "Restarting the machine", LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_RESTART);
+  throw new Error("reboot(LINUX_REBOOT_CMD_RESTART) returned");
 }

@@ -42,7 +42,7 @@ export function formatReport(report: SwapReport): string {
   const lines = report.lines.map(
     ({ step, seconds, after }) => `  ${step.padEnd(width)}  ${at(after)}  ${seconds.toFixed(2).padStart(7)} s`,
   );
-  return [headline(report), ...lines, ...outcome(report), ""].join("\n");
+  return [headline(report), ...lines, ...tries(report), ...outcome(report), ""].join("\n");
 }
 
 function headline({ from, to, arrived, processes }: SwapReport): string {
@@ -51,7 +51,18 @@ function headline({ from, to, arrived, processes }: SwapReport): string {
   return `Linux ${way}, ${processes.length} ${processes.length === 1 ? "process" : "processes"}`;
 }
 
-function outcome({ gapSeconds, failure, directory }: SwapReport): string[] {
+/** What was tried and did not do; where all went well there is nothing to say. */
+function tries({ attempts = [] }: SwapReport): string[] {
+  return attempts.flatMap(({ kernel, failure, back }) => {
+    if (!failure) return [];
+    const why = (failure.why ?? "").split("\n").filter(Boolean);
+    const way = back === undefined ? [] : [`went back ${back === "kexec" ? "by kexec" : "through the firmware"}`];
+    return [`  tried on ${kernel}: ${failure.what}`, ...[...why, ...way].map((line) => `    ${line}`)];
+  });
+}
+
+function outcome({ gapSeconds, failure, directory, state }: SwapReport): string[] {
+  if (state === "trial") return ["  running; whether all is well is not known yet"];
   if (gapSeconds !== undefined) return [`  stood still for ${gapSeconds.toFixed(2)} s`];
   if (!failure) return ["  not running yet"];
   const text = [failure.what, failure.why, failure.remedy].filter((line) => line !== undefined);

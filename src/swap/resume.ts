@@ -1,17 +1,25 @@
 /** The swap's second half, in the new kernel's boot: sets the frozen running again and completes the timeline. */
 import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError, RefusalList } from "../lib/errors.ts";
 import type { ProgressListener } from "../lib/progress.ts";
 import { thaw, type ThawReport } from "../thaw/thaw.ts";
+import { clearOneTimeEntry } from "./boot-entry.ts";
 import { bootSteps, readBootTimes } from "./boot-times.ts";
 import { waitForNetwork } from "./network.ts";
 import { notifyReady } from "./notify.ts";
 import { Scope } from "./scope.ts";
-import { DEFAULT_SWAP_ROOT, isPending, presentBoot, readRecords, type SwapRecord } from "./store.ts";
+import { askHealth } from "./health.ts";
+import { presentSwap } from "./kexec.ts";
+import { DEFAULT_SWAP_ROOT, type Failure, isPending, presentBoot, readRecords, type SwapRecord } from "./store.ts";
 import { unmarkPending, writeRecord } from "./store.ts";
 import { keepTmp } from "./tmp-files.ts";
+import { afterFailure, changeAttempt, type Here, nextStep, withAttempt } from "./trial.ts";
+import { HeldWatchdog } from "./watchdog.ts";
+import { goBack } from "./way-back.ts";
 
 export interface ResumeOptions {
   readonly root?: string;
@@ -20,9 +28,10 @@ export interface ResumeOptions {
 }
 
 /**
- * Thaws every pending swap, oldest first, and gives their records. One that fails does not keep back the others. The
- * boot waits for those that need nothing of the network; then it goes on, and the others come back when the network is
- * as they need it. Until then the rules that the unit has loaded keep their connections silent.
+ * Thaws every pending swap, oldest first, and gives their records. One that fails does not keep back the others; on a
+ * kernel that is being tried it does not return, but goes back to the kernel that the processes came from. The boot
+ * waits for those that need nothing of the network; then it goes on, and the others come back when the network is as
+ * they need it. Until then the rules that the unit has loaded keep their connections silent.
  */
 export async function resumePendingSwaps(options: ResumeOptions = {}): Promise<SwapRecord[]> {
   const root = options.root ?? DEFAULT_SWAP_ROOT;
@@ -41,45 +50,135 @@ export async function resumePendingSwaps(options: ResumeOptions = {}): Promise<S
   return results;
 }
 
+/**
+ * The end of a trial: asks the health command of each swap that waits for its word, and settles the swap or goes back.
+ * Whoever calls it with `failed` knows already that this boot did not go well.
+ */
+export async function endTrials(options: ResumeOptions & { readonly failed?: boolean } = {}): Promise<SwapRecord[]> {
+  const root = options.root ?? DEFAULT_SWAP_ROOT;
+  const results: SwapRecord[] = [];
+  for (const pending of readRecords(root).filter(({ id }) => isPending(root, id))) {
+    const here = hereFor(pending);
+    const record = options.failed ? pending : await whenThawed(root, pending, here);
+    if (record.boot === here.boot || (here.kernel === record.from && record.state !== "trial")) continue;
+    if (options.failed) goBack({ root, record, here }, UNFINISHED);
+    if (record.state !== "trial") continue;
+    using watchdog = here.prepared && record.wayBack?.watchdog ? new HeldWatchdog() : undefined;
+    const failure = record.health && (await askHealth(record.health));
+    if (failure) goBack({ root, record, here, watchdog }, failure);
+    results.push(settle(root, record));
+    watchdog?.stop();
+  }
+  return results;
+}
+
+/** Those that need the network may come back later than all else has been started. */
+async function whenThawed(root: string, record: SwapRecord, here: Here): Promise<SwapRecord> {
+  let now: SwapRecord | undefined = record;
+  while (now?.state === "pending" && now.attempts?.some(({ boot }) => boot === here.boot)) {
+    await delay(500);
+    now = readRecords(root).find(({ id }) => id === record.id);
+  }
+  return now ?? record;
+}
+
+const UNFINISHED: Failure = {
+  code: "TRIAL_UNFINISHED",
+  what: "The unit that thaws, or the one that asks whether all is well, did not come to its end.",
+};
+
+function hereFor(record: SwapRecord): Here {
+  return { kernel: release(), boot: presentBoot(), prepared: presentSwap() === record.id };
+}
+
+/** The processes stay here: nothing of the way back is needed any more. */
+function settle(root: string, record: SwapRecord): SwapRecord {
+  unmarkPending(root, record.id);
+  clearOneTimeEntry();
+  if (release() !== record.from) restoreSettings(record.wayBack?.sysctls ?? {});
+  const done: SwapRecord = { ...record, state: "done" };
+  writeRecord(root, done);
+  return done;
+}
+
+/** What the trial boot set for itself alone. */
+function restoreSettings(sysctls: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(sysctls)) {
+    try {
+      writeFileSync(`/proc/sys/kernel/${name}`, value);
+    } catch (error) {
+      process.stderr.write(`kmonte: note: kernel.${name} stays as it is: ${String(error)}\n`);
+    }
+  }
+}
+
 /** Notes that a swap's processes were thawed by hand, so that the next boot does not thaw them a second time. */
 export function settleSwap(directory: string, root: string = DEFAULT_SWAP_ROOT): void {
   for (const record of readRecords(root)) {
     if (record.directory !== resolve(directory) || !isPending(root, record.id)) continue;
-    unmarkPending(root, record.id);
-    writeRecord(root, { ...record, state: "done", running: Date.now(), arrived: release() });
+    settle(root, { ...record, running: Date.now(), arrived: release() });
   }
 }
 
-async function bringBack(root: string, record: SwapRecord, options: ResumeOptions): Promise<SwapRecord> {
-  const arrived = release();
+async function bringBack(root: string, pending: SwapRecord, options: ResumeOptions): Promise<SwapRecord> {
+  const here = hereFor(pending);
+  const step = nextStep(pending, here);
+  if (step === "give up") return pending;
+  if (step === "go back") goBack({ root, record: pending, here }, SECOND_TRY);
+  // Armed by this boot's initramfs; on the old kernel nobody has armed one.
+  const isWatched = here.prepared && here.kernel !== pending.from && pending.wayBack?.watchdog !== undefined;
+  using watchdog = isWatched ? new HeldWatchdog() : undefined;
+  const record = withAttempt(pending, here, Date.now());
+  // On disk before anything is tried: a boot that ends in the middle counts.
+  writeRecord(root, record);
   const ready = Date.now();
   let report: ThawReport;
   try {
     report = await thaw({
       directory: record.directory,
       after: waitForNetwork(record.network ?? [], options.signal),
+      // Who ran on a kernel that was given up ended with it.
+      again: (record.attempts?.length ?? 0) > 1,
       ...(options.onProgress && { onProgress: options.onProgress }),
       ...(options.signal && { signal: options.signal }),
     });
   } catch (error) {
-    // The mark stays: another boot, perhaps of the old kernel, tries again with the same images.
-    const failed: SwapRecord = { ...record, state: "failed", arrived, failure: describe(error) };
+    const failure = describe(error);
+    if (afterFailure(record, here, idsTaken(error)) === "go back") goBack({ root, record, here, watchdog }, failure);
+    // The mark stays: another boot tries again with the same images.
+    const failed = changeAttempt({ ...record, state: "failed", arrived: here.kernel, failure }, here, { failure });
     writeRecord(root, failed);
+    watchdog?.stop();
     return failed;
   }
-  // They run: whatever goes wrong from here on, they must not be thawed a second time.
+  // They run: whatever goes wrong from here on, they must not be thawed a second time in this boot.
   const running = Date.now();
-  unmarkPending(root, record.id);
+  const onTrial = record.health !== undefined && here.kernel !== record.from;
+  if (!onTrial) unmarkPending(root, record.id);
   await house(record.id, report.processes);
   const left = record.steps.at(-1)?.end ?? record.stopped;
   const thawing = report.steps[0]?.start ?? running;
   const booted = bootSteps(readBootTimes(), left, record.network ? ready : thawing);
   const network = record.network ? [{ step: "network", start: ready, end: thawing }] : [];
-  const steps = [...record.steps, ...booted, ...network, ...report.steps];
   const { failure: _, ...rest } = record;
-  const done: SwapRecord = { ...rest, state: "done", arrived, steps, running };
-  writeRecord(root, done);
-  return done;
+  const steps = [...record.steps, ...booted, ...network, ...report.steps];
+  const thawed: SwapRecord = { ...rest, state: "trial", arrived: here.kernel, steps, running };
+  if (onTrial) {
+    writeRecord(root, thawed);
+    return thawed;
+  }
+  watchdog?.stop();
+  return settle(root, thawed);
+}
+
+const SECOND_TRY: Failure = {
+  code: "KERNEL_TRIED_BEFORE",
+  what: "The firmware started the kernel that had been tried and did not do.",
+};
+
+function idsTaken(error: unknown): boolean {
+  const list = error instanceof RefusalList ? error.refusals : [error];
+  return list.some((one) => one instanceof KmonteError && one.code === "PID_TAKEN");
 }
 
 /** Moves them out of the unit's control group. Where that fails they stay in it: the unit ends without ending them. */
@@ -101,7 +200,7 @@ function keepClockForward(record: SwapRecord): void {
   spawnSync("date", ["--set", `@${(last + 1) / 1000}`], { stdio: "ignore" });
 }
 
-function describe(error: unknown): NonNullable<SwapRecord["failure"]> {
+function describe(error: unknown): Failure {
   if (!(error instanceof KmonteError))
     return { code: "DEFECT", what: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   const { code, what, remedy } = error;

@@ -17,14 +17,38 @@ const FailureSchema = v.object({
   remedy: v.optional(v.string()),
 });
 
+/** One try at setting the processes running again, by one boot of one kernel. */
+const AttemptSchema = v.object({
+  kernel: v.string(),
+  /** The boot that tried; not there for a kernel that was started and never said anything. */
+  boot: v.optional(v.string()),
+  at: v.number(),
+  failure: v.optional(FailureSchema),
+  /** How this kernel was left for the one that the processes came from. */
+  back: v.optional(v.picklist(["kexec", "firmware"])),
+});
+
+/** What the way back needs to know of the kernel that was left. */
+const WayBackSchema = v.object({
+  commandLine: v.string(),
+  pidRange: v.object({ last: v.number(), max: v.number() }),
+  /** Settings of /proc/sys/kernel that the trial boot has changed, as they were. */
+  sysctls: v.record(v.string(), v.string()),
+  /** The watchdog that the new kernel's initramfs arms, and its seconds. */
+  watchdog: v.optional(v.object({ driver: v.string(), seconds: v.number() })),
+});
+
 /** A swap's record, timeline.json in its directory. Times are CLOCK_REALTIME, in milliseconds since the epoch. */
 const SwapRecordSchema = v.object({
   version: v.literal(1),
   id: v.string(),
   /** The boot in which the processes were frozen, as /proc/sys/kernel/random/boot_id names it. */
   boot: v.string(),
-  /** pending: frozen and waiting for the next boot; done: running again; failed: still only on disk. */
-  state: v.picklist(["pending", "done", "failed"]),
+  /**
+   * pending: frozen and waiting for the next boot; trial: running on the new kernel, whose health is not known yet;
+   * done: running again for good; failed: still only on disk.
+   */
+  state: v.picklist(["pending", "trial", "done", "failed"]),
   from: v.string(),
   to: v.string(),
   /** The kernel that the processes run on now, which is not `to` when the machine came up with another. */
@@ -39,8 +63,15 @@ const SwapRecordSchema = v.object({
   stopped: v.number(),
   running: v.optional(v.number()),
   failure: v.optional(FailureSchema),
+  attempts: v.optional(v.array(AttemptSchema)),
+  wayBack: v.optional(WayBackSchema),
+  /** The command that says whether all is well, and how long it may take. */
+  health: v.optional(v.object({ command: v.string(), seconds: v.number() })),
 });
 
+export type Failure = v.InferOutput<typeof FailureSchema>;
+export type Attempt = v.InferOutput<typeof AttemptSchema>;
+export type WayBack = v.InferOutput<typeof WayBackSchema>;
 export type SwapRecord = v.InferOutput<typeof SwapRecordSchema>;
 
 const RECORD = "timeline.json";
@@ -69,7 +100,11 @@ export function writeRecord(root: string, record: SwapRecord): void {
   fsyncSync(file);
   closeSync(file);
   renameSync(`${path}.new`, path);
-  const directory = openSync(dirname(path), "r");
+  syncDirectory(dirname(path));
+}
+
+function syncDirectory(path: string): void {
+  const directory = openSync(path, "r");
   fsyncSync(directory);
   closeSync(directory);
 }
@@ -110,6 +145,8 @@ export function markPending(root: string, id: string): void {
 
 export function unmarkPending(root: string, id: string): void {
   rmSync(join(root, id, PENDING_MARK), { force: true });
+  // After a power cut it must not be there again.
+  if (existsSync(join(root, id))) syncDirectory(join(root, id));
 }
 
 export function isPending(root: string, id: string): boolean {

@@ -2,17 +2,21 @@
 import { rmSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
-import { freeze, type FrozenSet } from "../freeze/freeze.ts";
+import { check, freeze, type FrozenSet } from "../freeze/freeze.ts";
 import { Refusal } from "../lib/errors.ts";
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
+import { clearOneTimeEntry, setOneTimeEntry } from "./boot-entry.ts";
 import { requireAbleKernel } from "./kernel-config.ts";
 import { findKernel, type Kernel } from "./kernels.ts";
-import { loadKernel, startLoadedKernel, syncDisks, unloadKernel } from "./kexec.ts";
+import { loadKernel, presentCommandLine, startLoadedKernel, syncDisks, unloadKernel } from "./kexec.ts";
 import { requireLasting } from "./mounts.ts";
 import { leaveSilence } from "./network.ts";
 import { pidRangeScript, presentFreePidRange } from "./pids.ts";
-import { DEFAULT_SWAP_ROOT, markPending, newSwapDirectory, presentBoot, writeRecord } from "./store.ts";
-import { installUnit } from "./unit.ts";
+import { DEFAULT_SWAP_ROOT, markPending, newSwapDirectory, presentBoot, type WayBack, writeRecord } from "./store.ts";
+import { changedSettings, trialCommandLine } from "./trial-settings.ts";
+import { installUnits } from "./unit.ts";
+import { type BootWatchdog, bootWatchdog, DEFAULT_DEADLINE_SECONDS } from "./watchdog.ts";
+import type { HealthCommand } from "./health.ts";
 
 export interface SwapOptions {
   /** The kernel: a release, the beginning of one, or the path of an image. */
@@ -21,6 +25,12 @@ export interface SwapOptions {
   readonly pids: number[];
   /** Where the images and the record go; on a disk. */
   readonly root?: string;
+  /** Asked when the new kernel has come up: if it fails, the machine goes back to the old one. */
+  readonly health?: HealthCommand;
+  /** More words for the new kernel's command line, after the present ones. */
+  readonly append?: string;
+  /** How long the new kernel has before a watchdog restarts the machine. */
+  readonly deadlineSeconds?: number;
   readonly onProgress?: ProgressListener;
   readonly signal?: AbortSignal;
 }
@@ -30,14 +40,22 @@ export async function swap(options: SwapOptions): Promise<never> {
   const root = options.root ?? DEFAULT_SWAP_ROOT;
   requireRoot();
   const kernel = findKernel(options.to);
-  requireAbleKernel(kernel);
+  await requireAbleTarget(kernel, options.pids);
   const { id, path } = newSwapDirectory(root);
   let frozen: FrozenSet | undefined;
   try {
     requireLasting(path, "the images of the processes");
-    installUnit(root);
+    installUnits(root);
+    const watchdog = bootWatchdog(kernel, options.deadlineSeconds ?? DEFAULT_DEADLINE_SECONDS);
+    const wayBack = presentWayBack(watchdog);
     const load = timed("load", options, kernel.release, () => {
-      loadKernel({ kernel, swapId: id, earlyScript: pidRangeScript(presentFreePidRange()) });
+      loadKernel({
+        kernel,
+        swapId: id,
+        commandLine: trialCommandLine(wayBack.commandLine, options.append),
+        earlyScript: pidRangeScript(wayBack.pidRange) + (watchdog?.script ?? ""),
+        earlyFiles: watchdog?.files ?? [],
+      });
     });
     frozen = await freeze({
       pids: options.pids,
@@ -47,22 +65,40 @@ export async function swap(options: SwapOptions): Promise<never> {
       ...(options.signal && { signal: options.signal }),
     });
     options.signal?.throwIfAborted();
-    leave(root, id, kernel, frozen, load, options);
+    leave(root, { id, kernel, frozen, load, wayBack }, options);
   } catch (error) {
     await undo(frozen, path);
     throw error;
   }
 }
 
+/** A short look at the processes, before anything is made ready: what they hold, and whether that kernel can take it. */
+async function requireAbleTarget(kernel: Kernel, pids: readonly number[]): Promise<void> {
+  const { needs } = await check(pids);
+  requireAbleKernel(kernel, needs);
+}
+
+/** All that is needed to leave. */
+interface Departure {
+  readonly id: string;
+  readonly kernel: Kernel;
+  readonly frozen: FrozenSet;
+  readonly load: TimedStep;
+  readonly wayBack: WayBack;
+}
+
+function presentWayBack(watchdog: BootWatchdog | undefined): WayBack {
+  return {
+    commandLine: presentCommandLine(),
+    pidRange: presentFreePidRange(),
+    sysctls: changedSettings(),
+    ...(watchdog && { watchdog: { driver: watchdog.driver, seconds: watchdog.seconds } }),
+  };
+}
+
 /** From here on the processes come back by the record alone. */
-function leave(
-  root: string,
-  id: string,
-  kernel: Kernel,
-  frozen: FrozenSet,
-  load: TimedStep,
-  options: SwapOptions,
-): never {
+function leave(root: string, departure: Departure, options: SwapOptions): never {
+  const { id, kernel, frozen, load, wayBack } = departure;
   const { needs, silence } = frozen.network;
   leaveSilence(silence, join(root, id));
   const record = {
@@ -76,12 +112,18 @@ function leave(
     processes: frozen.processes.map(({ pid, command }) => ({ pid, command })),
     ...(needs.length > 0 && { network: [...needs] }),
     stopped: frozen.steps[0]?.start ?? Date.now(),
+    wayBack,
+    // Written down before it begins: a kernel that never says anything had its try too.
+    attempts: [{ kernel: kernel.release, at: Date.now() }],
+    ...(options.health && { health: options.health }),
   } as const;
   const steps = [load, ...frozen.steps];
-  writeRecord(root, { ...record, steps });
+  writeRecord(root, { ...record, attempts: [...record.attempts], steps });
   markPending(root, id);
+  // A kernel that panics or hangs ends in the firmware: it is to start this one.
+  setOneTimeEntry(release());
   const sync = timed("sync", options, "all disks", syncDisks);
-  writeRecord(root, { ...record, steps: [...steps, sync] });
+  writeRecord(root, { ...record, attempts: [...record.attempts], steps: [...steps, sync] });
   options.onProgress?.({ step: "kexec", detail: kernel.release, at: Date.now() });
   startLoadedKernel();
 }
@@ -89,6 +131,7 @@ function leave(
 /** Nothing of a swap that did not happen stays: neither a loaded kernel, nor images that the next boot would thaw. */
 async function undo(frozen: FrozenSet | undefined, path: string): Promise<void> {
   unloadKernel();
+  clearOneTimeEntry();
   rmSync(join(path, "pending"), { force: true });
   try {
     await frozen?.release();

@@ -1,12 +1,15 @@
-/** The systemd unit that thaws at boot what a swap froze, and its installation. */
+/** The systemd units that thaw at boot what a swap froze and see to the way back, and their installation. */
 import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Refusal } from "../lib/errors.ts";
+import { SWAP_PARAMETER } from "./kexec.ts";
 import { hasOtherDisks, presentMounts, requireLasting } from "./mounts.ts";
 import { SILENCE_FILE } from "./network.ts";
 import { PENDING_MARK } from "./store.ts";
 
 export const THAW_UNIT = "kmonte-thaw.service";
+export const HEALTH_UNIT = "kmonte-health.service";
+export const BACK_UNIT = "kmonte-back.service";
 
 const UNIT_DIRECTORY = "/etc/systemd/system";
 
@@ -44,6 +47,9 @@ Description=Sets running again what kmonte froze before the change of kernel
 Documentation=man:kmonte(1)
 DefaultDependencies=no
 ConditionPathExistsGlob=${options.root}/*/${PENDING_MARK}
+OnFailure=${BACK_UNIT}
+# Disks that do not come, too, end in the way back.
+JobTimeoutSec=1800
 RequiresMountsFor=${dirname(dirname(options.command))} ${options.root} /tmp
 Wants=network-pre.target
 After=systemd-remount-fs.service systemd-sysctl.service
@@ -68,18 +74,69 @@ WantedBy=sysinit.target
 `;
 }
 
-/** Writes and enables the unit, so that the next boot has it. Does nothing when it is there already. */
-export function installUnit(root: string): void {
+/** The unit that asks the health command, when all else has been started. */
+export function healthUnitText({ command, root }: UnitOptions): string {
+  return `# Written by kmonte swap.
+[Unit]
+Description=Asks whether what kmonte brought across is in order
+Documentation=man:kmonte(1)
+DefaultDependencies=no
+ConditionPathExistsGlob=${root}/*/${PENDING_MARK}
+OnFailure=${BACK_UNIT}
+After=${THAW_UNIT} multi-user.target
+Before=shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+ExecStart=${command} back --unless-healthy
+StandardOutput=journal+console
+StandardError=journal+console
+TimeoutStartSec=infinity
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+/** The unit for all that fails outside of kmonte's own hands. If it fails itself, the firmware is what is left. */
+export function backUnitText({ command }: UnitOptions): string {
+  return `# Written by kmonte swap.
+[Unit]
+Description=Returns to the kernel that the processes came from
+Documentation=man:kmonte(1)
+DefaultDependencies=no
+ConditionKernelCommandLine=${SWAP_PARAMETER}
+FailureAction=reboot-force
+
+[Service]
+Type=oneshot
+ExecStart=${command} back --unfinished
+StandardOutput=journal+console
+StandardError=journal+console
+TimeoutStartSec=120
+`;
+}
+
+/** Writes and enables the units, so that the next boot has them. Does nothing when they are there already. */
+export function installUnits(root: string): void {
   requireSystemd();
   requireLasting(COMMAND, "the program that thaws at boot");
-  const text = unitText({ command: COMMAND, root, otherDisks: hasOtherDisks(presentMounts()) });
-  const path = join(UNIT_DIRECTORY, THAW_UNIT);
+  const options = { command: COMMAND, root, otherDisks: hasOtherDisks(presentMounts()) };
+  writeUnit(BACK_UNIT, backUnitText(options));
+  writeUnit(THAW_UNIT, unitText(options), "sysinit.target");
+  writeUnit(HEALTH_UNIT, healthUnitText(options), "multi-user.target");
+}
+
+function writeUnit(name: string, text: string, wantedBy?: string): void {
+  const path = join(UNIT_DIRECTORY, name);
   if (!existsSync(path) || readFileSync(path, "utf8") !== text) {
     mkdirSync(UNIT_DIRECTORY, { recursive: true });
     writeFileSync(`${path}.new`, text);
     renameSync(`${path}.new`, path);
   }
-  const wanted = join(UNIT_DIRECTORY, "sysinit.target.wants", THAW_UNIT);
+  if (wantedBy === undefined) return;
+  const wanted = join(UNIT_DIRECTORY, `${wantedBy}.wants`, name);
   if (existsSync(wanted)) return;
   mkdirSync(dirname(wanted), { recursive: true });
   symlinkSync(path, wanted);

@@ -16,10 +16,10 @@ import type { PathFileState } from "../resources/objects/path-file.ts";
 const REAPING_MS = 3000;
 
 /** Throws one {@link RefusalList} with all that stands in the way. */
-export function checkSurroundings(image: Image): void {
+export function checkSurroundings(image: Image, otherProcessor = false): void {
   const problems = [
     ...checkKernel(),
-    ...checkCpu(image),
+    ...(otherProcessor ? [] : checkCpu(image)),
     ...checkPids(image),
     ...[...checkFiles(image), ...checkOpenFiles(image)].filter((problem) => !isRemade(problem, image)),
     ...checkObjects(image),
@@ -50,18 +50,21 @@ function checkKernel(): Refusal[] {
     );
 }
 
+/** Features that programs have no use for, or notice nothing of. */
+const KERNELS_OWN = new Set(["xsaves", "xsaveerptr"]);
+
 function checkCpu(image: Image): Refusal[] {
   const here = new Set(cpuFeatures());
   const vector = image.manifest.machine.cpuFeatures.filter((feature) =>
     /^(avx|sse|ssse|xsave|fma|bmi|pku|amx)/.test(feature),
   );
-  const missing = vector.filter((feature) => !here.has(feature));
+  const missing = vector.filter((feature) => !here.has(feature) && !KERNELS_OWN.has(feature));
   if (missing.length === 0) return [];
   return [
     new Refusal("CPU_FEATURE", {
       what: "This processor cannot run the processes.",
       why: `It lacks ${missing.join(", ")}.`,
-      remedy: "Thaw on a machine whose processor has them.",
+      remedy: "Thaw on a machine whose processor has them, or with --other-processor if the programs do without.",
     }),
   ];
 }

@@ -32,6 +32,7 @@ export interface ThawJob {
   readonly again?: boolean;
   /** The program goes on in our session and terminal. */
   readonly shell?: boolean;
+  readonly otherProcessor?: boolean;
   readonly identities?: readonly string[] | undefined;
   /** Keys themselves, as their files have them. */
   readonly keys?: readonly string[] | undefined;
@@ -74,7 +75,7 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
     if (job.user) refuseForeign(image, job.user);
     as(() => {
       if (!again) refuseThawed(image.place, job.directory);
-      checkSurroundings(image);
+      checkSurroundings(image, job.otherProcessor === true);
     });
   });
   using context = new Thawing(image);

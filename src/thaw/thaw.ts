@@ -18,6 +18,8 @@ export interface ThawOptions {
    * The program goes on in the session and terminal of this process, which becomes its parent and must wait for it.
    */
   readonly shell?: boolean;
+  /** Takes an image though this processor lacks features of the one that it comes from: programs that use them fail. */
+  readonly otherProcessor?: boolean;
   /** Key files that an encrypted image is opened with, beside the machine's own encryption key. */
   readonly identities?: readonly string[] | undefined;
   /** What must have happened before anything is thawed; the engine is made ready meanwhile. */
@@ -48,6 +50,7 @@ export async function thaw(options: ThawOptions): Promise<ThawReport> {
         unsigned: options.unsigned === true,
         again: options.again === true,
         shell: options.shell === true,
+        otherProcessor: options.otherProcessor === true,
         identities: options.identities,
         keys: options.keys,
         user: options.user,

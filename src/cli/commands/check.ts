@@ -1,16 +1,20 @@
 /** `kmonte check PID…` and `kmonte check --all` */
+import { availableParallelism } from "node:os";
 import type { Command } from "commander";
 import type { CheckOutcome } from "../../freeze/check.ts";
 import { askDoor, hasDoor } from "../../door/client.ts";
 import { check } from "../../freeze/freeze.ts";
 import { checkEach, treesOfMachine } from "../../freeze/machine.ts";
 import { EXIT_STATUS, KmonteError } from "../../lib/errors.ts";
+import { lackingIn, readOffer } from "../../swap/kernel-config.ts";
+import { findKernel } from "../../swap/kernels.ts";
 import { parsePid } from "../arguments.ts";
 import { describeFailure, formatMilliseconds, printJson, printLine, tell, type FailureSummary } from "../output.ts";
 
 interface Options {
   readonly all?: boolean;
   readonly closeExternal?: boolean;
+  readonly to?: string;
   readonly json?: boolean;
 }
 
@@ -23,6 +27,7 @@ export function addCheck(program: Command): void {
     .argument("[pid...]", "processes to look at, each with all its descendants", parsePid)
     .option("--all", "look at every process of the machine, and sort by what stands in the way")
     .option("--close-external", "as kmonte freeze has it")
+    .option("--to <kernel>", "say also what that kernel lacks of what they need: a version in /boot, or an image")
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
@@ -32,13 +37,14 @@ stands in the way; with --all it is 0.
 
 Examples:
   kmonte check 4711
+  kmonte check --to 6.12 4711
   sudo kmonte check --all`,
     )
     .action(async (pids: number[], options: Options) => {
-      if ((pids.length === 0) !== (options.all === true)) {
+      if ((pids.length === 0) !== (options.all === true) || (options.all && options.to !== undefined)) {
         throw new KmonteError(
           "USAGE",
-          { what: "Name processes, or give --all.", remedy: "See kmonte check --help." },
+          { what: "Name processes, or give --all without --to.", remedy: "See kmonte check --help." },
           { kind: "usage" },
         );
       }
@@ -49,9 +55,14 @@ Examples:
 
 async function checkProcesses(pids: readonly number[], options: Options): Promise<void> {
   const { closeExternal } = options;
-  const outcome = hasDoor()
+  // A kernel that is not there is said before anything stands still.
+  const target = options.to === undefined ? undefined : findKernel(options.to);
+  const offer = target && readOffer(target);
+  const looked = hasDoor()
     ? await askDoor<CheckOutcome>({ verb: "check", pids: [...pids], closeExternal })
     : await check(pids, { closeExternal });
+  const lacking = target && offer ? lackingIn(target.release, offer, looked.needs, availableParallelism()) : [];
+  const outcome = { ...looked, refusals: [...looked.refusals, ...lacking.map((refusal) => refusal.toJSON())] };
   if (outcome.refusals.length > 0) process.exitCode = EXIT_STATUS.refused;
   if (options.json) {
     printJson(outcome);
@@ -62,7 +73,8 @@ async function checkProcesses(pids: readonly number[], options: Options): Promis
   }
   for (const note of outcome.notes) tell(`kmonte: note: ${note}`);
   if (outcome.refusals.length === 0) {
-    printLine(`Would freeze. Stood still for ${formatMilliseconds(outcome.pausedMs)}.`);
+    const where = target ? ` Linux ${target.release} has what they need.` : "";
+    printLine(`Would freeze.${where} Stood still for ${formatMilliseconds(outcome.pausedMs)}.`);
     return;
   }
   printLine("Would not freeze:");

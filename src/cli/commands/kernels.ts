@@ -1,5 +1,6 @@
 /** `kmonte kernels` */
 import type { Command } from "commander";
+import { BASIC_NEEDS } from "../../freeze/needs.ts";
 import { KmonteError } from "../../lib/errors.ts";
 import { requireAbleKernel } from "../../swap/kernel-config.ts";
 import { listKernels, type Kernel } from "../../swap/kernels.ts";
@@ -36,7 +37,7 @@ export function addKernels(program: Command): void {
 /** What keeps a kernel from taking frozen processes. */
 function obstacleOf(kernel: Kernel): KmonteError | undefined {
   try {
-    requireAbleKernel(kernel);
+    requireAbleKernel(kernel, BASIC_NEEDS);
     return undefined;
   } catch (error) {
     if (error instanceof KmonteError) return error;

@@ -1,13 +1,19 @@
 /** `kmonte swap --to KERNEL --pid PID…` */
 import type { Command } from "commander";
 import { swap } from "../../swap/swap.ts";
-import { parsePid } from "../arguments.ts";
+import { DEFAULT_HEALTH_SECONDS } from "../../swap/health.ts";
+import { DEFAULT_DEADLINE_SECONDS } from "../../swap/watchdog.ts";
+import { parsePid, parseSeconds } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
 import { showProgress } from "../progress.ts";
 
 interface Options {
   readonly to: string;
   readonly pid: number[];
+  readonly health?: string;
+  readonly healthTimeout: number;
+  readonly deadline: number;
+  readonly append?: string;
   readonly json?: boolean;
 }
 
@@ -17,6 +23,18 @@ export function addSwap(program: Command): void {
     .description("boot another kernel with kexec, and take processes along")
     .requiredOption("--to <kernel>", "a version in /boot, or the beginning of one, or the path of a kernel image")
     .requiredOption("--pid <pid>", "a process to take along, with all its descendants; may be given again", parsePid)
+    .option(
+      "--health <command>",
+      "a command for sh, asked when the new kernel is up: if it fails, go back to the old one",
+    )
+    .option("--health-timeout <seconds>", "how long it may take", parseSeconds, DEFAULT_HEALTH_SECONDS)
+    .option(
+      "--deadline <seconds>",
+      "restart when the new kernel has not thawed by then",
+      parseSeconds,
+      DEFAULT_DEADLINE_SECONDS,
+    )
+    .option("--append <words>", "add to the new kernel's command line")
     .option("--json", "print an error as JSON; on success there is nobody left to print to")
     .addHelpText(
       "after",
@@ -26,6 +44,11 @@ and the new kernel is started without going through the firmware. kmonte-thaw.se
 the processes running again at boot; kmonte report then shows how long each step took. Everything else on the machine
 ends, as with any reboot, but without being asked: stop databases that are not taken along first.
 
+If the new kernel cannot take the processes, or the health command fails, the machine goes back to the old kernel by
+kexec, and they go on there from the same images. A kernel that panics or hangs is ended by panic= and a watchdog; the
+firmware then starts the old kernel: GRUB is told so for one boot, and any other boot loader must do so by default.
+kmonte report says what was tried.
+
 Until the moment of the kexec every failure, ^C included, leaves the machine and the processes as they were.
 
 Examples:
@@ -33,10 +56,18 @@ Examples:
   kmonte check 4711
   sudo kmonte swap --to 6.12 --pid 4711`,
     )
-    .action(async ({ to, pid, json }: Options) => {
+    .action(async ({ to, pid, json, health, healthTimeout, deadline, append }: Options) => {
       const progress = showProgress(json === true);
-      await interruptible((signal) => swap({ to, pids: pid, onProgress: progress.listen, signal })).finally(
-        progress.end,
-      );
+      await interruptible((signal) =>
+        swap({
+          to,
+          pids: pid,
+          ...(health !== undefined && { health: { command: health, seconds: healthTimeout } }),
+          ...(append !== undefined && { append }),
+          deadlineSeconds: deadline,
+          onProgress: progress.listen,
+          signal,
+        }),
+      ).finally(progress.end);
     });
 }

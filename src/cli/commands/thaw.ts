@@ -17,6 +17,7 @@ interface Options {
   readonly unsigned?: boolean;
   readonly again?: boolean;
   readonly shell?: boolean;
+  readonly otherProcessor?: boolean;
   readonly boot?: boolean;
   readonly identity?: string[];
   readonly json?: boolean;
@@ -31,6 +32,7 @@ export function addThaw(program: Command): void {
     .option("--unsigned", "take an image that no trusted key has signed: it can become any process with any rights")
     .option("--again", "take an image that has been thawed already: its processes go back to the moment of the freeze")
     .option("--shell", "let the program go on in this terminal, as if this shell had started it, and wait for it")
+    .option("--other-processor", "take an image though this processor lacks features of the one that it comes from")
     .option("-i, --identity <file>", "a key that an encrypted image is opened with; may be given again", collect)
     .option("--json", "print the result as JSON")
     .addHelpText(
@@ -69,7 +71,7 @@ async function thawDirectory(directory: string, options: Options): Promise<void>
   const progress = showProgress(options.json === true);
   const again = options.again === true;
   const report = await interruptible<ThawReport>((signal) =>
-    hasDoor() && !options.unsigned && !options.shell
+    hasDoor() && !options.unsigned && !options.shell && !options.otherProcessor
       ? askDoor(
           { verb: "thaw", directory: resolve(directory), again, keys: options.identity?.map(readKeyText) },
           progress.listen,
@@ -80,6 +82,7 @@ async function thawDirectory(directory: string, options: Options): Promise<void>
           unsigned: options.unsigned === true,
           again,
           shell: options.shell === true,
+          otherProcessor: options.otherProcessor === true,
           identities: options.identity,
           onProgress: progress.listen,
           signal,
@@ -108,7 +111,7 @@ async function thawAtBoot(options: Options): Promise<void> {
   const records = await interruptible((signal) => resumePendingSwaps({ onProgress: progress.listen, signal })).finally(
     progress.end,
   );
-  if (records.some((record) => record.state !== "done")) process.exitCode = EXIT_STATUS.failed;
+  if (records.some(({ state }) => state !== "done" && state !== "trial")) process.exitCode = EXIT_STATUS.failed;
   if (options.json) {
     printJson({ swaps: records.map(reportOf) });
     return;

@@ -49,6 +49,7 @@ const CONDITIONS = ~(EPOLL.EPOLLONESHOT | EPOLL.EPOLLET | EPOLL.EPOLLWAKEUP | EP
 export const epoll: FileKind<EpollState> = {
   name: "epoll",
   schema,
+  needs: () => [{ option: "CONFIG_EPOLL", what: "epoll(7)" }],
   recognise: (file) => file.link === "anon_inode:[eventpoll]",
   freeze(file) {
     const busyPoll = readBusyPoll(file.local);

@@ -17,6 +17,7 @@ const EFD_SEMAPHORE = 1;
 export const eventFd: FileKind<v.InferOutput<typeof schema>> = {
   name: "eventfd",
   schema,
+  needs: () => [{ option: "CONFIG_EVENTFD", what: "eventfd(2)" }],
   recognise: (file) => file.link === "anon_inode:[eventfd]",
   freeze(file) {
     // Kernels before 6.5 do not show the flag; whether reading takes one or all is then found out by name only.

@@ -24,6 +24,7 @@ const ASKED = Object.values(IN).reduce((all: number, bit) => (all | bit) >>> 0, 
 export const inotify: FileKind<v.InferOutput<typeof schema>> = {
   name: "inotify",
   schema,
+  needs: () => [{ option: "CONFIG_INOTIFY_USER", what: "inotify(7)" }],
   recognise: (file) => file.link === "anon_inode:inotify",
   freeze(file) {
     refuseQueued(file);

@@ -11,6 +11,7 @@ const schema = v.strictObject({ signals: v.array(v.string()) });
 export const signalFd: FileKind<v.InferOutput<typeof schema>> = {
   name: "signalfd",
   schema,
+  needs: () => [{ option: "CONFIG_SIGNALFD", what: "signalfd(2)" }],
   recognise: (file) => file.link === "anon_inode:[signalfd]",
   freeze: (file) => ({ signals: signalsInMask(BigInt(`0x${fdInfoValue(file.info, "sigmask") ?? "0"}`)) }),
   thaw: ({ signals }, context) =>

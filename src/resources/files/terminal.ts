@@ -37,6 +37,7 @@ const CONSOLE = "5:1";
 export const terminal: FileKind<TerminalState> = {
   name: "terminal",
   schema: terminalSchema,
+  needs: () => [{ option: "CONFIG_TTY", what: "terminals" }],
   recognise: ({ stat }) =>
     stat.type === S_IF.S_IFCHR &&
     (MAJORS.has(stat.deviceNode.split(":")[0] ?? "") || stat.deviceNode === CONSOLE || stat.deviceNode === DEV_TTY),

@@ -30,6 +30,7 @@ const TFD_IOC_SET_TICKS = 0x40085400;
 export const timerFd: FileKind<TimerFdState> = {
   name: "timerfd",
   schema,
+  needs: () => [{ option: "CONFIG_TIMERFD", what: "timerfd_create(2)" }],
   recognise: (file) => file.link === "anon_inode:[timerfd]",
   freeze(file) {
     // The kernel counts missed expirations when someone asks; only then fdinfo tells all of them.

@@ -14,6 +14,7 @@ import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/gone.ts";
 import type { Mount } from "../../proc/mountinfo.ts";
 import type { FreezeProcess, ObjectKind, ThawContext } from "../contract.ts";
+import { fileSystemNeeds } from "../file-system-needs.ts";
 import type { NamespaceHandle } from "./handle.ts";
 import { packTree, unpackTree } from "./mount-contents.ts";
 
@@ -132,6 +133,7 @@ function refuseFile(pid: number, command: string, { mountPoint, root, type }: Mo
 export const fileSystem: ObjectKind<FileSystemState, FileSystemHandle> = {
   name: "file-system",
   schema,
+  needs: ({ type }) => fileSystemNeeds(type),
   thaw(state, context) {
     const { type, options, source } = state;
     // Its options are paths of the namespace that it is mounted in: made there.

@@ -47,6 +47,7 @@ export function freezeIpc(namespace: LocalFd, { pid, command, context }: FreezeP
 export const ipcNamespace: ObjectKind<IpcState, NamespaceHandle> = {
   name: "ipc-namespace",
   schema,
+  needs: () => [{ option: "CONFIG_IPC_NS", what: "ipc_namespaces(7)" }],
   thaw(state, context) {
     const handle = newNamespace(context, "ipc", state.owner, () => {
       writeSysctls(state.sysctls);

@@ -67,6 +67,15 @@ function linesOf(text: string): string[] {
 export const netNamespace: ObjectKind<NetState, NamespaceHandle> = {
   name: "net-namespace",
   schema,
+  needs: ({ links, ruleset }) => [
+    { option: "CONFIG_NET_NS", what: "network_namespaces(7)" },
+    ...links.flatMap(({ kind, name }) =>
+      kind === "loopback"
+        ? []
+        : [{ option: `CONFIG_${kind.toUpperCase()}`, module: kind, what: `the network device ${name}` }],
+    ),
+    ...(ruleset === "" ? [] : [{ option: "CONFIG_NF_TABLES", module: "nf_tables", what: "packet filters, nft(8)" }]),
+  ],
   thaw: (state, context) =>
     newNamespace(context, "net", state.owner, () => {
       thawLinks(state.links, () => writeSysctls(state.sysctls));

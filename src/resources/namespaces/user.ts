@@ -34,6 +34,7 @@ export interface UserNamespaceHandle extends NamespaceHandle {
 export const userNamespace: ObjectKind<UserState, UserNamespaceHandle> = {
   name: "user-namespace",
   schema,
+  needs: () => [{ option: "CONFIG_USER_NS", what: "user_namespaces(7)" }],
   thaw: (state, context) => ({ fd: context.users.make(state), state }),
 };
 

@@ -29,6 +29,7 @@ export function freezeUts(namespace: LocalFd): UtsState {
 export const utsNamespace: ObjectKind<UtsState, NamespaceHandle> = {
   name: "uts-namespace",
   schema,
+  needs: () => [{ option: "CONFIG_UTS_NS", what: "uts_namespaces(7)" }],
   thaw: (state, context) =>
     newNamespace(context, "uts", state.owner, () => {
       for (const name of NAMES) writeFileSync(`/proc/sys/kernel/${name}`, state[name]);

@@ -98,6 +98,7 @@ function readArray(fd: LocalFd, start: number, end: number): { array?: string } 
 export const ioUring: ObjectKind<IoUringState, ContentsHandle> = {
   name: "io-uring",
   schema,
+  needs: () => [{ option: "CONFIG_IO_URING", what: "io_uring(7)" }],
   thaw(state, context: ThawContext): ContentsHandle {
     const { fd, layout } = setupRing(state.sqEntries, state.cqEntries);
     context.keep(fd);

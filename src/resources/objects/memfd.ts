@@ -45,6 +45,7 @@ export function freezeMemfd(context: FreezeContext, id: string, look: ContentsLo
 export const memfd: ObjectKind<MemfdState, ContentsHandle> = {
   name: "memfd",
   schema,
+  needs: () => [{ option: "CONFIG_MEMFD_CREATE", what: "memfd_create(2)" }],
   thaw(state, context: ThawContext): ContentsHandle {
     const huge = state.hugePage === undefined ? 0 : MFD.MFD_HUGETLB | hugeSizeFlag(state.hugePage);
     const kind = MFD.MFD_CLOEXEC | MFD.MFD_ALLOW_SEALING | huge;

@@ -124,6 +124,7 @@ function readQueue(file: OpenFile, path: string, index: number): PtyQueue {
 export const pty: ObjectKind<PtyState, PtyHandle> = {
   name: "pty",
   schema,
+  needs: () => [{ option: "CONFIG_UNIX98_PTYS", what: "pseudo-terminals, pty(7)" }],
   thaw(state, context: ThawContext): PtyHandle {
     const master = context.keep(openMaster(state.index));
     ttySetInt(master, TTY.TIOCSPTLCK, 0);

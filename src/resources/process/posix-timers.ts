@@ -43,6 +43,7 @@ const RESTORE_IDS = { OFF: 0, ON: 1 } as const;
 export const posixTimers: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "posixTimers",
   schema,
+  needs: (timers) => (timers.length > 0 ? [{ option: "CONFIG_POSIX_TIMERS", what: "timer_create(2)" }] : []),
   freeze: (process) =>
     parseTimers(readFileSync(`/proc/${process.pid}/timers`, "utf8"))
       .toSorted((a, b) => a.id - b.id)

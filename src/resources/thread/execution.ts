@@ -1,5 +1,6 @@
 /** Where a thread stands: its registers, its vector state, the call it was in, the signals it blocks (ptrace(2)). */
 import * as v from "valibot";
+import { SyscallError } from "../../abi/call.ts";
 import { RESTART } from "../../abi/errno.ts";
 import { NT } from "../../abi/ptrace.ts";
 import { REGISTER_NAMES, Registers, type RegisterName } from "../../abi/registers.x86_64.ts";
@@ -33,11 +34,30 @@ export const execution: ThreadResource<v.InferOutput<typeof schema>> = {
   },
   /** The very last: every remote call uses the registers, and runs with all signals blocked. */
   thaw({ tid, scope }, state) {
-    setRegisterSet(tid, NT.X86_XSTATE, Buffer.from(state.xstate, "base64"));
+    setXstate(tid, Buffer.from(state.xstate, "base64"));
     setRegisters(tid, resumable(Registers.fromJSON(state.general), scope));
     setSignalMask(tid, maskOfSignals(state.blocked));
   },
 };
+
+/** x87, SSE and AVX: every processor has them at the same places of the area, which is this long with them. */
+const COMMON_FEATURES = 0b111n;
+const COMMON_SIZE = 832;
+const XSTATE_BV = 512;
+
+/** The kernel takes an area of its own processor's size only; features that a thread has not used may be missing. */
+function setXstate(tid: number, area: Buffer): void {
+  try {
+    setRegisterSet(tid, NT.X86_XSTATE, area);
+  } catch (error) {
+    if (!(error instanceof SyscallError) || error.errno !== "EFAULT") throw error;
+    const fitted = Buffer.alloc(getXstate(tid).length);
+    const others = area.readBigUInt64LE(XSTATE_BV) & ~COMMON_FEATURES;
+    if (others !== 0n || fitted.length < COMMON_SIZE || area.length < COMMON_SIZE) throw error;
+    area.copy(fitted, 0, 0, COMMON_SIZE);
+    setRegisterSet(tid, NT.X86_XSTATE, fitted);
+  }
+}
 
 /**
  * Restart codes mean the same to every kernel and stay for it to act upon, but for ERESTART_RESTARTBLOCK: that one

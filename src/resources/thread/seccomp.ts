@@ -29,6 +29,8 @@ type Filter = v.InferOutput<typeof filterSchema>;
 export const seccomp: ThreadResource<v.InferOutput<typeof schema>> = {
   name: "seccomp",
   schema,
+  needs: (state) =>
+    state ? [{ option: state.mode === "filter" ? "CONFIG_SECCOMP_FILTER" : "CONFIG_SECCOMP", what: "seccomp(2)" }] : [],
   freeze(thread) {
     const mode = thread.status.get("Seccomp") ?? "0";
     if (mode === "0") return undefined;

@@ -8,7 +8,7 @@ import { S_IF } from "../../../abi/stat.ts";
 import { TCP_STATE, tcpInfo, upperLayer } from "../../../abi/tcp.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import { nameOf } from "../../../lib/flags.ts";
-import type { OpenFile } from "../../contract.ts";
+import type { KernelNeed, OpenFile } from "../../contract.ts";
 import { socketRefusal } from "./external.ts";
 import {
   MULTICAST_OPTIONS,
@@ -26,6 +26,12 @@ export const inetEnd = v.strictObject({
   scope: v.optional(v.number()),
   flow: v.optional(v.number()),
 });
+
+/** What both families of sockets need of a kernel. */
+export function inetNeeds(family: "AF_INET" | "AF_INET6"): readonly KernelNeed[] {
+  const ip: KernelNeed = { option: "CONFIG_INET", what: "ip(7)" };
+  return family === "AF_INET" ? [ip] : [ip, { option: "CONFIG_IPV6", module: "ipv6", what: "ipv6(7)" }];
+}
 
 export interface InetSort {
   readonly family: number;

@@ -34,6 +34,7 @@ import { bindPort, listenAgain } from "./tcp-port.ts";
 import {
   familyName,
   inetEnd,
+  inetNeeds,
   inetOptions,
   inetSort,
   localAddress,
@@ -82,6 +83,7 @@ const UDP_ENCAP = 100;
 export const inetSocket: FileKind<InetState> = {
   name: "inet-socket",
   schema,
+  needs: ({ family }) => inetNeeds(family),
   recognise: (file) => inetSort(file) !== undefined,
   freeze(file) {
     const sort = inetSort(file) as InetSort;

@@ -56,6 +56,7 @@ const schema = v.strictObject({
 export const netlinkSocket: FileKind<v.InferOutput<typeof schema>> = {
   name: "netlink-socket",
   schema,
+  needs: () => [{ option: "CONFIG_NET", what: "netlink(7)" }],
   recognise: (file) =>
     file.stat.type === S_IF.S_IFSOCK && getInt(file.local, SOL.SOL_SOCKET, SO.SO_DOMAIN) === AF.AF_NETLINK,
   freeze(file) {

@@ -8,13 +8,14 @@ import { socketRefusal } from "./external.ts";
 import { filterSchema, freezeFilter } from "./filter.ts";
 import {
   familyName,
+  inetNeeds,
   inetOptions,
   inetSort,
+  type InetSort,
   isTcpConnection,
   newInetSocket,
   refuseStrange,
   showAddress,
-  type InetSort,
 } from "./inet-common.ts";
 import { optionsSchema } from "./options.ts";
 import { isClosedExternal } from "./close-external.ts";
@@ -69,6 +70,7 @@ const RECEIVING = 1;
 export const tcpConnection: FileKind<TcpState> = {
   name: "tcp-connection",
   schema,
+  needs: ({ family }) => inetNeeds(family),
   recognise: (file) => isTcpConnection(file) && !isClosedExternal(file),
   freeze(file) {
     const sort = inetSort(file) as InetSort;

@@ -51,6 +51,7 @@ const SHUTDOWNS = [undefined, "SHUT_RD", "SHUT_WR", "SHUT_RDWR"] as const;
 export const unixSocket: FileKind<UnixState> = {
   name: "unix-socket",
   schema,
+  needs: () => [{ option: "CONFIG_UNIX", module: "unix", what: "unix(7)" }],
   recognise: isUnixSocket,
   freeze(file) {
     const look = lookAtUnixSockets(file.context);

@@ -1,0 +1,44 @@
+/** `kmonte back`: the way back to the kernel that the processes of a swap came from */
+import type { Command } from "commander";
+import { Refusal } from "../../lib/errors.ts";
+import { formatReport, reportOf } from "../../swap/report.ts";
+import { endTrials } from "../../swap/resume.ts";
+import { printJson, printLine } from "../output.ts";
+
+interface Options {
+  readonly unlessHealthy?: boolean;
+  readonly unfinished?: boolean;
+  readonly json?: boolean;
+}
+
+export function addBack(program: Command): void {
+  program
+    .command("back")
+    .description("return to the kernel from before the swap that is on trial, with the images of the freeze")
+    .option(
+      "--unless-healthy",
+      "ask the swap's health command, and stay when it succeeds; kmonte-health.service runs this",
+    )
+    .option("--unfinished", "say in the report that a unit failed; kmonte-back.service runs this")
+    .option("--json", "print the result as JSON")
+    .addHelpText(
+      "after",
+      `
+A swap with --health is on trial until its command has been asked. What the processes did meanwhile is lost with the way
+back: they go on, on the old kernel, from the moment of the freeze.`,
+    )
+    .action(async (options: Options) => {
+      const records = await endTrials({ failed: options.unlessHealthy !== true });
+      if (records.length === 0 && !options.unlessHealthy && !options.unfinished) throw nothingOnTrial();
+      if (options.json) printJson({ swaps: records.map(reportOf) });
+      else for (const record of records) printLine(formatReport(reportOf(record)).trimEnd());
+    });
+}
+
+function nothingOnTrial(): Refusal {
+  return new Refusal("NOTHING_ON_TRIAL", {
+    what: "There is no way back to go.",
+    why: "No swap waits to be thawed or for its health command on this kernel.",
+    remedy: "Swap to the old kernel like to any other: kmonte swap --to VERSION --pid PID",
+  });
+}

@@ -1,0 +1,46 @@
+/** The way back: leaves this kernel for the one that the processes came from, which thaws the same images. */
+import { findKernel } from "./kernels.ts";
+import { loadKernel, restartMachine, startLoadedKernel, syncDisks } from "./kexec.ts";
+import { pidRangeScript } from "./pids.ts";
+import { markPending, type Failure, type SwapRecord, writeRecord } from "./store.ts";
+import { changeAttempt, type Here } from "./trial.ts";
+import { HeldWatchdog } from "./watchdog.ts";
+
+export interface Departure {
+  readonly root: string;
+  readonly record: SwapRecord;
+  readonly here: Here;
+  /** The watchdog that is armed, when the caller holds it. */
+  readonly watchdog?: HeldWatchdog | undefined;
+}
+
+/** Does not return. By kexec where that can be had, else through the firmware, whose default is the old kernel. */
+export function goBack(departure: Departure, failure: Failure): never {
+  const { root, record, here, watchdog } = departure;
+  const { wayBack } = record;
+  (watchdog ?? new HeldWatchdog()).stop();
+  let back: "kexec" | "firmware" = "firmware";
+  try {
+    if (wayBack) {
+      loadKernel({
+        kernel: findKernel(record.from),
+        swapId: record.id,
+        commandLine: wayBack.commandLine,
+        earlyScript: pidRangeScript(wayBack.pidRange),
+      });
+      back = "kexec";
+    }
+  } catch (error) {
+    process.stderr.write(`kmonte: note: ${error instanceof Error ? error.message : String(error)}\n`);
+  }
+  const { running: _, ...rest } = record;
+  const noted = changeAttempt({ ...rest, state: "pending" }, here, { failure, back });
+  writeRecord(root, noted);
+  markPending(root, record.id);
+  syncDisks();
+  try {
+    if (back === "kexec") startLoadedKernel();
+  } finally {
+    restartMachine();
+  }
+}

@@ -1,0 +1,74 @@
+/** A rehearsal on this very machine: a copy of a running program thaws under another kernel, and nothing here notices. */
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import { CHECKOUT } from "../../lab/cache.ts";
+import { guestKernel } from "../../lab/guest-kernel.ts";
+import { LAB_PACKAGES } from "../../lab/machine.ts";
+import { runTool } from "../../lab/tool.ts";
+import { ensurePackages } from "../../scripts/packages.ts";
+import { readConsole, type Rehearsal, rehearse } from "../../src/swap/rehearse/rehearse.ts";
+import { compile, Program } from "../harness.ts";
+
+const PATIENCE_S = 600;
+
+describe("a rehearsal", () => {
+  let image = "";
+  before(async () => {
+    ensurePackages([...LAB_PACKAGES, "qemu-system-common", "kmod", "xz-utils"]);
+    image = (await guestKernel("6.12")).vmlinuz;
+  });
+
+  test("says go when the copy runs there; the program here goes on", { timeout: PATIENCE_S * 1000 }, async () => {
+    await using program = Program.start(compile("vdso.c"), [], { LD_BIND_NOW: "1" });
+    await program.waitFor(/^READY$/m);
+    const health = `grep -q '^Pid:.${program.pid}$' /proc/${program.pid}/status && uname -r`;
+    const result = await tried(image, program, health);
+    assert.equal(result.go, true, result.said);
+    assert.match(result.said, /^6\.12\./m);
+    assert.equal(program.alive, true);
+    process.kill(program.pid, "SIGTERM");
+    await program.waitFor(/^(PASS|FAIL.*)$/m);
+    assert.match(program.output, /^PASS$/m);
+  });
+});
+
+async function tried(to: string, program: Program, command: string): Promise<Rehearsal> {
+  return rehearse({
+    command: await compiled(join(program.directory, "kmonte")),
+    to,
+    pids: [program.pid],
+    health: { command, seconds: 60 },
+    seconds: PATIENCE_S,
+    root: join(program.directory, "rehearsal"),
+  });
+}
+
+/** As a package has it: an emulated processor takes long to read the sources. */
+async function compiled(directory: string): Promise<string> {
+  mkdirSync(directory);
+  const compiler = join(CHECKOUT, "node_modules/typescript/bin/tsc");
+  const project = join(CHECKOUT, "tsconfig.build.json");
+  await runTool(process.execPath, [compiler, "-p", project, "--outDir", join(directory, "dist")], { cwd: CHECKOUT });
+  for (const name of ["node_modules", "package.json"]) symlinkSync(join(CHECKOUT, name), join(directory, name));
+  cpSync(join(CHECKOUT, "bin"), join(directory, "bin"), { recursive: true });
+  return join(directory, "bin/kmonte");
+}
+
+test("the console tells how far the machine came", () => {
+  const said = (...lines: string[]) => ["[ 1.0] Linux", ...lines].join("\r\n");
+  const begin = "kmonte-rehearsal: begin";
+  const thawed = "kmonte-rehearsal: thaw 0";
+  assert.equal(readConsole(said(begin, thawed), false).go, true);
+  assert.equal(readConsole(said(begin, thawed), true).go, false);
+  assert.equal(readConsole(said(begin, thawed, "no", "kmonte-rehearsal: health 1"), true).healthy, false);
+  assert.deepEqual(readConsole(said("panic"), false), {
+    go: false,
+    thawed: undefined,
+    healthy: undefined,
+    said: "[ 1.0] Linux\npanic",
+  });
+  const failed = readConsole(said(begin, "kmonte: no", "kmonte-rehearsal: thaw 3"), false);
+  assert.deepEqual([failed.go, failed.thawed, failed.said], [false, false, "kmonte: no"]);
+});
