@@ -116,8 +116,13 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EIO: "Look at the kernel's log (dmesg): a device answers with errors.",
 };
 
+/** What began it, where tidying up after it failed as well: a task that has ended cannot be put right. */
+function firstOf(error: unknown): unknown {
+  return error instanceof SuppressedError ? firstOf(error.suppressed) : error;
+}
+
 export function serializeFailure(failure: unknown): SerializedFailure {
-  const error = named(failure);
+  const error = named(firstOf(failure));
   const known = error instanceof KmonteError;
   return {
     known,
