@@ -7,6 +7,7 @@ import {
   existsSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   utimesSync,
@@ -112,7 +113,7 @@ describe("a frozen image", () => {
     assert.equal(status, 0, stderr);
     assert.match(stdout, new RegExp(`^Running again: witness \\(${program.pid}\\)`));
     await fails("ALREADY_THAWED", 3, "thaw", image);
-    await fails("CANNOT_THAW", 3, "thaw", image, "--again");
+    await fails("PID_TAKEN", 3, "thaw", image, "--again");
     await assertUnharmed(program);
   });
 });
@@ -147,11 +148,14 @@ describe("surroundings that have changed", () => {
     await using program = await startWitness(1);
     const image = join(program.directory, "image");
     assert.equal((await kmonte("freeze", String(program.pid), "-o", image, "--leave-running")).status, 0);
+    const output = join(program.directory, "output");
+    renameSync(output, `${output}.away`);
     const outcome = await kmonte("thaw", image, "--json");
+    renameSync(`${output}.away`, output);
     assert.equal(outcome.status, 3);
     const { code, refusals } = parseError(outcome);
     assert.equal(code, "CANNOT_THAW");
-    assert.deepEqual(new Set(refusals?.map((refusal) => refusal.code)), new Set(["PID_TAKEN"]));
+    assert.deepEqual(new Set(refusals?.map((refusal) => refusal.code)), new Set(["PID_TAKEN", "FILE_MISSING"]));
     await assertUnharmed(program);
     await until(() => !existsSync(`/proc/${program.pid}`), "the end of the program");
     assert.deepEqual(

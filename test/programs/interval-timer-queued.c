@@ -1,4 +1,5 @@
-/* A repeating timer goes on although its signal stands in the queue at the time of the freeze. kmonte-shows: process/interval-timers */
+/* A repeating timer goes on although its signal stands in the queue at the time of the freeze. */
+/* kmonte-shows: process/interval-timers */
 #include "kmonte-test.h"
 #include <sys/time.h>
 
