@@ -81,8 +81,8 @@ export function withStandIn<T>(
   births.aim(root, pidNamespaceOf(inside));
   const clone = (ids: readonly number[]): number =>
     root.clone({ flags: 0, exitSignal: 0 }, ids, "Making a process for one that has ended");
+  if (id !== undefined) expectNodeToWatch(id);
   const pid = cloneWith(clone, id);
-  expectNodeToWatch(pid);
   try {
     return use(pid);
   } finally {
@@ -113,6 +113,8 @@ export function cloneBlank(
   const { births, users, context } = nursery;
   const wanted = pidNamespaceOf(inside);
   const more = births.aim(from, wanted);
+  // Node may still watch for a child of its own that had this id, and take the news of this one, its birth included.
+  expectNodeToWatch(pid);
   const task = {
     args: { flags: (flags | more) >>> 0, exitSignal: (flags & CLONE.PARENT) === 0 ? exitSignal : 0 },
     ids: idsForClone(pid, inside?.pids),
@@ -123,8 +125,6 @@ export function cloneBlank(
   else users.bear(from, wanted.owner, context.credentialsOf(pid), () => cloneWithIds(from, users, task));
   births.born(pid, inside);
   nursery.heritage.born(pid, from.pid);
-  // Node may still watch for a child of its own that had this id, and take the news of this one.
-  expectNodeToWatch(pid);
   context.undo(`process ${pid}`, () => endProcess(pid));
   const scope = new BuildScope(pid, pid, new TraceeMemory(pid), nursery.workshop);
   scope.user = more === 0 ? from.user : wanted.owner;
