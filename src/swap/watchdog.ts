@@ -2,19 +2,19 @@
  * A watchdog over the new kernel's boot: its initramfs arms one, and if nobody stops it in time the machine starts
  * anew, whatever hangs. watchdog(8), Documentation/watchdog/watchdog-api.rst.
  */
-import { spawnSync } from "node:child_process";
-import { closeSync, cpSync, existsSync, globSync, mkdirSync, mkdtempSync, openSync, readFileSync } from "node:fs";
-import { readdirSync, rmSync, statSync, writeSync } from "node:fs";
-import { basename, dirname, join, relative } from "node:path";
+import { closeSync, globSync, openSync, readFileSync, writeSync } from "node:fs";
+import { basename, join } from "node:path";
+import { readdirOrEmpty } from "../proc/read.ts";
 import type { CpioEntry } from "./cpio.ts";
 import type { Kernel } from "./kernels.ts";
+import { moduleFileName, readModule } from "./module-file.ts";
 
 export const DEFAULT_DEADLINE_SECONDS = 300;
 
 const DEVICE = "/dev/watchdog0";
 const PING_MS = 5_000;
 
-/** Where the initramfs has the driver: a root directory for modprobe(8) of its own. */
+/** Where the initramfs has the driver. */
 const PLACE = "kmonte";
 
 /** Drivers by the parameter that sets their time; most call it heartbeat. */
@@ -39,11 +39,21 @@ export function bootWatchdog(kernel: Kernel, seconds: number): BootWatchdog | un
     modulesIn(kernel.modules),
   );
   if (!driver) return undefined;
-  const files = driverFiles(kernel.modules, kernel.release, driver);
-  if (!files) return undefined;
+  const { modules } = kernel;
+  const paths = dependencies(readText(join(modules, "modules.dep")), driver);
+  if (!paths) return undefined;
   const parameter = `${PARAMETER[driver] ?? "heartbeat"}=${seconds}`;
+  // What a module needs stands behind it in modules.dep, and what that needs behind that. insmod(8) and not
+  // modprobe(8): nothing of a modules directory has to be there.
+  const loads = paths.map((path, i) => `insmod /${PLACE}/${moduleFileName(path)}${i === 0 ? ` ${parameter}` : ""}\n`);
   // Opened and closed without the magic character, it stays armed (CONFIG_WATCHDOG_NOWAYOUT or not).
-  const script = `MODPROBE_OPTIONS= modprobe -q -d /${PLACE} ${driver} ${parameter}\n[ -c ${DEVICE} ] && (echo >${DEVICE})\n`;
+  const script = `${loads.toReversed().join("")}[ -c ${DEVICE} ] && (echo >${DEVICE})\n`;
+  const files: CpioEntry[] = [{ path: PLACE, mode: 0o040755, data: Buffer.alloc(0) }];
+  for (const path of paths) {
+    const data = readModule(join(modules, path));
+    if (!data) return undefined;
+    files.push({ path: `${PLACE}/${moduleFileName(path)}`, mode: 0o100644, data });
+  }
   return { driver, seconds, script, files };
 }
 
@@ -104,28 +114,11 @@ function modulesIn(modules: string): Set<string> {
 }
 
 function presentModaliases(): string[] {
-  return globSync("/sys/bus/{pci,platform,acpi}/devices/*/modalias").map((path) => readText(path).trim());
-}
-
-/** The driver and what it depends on as modprobe(8) finds them; undefined when depmod(8) cannot tell. */
-function driverFiles(modules: string, version: string, driver: string): CpioEntry[] | undefined {
-  const paths = dependencies(readText(join(modules, "modules.dep")), driver);
-  if (!paths) return undefined;
-  const root = mkdtempSync("/run/kmonte-watchdog-");
-  try {
-    const target = join(root, "lib/modules", version);
-    for (const path of paths) {
-      mkdirSync(dirname(join(target, path)), { recursive: true });
-      cpSync(join(modules, path), join(target, path));
-    }
-    for (const name of ["modules.order", "modules.builtin"]) {
-      if (existsSync(join(modules, name))) cpSync(join(modules, name), join(target, name));
-    }
-    const made = spawnSync("depmod", ["-b", root, version], { stdio: "ignore" });
-    return made.status === 0 ? treeEntries(root, PLACE) : undefined;
-  } finally {
-    rmSync(root, { recursive: true, force: true });
-  }
+  // These are links to folders, which globSync does not follow.
+  return ["pci", "platform", "acpi"].flatMap((bus) => {
+    const folder = join("/sys/bus", bus, "devices");
+    return readdirOrEmpty(folder).map((device) => readText(join(folder, device, "modalias")).trim());
+  });
 }
 
 /** The module's file and those it needs, going by modules.dep. Pure. */
@@ -141,21 +134,6 @@ export function dependencies(modulesDep: string, module: string): string[] | und
     return [path, ...needed.split(" ").filter(Boolean)];
   }
   return undefined;
-}
-
-function treeEntries(root: string, place: string): CpioEntry[] {
-  const paths = readdirSync(root, { recursive: true, withFileTypes: true })
-    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
-    .sort();
-  const empty = Buffer.alloc(0);
-  return [
-    { path: place, mode: 0o040755, data: empty },
-    ...paths.map((path) => {
-      const isDirectory = statSync(join(root, path)).isDirectory();
-      const data = isDirectory ? empty : readFileSync(join(root, path));
-      return { path: join(place, path), mode: isDirectory ? 0o040755 : 0o100644, data };
-    }),
-  ];
 }
 
 function readText(path: string): string {

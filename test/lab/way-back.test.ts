@@ -12,7 +12,7 @@ import { formatReport, type SwapReport } from "../../src/swap/report.ts";
 const OLD = "6.1";
 const NEW = "6.12";
 const LINES = "/var/lib/lab/pulse";
-const PATIENCE_MS = 400_000;
+const PATIENCE_MS = 300_000;
 
 /** Counts in its memory, and hands every number to a child through a pipe, which writes it down. */
 const PULSE = `#!/usr/bin/python3
@@ -95,8 +95,12 @@ test("the ways back", { timeout: 30 * 60_000 }, async (t) => {
   await machine.put("/usr/local/bin/pulse", PULSE, 0o755);
   const pid = await machine.start(["/usr/local/bin/pulse"], "/var/lib/lab/pulse.log");
   await machine.output(["sh", "-c", `until [ -s ${LINES} ]; do sleep 0.2; done`]);
+  let last: string | undefined;
   for (const trouble of TROUBLES) {
     await t.test(trouble.name, async () => {
+      // They share one machine: where one has left it in an unknown state, the next would only wait.
+      assert.equal(last, undefined, `${last} did not come to its end`);
+      last = trouble.name;
       const before = (await numbers(machine)).length;
       const earlier = machine.boots.length;
       const argv = ["kmonte", "swap", "--to", NEW, "--pid", String(pid), ...trouble.options];
@@ -120,6 +124,7 @@ test("the ways back", { timeout: 30 * 60_000 }, async (t) => {
       await checkNumbers(await numbers(machine), before, trouble.code === "HEALTH_FAILED");
       assert.equal((await machine.output(["cat", `/proc/${pid}/comm`])).trim(), "pulse");
       assert.equal(await machine.output(["cat", "/var/lib/lab/pulse.log"]), "");
+      last = undefined;
     });
   }
 });
