@@ -16,7 +16,7 @@ import { KMONTE } from "../kmonte.ts";
 import { describe, environmentOf, tally, type Fault } from "./faults.ts";
 
 const INJECT = join(import.meta.dirname, "inject.ts");
-const PATIENCE_MS = 5000;
+const PATIENCE_MS = 20_000;
 
 /** What is counted and checked. */
 export interface Tally {
@@ -62,11 +62,14 @@ export class Sweep {
       const { hit, error } = await this.#withFault(fault, program, victim, () =>
         freeze({ pids: [program.pid], directory: image, end: "kill" }),
       );
-      if (fault.kind === "end" && hit) return await this.#afterDeath(program, image, error);
+      if (fault.kind === "end" && hit) return await this.#afterDeath(program, pids, image, error);
       if (fault.kind === "kill") await until(() => !isHeld(pids), "the kernel to let the program go", PATIENCE_MS);
+      // What gives the image its name and ends the processes is a program of its own, and outlives kmonte by a moment.
+      if (fault.kind === "kill") await setTimeout(300);
       const living = await settled(pids, existsSync(image) ? [] : pids);
       if (existsSync(image)) {
         assert.deepEqual(living, [], `the image is there, and so are processes: ${statusOf(living[0] ?? 0)}`);
+        await idsFree(pids);
         await thaw({ directory: image });
       } else {
         assert.deepEqual(living, pids, "no image, and processes are gone");
@@ -86,6 +89,7 @@ export class Sweep {
     await this.#guarded(`thaw, ${describe(fault)}`, async () => {
       const pids = setOf(program.pid);
       await freeze({ pids: [program.pid], directory: image, end: "kill" });
+      await idsFree(pids);
       const before = readdirSync(program.directory).sort();
       const { error } = await this.#withFault(fault, undefined, pids.at(-1) ?? 0, () => thaw({ directory: image }));
       if (fault.kind === "kill") await until(() => !isHeld(pids), "half-made processes to go", PATIENCE_MS);
@@ -96,6 +100,7 @@ export class Sweep {
       if (!late && (error || living.length === 0)) {
         assert.deepEqual(living, [], `the thaw failed, and processes are left: ${String(error)}`);
         assert.deepEqual(readdirSync(program.directory).sort(), before, "files are left of a thaw that failed");
+        await idsFree(pids);
         await thaw({ directory: image });
         await this.#assertUnharmed(program);
       } else {
@@ -197,11 +202,14 @@ export class Sweep {
   }
 
   /** One of the set died by itself: an image that came about all the same must be whole; the others are unharmed. */
-  async #afterDeath(program: Program, image: string, error: unknown): Promise<void> {
+  async #afterDeath(program: Program, pids: readonly number[], image: string, error: unknown): Promise<void> {
     assert.equal(existsSync(image), error === undefined);
     const held = setOf(program.pid).filter((pid) => isHeld([pid]));
     assert.deepEqual(held, [], "processes are still held");
-    if (error === undefined) await thaw({ directory: image });
+    if (error === undefined) {
+      await idsFree(pids);
+      await thaw({ directory: image });
+    }
     this.#assertTidy(program, image);
     await this.#drop(program);
   }
@@ -276,8 +284,15 @@ async function settled(pids: readonly number[], wished: readonly number[]): Prom
   return living();
 }
 
+/** What has ended and waits for init to take note of it is not alive, though its id is still taken. */
 function isAlive(pid: number): boolean {
-  return statusOf(pid) !== undefined;
+  const status = statusOf(pid);
+  return status !== undefined && !/^State:\s+[ZX]/m.test(status);
+}
+
+/** Some inits take their time to take note of orphans that have ended. */
+async function idsFree(pids: readonly number[]): Promise<void> {
+  await until(() => pids.every((pid) => statusOf(pid) === undefined), "ids to be free again", 60_000);
 }
 
 /** Traced, or stopped by a tracer. */
