@@ -128,7 +128,7 @@ class Ownership {
     // The kernel remembers who asked for these signals; after a thaw that would be root.
     if (file.owner && !this.#ownsTarget(file.owner.pid))
       yield this.#refuse(`Signals of its file ${id} go to process ${file.owner.pid}, which is not one of the set.`);
-    if (file.kind === "device" && (file.state as { gone?: boolean }).gone)
+    if (file.kind === "device" && (file.state as { gone?: boolean } | null)?.gone)
       yield this.#refuse("It has a device open whose node is gone.");
     if (file.kind === "unix-socket") {
       const { listening } = v.parse(unixShape, file.state);
