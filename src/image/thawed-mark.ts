@@ -6,6 +6,7 @@ import { closeSync, constants, fsyncSync, openSync, readFileSync, renameSync, rm
 import { release } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
+import { syncDirectory } from "../lib/sync-directory.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
 
 const MARK = "thawed.json";
@@ -134,13 +135,4 @@ function writeMark(directory: string, bytes: Buffer): void {
 function removeMark(directory: string): void {
   rmSync(join(directory, MARK), { force: true });
   syncDirectory(directory);
-}
-
-function syncDirectory(path: string): void {
-  const file = openSync(path, "r");
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
 }

@@ -3,6 +3,7 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, re
 import { renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
+import { syncDirectory } from "../lib/sync-directory.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { networkNeedSchema } from "../resources/files/sockets/surroundings.ts";
 
@@ -101,12 +102,6 @@ export function writeRecord(root: string, record: SwapRecord): void {
   closeSync(file);
   renameSync(`${path}.new`, path);
   syncDirectory(dirname(path));
-}
-
-function syncDirectory(path: string): void {
-  const directory = openSync(path, "r");
-  fsyncSync(directory);
-  closeSync(directory);
 }
 
 /** All records, oldest first. */

@@ -64,11 +64,8 @@ class Pipe(Queue):
         return self.read_end
 
 
-class UnixStream(Queue):
-    def open(self, rng):
-        self.a, self.b = socket.socketpair()
-        if rng.random() < 0.5:
-            self.b.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 100_000)
+class Stream(Queue):
+    """From one socket to another."""
 
     def put(self, data):
         self.a.sendall(data)
@@ -80,7 +77,14 @@ class UnixStream(Queue):
         return self.b
 
 
-class TcpStream(Queue):
+class UnixStream(Stream):
+    def open(self, rng):
+        self.a, self.b = socket.socketpair()
+        if rng.random() < 0.5:
+            self.b.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 100_000)
+
+
+class TcpStream(Stream):
     """Both ends in this process; what was sent may be on its way for a moment."""
 
     def open(self, rng):
@@ -89,15 +93,6 @@ class TcpStream(Queue):
             self.b, _ = listener.accept()
         if rng.random() < 0.5:
             self.a.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def put(self, data):
-        self.a.sendall(data)
-
-    def get(self, most):
-        return self.b.recv(most)
-
-    def end_to_read(self):
-        return self.b
 
     def check(self):
         deadline = time.monotonic() + 5
