@@ -2,26 +2,27 @@
  * The freeze as a transaction: stop, look, write, read back, and only then let go or kill. Runs on one thread from
  * beginning to end, because a tracee belongs to the thread that seized it.
  */
-import { readFileSync } from "node:fs";
 import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
 import { asUser, type Identity } from "../abi/identity.ts";
 import { parseRecipient } from "../image/age-keys.ts";
+import { PAGE_SIZE } from "../abi/mman.ts";
+import { countPages } from "../resources/memory/pages.ts";
 import { buildHeader, extentsOf, planSegments } from "../image/core-file.ts";
-import { buildNotes, type CoreProcess } from "../image/core-notes.ts";
+import { buildNotes } from "../image/core-notes.ts";
 import { STATE } from "../image/manifest.ts";
 import type { FrozenProcess, FrozenState } from "../image/schema.ts";
 import { checkTarget, ImageWriter } from "../image/write.ts";
-import { maskOfSignals } from "../abi/signal.ts";
-import { unhex } from "../lib/hex.ts";
-import { DigestPool } from "../image/digest-pool.ts";
+import { ChunkPool } from "../image/chunk-pool.ts";
 import { networkTraces, type NetworkTraces } from "../resources/files/sockets/traces.ts";
 import { admitting, refuseForeign } from "./admission.ts";
+import { describeForCore } from "./core-description.ts";
 import { dumpMemory } from "./dump.ts";
 import { Look, type Findings } from "./look.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
 import type { LookOptions } from "./look-options.ts";
+import { PreCopy, worthCopying } from "./pre-copy.ts";
 import { checkRoots } from "./roots.ts";
 import { StoppedSet } from "./stop.ts";
 
@@ -85,7 +86,9 @@ export class Freeze {
   #bytes = 0;
   #notes: readonly string[] = [];
   #network: NetworkTraces = { needs: [], silence: "" };
-  #pool: DigestPool | undefined;
+  #pool: ChunkPool | undefined;
+  #writer: ImageWriter | undefined;
+  #copies: PreCopy | undefined;
 
   constructor(job: FreezeJob, watcher: Watcher) {
     this.#job = job;
@@ -94,9 +97,15 @@ export class Freeze {
 
   run(): FreezeOutcome {
     checkJob(this.#job);
+    const large = worthCopying(this.#job.pids);
     // Started before anything stops: threads take a while to come up.
-    using pool = isLarge(this.#job.pids) ? new DigestPool() : undefined;
+    using pool = large.length > 0 ? new ChunkPool() : undefined;
     this.#pool = pool;
+    using writer = pool && this.#mayCopyAhead ? this.#openWriter() : undefined;
+    using copies = pool && writer && new PreCopy(writer, pool);
+    this.#writer = writer;
+    this.#copies = copies;
+    if (copies) this.#step("copy", () => this.#copyAhead(copies, large));
     const set = this.#step("stop", () => StoppedSet.stop(this.#job.pids, admitting(this.#job.user)));
     this.#set = set;
     try {
@@ -141,12 +150,9 @@ export class Freeze {
     const files = Object.values(findings.state.files).filter(({ net }) => net === undefined);
     this.#network = networkTraces(files.map(({ state }) => state));
     this.#checkAborted();
-    using writer = new ImageWriter(this.#job.directory, {
-      pool: this.#pool,
-      user: this.#job.user,
-      expiresAt: this.#job.expiresAt,
-      recipients: this.#job.encryptTo?.map(parseRecipient),
-    });
+    // One that is there already goes with the one who opened it.
+    using opened = this.#writer ? undefined : this.#openWriter();
+    const writer = (opened ?? this.#writer) as ImageWriter;
     this.#step("write", () => this.#writeFiles(writer, findings));
     this.#checkAborted();
     this.#step("commit", () => writer.seal());
@@ -154,6 +160,29 @@ export class Freeze {
     // Either the processes live or the image is there: whoever kills kmonte between the two finds one of them.
     if (this.#job.end === "kill") this.#step("kill", () => writer.publish((move) => this.kill(move)));
     else writer.publish();
+  }
+
+  #openWriter(): ImageWriter {
+    return new ImageWriter(this.#job.directory, {
+      pool: this.#pool,
+      user: this.#job.user,
+      expiresAt: this.#job.expiresAt,
+      recipients: this.#job.encryptTo?.map(parseRecipient),
+    });
+  }
+
+  /** What is encrypted is written in one go, and nobody's memory is read for a user before it is known to be theirs. */
+  get #mayCopyAhead(): boolean {
+    return this.#job.user === undefined && (this.#job.encryptTo ?? []).length === 0;
+  }
+
+  #copyAhead(copies: PreCopy, pids: readonly number[]): void {
+    copies.run(pids, (bytes) => {
+      this.#bytes += bytes;
+      this.#watcher.report({ step: "copy", done: this.#bytes });
+      this.#checkAborted();
+    });
+    this.#bytes = 0;
   }
 
   #writeFiles(writer: ImageWriter, findings: Findings): void {
@@ -164,26 +193,30 @@ export class Freeze {
       const { pid, body, shares } = process;
       if (body && (shares?.memory ?? pid) === pid) this.#writeCore(writer, process, findings.state);
     }
+    this.#copies?.rejectRest();
   }
 
   #writeCore(writer: ImageWriter, process: FrozenProcess, state: FrozenState): void {
+    const { pid } = process;
     const mappings = process.body?.mappings ?? [];
     const notes = buildNotes(describeForCore(process, state));
+    const total = mappings.reduce((sum, { pages }) => sum + countPages(pages), 0) * PAGE_SIZE;
+    const detail = `${process.command} (${pid})`;
+    this.#bytes += total;
+    let done = 0;
+    const onBytes = (bytes: number): void => {
+      done = Math.min(done + bytes, total);
+      this.#watcher.report({ step: "write", detail, done, total });
+      this.#checkAborted();
+    };
+    if (this.#copies?.finish(pid, mappings, notes, onBytes)) return;
     const segments = planSegments(mappings, notes.length);
     const extents = mappings.flatMap((mapping) => extentsOf(mapping, segments));
-    const total = extents.reduce((sum, extent) => sum + extent.length, 0);
-    let done = 0;
-    const detail = `${process.command} (${process.pid})`;
-    const size = extents.reduce((most, { offset, length }) => Math.max(most, offset + length), 0);
     const header = buildHeader(segments, notes);
-    writer.file(`${process.pid}.core`, Math.max(size, header.length), (out) => {
+    const size = extents.reduce((most, { offset, length }) => Math.max(most, offset + length), header.length);
+    writer.file(`${pid}.core`, size, (out) => {
       out.put(header, 0);
-      dumpMemory(process.pid, extents, out, (bytes) => {
-        done += bytes;
-        this.#bytes += bytes;
-        this.#watcher.report({ step: "write", detail, done, total });
-        this.#checkAborted();
-      });
+      dumpMemory(pid, extents, out, onBytes);
     });
   }
 
@@ -208,21 +241,6 @@ export class Freeze {
   }
 }
 
-/** From here on, threads that take digests are worth their start. */
-const LARGE_PAGES = 16 * 1024;
-
-/** Whether there is much memory to write, as far as can be told before anything is stopped (proc_pid_statm(5)). */
-function isLarge(pids: readonly number[]): boolean {
-  return pids.some((pid) => {
-    try {
-      const [, resident] = readFileSync(`/proc/${pid}/statm`, "utf8").split(" ");
-      return Number(resident) > LARGE_PAGES;
-    } catch {
-      return false;
-    }
-  });
-}
-
 function refusalOf(refusals: readonly Refusal[]): KmonteError {
   if (refusals.length === 1) return refusals[0] as Refusal;
   return new RefusalList(
@@ -230,40 +248,4 @@ function refusalOf(refusals: readonly Refusal[]): KmonteError {
     { what: `${refusals.length} things stand in the way of freezing; the processes go on as they were.` },
     refusals,
   );
-}
-
-/** What a debugger wants to know, from the state. */
-function describeForCore(process: FrozenProcess, state: FrozenState): CoreProcess {
-  const body = process.body as NonNullable<FrozenProcess["body"]>;
-  const threads = body.threads as unknown as {
-    tid: number;
-    execution: { general: CoreProcess["threads"][number]["registers"]; xstate: string; blocked: string[] };
-    credentials: { uids: number[]; gids: number[] };
-  }[];
-  const { layout } = body.resources as unknown as { layout: { auxv: string } };
-  return {
-    pid: process.pid,
-    ppid: process.ppid,
-    pgid: process.pgid,
-    sid: process.sid,
-    uid: threads[0]?.credentials.uids[0] ?? 0,
-    gid: threads[0]?.credentials.gids[0] ?? 0,
-    command: process.command,
-    commandLine: readFileSync(`/proc/${process.pid}/cmdline`, "utf8").replaceAll("\0", " ").trim(),
-    auxv: Buffer.from(layout.auxv, "base64"),
-    files: body.mappings.flatMap(({ start, end, backing }) => {
-      const object = backing && (state.objects[backing.object] as { path?: string });
-      return backing && object?.path
-        ? [{ start: unhex(start), end: unhex(end), offset: backing.offset, path: object.path }]
-        : [];
-    }),
-    threads: threads
-      .toSorted((a, b) => Number(b.tid === process.pid) - Number(a.tid === process.pid))
-      .map(({ tid, execution }) => ({
-        tid,
-        registers: execution.general,
-        xstate: Buffer.from(execution.xstate, "base64"),
-        blocked: maskOfSignals(execution.blocked),
-      })),
-  };
 }

@@ -40,25 +40,122 @@ interface Piece {
   readonly end: number;
   readonly kept: boolean;
   readonly flags: number;
+  /** Its place in the file, where a layout has one for it. */
+  readonly place?: number;
 }
 
+/** What a core file needs to know of a mapping. */
+export type CoreMapping = Pick<MappingState, "start" | "end" | "prot" | "pages"> & { readonly backing?: unknown };
+
 /** Lays the segments out behind headers and `notesSize` bytes of notes. */
-export function planSegments(mappings: readonly MappingState[], notesSize: number): Segment[] {
-  let pieces: Piece[] = [];
-  for (let hole = LARGEST_HOLE; ; hole *= 8) {
-    pieces = mappings.flatMap((mapping) => cutMapping(mapping, hole));
-    if (pieces.length <= MOST_SEGMENTS || hole > 2 ** 40) break;
-  }
-  let offset = roundUp(HEADER_SIZE + (pieces.length + 1) * PHDR_SIZE + notesSize);
-  return pieces.map(({ start, end, kept, flags }) => {
-    const fileSize = kept ? end - start : 0;
-    const segment = { address: start, memorySize: end - start, fileOffset: offset, fileSize, flags };
-    offset += fileSize;
+export function planSegments(mappings: readonly CoreMapping[], notesSize: number): Segment[] {
+  const pieces = cutMappings(mappings);
+  let offset = sizeOfHeader(pieces.length, notesSize);
+  return pieces.map((piece) => {
+    const segment = segmentAt(piece, offset);
+    offset += segment.fileSize;
     return segment;
   });
 }
 
-function cutMapping(mapping: MappingState, largestHole: number): Piece[] {
+/** Where memory stands in a core file that is begun before it is known what all will be in it. */
+export interface Layout {
+  /** In the order of their addresses and offsets. */
+  readonly ranges: readonly Extent[];
+  /** Everything else stands from here on: a multiple of the granularity. */
+  readonly end: number;
+  /** Room before the first range. */
+  readonly headerRoom: number;
+}
+
+/** Places for the pages that are there now, behind `headerRoom` bytes; both sides are multiples of `granularity`. */
+export function layOut(mappings: readonly CoreMapping[], headerRoom: number, granularity: number): Layout {
+  const base = Math.ceil(headerRoom / granularity) * granularity;
+  let offset = base;
+  const ranges = cutMappings(mappings)
+    .filter(({ kept }) => kept)
+    .map(({ start, end }) => {
+      const range = { address: start, length: end - start, offset };
+      offset += range.length;
+      return range;
+    });
+  return { ranges, end: Math.ceil(offset / granularity) * granularity, headerRoom: base };
+}
+
+/**
+ * The segments in a file that was begun by a layout: what has a place keeps it, the rest comes after. Undefined when
+ * headers and notes have no room.
+ */
+export function planSegmentsWithin(
+  mappings: readonly CoreMapping[],
+  notesSize: number,
+  layout: Layout,
+): Segment[] | undefined {
+  const pieces = cutMappings(mappings).flatMap((piece) => (piece.kept ? cutAtRanges(piece, layout.ranges) : piece));
+  if (pieces.length > MOST_SEGMENTS || sizeOfHeader(pieces.length, notesSize) > layout.headerRoom) return undefined;
+  let { end } = layout;
+  return pieces.map((piece) => {
+    if (piece.place !== undefined) return segmentAt(piece, piece.place);
+    const segment = segmentAt(piece, end);
+    end += segment.fileSize;
+    return segment;
+  });
+}
+
+/** The places of those of the mappings' pages that a layout has one for. */
+export function extentsWithin(mappings: readonly CoreMapping[], { ranges }: Layout): Extent[] {
+  return mappings.flatMap(({ start, pages }) =>
+    pages.flatMap(([first, count]) => {
+      const from = unhex(start) + first * PAGE_SIZE;
+      const run = { start: from, end: from + count * PAGE_SIZE, kept: true, flags: 0 };
+      return cutAtRanges(run, ranges).flatMap((part) =>
+        part.place === undefined ? [] : { address: part.start, length: part.end - part.start, offset: part.place },
+      );
+    }),
+  );
+}
+
+function cutAtRanges(piece: Piece, ranges: readonly Extent[]): Piece[] {
+  const parts: Piece[] = [];
+  let at = piece.start;
+  for (let i = firstEndingAfter(ranges, at); at < piece.end; i += 1) {
+    const range = ranges[i];
+    const from = Math.min(Math.max(range?.address ?? piece.end, at), piece.end);
+    if (from > at) parts.push({ ...piece, start: at, end: from });
+    if (!range || from === piece.end) break;
+    at = Math.min(range.address + range.length, piece.end);
+    parts.push({ ...piece, start: from, end: at, place: range.offset + (from - range.address) });
+  }
+  return parts;
+}
+
+function firstEndingAfter(ranges: readonly Extent[], address: number): number {
+  let low = 0;
+  for (let high = ranges.length; low < high;) {
+    const middle = (low + high) >>> 1;
+    const { address: start, length } = ranges[middle] as Extent;
+    if (start + length <= address) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function segmentAt({ start, end, kept, flags }: Piece, fileOffset: number): Segment {
+  return { address: start, memorySize: end - start, fileOffset, fileSize: kept ? end - start : 0, flags };
+}
+
+function sizeOfHeader(segments: number, notesSize: number): number {
+  return roundUp(HEADER_SIZE + (segments + 1) * PHDR_SIZE + notesSize);
+}
+
+function cutMappings(mappings: readonly CoreMapping[]): Piece[] {
+  for (let hole = LARGEST_HOLE; ; hole *= 8) {
+    const pieces = mappings.flatMap((mapping) => cutMapping(mapping, hole));
+    if (pieces.length <= MOST_SEGMENTS || hole > 2 ** 40) return pieces;
+  }
+}
+
+function cutMapping(mapping: CoreMapping, largestHole: number): Piece[] {
   const start = unhex(mapping.start);
   const end = unhex(mapping.end);
   const prot = protBits(mapping.prot);

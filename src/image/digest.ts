@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { dataRanges } from "../resources/objects/copy.ts";
-import { FileDigests, type DigestPool } from "./digest-pool.ts";
+import { FileChunks, type ChunkPool } from "./chunk-pool.ts";
 
 export const CHUNK_SIZE = 4 * 1024 * 1024;
 
@@ -13,30 +13,34 @@ let zeroDigest: string | undefined;
  * A chunk that a thread could not read is read again here, where the error can be told.
  */
 export function digestFileWith(
-  pool: DigestPool,
+  pool: ChunkPool,
   path: string,
   onBytes: (bytes: number) => void = () => undefined,
-  ahead?: FileDigests,
+  ahead?: FileChunks,
 ): { size: number; sha256: string[] } {
   const fd = openSync(path, "r");
   try {
     const { size } = fstatSync(fd);
     const chunks = Math.ceil(size / CHUNK_SIZE);
     const lengthOf = (chunk: number): number => Math.min(CHUNK_SIZE, size - chunk * CHUNK_SIZE);
-    const digests = ahead ?? new FileDigests(pool, path, chunks);
+    const digests = ahead ?? new FileChunks(pool, path, chunks);
     for (const [start, end] of dataRanges(fd, size)) {
       for (let chunk = Math.floor(start / CHUNK_SIZE); chunk * CHUNK_SIZE < end; chunk += 1)
         digests.ask(chunk, lengthOf(chunk));
     }
     if (chunks > 0) digests.ask(chunks - 1, lengthOf(chunks - 1));
-    if (!digests.wait((done) => onBytes(done * CHUNK_SIZE))) return digestFile(path, onBytes);
-    zeroDigest ??= createHash("sha256").update(Buffer.alloc(CHUNK_SIZE)).digest("hex");
-    const zero = zeroDigest;
-    const sha256 = Array.from({ length: chunks }, (_, chunk) => (digests.has(chunk) ? digests.hex(chunk) : zero));
-    return { size, sha256 };
+    if (digests.wait((done) => onBytes(done * CHUNK_SIZE)).length > 0) return digestFile(path, onBytes);
+    return { size, sha256: digestsOf(digests, chunks) };
   } finally {
     closeSync(fd);
   }
+}
+
+/** The SHA-256 of each chunk, in hexadecimal: whole ones that nobody asked for are holes. */
+export function digestsOf(digests: FileChunks, chunks: number): string[] {
+  zeroDigest ??= createHash("sha256").update(Buffer.alloc(CHUNK_SIZE)).digest("hex");
+  const zero = zeroDigest;
+  return Array.from({ length: chunks }, (_, chunk) => (digests.has(chunk) ? digests.hex(chunk) : zero));
 }
 
 /** The SHA-256 of each chunk of an open file, in hexadecimal; the last chunk may be short. */

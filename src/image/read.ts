@@ -6,7 +6,7 @@ import type { Identity } from "../abi/identity.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
 import type { AgeIdentity } from "./age-keys.ts";
 import { digestFile, digestFileWith } from "./digest.ts";
-import { DigestPool } from "./digest-pool.ts";
+import { ChunkPool } from "./chunk-pool.ts";
 import { below } from "./directory.ts";
 import { ImageFiles } from "./files.ts";
 import { MANIFEST, manifestSchema, STATE, type Manifest } from "./manifest.ts";
@@ -53,7 +53,7 @@ export function readImage(directory: string, options: ReadOptions = {}): Image {
     const manifest = readManifest(source, options.unsigned === true);
     if (!options.lookOnly) source.secure(manifest.files);
     const large = manifest.files.some((file) => file.size > LARGE_FILE);
-    using pool = large ? new DigestPool() : undefined;
+    using pool = large ? new ChunkPool() : undefined;
     for (const file of manifest.files) checkFile(source, file, options.onBytes, pool);
     const files = new ImageFiles(directory, source.fd, manifest, options.identities);
     const state = readState(directory, files);
@@ -139,7 +139,7 @@ function checkFile(
   { directory, fd }: ImageSource,
   file: Manifest["files"][number],
   onBytes?: (bytes: number) => void,
-  pool?: DigestPool,
+  pool?: ChunkPool,
 ): void {
   const path = below(fd, file.name);
   const wrong = (code: string, why: string, cause?: unknown): Refusal =>

@@ -1,5 +1,15 @@
 /** Writing an image: everything goes into a directory beside the final one, which takes its name when it is whole. */
-import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readSync, renameSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { LocalFd } from "../lib/brand.ts";
 import { asUser, type Identity } from "../abi/identity.ts";
@@ -14,7 +24,7 @@ import { encryptedSize } from "./age.ts";
 import type { Recipient } from "./age-keys.ts";
 import { below, PrivateDirectory, removeLeftovers } from "./directory.ts";
 import { CHUNK_SIZE, digestFile, digestFileWith } from "./digest.ts";
-import { FileDigests, type DigestPool } from "./digest-pool.ts";
+import { FileChunks, type ChunkPool } from "./chunk-pool.ts";
 import { describeMachine, MANIFEST, type Manifest, type ManifestFile } from "./manifest.ts";
 import { AGE } from "./files.ts";
 import { AgeOutput, PlainOutput, type Output } from "./output.ts";
@@ -65,13 +75,20 @@ export function checkTarget(directory: string): void {
 
 export interface WriteOptions {
   /** With a pool, large files are read back while they are still being written. */
-  readonly pool?: DigestPool | undefined;
+  readonly pool?: ChunkPool | undefined;
   /** Whose image it will be. While it is being written it is ours alone: nobody may change what we are going to sign. */
   readonly user?: Identity | undefined;
   /** Whom it is encrypted to; nobody means that it is not. */
   readonly recipients?: readonly Recipient[] | undefined;
   /** From when on the image is to be refused, in milliseconds since the epoch. */
   readonly expiresAt?: number | undefined;
+}
+
+/** A file of the image that grows bit by bit. */
+export interface Draft extends Disposable {
+  readonly name: string;
+  readonly fd: LocalFd;
+  readonly path: string;
 }
 
 const PIECE = 1024 * 1024;
@@ -112,7 +129,7 @@ export class ImageWriter implements Disposable {
     const called = encrypted ? name + AGE : name;
     const path = this.#partial.path(called);
     const whole = encrypted ? encryptedSize(size, recipients) : size;
-    const digests = pool && whole >= CHUNK_SIZE && new FileDigests(pool, path, Math.ceil(whole / CHUNK_SIZE));
+    const digests = pool && whole >= CHUNK_SIZE && new FileChunks(pool, path, Math.ceil(whole / CHUNK_SIZE));
     this.#write(called, (fd) => {
       const out = encrypted ? new AgeOutput(fd, recipients) : new PlainOutput(fd);
       fill(digests ? watched(out, digests) : out);
@@ -122,6 +139,30 @@ export class ImageWriter implements Disposable {
       pool && digests ? digestFileWith(pool, path, undefined, digests) : digestFile(path),
     );
     this.#files.push({ name: called, ...taken });
+  }
+
+  /** Begins a file whose contents are written before it is known what all they will be. */
+  draft(name: string): Draft {
+    return wrapped(join(this.#target, name), () => {
+      const fd = this.#partial.create(name);
+      return { name, fd, path: this.#partial.path(name), [Symbol.dispose]: () => closeSync(fd) };
+    });
+  }
+
+  /** Does a part of the work on a draft; what fails is told as of every file of the image. */
+  drafting<T>({ name }: Draft, action: () => T): T {
+    return wrapped(join(this.#target, name), action);
+  }
+
+  /** The draft is a file of the image now. */
+  accept({ name, fd }: Draft, file: Omit<ManifestFile, "name">): void {
+    wrapped(join(this.#target, name), () => fsyncSync(fd));
+    this.#files.push({ name, ...file });
+  }
+
+  /** The draft is no file of the image. */
+  reject({ name, path }: Draft): void {
+    wrapped(join(this.#target, name), () => unlinkSync(path));
   }
 
   #write(name: string, fill: (fd: LocalFd) => void): void {
@@ -204,7 +245,7 @@ export class ImageWriter implements Disposable {
 }
 
 /** Asks for the digests of chunks as soon as they will not change any more. */
-function watched(out: Output, digests: FileDigests): Output {
+function watched(out: Output, digests: FileChunks): Output {
   let next = 0;
   const look = (): void => {
     for (; (next + 1) * CHUNK_SIZE <= out.settled; next += 1) digests.ask(next, CHUNK_SIZE);

@@ -1,7 +1,7 @@
 /** How the engine tells whoever is watching where it is. */
 
 export interface ProgressEvent {
-  /** The step, a stable word: `stop`, `look`, `write`, `verify`, `kill`, `check`, `build`, `resume` … */
+  /** The step, a stable word: `copy`, `stop`, `look`, `write`, `verify`, `kill`, `check`, `build`, `resume` … */
   readonly step: string;
   /** What is being worked on, for people. */
   readonly detail?: string;
