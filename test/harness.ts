@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freeze, thaw } from "../src/index.ts";
+import { readStat } from "../src/proc/read.ts";
 
 // Tests sign with a key of their own, and leave the machine's alone.
 process.env["KMONTE_KEYS"] ??= new URL("../.cache/test-keys/", import.meta.url).pathname;
@@ -104,12 +105,9 @@ export class Program implements AsyncDisposable {
   }
 
   get alive(): boolean {
-    try {
-      const stat = readFileSync(`/proc/${this.pid}/stat`, "utf8");
-      return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
-    } catch {
-      return false;
-    }
+    const stat = readStat(this.pid);
+    // Other threads may go on when the first has ended.
+    return stat !== undefined && (!/[ZX]/.test(stat.state) || stat.threads > 1);
   }
 
   /** Waits until the output matches. */

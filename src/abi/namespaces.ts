@@ -6,6 +6,7 @@ import { closeSync, fstatSync, openSync, readlinkSync } from "node:fs";
 import type { LocalFd } from "../lib/brand.ts";
 import { attempt, call, withStruct, withText } from "./call.ts";
 import { CLONE } from "./clone.ts";
+import { taskOf } from "./living.ts";
 
 /** Names as /proc/PID/ns has them, with the flag of clone(2) that makes a new one. */
 export const NAMESPACE = {
@@ -30,14 +31,14 @@ const SIOCGSKNS = 0x894c;
 /** `uts:[4026531838]`, or undefined where the kernel has none of the kind or the task has none any more. */
 export function namespaceOf(pid: number | "self" | "thread-self", name: string): string | undefined {
   try {
-    return readlinkSync(`/proc/${pid}/ns/${name}`);
+    return readlinkSync(`/proc/${typeof pid === "number" ? taskOf(pid) : pid}/ns/${name}`);
   } catch {
     return undefined;
   }
 }
 
 export function openNamespace(pid: number | "thread-self", type: NamespaceType): LocalFd {
-  return openSync(`/proc/${pid}/ns/${type}`, "r") as LocalFd;
+  return openSync(`/proc/${typeof pid === "number" ? taskOf(pid) : pid}/ns/${type}`, "r") as LocalFd;
 }
 
 /** The name of a namespace that is open, as {@link namespaceOf} writes it. */

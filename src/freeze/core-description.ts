@@ -1,5 +1,6 @@
 /** What a debugger wants to know of a frozen process, for the notes of its core file. */
 import { readFileSync } from "node:fs";
+import { taskOf } from "../abi/living.ts";
 import { maskOfSignals } from "../abi/signal.ts";
 import type { CoreProcess } from "../image/core-notes.ts";
 import type { FrozenProcess, FrozenState } from "../image/schema.ts";
@@ -22,7 +23,9 @@ export function describeForCore(process: FrozenProcess, state: FrozenState): Cor
     uid: threads[0]?.credentials.uids[0] ?? 0,
     gid: threads[0]?.credentials.gids[0] ?? 0,
     command: process.command,
-    commandLine: readFileSync(`/proc/${process.pid}/cmdline`, "utf8").replaceAll("\0", " ").trim(),
+    commandLine: readFileSync(`/proc/${taskOf(process.pid)}/cmdline`, "utf8")
+      .replaceAll("\0", " ")
+      .trim(),
     auxv: Buffer.from(layout.auxv, "base64"),
     files: body.mappings.flatMap(({ start, end, backing }) => {
       const object = backing && (state.objects[backing.object] as { path?: string });

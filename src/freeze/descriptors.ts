@@ -1,5 +1,6 @@
 /** The open files of the set: which descriptors share one open file description, and what kind each is. */
 import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { openTask, taskOf } from "../abi/living.ts";
 import { attempt, call } from "../abi/call.ts";
 import { KCMP, O, OPEN_STATUS } from "../abi/fcntl.ts";
 import { TUN } from "../abi/tun.ts";
@@ -38,9 +39,9 @@ export class FileTable {
 
   /** Notes all descriptors of a process. What they lead to is looked into later, by {@link freezeFiles}. */
   addProcess(pid: number, command: string): FrozenDescriptor[] {
-    const pidfd = call("pidfd_open", `Opening process ${pid}`, pid, 0);
+    const pidfd = openTask(pid);
     try {
-      return readdirSync(`/proc/${pid}/fd`)
+      return readdirSync(`/proc/${taskOf(pid)}/fd`)
         .map(Number)
         .sort((a, b) => a - b)
         .map((fd) => this.#addDescriptor(pidfd, pid, command, fd));
@@ -53,8 +54,8 @@ export class FileTable {
     const local = this.#context.keep(
       call("pidfd_getfd", `Duplicating descriptor ${fd} of process ${pid}`, pidfd, fd, 0) as LocalFd,
     );
-    const info = parseFdInfo(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8"));
-    const link = readlinkSync(`/proc/${pid}/fd/${fd}`);
+    const info = parseFdInfo(readFileSync(`/proc/${taskOf(pid)}/fdinfo/${fd}`, "utf8"));
+    const link = readlinkSync(`/proc/${taskOf(pid)}/fd/${fd}`);
     const file: OpenFile = {
       context: this.#context,
       pid,
@@ -74,7 +75,8 @@ export class FileTable {
     const key = `${file.stat.device}:${file.stat.inode}:${file.info.flags & ~O.O_CLOEXEC}`;
     const candidates = this.#seen.get(key) ?? [];
     for (const seen of candidates) {
-      if (attempt("kcmp", file.pid, seen.file.pid, KCMP.FILE, file.fd, seen.file.fd) === 0) return seen.id;
+      if (attempt("kcmp", taskOf(file.pid), taskOf(seen.file.pid), KCMP.FILE, file.fd, seen.file.fd) === 0)
+        return seen.id;
     }
     const seen = { id: `f${this.#order.length + 1}`, file };
     this.#seen.set(key, [...candidates, seen]);

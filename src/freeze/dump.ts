@@ -1,4 +1,5 @@
 /** Copying a stopped process's memory into its core file: process_vm_readv(2) and pwrite(2), 1 MiB at a time: what was read is still in the cache when it is written. */
+import { taskOf } from "../abi/living.ts";
 import { attempt, SyscallError } from "../abi/call.ts";
 import { NativeBuffer } from "../abi/ffi.unsafe.ts";
 import { ERRNO } from "../abi/errno.ts";
@@ -62,7 +63,7 @@ function readWindows(
     vectors.bytes.writeBigUInt64LE(BigInt(window.address), IOVEC + i * IOVEC);
     vectors.bytes.writeBigUInt64LE(BigInt(window.length), IOVEC + i * IOVEC + 8);
   });
-  const got = attempt("process_vm_readv", pid, vectors.address, 1, vectors.address + IOVEC, batch.length, 0);
+  const got = attempt("process_vm_readv", taskOf(pid), vectors.address, 1, vectors.address + IOVEC, batch.length, 0);
   if (got === total) return;
   if (got < 0 && got !== -ERRNO.EFAULT) {
     throw new SyscallError("process_vm_readv", got, `Reading the memory of process ${pid}`, pid);

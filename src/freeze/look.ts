@@ -1,8 +1,7 @@
 /** Looking at everything that a stopped set holds, without changing anything; what cannot be frozen is listed. */
 import { closeSync, readFileSync } from "node:fs";
-import { attempt } from "../abi/call.ts";
 import { later } from "../abi/namespaces.ts";
-import { KCMP } from "../abi/fcntl.ts";
+import { taskOf } from "../abi/living.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
@@ -10,7 +9,7 @@ import type { Share } from "../image/lineage.ts";
 import type { FrozenBody, FrozenProcess, FrozenState } from "../image/schema.ts";
 import { FORMAT_VERSION } from "../image/version.ts";
 import { parseMaps } from "../proc/maps.ts";
-import { parseStat, parseStatus } from "../proc/status.ts";
+import { parseStat, parseStatus, type ProcessStat } from "../proc/status.ts";
 import type {
   Answers,
   BlobSource,
@@ -24,12 +23,14 @@ import { noteCommonPages } from "../resources/memory/common-pages.ts";
 import { freezeMappings } from "../resources/memory/mappings.ts";
 import { freezeVdso } from "../resources/memory/vdso.x86_64.ts";
 import { freezeControllingTerminal } from "../resources/process/controlling-terminal.ts";
+import { freezeEndedLeader, type EndedLeader } from "../resources/thread/ended-leader.ts";
 import { processResources, threadResources } from "../resources/registry.ts";
 import { findAnchor } from "../tracee/anchor.x86_64.ts";
 import { CallPage } from "../tracee/call-page.x86_64.ts";
 import { GuardedScope } from "../tracee/guarded-scope.x86_64.ts";
 import { askAll, NO_ANSWERS } from "./ask.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
+import { readClocks } from "./clocks.ts";
 import { FileTable } from "./descriptors.ts";
 import { childrenNamespace, idsBelow, readInside, refuseHeadless } from "./ids.ts";
 import type { LookOptions } from "./look-options.ts";
@@ -37,6 +38,7 @@ import { Places } from "./places.ts";
 import { findShares, refuseTangled } from "./shares.ts";
 import type { StoppedProcess, StoppedSet } from "./stop.ts";
 import { unableToCall } from "./unable.ts";
+import { refuseUnshared } from "./unshared.ts";
 import { findUnwaited, type Unwaited } from "./unwaited.ts";
 
 /** What looking has found: the state, and what else goes into the image. */
@@ -155,7 +157,7 @@ export class Look implements FreezeContext, Disposable {
     this.#clocksReadAt = clockNow(CLOCK.CLOCK_MONOTONIC);
     const clocks = readClocks(this.#set);
     const ordered = inTreeOrder(this.#set);
-    this.#shares = findShares(ordered.filter(({ zombie }) => !zombie).map(({ pid }) => ({ pid, tid: pid })));
+    this.#shares = findShares(ordered.filter(({ zombie }) => !zombie).map(({ pid }) => ({ pid, tid: taskOf(pid) })));
     const processes = ordered.map((process) => this.#places.of(process.pid, () => this.#freezeProcess(process)));
     noteCommonPages(processes.flatMap(({ pid, body }) => (body ? [{ pid, mappings: body.mappings }] : [])));
     refuseHeadless(processes, (refusal) => this.refuse(refusal));
@@ -203,25 +205,36 @@ export class Look implements FreezeContext, Disposable {
   #freezeBody(stopped: StoppedProcess, stat: ReturnType<typeof parseStat>): FrozenBody {
     const { pid } = stopped;
     using memory = new TraceeMemory(pid);
-    const mappings = parseMaps(readFileSync(`/proc/${pid}/smaps`, "utf8"));
-    const main = stopped.threads.find((thread) => thread.tid === pid)?.tid ?? (stopped.threads[0]?.tid as number);
+    const mappings = parseMaps(readFileSync(`/proc/${taskOf(pid)}/smaps`, "utf8"));
+    const main = taskOf(pid);
     const anchor = findAnchor(main, memory, mappings);
-    const status = parseStatus(readFileSync(`/proc/${pid}/status`, "utf8"));
+    const status = parseStatus(readFileSync(`/proc/${main}/status`, "utf8"));
     const borrowed = (share: Share): boolean => (this.#shares.get(pid)?.[share] ?? pid) !== pid;
     const descriptors = this.#files.addProcess(pid, stat.comm);
     let resources: Record<string, unknown> = {};
+    let endedLeader: EndedLeader | undefined;
     let frozenMappings: FrozenBody["mappings"] = [];
     let vdso: FrozenBody["vdso"] = { parts: [], code: "" };
     const page = new CallPage(BigInt(`0x${status.get("SigCgt") ?? "0"}`));
     using _ = leaving(page, () => new GuardedScope(pid, main, anchor));
     const threads = stopped.threads.map(({ tid }) => {
-      this.#refuseUnshared(pid, tid, stat.comm);
+      refuseUnshared(this, pid, tid, stat.comm);
       using scope = new GuardedScope(pid, tid, anchor, page);
       const answers = askAll(scope, tid === main ? [...processResources, ...threadResources] : threadResources);
-      const process: FreezeProcess = { context: this, pid, command: stat.comm, stat, status, mappings, scope };
+      const process: FreezeProcess = {
+        context: this,
+        pid,
+        main,
+        command: stat.comm,
+        stat: main === pid ? stat : parseStat(readFileSync(`/proc/${main}/stat`, "utf8")),
+        status,
+        mappings,
+        scope,
+      };
       if (tid === main) {
         for (const [child, news] of findUnwaited(process, this.#set)) this.#unwaited.set(child, news);
         resources = this.#freezeAll(processResources, process, answers);
+        if (main !== pid) endedLeader = this.#freezeEndedLeader(process, stat, answers);
         if (!borrowed("memory")) {
           vdso = freezeVdso(process);
           frozenMappings = freezeMappings(process);
@@ -237,11 +250,27 @@ export class Look implements FreezeContext, Disposable {
     });
     return {
       threads,
+      ...(endedLeader && { endedLeader }),
       descriptors: borrowed("files") ? [] : descriptors,
       mappings: frozenMappings,
       vdso,
       resources,
     } as FrozenBody;
+  }
+
+  #freezeEndedLeader(
+    process: FreezeProcess,
+    stat: ProcessStat,
+    answers: ReadonlyMap<string, Answers>,
+  ): EndedLeader | undefined {
+    const status = parseStatus(readFileSync(`/proc/${process.pid}/status`, "utf8"));
+    try {
+      return freezeEndedLeader(process, { stat, status }, answers);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.refuse(error);
+      return undefined;
+    }
   }
 
   /** Known only when all descriptors are: the other side of the terminal may be with any process of the set. */
@@ -292,29 +321,6 @@ export class Look implements FreezeContext, Disposable {
     return states;
   }
 
-  /** Threads may have left what a process shares as a rule (unshare(2)); that is told apart nowhere else. */
-  #refuseUnshared(pid: number, tid: number, command: string): void {
-    if (tid === pid) return;
-    for (const [name, type] of [
-      ["open files", KCMP.FILES],
-      ["file system context", KCMP.FS],
-    ] as const) {
-      if (attempt("kcmp", pid, tid, type, 0, 0) > 0) {
-        this.refuse(
-          new Refusal(
-            "UNSHARED_THREAD",
-            {
-              what: `Process ${pid} (${command}) has a thread that went its own way.`,
-              why: `Thread ${tid} has its own ${name} (unshare(2)).`,
-              remedy: "Leave this process out.",
-            },
-            { pid, tid, command },
-          ),
-        );
-      }
-    }
-  }
-
   /** Our duplicates go, and with them whatever was done to the set for the time of the freeze. */
   [Symbol.dispose](): void {
     for (const action of this.#atRelease.splice(0).toReversed()) action();
@@ -341,8 +347,8 @@ function lookAtThread(process: FreezeProcess, tid: number, set: StoppedSet): Fre
     tid,
     sleepsUntil: set.sleepsUntil(tid),
     scope: process.scope,
-    stat: tid === process.pid ? process.stat : parseStat(readFileSync(`${base}/stat`, "utf8")),
-    status: tid === process.pid ? process.status : parseStatus(readFileSync(`${base}/status`, "utf8")),
+    stat: tid === process.main ? process.stat : parseStat(readFileSync(`${base}/stat`, "utf8")),
+    status: tid === process.main ? process.status : parseStatus(readFileSync(`${base}/status`, "utf8")),
   };
 }
 
@@ -368,30 +374,4 @@ function inTreeOrder(set: StoppedSet): StoppedProcess[] {
   };
   place(undefined);
   return ordered;
-}
-
-function readClocks(set: StoppedSet): FrozenState["clocks"] {
-  const first = [...set.processes.values()].find((process) => !process.zombie);
-  const offsets = first ? readClockOffsets(first.pid) : { monotonic: 0n, boottime: 0n };
-  return {
-    realtime: String(clockNow(CLOCK.CLOCK_REALTIME)),
-    monotonic: String(clockNow(CLOCK.CLOCK_MONOTONIC) + offsets.monotonic),
-    boottime: String(clockNow(CLOCK.CLOCK_BOOTTIME) + offsets.boottime),
-  };
-}
-
-/** The offsets of a process's time namespace against ours, in nanoseconds (time_namespaces(7)). */
-function readClockOffsets(pid: number): { monotonic: bigint; boottime: bigint } {
-  const read = (who: number | "self"): Map<string, bigint> => {
-    const offsets = new Map<string, bigint>();
-    for (const line of readFileSync(`/proc/${who}/timens_offsets`, "utf8").trim().split("\n")) {
-      const [clock = "", seconds = "0", nanoseconds = "0"] = line.trim().split(/\s+/);
-      offsets.set(clock, BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds));
-    }
-    return offsets;
-  };
-  const theirs = read(pid);
-  const ours = read("self");
-  const difference = (clock: string): bigint => (theirs.get(clock) ?? 0n) - (ours.get(clock) ?? 0n);
-  return { monotonic: difference("monotonic"), boottime: difference("boottime") };
 }

@@ -1,5 +1,6 @@
 /** Where the paths of a process lead: into the mount namespace that it lives in (mount_namespaces(7)). */
 import { readlinkSync } from "node:fs";
+import { taskOf } from "../abi/living.ts";
 import { inMounts, namespaceOf } from "../abi/namespaces.ts";
 import { orIfGone } from "../lib/gone.ts";
 
@@ -42,12 +43,12 @@ export class Places {
     const known = this.#ways.get(namespace);
     if (known !== undefined) return known;
     const member = [...this.#pids].find((other) => namespaceOf(other, "mnt") === namespace && rootOf(other) === "/");
-    const way = `/proc/${member ?? pid}/root`;
+    const way = `/proc/${taskOf(member ?? pid)}/root`;
     this.#ways.set(namespace, way);
     return way;
   }
 }
 
 function rootOf(pid: number): string | undefined {
-  return orIfGone(() => readlinkSync(`/proc/${pid}/root`), undefined);
+  return orIfGone(() => readlinkSync(`/proc/${taskOf(pid)}/root`), undefined);
 }

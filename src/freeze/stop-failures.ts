@@ -74,12 +74,12 @@ export function staysInVdso(process: StoppedProcess, tid: number, tries: number)
   );
 }
 
-export function leaderEnded(process: StoppedProcess): KmonteError {
+export function leaderEnded(process: StoppedProcess, why: string): KmonteError {
   return new Refusal(
     "LEADER_ENDED",
     {
       what: `Process ${process.pid} (${process.stat.comm}) goes on without its first thread.`,
-      why: `Thread ${process.pid} has ended and waits for the others (pthread_exit(3) in main).`,
+      why: `Thread ${process.pid} has ended and waits for the others (pthread_exit(3) in main), and ${why}.`,
       remedy: "Leave this process out.",
     },
     { pid: process.pid, command: process.stat.comm },

@@ -1,5 +1,6 @@
 /** Stopping a set of processes, all threads and all descendants, without their knowing: PTRACE_SEIZE and _INTERRUPT. */
 import { ERRNO } from "../abi/errno.ts";
+import { canOpenThread, seeThrough } from "../abi/living.ts";
 import { PTRACE_EVENT, PTRACE_O } from "../abi/ptrace.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import { SIGNAL, signalName } from "../abi/signal.ts";
@@ -117,7 +118,10 @@ export class StoppedSet implements Disposable {
     } while (this.#someEnding() && Date.now() < deadline && sleepMicroseconds(200) === undefined);
     for (const process of this.processes.values()) {
       const { pid, zombie, threads } = process;
-      if (!zombie && !threads.some(({ tid }) => tid === pid)) throw leaderEnded(process);
+      const [first] = threads;
+      if (zombie || !first || threads.some(({ tid }) => tid === pid)) continue;
+      if (!canOpenThread(first.tid)) throw leaderEnded(process, "this kernel shows nobody the files of the others");
+      seeThrough(pid, first.tid);
     }
   }
 
@@ -195,6 +199,8 @@ export class StoppedSet implements Disposable {
       let stop: Stop | undefined;
       try {
         stop = awaitStop(tid, USUAL_STOP_MS);
+        // A first thread that was on its way to its end: it stays, and does not stop.
+        if (!stop && readStat(tid)?.state === "Z") throw new TraceeGone(tid);
         if (!stop && waitsInVfork(process.pid, tid)) {
           stop = awaitStop(tid, VFORK_PATIENCE_MS);
           if (!stop) throw vforkInProgress(process, tid);
@@ -243,6 +249,7 @@ export class StoppedSet implements Disposable {
     }
     this.#seized.clear();
     this.#standing.clear();
+    for (const pid of this.processes.keys()) seeThrough(pid, undefined);
   }
 
   /** Ends all processes for good, after the move if there is one, and waits until they have gone. */
@@ -257,6 +264,7 @@ export class StoppedSet implements Disposable {
     for (const { pid, threads } of living.toReversed()) {
       for (const { tid } of threads) if (tid !== pid) waitUntilGone(tid);
       waitUntilGone(pid);
+      seeThrough(pid, undefined);
     }
     this.#seized.clear();
   }

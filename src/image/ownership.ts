@@ -96,7 +96,8 @@ class Ownership {
     if ((attributes.sessionNice ?? 0) < 0) yield because("Its session has more weight than a user may give it.");
     if (filesystemContext.root !== "/") yield because("It has another root directory.");
     if (Object.values(namespaces).some((id) => id !== undefined)) yield because("It lives in namespaces of its own.");
-    for (const thread of process.body.threads) {
+    const { threads, endedLeader } = process.body;
+    for (const thread of endedLeader ? [...threads, endedLeader] : threads) {
       const why = this.#thread(v.parse(threadShape, thread));
       if (why !== undefined) yield because(why);
     }

@@ -4,6 +4,7 @@ import { fileKinds, objectKinds, processResources, threadResources } from "../re
 import { locksSchema } from "../resources/files/locks.ts";
 import { ownerSchema } from "../resources/files/owner.ts";
 import { controllingTerminalSchema } from "../resources/process/controlling-terminal.ts";
+import { endedLeaderSchema } from "../resources/thread/ended-leader.ts";
 import { SHARES, type Share } from "./lineage.ts";
 import { mappingsSchema } from "../resources/memory/mappings.ts";
 import { vdsoSchema } from "../resources/memory/vdso.x86_64.ts";
@@ -26,6 +27,8 @@ const descriptorSchema = v.strictObject({ fd: v.number(), file: v.string(), clos
 
 const bodySchema = v.strictObject({
   threads: v.array(threadSchema),
+  /** The thread that the process is called after, when it has ended before the others. */
+  endedLeader: v.optional(endedLeaderSchema),
   descriptors: v.array(descriptorSchema),
   mappings: mappingsSchema,
   vdso: vdsoSchema,

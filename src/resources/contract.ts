@@ -77,6 +77,8 @@ export interface FreezeContext {
 export interface FreezeProcess {
   readonly context: FreezeContext;
   readonly pid: Pid;
+  /** Its first thread that lives. */
+  readonly main: Pid;
   readonly command: string;
   readonly stat: ProcessStat;
   readonly status: ReadonlyMap<string, string>;

@@ -12,6 +12,7 @@ import { openKeys, parseKeys } from "../image/keys.ts";
 import { readImage, type Image } from "../image/read.ts";
 import { markThawed, refuseThawed } from "../image/thawed-mark.ts";
 import { processResources, threadResources } from "../resources/registry.ts";
+import { thawEndedLeader } from "../resources/thread/ended-leader.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { detach, setOptions } from "../tracee/ptrace.ts";
 import { beginProcess, buildMemory, buildProcess, buildThreads, enterUserNamespace } from "./build.ts";
@@ -133,7 +134,7 @@ function checkAborted(watcher: Watcher): void {
 }
 
 interface BuiltTree extends Tree {
-  readonly threads: ReadonlyMap<BuiltProcess, ReadonlyMap<number, BuildScope>>;
+  readonly threads: ReadonlyMap<BuiltProcess, Map<number, BuildScope>>;
 }
 
 function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
@@ -172,6 +173,7 @@ function goOn(context: Thawing, tree: BuiltTree): void {
   // Init takes the roots over while no death signal is set and nobody is stopped: none of them shall hear of it.
   endProcess(tree.root);
   for (const [process, scopes] of tree.threads) thawStop(process, scopes);
+  for (const [process, scopes] of tree.threads) endLeader(process, scopes);
   for (const [process, scopes] of tree.threads) {
     if (!process.isBorrowed("files")) process.closeDoor();
     for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name !== "execution");
@@ -187,6 +189,17 @@ function goOn(context: Thawing, tree: BuiltTree): void {
   context.commit();
   context.closeKept();
   for (const scopes of tree.threads.values()) for (const tid of scopes.keys()) detach(tid);
+}
+
+/** Before any child of the process has a death signal: its children go to the next thread (prctl(2), PR_SET_PDEATHSIG). */
+function endLeader(process: BuiltProcess, scopes: Map<number, BuildScope>): void {
+  const { endedLeader } = process.body;
+  if (!endedLeader) return;
+  scopes.delete(process.pid);
+  const [heir] = scopes.keys();
+  if (heir === undefined) throw new RangeError(`process ${process.pid} has no thread`);
+  thawEndedLeader(process, endedLeader, heir);
+  scopes.set(heir, process.scope);
 }
 
 /** What would not live through other calls. */

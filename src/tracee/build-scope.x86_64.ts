@@ -20,12 +20,12 @@ const CREATION_EVENTS: readonly number[] = [PTRACE_EVENT.FORK, PTRACE_EVENT.VFOR
 
 export class BuildScope extends RemoteScope {
   readonly pid: number;
-  readonly tid: number;
+  #tid: number;
   readonly memory: TraceeMemory;
   readonly scratch: RemoteAddress;
   readonly blocked = 0n;
   readonly workshop: Workshop;
-  readonly registers: Registers;
+  registers: Registers;
   /** The user namespace of the set that the thread is in; undefined for kmonte's. What is ours is out of reach then. */
   user: string | undefined;
   /** Namespaces of the set that it has entered or was born in, by their kind. */
@@ -40,7 +40,7 @@ export class BuildScope extends RemoteScope {
   constructor(pid: number, tid: number, memory: TraceeMemory, workshop: Workshop) {
     super();
     this.pid = pid;
-    this.tid = tid;
+    this.#tid = tid;
     this.memory = memory;
     this.workshop = workshop;
     this.scratch = workshop.data;
@@ -108,9 +108,21 @@ export class BuildScope extends RemoteScope {
     return this.call("clone3", about, at, CLONE_ARGS_SIZE);
   }
 
+  get tid(): number {
+    return this.#tid;
+  }
+
+  /** From here on calls are made in another thread of the process, which must be one of ours. */
+  continueIn(tid: number): void {
+    this.#tid = tid;
+    this.registers = getRegisters(tid).set("orig_rax", -1);
+    setSignalMask(tid, ALL_SIGNALS);
+  }
+
   /** exit(2): this thread alone ends. */
-  exitThread(): void {
-    setRegisters(this.tid, this.registers.clone().set("rip", this.workshop.single).set("rax", SYS.exit).set("rdi", 0));
+  exitThread(status = 0): void {
+    const registers = this.registers.clone().set("rip", this.workshop.single).set("rax", SYS.exit);
+    setRegisters(this.tid, registers.set("rdi", status));
     resume("CONT", this.tid);
   }
 

@@ -1,5 +1,6 @@
 /** A tracee's memory through /proc/PID/mem (proc_pid_mem(5)), which reads and writes past page protections. */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { taskOf } from "../abi/living.ts";
 import { asOurselves } from "../abi/identity.ts";
 import type { RemoteAddress } from "../lib/brand.ts";
 import { KmonteError } from "../lib/errors.ts";
@@ -10,7 +11,7 @@ export class TraceeMemory implements Disposable {
 
   constructor(pid: number) {
     this.#pid = pid;
-    this.#fd = asOurselves(() => openSync(`/proc/${pid}/mem`, "r+"));
+    this.#fd = asOurselves(() => openSync(`/proc/${taskOf(pid)}/mem`, "r+"));
   }
 
   /** Reads exactly `length` bytes. */

@@ -2,15 +2,12 @@
 import { existsSync } from "node:fs";
 import * as v from "valibot";
 import { call } from "../../abi/call.ts";
-import { O } from "../../abi/fcntl.ts";
+import { PIDFD_THREAD } from "../../abi/living.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
 import { readStat } from "../../proc/read.ts";
 import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
-
-/** Include/uapi/linux/pidfd.h: the pidfd is of a thread. */
-const PIDFD_THREAD = O.O_EXCL;
 
 const schema = v.strictObject({
   /** Absent when the process has ended and was waited for; … */

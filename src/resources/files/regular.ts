@@ -1,5 +1,6 @@
 /** An open regular file: with a path, unlinked, or a memfd. Its position and flags belong to the open file. */
 import * as v from "valibot";
+import { taskOf } from "../../abi/living.ts";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
 import type { FileKind } from "../contract.ts";
@@ -17,7 +18,7 @@ export const regularFile: FileKind<v.InferOutput<typeof schema>> = {
   recognise: (file) => file.stat.type === S_IF.S_IFREG && !file.link.startsWith("/secretmem"),
   freeze: (file) => ({
     contents: contentsObject(file.context, {
-      via: `/proc/${file.pid}/fd/${file.fd}`,
+      via: `/proc/${taskOf(file.pid)}/fd/${file.fd}`,
       link: file.link,
       stat: file.stat,
       pid: file.pid,

@@ -1,6 +1,7 @@
 /** The file that a watch is on (inotify(7), fanotify(7)), as fdinfo tells of it: by inode and file handle. */
 import { closeSync, readlinkSync } from "node:fs";
 import * as v from "valibot";
+import { taskOf } from "../../abi/living.ts";
 import { call, withStruct } from "../../abi/call.ts";
 import { FIONREAD } from "../../abi/inotify.ts";
 import { placed } from "../../abi/namespaces.ts";
@@ -48,7 +49,7 @@ export function findWatched(file: OpenFile, text: string, device: string, inode:
 }
 
 function find(file: OpenFile, local: LocalFd | undefined, device: string, inode: bigint): Watched | undefined {
-  const hints = [readlinkSync(`/proc/${file.pid}/cwd`)];
+  const hints = [readlinkSync(`/proc/${taskOf(file.pid)}/cwd`)];
   if (local !== undefined) {
     const seen = fstat(local);
     // A file without any link is not searched for.

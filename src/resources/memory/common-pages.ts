@@ -3,6 +3,7 @@
  * same frame in all of them (Documentation/admin-guide/mm/pagemap.rst), at the same address.
  */
 import { closeSync, openSync, readSync } from "node:fs";
+import { taskOf } from "../../abi/living.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
 import { unhex } from "../../lib/hex.ts";
 import type { MappingState } from "./mappings.ts";
@@ -23,7 +24,7 @@ export function noteCommonPages(processes: readonly Holder[]): void {
   if (processes.length < 2) return;
   const first = new Map<number, { readonly pid: number; readonly address: number }>();
   for (const { pid, mappings } of processes) {
-    const pagemap = openSync(`/proc/${pid}/pagemap`, "r");
+    const pagemap = openSync(`/proc/${taskOf(pid)}/pagemap`, "r");
     try {
       for (const mapping of mappings) {
         if (mapping.pages.length === 0 || mapping.hugePage !== undefined) continue;

@@ -1,5 +1,6 @@
 /** Whether memory that is mapped later will be locked: mlockall(2) with MCL_FUTURE. */
 import * as v from "valibot";
+import { taskOf } from "../../abi/living.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { MAP, MCL, PAGE_SIZE } from "../../abi/mman.ts";
 import { parseMaps } from "../../proc/maps.ts";
@@ -21,7 +22,7 @@ export const futureLocks: ProcessResource<v.InferOutput<typeof schema>> = {
     if (page < 0) return { lockFuture: "no" };
     try {
       const { flags = [] } =
-        parseMaps(readFileSync(`/proc/${pid}/smaps`, "utf8")).find(({ start }) => start === page) ?? {};
+        parseMaps(readFileSync(`/proc/${taskOf(pid)}/smaps`, "utf8")).find(({ start }) => start === page) ?? {};
       return { lockFuture: flags.includes("lo") ? (flags.includes("lf") ? "on-fault" : "now") : "no" };
     } finally {
       scope.call("munmap", "Taking a page away", page, PAGE_SIZE);

@@ -1,6 +1,7 @@
 /** Where an address space keeps its parts, as /proc shows them: prctl(2) PR_SET_MM_MAP. */
 import { readFileSync, readlinkSync } from "node:fs";
 import * as v from "valibot";
+import { taskOf } from "../../abi/living.ts";
 import { PR, PR_SET_MM_MAP } from "../../abi/prctl.ts";
 import { stat } from "../../abi/stat.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
@@ -38,7 +39,7 @@ export const layout: ProcessResource<v.InferOutput<typeof schema>> = {
   schema,
   freeze(process) {
     const { stat: fields, scope, pid } = process;
-    const via = `/proc/${pid}/exe`;
+    const via = `/proc/${taskOf(pid)}/exe`;
     const exe = contentsObject(process.context, {
       via,
       link: readlinkSync(via),
@@ -53,7 +54,7 @@ export const layout: ProcessResource<v.InferOutput<typeof schema>> = {
         (typeof FIELDS)[number],
         string
       >),
-      auxv: readFileSync(`/proc/${pid}/auxv`).toString("base64"),
+      auxv: readFileSync(`/proc/${taskOf(pid)}/auxv`).toString("base64"),
       exe,
     };
   },

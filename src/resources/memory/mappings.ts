@@ -1,6 +1,7 @@
 /** The mappings of an address space (mmap(2)): where, with what protection, backed by what. */
 import { closeSync } from "node:fs";
 import * as v from "valibot";
+import { taskOf } from "../../abi/living.ts";
 import { attempt } from "../../abi/call.ts";
 import { F, F_SEAL } from "../../abi/fcntl.ts";
 import { ADVICE_BY_VMFLAG } from "../../abi/mman.ts";
@@ -126,7 +127,7 @@ function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<Ma
 }
 
 function mapFile({ pid }: FreezeProcess, { start, end }: Mapping): string {
-  return `/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`;
+  return `/proc/${taskOf(pid)}/map_files/${start.toString(16)}-${end.toString(16)}`;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Which pages of a private mapping are the process's own (Documentation/admin-guide/mm/pagemap.rst). */
 import { closeSync, openSync, readSync } from "node:fs";
+import { taskOf } from "../../abi/living.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
 import { NativeBuffer } from "../../abi/ffi.unsafe.ts";
 import { runsWithin, scanPages, type PageRegion } from "./page-scan.ts";
@@ -23,7 +24,7 @@ export class Pagemap implements Disposable {
   readonly #regions: readonly PageRegion[] | undefined;
 
   constructor(pid: number) {
-    this.#fd = openSync(`/proc/${pid}/pagemap`, "r");
+    this.#fd = openSync(`/proc/${taskOf(pid)}/pagemap`, "r");
     this.#regions = scanPages(this.#fd);
   }
 

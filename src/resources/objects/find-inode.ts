@@ -4,6 +4,7 @@
  */
 import { closeSync, lstatSync, readdirSync, readFileSync, readlinkSync, type BigIntStats } from "node:fs";
 import { dirname, join } from "node:path";
+import { taskOf } from "../../abi/living.ts";
 import { attempt, withStruct } from "../../abi/call.ts";
 import { O } from "../../abi/fcntl.ts";
 import { placed } from "../../abi/namespaces.ts";
@@ -82,7 +83,7 @@ function ancestors(folder: string): string[] {
 }
 
 function mountsOf(pid: number): ReturnType<typeof parseMountInfo> {
-  return parseMountInfo(readFileSync(`/proc/${pid}/mountinfo`, "utf8"));
+  return parseMountInfo(readFileSync(`/proc/${taskOf(pid)}/mountinfo`, "utf8"));
 }
 
 function lookAt(path: string): BigIntStats | undefined {

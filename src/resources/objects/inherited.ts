@@ -6,6 +6,7 @@
  */
 import { closeSync, readFileSync, readlinkSync } from "node:fs";
 import * as v from "valibot";
+import { taskOf } from "../../abi/living.ts";
 import { attempt } from "../../abi/call.ts";
 import { KCMP, O_ACCMODE } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
@@ -32,7 +33,7 @@ export type Inherited = v.InferOutput<typeof inheritedSchema>;
 export function findInherited(file: OpenFile): Inherited | undefined {
   if (file.fd < FIRST_UNMEANT) return undefined;
   const from = holdersOutside(file)
-    .filter(({ pid, fd }) => fd === file.fd && attempt("kcmp", file.pid, pid, KCMP.FILE, fd, fd) === 0)
+    .filter(({ pid, fd }) => fd === file.fd && attempt("kcmp", taskOf(file.pid), pid, KCMP.FILE, fd, fd) === 0)
     .map(({ pid, command }) => ({ pid, command, startTime: readStat(pid)?.startTime ?? 0 }))
     .toSorted((a, b) => a.startTime - b.startTime);
   return from.length === 0 ? undefined : { link: file.link, fd: file.fd, bootId: bootId(), from };

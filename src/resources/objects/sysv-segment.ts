@@ -5,6 +5,7 @@
  */
 import { closeSync, readFileSync } from "node:fs";
 import * as v from "valibot";
+import { taskOf } from "../../abi/living.ts";
 import { attempt } from "../../abi/call.ts";
 import { namespaceOf, openNamespace, within } from "../../abi/namespaces.ts";
 import { IPC } from "../../abi/sysv.ts";
@@ -62,7 +63,7 @@ export function segmentObject({ pid, command, context }: FreezeProcess, mapping:
 }
 
 function mapFile(pid: number, { start, end }: Mapping): string {
-  return `/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`;
+  return `/proc/${taskOf(pid)}/map_files/${start.toString(16)}-${end.toString(16)}`;
 }
 
 /** Ways to the segments that the set has attached, by their ids, in the IPC namespace of this thread. */
@@ -71,7 +72,7 @@ export function attachments(context: FreezeContext): ReadonlyMap<number, string>
   const found = new Map<number, string>();
   for (const pid of context.pids) {
     if (namespaceOf(pid, "ipc") !== here) continue;
-    for (const mapping of parseMaps(readFileSync(`/proc/${pid}/maps`, "utf8"))) {
+    for (const mapping of parseMaps(readFileSync(`/proc/${taskOf(pid)}/maps`, "utf8"))) {
       if (isAttachment(mapping) && !found.has(mapping.inode)) found.set(mapping.inode, mapFile(pid, mapping));
     }
   }

@@ -4,6 +4,7 @@
  */
 import { openSync, readFileSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
+import { taskOf } from "../../abi/living.ts";
 import { asOurselves } from "../../abi/identity.ts";
 import { orIfGone } from "../../lib/gone.ts";
 import { PR } from "../../abi/prctl.ts";
@@ -85,7 +86,7 @@ export const attributes: ProcessResource<Attributes> = {
 
 /** Undefined where the kernel was built without. */
 function read({ pid }: Pick<FreezeProcess, "pid">, name: string): string | undefined {
-  return orIfGone(() => readFileSync(`/proc/${pid}/${name}`, "utf8").trim(), undefined);
+  return orIfGone(() => readFileSync(`/proc/${taskOf(pid)}/${name}`, "utf8").trim(), undefined);
 }
 
 function niceOfSession(process: FreezeProcess): number {

@@ -1,4 +1,5 @@
 /** Working directory, root and umask of a process (chdir(2), chroot(2), umask(2)). */
+import { taskOf } from "../../abi/living.ts";
 import { placed } from "../../abi/namespaces.ts";
 import { readlinkSync } from "node:fs";
 import * as v from "valibot";
@@ -44,7 +45,7 @@ function nameOf(where: v.InferOutput<typeof place>): string {
 
 /** A path, or the object of a directory that is gone. */
 function readPlace(process: FreezeProcess, name: "cwd" | "root"): v.InferOutput<typeof place> {
-  const via = `/proc/${process.pid}/${name}`;
+  const via = `/proc/${taskOf(process.pid)}/${name}`;
   const path = readlinkSync(via);
   const seen = stat(via);
   if (isLinked(path, seen)) return path;

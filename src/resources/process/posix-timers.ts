@@ -1,6 +1,7 @@
 /** Timers of timer_create(2): their ids, what they send and to whom, and the time to their next expiration. */
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { taskOf } from "../../abi/living.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { PR } from "../../abi/prctl.ts";
 import { signalName, signalNumber } from "../../abi/signal.ts";
@@ -45,7 +46,7 @@ export const posixTimers: ProcessResource<v.InferOutput<typeof schema>> = {
   schema,
   needs: (timers) => (timers.length > 0 ? [{ option: "CONFIG_POSIX_TIMERS", what: "timer_create(2)" }] : []),
   freeze: (process) =>
-    parseTimers(readFileSync(`/proc/${process.pid}/timers`, "utf8"))
+    parseTimers(readFileSync(`/proc/${taskOf(process.pid)}/timers`, "utf8"))
       .toSorted((a, b) => a.id - b.id)
       .map((timer) => freezeTimer(process, timer)),
   thaw(process, timers) {

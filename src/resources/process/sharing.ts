@@ -4,6 +4,7 @@
  * within the set is a matter of births (`image/lineage.ts`).
  */
 import * as v from "valibot";
+import { taskOf } from "../../abi/living.ts";
 import { attempt } from "../../abi/call.ts";
 import { KCMP } from "../../abi/fcntl.ts";
 import { Refusal } from "../../lib/errors.ts";
@@ -24,7 +25,7 @@ export const sharing: ProcessResource<undefined> = {
     const relatives = [stat.ppid, ...childrenOf(stat.ppid)].filter((other) => !context.pids.has(other));
     for (const other of relatives) {
       for (const [what, type] of SHARED) {
-        if (attempt("kcmp", pid, other, type, 0, 0) !== 0) continue;
+        if (attempt("kcmp", taskOf(pid), other, type, 0, 0) !== 0) continue;
         context.refuse(
           new Refusal(
             "SHARED_WITH_PROCESS",

@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import * as v from "valibot";
+import { taskOf } from "../../../abi/living.ts";
 import { attempt, call, withText } from "../../../abi/call.ts";
 import { CLONE } from "../../../abi/clone.ts";
 import { inRoot, placed } from "../../../abi/namespaces.ts";
@@ -64,7 +65,7 @@ export function freezeName(file: OpenFile, info: UnixSocketInfo): BoundName | un
  * says less than that; any directory below will do then, made for the moment if need be.
  */
 function beginningOf(file: OpenFile, name: string): string {
-  const cwd = readlinkSync(`/proc/${file.pid}/cwd`);
+  const cwd = readlinkSync(`/proc/${taskOf(file.pid)}/cwd`);
   const path = boundFile(file);
   if (path === undefined || join(cwd, name) === path) return cwd;
   const parts = name.split("/").filter((part) => part !== "" && part !== ".");
