@@ -30,6 +30,18 @@ const FIRST_ID = "100000";
 /** Options of unshare(1) that are not called as the namespace is. */
 const UNSHARE: Readonly<Record<string, readonly string[]>> = { mnt: ["--mount"], pid: ["--pid", "--fork"] };
 
+/** Who freezes and thaws. */
+export interface Engines {
+  freeze(pids: readonly number[], directory: string): Promise<{ processes: readonly { pid: number }[] }>;
+  thaw(directory: string): Promise<unknown>;
+}
+
+/** As those who use kmonte as a library do: engines of their own each time. */
+const LIBRARY: Engines = {
+  freeze: (pids, directory) => freeze({ pids, directory, end: "kill" }),
+  thaw: (directory) => thaw({ directory }),
+};
+
 /** Compiles a C program of test/programs when it is newer than its last build; returns the path of the executable. */
 export function compile(source: string): string {
   mkdirSync(BUILD, { recursive: true });
@@ -117,15 +129,15 @@ export class Program implements AsyncDisposable {
   }
 
   /** Freezes it to a fresh image, checks that it is gone, and thaws it. Returns the image's directory. */
-  async roundTrip(): Promise<string> {
-    const directory = await this.freeze();
-    await thaw({ directory });
+  async roundTrip(engines: Engines = LIBRARY): Promise<string> {
+    const directory = await this.freeze(engines);
+    await engines.thaw(directory);
     return directory;
   }
 
-  async freeze(): Promise<string> {
+  async freeze(engines: Engines = LIBRARY): Promise<string> {
     const directory = mkdtempSync(join(this.directory, "image-"));
-    const set = await freeze({ pids: [this.pid], directory, end: "kill" });
+    const set = await engines.freeze([this.pid], directory);
     for (const { pid } of set.processes) this.#extraPids.add(pid);
     await until(() => !existsSync(`/proc/${this.pid}`) || !this.alive, `the end of ${this.pid}`);
     await until(() => set.processes.every(({ pid }) => !existsSync(`/proc/${pid}`)), "the ids to be free again");

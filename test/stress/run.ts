@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { Program } from "../harness.ts";
+import { LastingEngines } from "./engines.ts";
 
 const STRESSOR = join(import.meta.dirname, "stressor.py");
 
@@ -22,10 +23,11 @@ export async function stress(seed: number, cycles: number): Promise<StressReport
   let done = 0;
   try {
     await using _ = program;
+    await using engines = new LastingEngines();
     await program.waitFor(/^READY$/m);
     for (; done < cycles; done += 1) {
       await setTimeout(Math.random() * 100);
-      const image = await program.roundTrip();
+      const image = await program.roundTrip(engines);
       rmSync(image, { recursive: true });
       if (/^FAIL/m.test(program.output)) break;
     }
