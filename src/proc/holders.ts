@@ -1,6 +1,7 @@
 /** Who on the machine has a pipe, a FIFO or a terminal open: one walk through /proc. */
 import { readFileSync, readlinkSync } from "node:fs";
 import { O_ACCMODE } from "../abi/fcntl.ts";
+import { stat } from "../abi/stat.ts";
 import { parseFdInfo } from "./fdinfo.ts";
 import { readdirOrEmpty, readStat } from "./read.ts";
 import { orIfGone } from "../lib/gone.ts";
@@ -11,6 +12,8 @@ export interface Holder {
   readonly fd: number;
   /** O_RDONLY, O_WRONLY or O_RDWR. */
   readonly access: number;
+  /** `device:inode`: the same path may lead elsewhere in another mount namespace. */
+  readonly file: string;
 }
 
 /** All holders, by what /proc/PID/fd/N says; `wanted` chooses the links, `skip` the processes to leave out. */
@@ -22,7 +25,9 @@ export function findHolders(wanted: (link: string) => boolean, skip: (pid: numbe
     for (const fd of readdirOrEmpty(`/proc/${pid}/fd`)) {
       const link = linkOf(pid, fd);
       if (link === undefined || !wanted(link)) continue;
-      const holder = { pid, command: readStat(pid)?.comm ?? "?", fd: Number(fd), access: accessOf(pid, fd) };
+      const file = fileOf(pid, fd);
+      if (file === undefined) continue;
+      const holder = { pid, command: readStat(pid)?.comm ?? "?", fd: Number(fd), access: accessOf(pid, fd), file };
       holders.set(link, [...(holders.get(link) ?? []), holder]);
     }
   }
@@ -31,6 +36,13 @@ export function findHolders(wanted: (link: string) => boolean, skip: (pid: numbe
 
 function linkOf(pid: number, fd: string): string | undefined {
   return orIfGone(() => readlinkSync(`/proc/${pid}/fd/${fd}`), undefined);
+}
+
+function fileOf(pid: number, fd: string): string | undefined {
+  return orIfGone(() => {
+    const { device, inode } = stat(`/proc/${pid}/fd/${fd}`);
+    return `${device}:${inode}`;
+  }, undefined);
 }
 
 function accessOf(pid: number, fd: string): number {

@@ -1,7 +1,7 @@
 /** Devices without a state of their own: they are opened again by their path. */
 import { placed } from "../../abi/namespaces.ts";
 import * as v from "valibot";
-import { O_ACCMODE } from "../../abi/fcntl.ts";
+import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
 import type { FileKind } from "../contract.ts";
 import { isLinked, linkedPath } from "../objects/contents.ts";
@@ -25,6 +25,9 @@ const STATELESS = new Map([
   ["1:11", "/dev/kmsg"],
 ]);
 
+/** Flags that open(2) takes and that stay; the others are set later. */
+const AT_OPEN = O_ACCMODE | O.O_SYNC | O.O_DSYNC | O.O_NOATIME | O.O_LARGEFILE | O.O_NOFOLLOW;
+
 export const statelessDevice: FileKind<v.InferOutput<typeof schema>> = {
   name: "device",
   schema,
@@ -35,5 +38,5 @@ export const statelessDevice: FileKind<v.InferOutput<typeof schema>> = {
     ...(!isLinked(file.link, file.stat) && { gone: freezeGoneSpecial(file.local, file.link, file.stat) }),
   }),
   thaw: (state, _context, flags) =>
-    state.gone ? openGoneSpecial(state.gone, flags & O_ACCMODE) : openPath(placed(state.path), flags & O_ACCMODE),
+    state.gone ? openGoneSpecial(state.gone, flags & AT_OPEN) : openPath(placed(state.path), flags & AT_OPEN),
 };

@@ -50,7 +50,7 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
     const wanted = flags & (O.O_DIRECTORY | O.O_PATH | O.O_NOFOLLOW | O.O_NOATIME);
     if ("path" in state) return openPath(placed(state.path), wanted);
     if ("special" in state) return openGoneSpecial(state.special, wanted);
-    return context.object<ContentsHandle>(state.gone).open(wanted & ~O.O_NOFOLLOW);
+    return context.object<ContentsHandle>(state.gone).open(wanted);
   },
 };
 

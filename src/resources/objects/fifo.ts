@@ -10,6 +10,7 @@ import { lstat, S_IF } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { ObjectKind, OpenFile, ThawContext } from "../contract.ts";
 import { isLinked, linkedPath } from "./contents.ts";
+import { freezeNoFollow, noFollow, OpenedByName } from "./no-follow.ts";
 import { refuseOutside } from "./outside.ts";
 import { openPath } from "./path-file.ts";
 import type { PipeHandle } from "./pipe.ts";
@@ -26,6 +27,7 @@ const schema = v.strictObject({
   mode: v.number(),
   uid: v.number(),
   gid: v.number(),
+  ...noFollow,
   ...pipeData,
 });
 export type FifoState = v.InferOutput<typeof schema>;
@@ -35,7 +37,18 @@ export function freezeFifo(file: OpenFile, id: string): FifoState {
   const { mode, uid, gid } = file.stat;
   const linked = isLinked(file.link, file.stat);
   const awaits = awaitsWriter(file) && { awaitsWriter: true as const };
-  return { kind: "fifo", path: linkedPath(file.link), linked, mode, uid, gid, ...awaits, ...readPipe(file, id) };
+  const strict = freezeNoFollow(file.context, file.stat);
+  return {
+    kind: "fifo",
+    path: linkedPath(file.link),
+    linked,
+    mode,
+    uid,
+    gid,
+    ...awaits,
+    ...strict,
+    ...readPipe(file, id),
+  };
 }
 
 function awaitsWriter({ context, stat: { inode, device } }: OpenFile): boolean {
@@ -65,14 +78,18 @@ export const fifo: ObjectKind<FifoState, PipeHandle> = {
       );
     }
     const reader = state.awaitsWriter && openPath(path, O.O_NONBLOCK);
+    const early = reader && new OpenedByName(state, path, context, O.O_NONBLOCK);
     const both = openPath(path, O.O_RDWR | O.O_NONBLOCK);
+    // Who opens it for reading while someone writes would see that one go.
+    const named = reader === undefined ? new OpenedByName(state, path, context, O.O_NONBLOCK) : early;
     if (!state.linked) unlinkSync(path);
     fillPipe(both, state, context);
-    // Who opens it for reading while someone writes would see that one go.
     if (reader !== undefined) closeSync(both);
     const held = context.keep(reader ?? both);
     // Not blocking: a reader would wait for a writer to come. The caller sets the flags that the file had.
-    return { open: (flags) => openPath(`/proc/self/fd/${held}`, (flags & ~O.O_DIRECT) | O.O_NONBLOCK) };
+    return {
+      open: (flags) => named?.take(flags) ?? openPath(`/proc/self/fd/${held}`, (flags & ~O.O_DIRECT) | O.O_NONBLOCK),
+    };
   },
 };
 

@@ -51,7 +51,8 @@ export const goneDirectory: ObjectKind<GoneDirectoryState, ContentsHandle> = {
     });
     context.keep(fd);
     thawAttributes(fd, state);
-    return { open: (flags) => openPath(`/proc/self/fd/${fd}`, flags) };
+    // Not the link itself: O_NOFOLLOW would not follow it.
+    return { open: (flags) => openPath(`/proc/self/fd/${fd}/.`, flags) };
   },
 };
 

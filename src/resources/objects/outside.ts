@@ -1,5 +1,6 @@
 /** Pipes and FIFOs that a process outside the frozen set has open too: they cannot be taken away alone. */
 import { O } from "../../abi/fcntl.ts";
+import type { FileStat } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { findHolders, type Holder } from "../../proc/holders.ts";
 import type { FreezeContext, OpenFile } from "../contract.ts";
@@ -9,11 +10,15 @@ const walks = new WeakMap<FreezeContext, Map<string, Holder[]>>();
 
 /** Processes that have the same file open and are not frozen with it; kmonte itself does not count. */
 export function holdersOutside(file: OpenFile): readonly Holder[] {
-  return holdersOf(file.context, file.link);
+  return holdersOf(file.context, file.link, file.stat);
 }
 
 /** The same for anything that an open file of the set leads to, and for terminals. */
-export function holdersOf(context: FreezeContext, link: string): readonly Holder[] {
+export function holdersOf(
+  context: FreezeContext,
+  link: string,
+  { device, inode }: Pick<FileStat, "device" | "inode">,
+): readonly Holder[] {
   let walk = walks.get(context);
   if (!walk) {
     const links = new Set(context.openFiles().map(([, file]) => file.link));
@@ -23,7 +28,7 @@ export function holdersOf(context: FreezeContext, link: string): readonly Holder
     );
     walks.set(context, walk);
   }
-  return walk.get(link) ?? [];
+  return (walk.get(link) ?? []).filter((holder) => holder.file === `${device}:${inode}`);
 }
 
 /** Refuses a pipe or FIFO that leads out of the set. */

@@ -5,7 +5,7 @@ import { call } from "../../abi/call.ts";
 import { pollNow, POLLHUP } from "../../abi/epoll.ts";
 import { F, O } from "../../abi/fcntl.ts";
 import { placed } from "../../abi/namespaces.ts";
-import { stat } from "../../abi/stat.ts";
+import { stat, type FileStat } from "../../abi/stat.ts";
 import {
   PTMX,
   ptyIndex,
@@ -69,8 +69,9 @@ export function ptyObject(master: OpenFile): string {
 
 function freezePty(file: OpenFile, index: number): PtyState {
   const path = `/dev/pts/${index}`;
-  refuseHolders(file, path);
-  const { mode, uid, gid } = stat(placed(path));
+  const node = stat(placed(path));
+  refuseHolders(file, path, node);
+  const { mode, uid, gid } = node;
   return {
     kind: "pty",
     index,
@@ -87,8 +88,8 @@ function freezePty(file: OpenFile, index: number): PtyState {
   };
 }
 
-function refuseHolders(file: OpenFile, path: string): void {
-  const [holder] = holdersOf(file.context, path);
+function refuseHolders(file: OpenFile, path: string, node: FileStat): void {
+  const [holder] = holdersOf(file.context, path, node);
   if (!holder) return;
   throw new Refusal(
     "EXTERNAL_PTY",

@@ -13,6 +13,7 @@ import { copyContents } from "./copy.ts";
 import { extraAttributes, freezeAttributes, thawAttributes } from "./file-attributes.ts";
 import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.ts";
 import { inFolder } from "./gone-directory.ts";
+import { freezeNoFollow, noFollow, OpenedByName } from "./no-follow.ts";
 import { asReader, openPath } from "./path-file.ts";
 
 const schema = v.strictObject({
@@ -26,6 +27,7 @@ const schema = v.strictObject({
   ...extraAttributes,
   /** O_TMPFILE (open(2)): it never had a name and may get one by linkat(2). */
   temporary: v.optional(v.literal(true)),
+  ...noFollow,
   blob: v.string(),
 });
 export type UnlinkedFileState = v.InferOutput<typeof schema>;
@@ -51,6 +53,7 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
     size: look.stat.size,
     ...freezeAttributes(look.via),
     ...(isTemporary(context, look) && { temporary: true }),
+    ...freezeNoFollow(context, look.stat),
     blob: context.blob(id, { fd: context.keep(openPath(look.via, O.O_NOATIME)) }),
   };
 }
@@ -59,7 +62,7 @@ export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
   name: "unlinked-file",
   schema,
   thaw(state, context: ThawContext): ContentsHandle {
-    const writer = inFolder(dirname(placed(state.path)), () => makeNameless(state));
+    const { writer, named } = inFolder(dirname(placed(state.path)), () => makeNameless(state, context));
     copyContents(context.openBlob(state.blob), writer, state.size);
     const fd = context.keep(state.temporary ? writer : asReader(writer));
     call("fchown", `Owning ${state.path}`, fd, state.uid, state.gid);
@@ -69,7 +72,7 @@ export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
     context.atResume(() => thawAttributes(fd, { times: state.times }));
     let fresh = state.temporary;
     return {
-      open: (flags) => openPath(`/proc/self/fd/${fd}`, flags),
+      open: (flags) => named?.take(flags) ?? openPath(`/proc/self/fd/${fd}`, flags),
       temporary(flags) {
         if (!fresh || (flags & O_ACCMODE) !== O.O_RDWR) return undefined;
         fresh = undefined;
@@ -95,13 +98,19 @@ function isTemporary(context: FreezeContext, { stat }: ContentsLook): boolean {
  * Made at its old path, so that /proc shows it as it did, and unlinked again. Where that name is taken by now, any name
  * in the same directory does: the file must lie on the same file system.
  */
-function makeNameless(state: UnlinkedFileState): LocalFd {
+function makeNameless(state: UnlinkedFileState, context: ThawContext): { writer: LocalFd; named?: OpenedByName } {
   const path = placed(state.path);
-  if (state.temporary) return openPath(dirname(path), O.O_RDWR | O.O_TMPFILE, 0o600);
+  if (state.temporary) {
+    const strictly = state.noFollow ? O.O_NOFOLLOW : 0;
+    return { writer: openPath(dirname(path), O.O_RDWR | O.O_TMPFILE | strictly, 0o600) };
+  }
   const name = spareName(path);
-  const fd = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL, 0o600);
-  unlinkSync(name);
-  return fd;
+  const writer = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL, 0o600);
+  try {
+    return { writer, named: new OpenedByName(state, name, context) };
+  } finally {
+    unlinkSync(name);
+  }
 }
 
 /** The path, or where that name is taken another one in the same directory. */
