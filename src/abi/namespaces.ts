@@ -4,6 +4,7 @@
  */
 import { closeSync, fstatSync, openSync, readlinkSync } from "node:fs";
 import type { LocalFd } from "../lib/brand.ts";
+import { orIfGone } from "../lib/gone.ts";
 import { attempt, call, withStruct, withText } from "./call.ts";
 import { CLONE } from "./clone.ts";
 import { taskOf } from "./living.ts";
@@ -30,11 +31,7 @@ const SIOCGSKNS = 0x894c;
 
 /** `uts:[4026531838]`, or undefined where the kernel has none of the kind or the task has none any more. */
 export function namespaceOf(pid: number | "self" | "thread-self", name: string): string | undefined {
-  try {
-    return readlinkSync(`/proc/${typeof pid === "number" ? taskOf(pid) : pid}/ns/${name}`);
-  } catch {
-    return undefined;
-  }
+  return orIfGone(() => readlinkSync(`/proc/${typeof pid === "number" ? taskOf(pid) : pid}/ns/${name}`), undefined);
 }
 
 export function openNamespace(pid: number | "thread-self", type: NamespaceType): LocalFd {

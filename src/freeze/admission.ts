@@ -5,6 +5,7 @@ import { checkOwned } from "../image/ownership.ts";
 import { checkReach } from "../image/reach.ts";
 import type { FrozenState } from "../image/schema.ts";
 import { Refusal } from "../lib/errors.ts";
+import { orIfGone } from "../lib/gone.ts";
 import { parseStatus } from "../proc/status.ts";
 import { labelOf } from "../proc/read.ts";
 import type { Admit } from "./stop.ts";
@@ -22,13 +23,8 @@ function admit(user: Identity, pid: number, command: string): void {
       { pid, command },
     );
   };
-  let text = "";
-  try {
-    text = readFileSync(`/proc/${pid}/status`, "utf8");
-  } catch {
-    // It has just ended: nothing of it is anybody's.
-  }
-  const status = parseStatus(text);
+  // One that has just ended is nobody's.
+  const status = parseStatus(orIfGone(() => readFileSync(`/proc/${pid}/status`, "utf8"), ""));
   const uids = (status.get("Uid") ?? "").split(/\s+/).map(Number);
   const other = uids.find((uid) => uid !== user.uid);
   if (uids.length !== 4 || other !== undefined) refuse(`It has the user id ${other}, and ${user.uid} asks.`);

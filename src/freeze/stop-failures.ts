@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { errnoName } from "../abi/errno.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
+import { orIfGone } from "../lib/gone.ts";
 import { readStat } from "../proc/read.ts";
 import { parseStatus } from "../proc/status.ts";
 import type { StoppedProcess } from "./stop.ts";
@@ -30,11 +31,8 @@ export function cannotSeize(process: StoppedProcess, tid: number, result: number
 }
 
 function tracerOf(pid: number): number {
-  try {
-    return Number(parseStatus(readFileSync(`/proc/${pid}/status`, "utf8")).get("TracerPid") ?? 0);
-  } catch {
-    return 0;
-  }
+  const status = orIfGone(() => readFileSync(`/proc/${pid}/status`, "utf8"), "");
+  return Number(parseStatus(status).get("TracerPid") ?? 0);
 }
 
 export function doesNotStop(process: StoppedProcess, tid: number, patience: number): KmonteError {

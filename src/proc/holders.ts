@@ -1,9 +1,9 @@
 /** Who on the machine has a pipe, a FIFO or a terminal open: one walk through /proc. */
-import { readFileSync, readlinkSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { O_ACCMODE } from "../abi/fcntl.ts";
 import { stat } from "../abi/stat.ts";
 import { parseFdInfo } from "./fdinfo.ts";
-import { readdirOrEmpty, readStat } from "./read.ts";
+import { linkOf, readdirOrEmpty, readStat } from "./read.ts";
 import { orIfGone } from "../lib/gone.ts";
 
 export interface Holder {
@@ -23,7 +23,7 @@ export function findHolders(wanted: (link: string) => boolean, skip: (pid: numbe
     const pid = Number(name);
     if (!Number.isInteger(pid) || skip(pid)) continue;
     for (const fd of readdirOrEmpty(`/proc/${pid}/fd`)) {
-      const link = linkOf(pid, fd);
+      const link = linkOf(`/proc/${pid}/fd/${fd}`);
       if (link === undefined || !wanted(link)) continue;
       const file = fileOf(pid, fd);
       if (file === undefined) continue;
@@ -32,10 +32,6 @@ export function findHolders(wanted: (link: string) => boolean, skip: (pid: numbe
     }
   }
   return holders;
-}
-
-function linkOf(pid: number, fd: string): string | undefined {
-  return orIfGone(() => readlinkSync(`/proc/${pid}/fd/${fd}`), undefined);
 }
 
 function fileOf(pid: number, fd: string): string | undefined {

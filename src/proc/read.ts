@@ -1,5 +1,5 @@
 /** Reading /proc for processes that may go away meanwhile: what is gone reads as nothing. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { parseStat, type ProcessStat } from "./status.ts";
 import { orIfGone } from "../lib/gone.ts";
 
@@ -18,6 +18,11 @@ export function readdirOrEmpty(path: string): string[] {
 /** /proc/PID/stat, or undefined when there is no such task. */
 export function readStat(pid: number): ProcessStat | undefined {
   return orIfGone(() => parseStat(readFileSync(`/proc/${pid}/stat`, "utf8")), undefined);
+}
+
+/** Where a link of /proc leads (proc_pid_fd(5), namespaces(7)), or undefined when it is not there any more. */
+export function linkOf(path: string): string | undefined {
+  return orIfGone(() => readlinkSync(path), undefined);
 }
 
 /** The label of AppArmor, SELinux or another security module (proc_pid_attr(5)); empty without one. */

@@ -1,10 +1,9 @@
 /** A namespace that is held open (namespaces(7)): that of a process of the set, or the one that kmonte lives in. */
-import { readlinkSync } from "node:fs";
 import * as v from "valibot";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import { openPath } from "../objects/path-file.ts";
-import { orIfGone } from "../../lib/gone.ts";
+import { linkOf } from "../../proc/read.ts";
 
 const TYPES = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"] as const;
 
@@ -22,17 +21,13 @@ export const namespaceFile: FileKind<v.InferOutput<typeof schema>> = {
   recognise: (file) => LINK.test(file.link),
   freeze(file) {
     const type = LINK.exec(file.link)?.[1] as (typeof TYPES)[number];
-    if (linkOf("self", type) === file.link) return { type };
-    const process = [file.pid, ...file.context.pids].find((pid) => linkOf(pid, type) === file.link);
+    if (linkOf(`/proc/self/ns/${type}`) === file.link) return { type };
+    const process = [file.pid, ...file.context.pids].find((pid) => linkOf(`/proc/${pid}/ns/${type}`) === file.link);
     if (process === undefined) throw unknown(file);
     return { type, process };
   },
   thaw: ({ type, process }) => openPath(`/proc/${process ?? "self"}/ns/${type}`, 0),
 };
-
-function linkOf(pid: number | "self", type: string): string | undefined {
-  return orIfGone(() => readlinkSync(`/proc/${pid}/ns/${type}`), undefined);
-}
 
 function unknown(file: OpenFile): Refusal {
   return new Refusal(

@@ -28,6 +28,7 @@ export function readSysctl(path: string): string | undefined {
     if ((statSync(join("/proc/sys", path)).mode & 0o600) !== 0o600) return undefined;
     return readFileSync(join("/proc/sys", path), "utf8").trimEnd();
   } catch {
+    // Settings answer with errors of their own (EIO of an IPv6 stable_secret that is not set).
     return undefined;
   }
 }

@@ -4,17 +4,16 @@
  * Whoever means to talk through a pipe closes the other's end. Such a descriptor comes back from the process that still
  * has it; when that is gone as well, what is left is a pipe without another end, as anyone's would be.
  */
-import { closeSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, readFileSync } from "node:fs";
 import * as v from "valibot";
 import { taskOf } from "../../abi/living.ts";
 import { attempt } from "../../abi/call.ts";
 import { KCMP, O_ACCMODE } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { readStat } from "../../proc/read.ts";
+import { linkOf, readStat } from "../../proc/read.ts";
 import type { OpenFile, ThawContext } from "../contract.ts";
 import { holdersOutside } from "./outside.ts";
 import { makePipe } from "./pipe-data.ts";
-import { orIfGone } from "../../lib/gone.ts";
 
 /** Standard input, output and error are meant. */
 const FIRST_UNMEANT = 3;
@@ -54,7 +53,7 @@ export function thawInherited(state: Inherited, context: ThawContext, flags: num
 
 function fetch({ from, link, fd }: Inherited): LocalFd | undefined {
   for (const { pid, startTime } of from) {
-    if (readStat(pid)?.startTime !== startTime || linkOf(pid, fd) !== link) continue;
+    if (readStat(pid)?.startTime !== startTime || linkOf(`/proc/${pid}/fd/${fd}`) !== link) continue;
     const pidfd = attempt("pidfd_open", pid, 0);
     if (pidfd < 0) continue;
     const fetched = attempt("pidfd_getfd", pidfd, fd, 0);
@@ -62,10 +61,6 @@ function fetch({ from, link, fd }: Inherited): LocalFd | undefined {
     if (fetched >= 0) return fetched as LocalFd;
   }
   return undefined;
-}
-
-function linkOf(pid: number, fd: number): string | undefined {
-  return orIfGone(() => readlinkSync(`/proc/${pid}/fd/${fd}`), undefined);
 }
 
 function bootId(): string {

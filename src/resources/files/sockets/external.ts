@@ -1,8 +1,9 @@
 /** The other end of a connection, when it is not in the frozen set. */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { Refusal } from "../../../lib/errors.ts";
 import type { OpenFile } from "../../contract.ts";
-import { isGone, orIfGone } from "../../../lib/gone.ts";
+import { isGone } from "../../../lib/gone.ts";
+import { linkOf } from "../../../proc/read.ts";
 
 /** Who has a socket open: `pid (command)`, by its inode. */
 export function holderOf(inode: number): { pid: number; command: string; fd: number } | undefined {
@@ -19,10 +20,6 @@ export function holderOf(inode: number): { pid: number; command: string; fd: num
     }
   }
   return undefined;
-}
-
-function linkOf(path: string): string | undefined {
-  return orIfGone(() => readlinkSync(path), undefined);
 }
 
 export function externalSocket(file: OpenFile, what: string, inode: number | undefined): Refusal {
