@@ -34,6 +34,7 @@ import { readClocks } from "./clocks.ts";
 import { FileTable } from "./descriptors.ts";
 import { childrenNamespace, idsBelow, readInside, refuseHeadless } from "./ids.ts";
 import type { LookOptions } from "./look-options.ts";
+import { refuseMakers } from "./makers.ts";
 import { Places } from "./places.ts";
 import { findShares, refuseTangled } from "./shares.ts";
 import type { StoppedProcess, StoppedSet } from "./stop.ts";
@@ -162,6 +163,7 @@ export class Look implements FreezeContext, Disposable {
     noteCommonPages(processes.flatMap(({ pid, body }) => (body ? [{ pid, mappings: body.mappings }] : [])));
     refuseHeadless(processes, (refusal) => this.refuse(refusal));
     refuseTangled(processes, (refusal) => this.refuse(refusal));
+    refuseMakers(processes, (refusal) => this.refuse(refusal));
     const files = this.#files.freezeFiles();
     for (const process of processes) this.#noteTerminal(process);
     for (const process of processes) this.#refuseOrphanMappings(process);

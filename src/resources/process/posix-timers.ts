@@ -9,6 +9,7 @@ import { CLOCK, decodeTimespec, encodeItimerspec } from "../../abi/time.ts";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
 import { nameOf } from "../../lib/flags.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
+import { peekSignals } from "../../tracee/ptrace.ts";
 import { parseTimers, type ListedTimer } from "../../proc/timers.ts";
 import type { RemoteScope } from "../../tracee/scope.ts";
 import { settledTime } from "../times.ts";
@@ -28,6 +29,8 @@ const timerSchema = v.strictObject({
   /** 0 when it is not armed. */
   remaining: nanoseconds,
   interval: nanoseconds,
+  /** Its signal is queued: expirations since then count as overruns (timer_getoverrun(2)). */
+  queued: v.optional(v.literal(true)),
 });
 type TimerState = v.InferOutput<typeof timerSchema>;
 const schema = v.array(timerSchema);
@@ -39,6 +42,8 @@ const SIGEVENT_SIZE = 64;
 /** How the kernel writes CLOCK_PROCESS_CPUTIME_ID and CLOCK_THREAD_CPUTIME_ID (include/linux/posix-timers.h). */
 const OWN_PROCESS_CLOCK = -6;
 const OWN_THREAD_CLOCK = -2;
+const SI_TIMER = -2;
+const TIMER_ABSTIME = 1;
 const RESTORE_IDS = { OFF: 0, ON: 1 } as const;
 
 export const posixTimers: ProcessResource<v.InferOutput<typeof schema>> = {
@@ -48,9 +53,10 @@ export const posixTimers: ProcessResource<v.InferOutput<typeof schema>> = {
   freeze: (process) =>
     parseTimers(readFileSync(`/proc/${taskOf(process.pid)}/timers`, "utf8"))
       .toSorted((a, b) => a.id - b.id)
-      .map((timer) => freezeTimer(process, timer)),
+      .map((timer) => freezeTimer(process, timer, isQueued(process, timer))),
   thaw(process, timers) {
     if (timers.length === 0) return;
+    for (const { id, queued } of timers) if (queued) noteQueued(process, id);
     // Threads that a timer names must be there first, and nothing may expire before all is.
     process.context.atResume(() => {
       createAll(
@@ -62,7 +68,30 @@ export const posixTimers: ProcessResource<v.InferOutput<typeof schema>> = {
   },
 };
 
-function freezeTimer(process: FreezeProcess, timer: ListedTimer): TimerState {
+/** Whether the kernel holds a signal of the timer, as siginfo_t of those that wait tells (sigaction(2), SI_TIMER). */
+function isQueued({ main }: FreezeProcess, { id, toThread, target, notify }: ListedTimer): boolean {
+  if (notify === "none") return false;
+  return peekSignals(toThread ? target : main, !toThread).some((info) => timerOf(info) === id);
+}
+
+/** The timer that sent a queued signal. */
+export function timerOf(info: Buffer): number | undefined {
+  return info.readInt32LE(8) === SI_TIMER ? info.readInt32LE(16) : undefined;
+}
+
+const queuedTimers = new WeakMap<ThawProcess, Set<number>>();
+
+function noteQueued(process: ThawProcess, id: number): void {
+  queuedTimers.set(process, (queuedTimers.get(process) ?? new Set()).add(id));
+}
+
+/** Whether a timer of the process queues this signal itself, because it was frozen with it. */
+export function queuesItself(process: ThawProcess, info: Buffer): boolean {
+  const id = timerOf(info);
+  return id !== undefined && queuedTimers.get(process)?.has(id) === true;
+}
+
+function freezeTimer(process: FreezeProcess, timer: ListedTimer, queued: boolean): TimerState {
   const { scope } = process;
   scope.call("timer_gettime", `Asking for timer ${timer.id}`, timer.id, scope.scratch);
   const bytes = scope.take(32);
@@ -77,6 +106,8 @@ function freezeTimer(process: FreezeProcess, timer: ListedTimer): TimerState {
     ...(timer.toThread && { thread: timer.target }),
     remaining: (countsCpu(clock) ? left : settledTime.write(process.context, left)).toString(),
     interval: decodeTimespec(bytes).toString(),
+    // One that expires once is done with.
+    ...(queued && decodeTimespec(bytes) !== 0n && { queued: true as const }),
   };
 }
 
@@ -140,10 +171,26 @@ function countsCpu(clock: TimerState["clock"]): boolean {
 
 function arm({ scope, context }: ThawProcess, timer: TimerState): void {
   if (timer.remaining === "0") return;
+  if (timer.queued) return expire({ scope, context }, timer);
   const left = BigInt(timer.remaining);
   const value = encodeItimerspec(
     BigInt(timer.interval),
     countsCpu(timer.clock) ? left : settledTime.read(context, left),
   );
   scope.call("timer_settime", `Arming timer ${timer.id}`, timer.id, 0, scope.put(value), 0);
+}
+
+/**
+ * Has the timer expire at its last time before the freeze, so that it queues its signal itself and counts from then on.
+ * How often it had expired before the kernel tells only to who takes the signal.
+ */
+function expire({ scope, context }: Pick<ThawProcess, "scope" | "context">, timer: TimerState): void {
+  const clock = typeof timer.clock === "number" ? timer.clock : CLOCK[timer.clock];
+  scope.call("clock_gettime", `Asking for the clock of timer ${timer.id}`, clock, scope.scratch);
+  const now = decodeTimespec(scope.take(16));
+  const interval = BigInt(timer.interval);
+  const late = countsCpu(timer.clock) ? 0n : context.lateness;
+  const last = now - late + BigInt(timer.remaining) - interval;
+  const value = encodeItimerspec(interval, last > 0n ? last : 1n);
+  scope.call("timer_settime", `Arming timer ${timer.id}`, timer.id, TIMER_ABSTIME, scope.put(value), 0);
 }

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { hex, hexSchema } from "../../lib/hex.ts";
 import { peekSignals } from "../../tracee/ptrace.ts";
+import { queuesItself } from "../process/posix-timers.ts";
 import type { ThreadResource } from "../contract.ts";
 
 const schema = v.strictObject({
@@ -46,6 +47,7 @@ export const threadSignals: ThreadResource<v.InferOutput<typeof schema>> = {
   last({ tid, scope, process }, state) {
     const queue = (name: "rt_tgsigqueueinfo" | "rt_sigqueueinfo", base64: string): void => {
       const info = Buffer.from(base64, "base64");
+      if (queuesItself(process, info)) return;
       scope.put(info);
       const signal = info.readInt32LE(0);
       const args =
