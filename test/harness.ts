@@ -12,7 +12,7 @@ import {
   statSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freeze, thaw } from "../src/index.ts";
 import { readStat } from "../src/proc/read.ts";
@@ -26,6 +26,16 @@ const PATIENCE_MS = 20_000;
 /** Starts a program in a container of a user namespace, whose ids begin here on the machine. */
 const IN_USER = new URL("fixtures/in-user-namespace.py", import.meta.url).pathname;
 const FIRST_ID = "100000";
+/** Starts a program below an init of its own, in a root file system of its own. */
+const CONTAINER = new URL("fixtures/container.c", import.meta.url).pathname;
+
+/** What a container is like. */
+export interface Container {
+  /** Its ids belong to a user namespace of its own. */
+  readonly user: boolean;
+  /** Its root is a folder of the machine, or a tmpfs that only the container sees. */
+  readonly root: "folder" | "tmpfs";
+}
 
 /** Options of unshare(1) that are not called as the namespace is. */
 const UNSHARE: Readonly<Record<string, readonly string[]>> = { mnt: ["--mount"], pid: ["--pid", "--fork"] };
@@ -45,10 +55,11 @@ const LIBRARY: Engines = {
 /** Compiles a C program of test/programs when it is newer than its last build; returns the path of the executable. */
 export function compile(source: string): string {
   mkdirSync(BUILD, { recursive: true });
-  const from = join(PROGRAMS, source);
+  // A path of its own leaves the folder.
+  const from = resolve(PROGRAMS, source);
   const to = join(BUILD, basename(source, ".c"));
   const headers = readdirSync(PROGRAMS).filter((name) => name.endsWith(".h"));
-  const newest = Math.max(...[source, ...headers].map((name) => statSync(join(PROGRAMS, name)).mtimeMs));
+  const newest = Math.max(...[from, ...headers].map((name) => statSync(resolve(PROGRAMS, name)).mtimeMs));
   if (!existsSync(to) || statSync(to).mtimeMs < newest) {
     const extra = directive(readFileSync(from, "utf8"), "cflags")?.split(" ") ?? [];
     execFileSync("gcc", ["-O1", "-g", "-Wall", "-pthread", "-o", to, from, ...extra, "-lrt"], { stdio: "inherit" });
@@ -67,11 +78,14 @@ export class Program implements AsyncDisposable {
   readonly directory: string;
   /** It was started through unshare(1), which is its parent when it has a pid namespace of its own. */
   #inside = false;
+  /** Where it writes, as we see it. */
+  #output: string;
   readonly #extraPids = new Set<number>();
 
   private constructor(pid: number, directory: string) {
     this.pid = pid;
     this.directory = directory;
+    this.#output = join(directory, "output");
   }
 
   /** Starts it with nothing on standard input and its output in a file. */
@@ -105,6 +119,17 @@ export class Program implements AsyncDisposable {
     return program;
   }
 
+  /** Starts it in a container, whose init is what {@link pid} tells. */
+  static startContained(like: Container, command: string, args: readonly string[] = []): Program {
+    const first = like.user ? FIRST_ID : "0";
+    const folder = like.root === "folder" ? "root" : "-";
+    const starter = Program.start(compile(CONTAINER), ["--", folder, first, command, ...args]);
+    const program = new Program(firstChild(starter.pid), starter.directory);
+    program.#inside = true;
+    if (like.root === "folder") program.#output = join(starter.directory, "root/output");
+    return program;
+  }
+
   /** The program itself, where {@link pid} may be unshare(1), its parent. */
   get target(): number {
     if (!this.#inside) return this.pid;
@@ -113,7 +138,7 @@ export class Program implements AsyncDisposable {
   }
 
   get output(): string {
-    return readFileSync(join(this.directory, "output"), "utf8");
+    return existsSync(this.#output) ? readFileSync(this.#output, "utf8") : "";
   }
 
   get alive(): boolean {

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freeze, KmonteError, RefusalList } from "../src/index.ts";
-import { compile, directive, Program } from "./harness.ts";
+import { compile, directive, Program, type Container } from "./harness.ts";
 
 const FOLDER = new URL("programs/", import.meta.url).pathname;
 /** Programs are left alone for a moment after the thaw, so that they could notice. */
@@ -13,11 +13,21 @@ const MOMENT_MS = 100;
 /** `KMONTE_FLAVOUR=ns` runs every program in namespaces of its own, `uns` in those of a user namespace. */
 const FLAVOURS: Record<string, string> = { ns: "uts,ipc,pid,net,mnt", uns: "user,uts,ipc,pid,net,mnt" };
 const FLAVOUR = FLAVOURS[process.env["KMONTE_FLAVOUR"] ?? ""];
+/** These run it below an init, in a root file system made for it. */
+const CONTAINERS: Record<string, Container> = {
+  root: { user: false, root: "folder" },
+  troot: { user: false, root: "tmpfs" },
+  uroot: { user: true, root: "tmpfs" },
+};
+const CONTAINER = CONTAINERS[process.env["KMONTE_FLAVOUR"] ?? ""];
 
-function start(name: string, namespaces: string | undefined): Program {
+function start(name: string, unshare: string | undefined, container: string | undefined): Program {
   const [command, args] = name.endsWith(".py")
     ? ["/usr/bin/python3", [`${FOLDER}${name}`]]
     : [compile(name), [] as string[]];
+  const like = container === undefined ? CONTAINER : CONTAINERS[container];
+  if (like) return Program.startContained(like, command, args);
+  const namespaces = unshare ?? FLAVOUR;
   return namespaces ? Program.startInside(namespaces.split(","), command, args) : Program.start(command, args);
 }
 
@@ -28,10 +38,10 @@ for (const name of readdirSync(FOLDER)
   if (only !== undefined && !name.startsWith(only)) continue;
   const source = readFileSync(`${FOLDER}${name}`, "utf8");
   // In a pid namespace, whoever wants to be outside of the set becomes a child of its init.
-  if (FLAVOUR && /external|outside/.test(name)) continue;
+  if ((FLAVOUR ?? CONTAINER) && /external|outside/.test(name)) continue;
   const refusal = directive(source, "refuses");
   test(`${name}${refusal ? ` is refused with ${refusal}` : ""}`, { timeout: 120_000 }, async () => {
-    await using program = start(name, directive(source, "unshare") ?? FLAVOUR);
+    await using program = start(name, directive(source, "unshare"), directive(source, "container"));
     await program.waitFor(/^READY$/m);
     if (refusal) await checkRefusal(program, refusal);
     else await program.roundTrip();

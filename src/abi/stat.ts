@@ -1,5 +1,6 @@
 /** statx-like facts about an open file from fstat(2), struct stat of x86-64 (bits/struct_stat.h). */
-import { attempt, withStruct } from "./call.ts";
+import { attempt, call, withStruct, withText } from "./call.ts";
+import { AT_FDCWD } from "./fcntl.ts";
 import { fstatSync, lstatSync, statSync, type BigIntStats } from "node:fs";
 
 /** File types, the S_IFMT part of st_mode (inode(7)). */
@@ -80,4 +81,14 @@ export function fileSystemOf(fd: number): number | undefined {
   return withStruct(120, (bytes, address) =>
     attempt("fstatfs", fd, address) < 0 ? undefined : Number(bytes.readBigInt64LE(0)),
   );
+}
+
+const STATX_MNT_ID = 0x1000;
+
+/** The id of the mount that a path leads to (statx(2), Linux 5.8), as /proc/PID/mountinfo has it; follows magic links. */
+export function mountIdOf(path: string): number {
+  return withStruct(256, (bytes, address) => {
+    withText(path, (name) => call("statx", `Looking at ${path}`, AT_FDCWD, name, 0, STATX_MNT_ID, address));
+    return Number(bytes.readBigUInt64LE(144));
+  });
 }

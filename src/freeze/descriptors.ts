@@ -105,8 +105,11 @@ export class FileTable {
     const files: Record<string, FrozenFile> = {};
     for (const { id, file } of this.#order) {
       try {
-        const mnt = this.#places.nameOf(file.pid);
-        const frozen = this.#places.of(file.pid, () => freezeInPlace(file));
+        // What is no file of a path has a mount of the kernel's own.
+        const mnt = file.link.startsWith("/")
+          ? this.#places.nameAt(file.pid, file.info.mountId)
+          : this.#places.nameOf(file.pid);
+        const frozen = this.#places.within(mnt, () => freezeInPlace(file));
         files[id] = { ...frozen, ...(mnt !== undefined && { mnt }) };
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;

@@ -2,6 +2,7 @@
 import { closeSync, readFileSync } from "node:fs";
 import { later } from "../abi/namespaces.ts";
 import { taskOf } from "../abi/living.ts";
+import { mountIdOf } from "../abi/stat.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
@@ -104,6 +105,18 @@ export class Look implements FreezeContext, Disposable {
 
   refuse(refusal: Refusal): void {
     this.#refusals.push(refusal);
+  }
+
+  has(id: string): boolean {
+    return this.#objects.has(id);
+  }
+
+  placeOf(pid: number, via: string): string | undefined {
+    return this.#places.nameAt(pid, mountIdOf(via));
+  }
+
+  within<T>(place: string | undefined, action: () => T): T {
+    return this.#places.within(place, action);
   }
 
   keep(fd: LocalFd): LocalFd {

@@ -1,13 +1,19 @@
 /** Where the paths of a process lead: into the mount namespace that it lives in (mount_namespaces(7)). */
-import { readlinkSync } from "node:fs";
+import { closeSync, openSync, readlinkSync } from "node:fs";
+import { O } from "../abi/fcntl.ts";
 import { taskOf } from "../abi/living.ts";
-import { inMounts, namespaceOf } from "../abi/namespaces.ts";
+import { readMountInfo, withinMounts } from "../abi/mount.ts";
+import { inMounts, namespaceOf, openNamespace } from "../abi/namespaces.ts";
+import type { LocalFd } from "../lib/brand.ts";
 import { orIfGone } from "../lib/gone.ts";
+import { parseMountInfo } from "../proc/mountinfo.ts";
 
 export class Places {
   readonly #pids: ReadonlySet<number>;
   /** A way to the root of each mount namespace that is not ours. */
   readonly #ways = new Map<string, string>();
+  /** The mounts of each mount namespace, by their ids; "" for ours. */
+  readonly #mounts = new Map<string, ReadonlySet<number>>();
   /** The namespace that is looked at now. */
   #now: string | undefined;
 
@@ -17,14 +23,51 @@ export class Places {
 
   /** Runs `action` with paths as the process means them. */
   of<T>(pid: number, action: () => T): T {
+    return this.within(this.nameOf(pid), action);
+  }
+
+  /** Runs `action` with paths of a mount namespace of the set, or of ours for undefined. */
+  within<T>(namespace: string | undefined, action: () => T): T {
     const before = this.#now;
-    const namespace = this.nameOf(pid);
     this.#now = namespace;
     try {
-      return inMounts(namespace === undefined ? "" : this.#wayTo(namespace, pid), action);
+      return inMounts(namespace === undefined ? "" : this.#wayTo(namespace), action);
     } finally {
       this.#now = before;
     }
+  }
+
+  /**
+   * The mount namespace that a mount belongs to, which a process uses: not always its own, as what it has open may come
+   * from where it was before (setns(2), unshare(2)) or from another process.
+   */
+  nameAt(pid: number, mount: number): string | undefined {
+    const own = this.nameOf(pid);
+    if (this.#mountsOf(own).has(mount)) return own;
+    const others = [undefined, ...new Set([...this.#pids].map((member) => this.nameOf(member)))];
+    const found = others.findIndex((name) => this.#mountsOf(name).has(mount));
+    // A mount that is attached nowhere any more: its paths lead nowhere either.
+    return found < 0 ? own : others[found];
+  }
+
+  #mountsOf(namespace: string | undefined): ReadonlySet<number> {
+    const known = this.#mounts.get(namespace ?? "");
+    if (known) return known;
+    const read = (): ReadonlySet<number> => new Set(parseMountInfo(readMountInfo(proc)).map(({ id }) => id));
+    const proc = openSync("/proc", O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC) as LocalFd;
+    const there = namespace === undefined ? undefined : openNamespace(this.#memberOf(namespace), "mnt");
+    try {
+      const mounts = there === undefined ? read() : withinMounts(there, read);
+      this.#mounts.set(namespace ?? "", mounts);
+      return mounts;
+    } finally {
+      closeSync(proc);
+      if (there !== undefined) closeSync(there);
+    }
+  }
+
+  #memberOf(namespace: string): number {
+    return [...this.#pids].find((pid) => namespaceOf(pid, "mnt") === namespace) as number;
   }
 
   /** The mount namespace of the paths that are looked at; undefined for ours. */
@@ -39,11 +82,11 @@ export class Places {
   }
 
   /** Through a process that has not changed its root: magic links show paths from the root of the namespace. */
-  #wayTo(namespace: string, pid: number): string {
+  #wayTo(namespace: string): string {
     const known = this.#ways.get(namespace);
     if (known !== undefined) return known;
     const member = [...this.#pids].find((other) => namespaceOf(other, "mnt") === namespace && rootOf(other) === "/");
-    const way = `/proc/${taskOf(member ?? pid)}/root`;
+    const way = `/proc/${taskOf(member ?? this.#memberOf(namespace))}/root`;
     this.#ways.set(namespace, way);
     return way;
   }

@@ -43,6 +43,12 @@ export interface FreezeContext {
   readonly pids: ReadonlySet<Pid>;
   /** Notes an object that several files or mappings share, once; later calls with the same id make nothing. */
   object(id: string, make: () => ObjectState): string;
+  /** Whether an object has been noted. */
+  has(id: string): boolean;
+  /** The mount namespace, if not ours, of the mount that a magic link of a process's leads to. */
+  placeOf(pid: Pid, via: string): string | undefined;
+  /** Runs `action` with paths of a mount namespace of the set, or of ours. */
+  within<T>(place: string | undefined, action: () => T): T;
   /** Puts bytes aside for the image; returns the name to keep in the state. */
   blob(name: string, source: BlobSource): string;
   /** Connections to processes of this machine that stay outside come back closed (`--close-external`). */
@@ -116,6 +122,8 @@ export interface OpenFile {
 export interface ThawContext {
   /** The thawed form of a shared object, made at the first call. */
   object<H>(id: string): H;
+  /** Runs `action` with paths as a mount namespace of the set has them; undefined stands for the machine's. */
+  inPlace<T>(mounts: string | undefined, action: () => T): T;
   /** A blob, open for reading; whoever opens it closes it. */
   openBlob(name: string): Blob;
   blob(name: string): Buffer;

@@ -8,7 +8,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import type { FileStat } from "../../abi/stat.ts";
 import { lstat, S_IF } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { FreezeContext } from "../contract.ts";
+import type { FreezeContext, ObjectState } from "../contract.ts";
 import { searchName } from "./find-inode.ts";
 import { freezeMemfd } from "./memfd.ts";
 import { freezePathFile, type PathFileState } from "./path-file.ts";
@@ -50,12 +50,15 @@ export function isLinked(link: string, seen: FileStat): boolean {
 /** Notes the contents as an object of the frozen set and returns the object's id. */
 export function contentsObject(context: FreezeContext, look: ContentsLook): string {
   const id = `file:${look.stat.device}:${look.stat.inode}`;
-  return context.object(id, () => {
+  if (context.has(id)) return id;
+  const make = (): ObjectState => {
     if (look.sharedAnonymous) return freezeSharedAnonymous(context, id, look);
     if (look.link.startsWith("/memfd:")) return freezeMemfd(context, id, look);
     if (isLinked(look.link, look.stat)) return freezePathFile(look);
     return freezeLinkedElsewhere(look) ?? freezeUnlinkedFile(context, id, look);
-  });
+  };
+  if (!look.link.startsWith("/")) return context.object(id, make);
+  return context.within(context.placeOf(look.pid, look.via), () => context.object(id, make));
 }
 
 /** A file whose name was removed but that has another one (link(2)) is not to be doubled. */

@@ -1,16 +1,23 @@
 /** Working directory, root and umask of a process (chdir(2), chroot(2), umask(2)). */
 import { taskOf } from "../../abi/living.ts";
-import { placed } from "../../abi/namespaces.ts";
+import { namespaceOf, placed } from "../../abi/namespaces.ts";
 import { readlinkSync } from "node:fs";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import { stat } from "../../abi/stat.ts";
-import type { FreezeProcess, ProcessResource } from "../contract.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
 import { isLinked, type ContentsHandle } from "../objects/contents.ts";
 import { freezeGoneDirectory, goneDirectoryId } from "../objects/gone-directory.ts";
 import { openPath } from "../objects/path-file.ts";
 
-const place = v.union([v.string(), v.strictObject({ gone: v.string() })]);
+const place = v.union([
+  v.string(),
+  v.strictObject({ gone: v.string() }),
+  /** In another mount namespace than that of the process; absent: that of kmonte. */
+  v.strictObject({ path: v.string(), mnt: v.optional(v.string()) }),
+]);
+type Place = v.InferOutput<typeof place>;
 const schema = v.strictObject({ cwd: place, root: place, umask: v.number() });
 
 export const filesystemContext: ProcessResource<v.InferOutput<typeof schema>> = {
@@ -24,11 +31,8 @@ export const filesystemContext: ProcessResource<v.InferOutput<typeof schema>> = 
   }),
   thaw(process, { cwd, root, umask }) {
     const { scope } = process;
-    const enter = (where: v.InferOutput<typeof place>, then: (fd: number) => void): void => {
-      const flags = O.O_DIRECTORY | O.O_PATH;
-      const gone = typeof where === "string" ? undefined : process.context.object<ContentsHandle>(where.gone);
-      const local = process.context.keep(gone ? gone.open(flags) : openPath(placed(where as string), flags));
-      process.lend(local, then);
+    const enter = (where: Place, then: (fd: number) => void): void => {
+      process.lend(process.context.keep(open(process, where)), then);
     };
     if (root !== "/") {
       enter(root, (fd) => scope.call("fchdir", `Entering ${nameOf(root)}`, fd));
@@ -39,15 +43,30 @@ export const filesystemContext: ProcessResource<v.InferOutput<typeof schema>> = 
   },
 };
 
-function nameOf(where: v.InferOutput<typeof place>): string {
-  return typeof where === "string" ? where : "a directory that is gone";
+function open({ context }: ThawProcess, where: Place): LocalFd {
+  const flags = O.O_DIRECTORY | O.O_PATH;
+  if (typeof where === "string") return openPath(placed(where), flags);
+  if ("gone" in where) return context.object<ContentsHandle>(where.gone).open(flags);
+  return context.inPlace(where.mnt, () => openPath(placed(where.path), flags));
+}
+
+function nameOf(where: Place): string {
+  if (typeof where === "string") return where;
+  return "path" in where ? where.path : "a directory that is gone";
 }
 
 /** A path, or the object of a directory that is gone. */
-function readPlace(process: FreezeProcess, name: "cwd" | "root"): v.InferOutput<typeof place> {
-  const via = `/proc/${taskOf(process.pid)}/${name}`;
+function readPlace({ pid, context }: FreezeProcess, name: "cwd" | "root"): Place {
+  const via = `/proc/${taskOf(pid)}/${name}`;
   const path = readlinkSync(via);
   const seen = stat(via);
-  if (isLinked(path, seen)) return path;
-  return { gone: process.context.object(goneDirectoryId(seen), () => freezeGoneDirectory(path, seen, via)) };
+  const own = namespaceOf(pid, "mnt");
+  const mnt = context.placeOf(pid, via);
+  return context.within(mnt, () => {
+    if (isLinked(path, seen)) {
+      if ((mnt ?? namespaceOf("self", "mnt")) === own) return path;
+      return { path, ...(mnt !== undefined && { mnt }) };
+    }
+    return { gone: context.object(goneDirectoryId(seen), () => freezeGoneDirectory(path, seen, via)) };
+  });
 }
