@@ -25,7 +25,8 @@ function start(name: string, unshare: string | undefined, container: string | un
   const [command, args] = name.endsWith(".py")
     ? ["/usr/bin/python3", [`${FOLDER}${name}`]]
     : [compile(name), [] as string[]];
-  const like = container === undefined ? CONTAINER : CONTAINERS[container];
+  // Who asks for certain namespaces builds the rest by itself.
+  const like = container === undefined ? (unshare === undefined ? CONTAINER : undefined) : CONTAINERS[container];
   if (like) return Program.startContained(like, command, args);
   const namespaces = unshare ?? FLAVOUR;
   return namespaces ? Program.startInside(namespaces.split(","), command, args) : Program.start(command, args);

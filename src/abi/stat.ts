@@ -75,6 +75,7 @@ export function fileTimes(path: string): { readonly access: bigint; readonly mod
 
 /** Include/uapi/linux/magic.h. */
 export const PROC_SUPER_MAGIC = 0x9fa0;
+export const DEVPTS_SUPER_MAGIC = 0x1cd1;
 
 /** The type of the file system that an open file lies on: f_type of struct statfs. */
 export function fileSystemOf(fd: number): number | undefined {

@@ -44,7 +44,7 @@ export const terminal: FileKind<TerminalState> = {
   freeze(file) {
     if (file.stat.deviceNode === DEV_TTY) return { controllingOf: file.pid };
     const index = ptyIndex(file.stat.deviceNode);
-    const master = index === undefined ? undefined : findMaster(file.context, index);
+    const master = index === undefined ? undefined : findMaster(file.context, index, file.stat.device);
     if (master) return { pty: ptyObject(master) };
     if (index !== undefined && (pollNow(file.local, POLLHUP) & POLLHUP) !== 0) return { hungUp: true };
     return { outside: outsideTerminal(file) };

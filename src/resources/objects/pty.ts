@@ -1,11 +1,12 @@
 /** A pseudo-terminal whose master side is in the set (pty(7)): number, modes, window size. */
 import { chmodSync, chownSync, closeSync, existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { call } from "../../abi/call.ts";
 import { pollNow, POLLHUP } from "../../abi/epoll.ts";
 import { F, O } from "../../abi/fcntl.ts";
 import { placed } from "../../abi/namespaces.ts";
-import { stat, type FileStat } from "../../abi/stat.ts";
+import { DEVPTS_SUPER_MAGIC, fileSystemOf, stat, type FileStat } from "../../abi/stat.ts";
 import {
   PTMX,
   ptyIndex,
@@ -20,6 +21,7 @@ import {
 } from "../../abi/tty.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
+import { orIfGone } from "../../lib/gone.ts";
 import type { FreezeContext, ObjectKind, OpenFile, ThawContext } from "../contract.ts";
 import { holdersOf } from "./outside.ts";
 import { openPath } from "./path-file.ts";
@@ -54,17 +56,31 @@ export interface PtyHandle {
 /** Numbers below the wanted one that are held for a moment while it is asked for. */
 const MOST_TRIES = 4096;
 
-/** The master side with this number, if the set has it. */
-export function findMaster(context: FreezeContext, index: number): OpenFile | undefined {
+/** The master side with this number, if the set has it; `device` is the file system that shows the slave side. */
+export function findMaster(context: FreezeContext, index: number, device?: string): OpenFile | undefined {
   return context
     .openFiles()
-    .find(([, file]) => file.stat.deviceNode === PTMX && ttyGetInt(file.local, TTY.TIOCGPTN) === index)?.[1];
+    .find(
+      ([, file]) =>
+        file.stat.deviceNode === PTMX &&
+        ttyGetInt(file.local, TTY.TIOCGPTN) === index &&
+        (device === undefined || instanceOf(file) === device),
+    )?.[1];
+}
+
+/** The file system devpts that a master side belongs to: each has numbers of its own (newinstance). */
+function instanceOf({ context, pid, fd, local, link, stat: seen }: OpenFile): string {
+  if (fileSystemOf(local) === DEVPTS_SUPER_MAGIC) return seen.device;
+  const folder = join(dirname(link), "pts");
+  // A node of its own, /dev/ptmx, stands beside it.
+  const beside = (): string => orIfGone(() => stat(placed(folder)).device, seen.device);
+  return context.within(context.placeOf(pid, `/proc/${pid}/fd/${fd}`), beside);
 }
 
 /** Notes the pseudo-terminal of a master side; returns the id of the object. */
 export function ptyObject(master: OpenFile): string {
   const index = ttyGetInt(master.local, TTY.TIOCGPTN);
-  return master.context.object(`pty:${index}`, () => freezePty(master, index));
+  return master.context.object(`pty:${instanceOf(master)}:${index}`, () => freezePty(master, index));
 }
 
 function freezePty(file: OpenFile, index: number): PtyState {
@@ -105,7 +121,10 @@ function refuseHolders(file: OpenFile, path: string, node: FileStat): void {
 /** What was typed or shown and not yet read. */
 function readQueue(file: OpenFile, path: string, index: number): PtyQueue {
   // Only through a descriptor of the set: to open and close the slave side would tell the master of a hang-up.
-  const slave = file.context.openFiles().find(([, { stat: of }]) => ptyIndex(of.deviceNode) === index)?.[1];
+  const device = instanceOf(file);
+  const slave = file.context
+    .openFiles()
+    .find(([, { stat: of }]) => ptyIndex(of.deviceNode) === index && of.device === device)?.[1];
   const output = ttyQueued(file.local);
   const packetMode = ttyGetInt(file.local, TTY.TIOCGPKT) !== 0;
   if (slave && !packetMode && ttyGetInt(file.local, TTY.TIOCGPTLCK) === 0) return peekQueue(file.local, slave.local);
