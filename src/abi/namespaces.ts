@@ -19,11 +19,13 @@ export const NAMESPACE = {
   user: CLONE.NEWUSER,
   uts: CLONE.NEWUTS,
 } as const;
+const CLONE_OF = { ...NAMESPACE, time: CLONE.NEWTIME };
 export type NamespaceType = keyof typeof NAMESPACE;
 
 /** ioctl_nsfs(2): the user namespace that owns a namespace, the parent of one that is nested, and its owner's user. */
 const NS_GET_USERNS = 0xb701;
 const NS_GET_PARENT = 0xb702;
+const NS_GET_NSTYPE = 0xb703;
 const NS_GET_OWNER_UID = 0xb704;
 
 /** The network namespace that a socket was made in (linux/sockios.h). */
@@ -38,9 +40,11 @@ export function openNamespace(pid: number | "thread-self", type: NamespaceType):
   return openSync(`/proc/${typeof pid === "number" ? taskOf(pid) : pid}/ns/${type}`, "r") as LocalFd;
 }
 
-/** The name of a namespace that is open, as {@link namespaceOf} writes it. */
+/** The name of a namespace that is open, as {@link namespaceOf} writes it; the link shows a path where it is mounted. */
 export function nameOfNamespace(fd: LocalFd): string {
-  return readlinkSync(`/proc/self/fd/${fd}`);
+  const flag = call("ioctl", "Asking for the type of a namespace", fd, NS_GET_NSTYPE);
+  const type = Object.entries(CLONE_OF).find(([, clone]) => clone === flag)?.[0];
+  return `${type}:[${fstatSync(fd).ino}]`;
 }
 
 /** The user namespace that owns a namespace; undefined when it lies above ours. The caller closes it. */
@@ -159,20 +163,14 @@ export function inRoot<T>(action: () => T): T {
 /** O_PATH|O_DIRECTORY|O_CLOEXEC */
 const DIRECTORY_PATH = 0o12200000;
 
-/** Makes a new namespace and returns its descriptor; `fill` runs inside, before anybody else is there. */
-export function makeNamespace(type: "ipc" | "net" | "uts", fill: () => void): LocalFd {
+/** Makes a new namespace and returns its descriptor. */
+export function makeNamespace(type: "ipc" | "net" | "uts"): LocalFd {
   const here = openNamespace("thread-self", type);
-  const before = network;
   try {
     call("unshare", `Making a ${type} namespace`, NAMESPACE[type]);
     try {
-      const made = openNamespace("thread-self", type);
-      if (type === "net") [network, networkName] = [made, undefined];
-      fill();
-      return made;
+      return openNamespace("thread-self", type);
     } finally {
-      network = before;
-      networkName = undefined;
       call("setns", `Leaving a ${type} namespace`, here, NAMESPACE[type]);
     }
   } finally {

@@ -14,6 +14,7 @@ import { fdInfoValue, parseFdInfo, type FdInfo } from "../proc/fdinfo.ts";
 import type { FreezeContext, OpenFile } from "../resources/contract.ts";
 import { freezeLocks } from "../resources/files/locks.ts";
 import { readOwner } from "../resources/files/owner.ts";
+import { namespaceObject } from "../resources/namespaces/own.ts";
 import { fileKinds } from "../resources/registry.ts";
 import type { Places } from "./places.ts";
 
@@ -127,17 +128,7 @@ function freezeInPlace(file: OpenFile): FrozenFile {
   const network = name === networkHere() ? undefined : openSocketNamespace(file.local);
   if (name === undefined || network === undefined) return freezeFile(file);
   file.context.keep(network);
-  const net = file.context.object(name, () => {
-    throw new Refusal(
-      "SOCKET_NAMESPACE",
-      {
-        what: `Process ${file.pid} (${file.command}) holds a socket of another network namespace.`,
-        why: `Descriptor ${file.fd} was made in ${name}, in which no process of the set lives.`,
-        remedy: "Freeze a process that lives there together with it, or let the program close the socket.",
-      },
-      { pid: file.pid, fd: file.fd, command: file.command, resource: "socket" },
-    );
-  });
+  const net = namespaceObject(file, "net", network);
   return { ...within("net", network, () => freezeFile(file)), net };
 }
 

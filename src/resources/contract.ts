@@ -122,6 +122,8 @@ export interface OpenFile {
 export interface ThawContext {
   /** The thawed form of a shared object, made at the first call. */
   object<H>(id: string): H;
+  /** How an object stands in the image. */
+  stateOf(id: string): ObjectState;
   /** Runs `action` with paths as a mount namespace of the set has them; undefined stands for the machine's. */
   inPlace<T>(mounts: string | undefined, action: () => T): T;
   /** A blob, open for reading; whoever opens it closes it. */

@@ -1,9 +1,13 @@
 /** A namespace that is held open (namespaces(7)): that of a process of the set, or the one that kmonte lives in. */
 import * as v from "valibot";
+import { nameOfNamespace, namespaceOf, placed } from "../../abi/namespaces.ts";
+import { stat } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
+import type { NamespaceHandle } from "../namespaces/handle.ts";
+import { CARRIED, namespaceObject } from "../namespaces/own.ts";
+import { userObject } from "../namespaces/user.ts";
 import { openPath } from "../objects/path-file.ts";
-import { linkOf } from "../../proc/read.ts";
 
 const TYPES = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"] as const;
 
@@ -11,6 +15,10 @@ const schema = v.strictObject({
   type: v.picklist(TYPES),
   /** A process of the set that lives in it; absent: it is the one of the machine. */
   process: v.optional(v.number()),
+  /** A namespace that no process lives in. */
+  object: v.optional(v.string()),
+  /** Where it is mounted, in a mount namespace of the set. */
+  path: v.optional(v.string()),
 });
 
 const LINK = new RegExp(String.raw`^(${TYPES.join("|")}):\[\d+\]$`);
@@ -18,16 +26,36 @@ const LINK = new RegExp(String.raw`^(${TYPES.join("|")}):\[\d+\]$`);
 export const namespaceFile: FileKind<v.InferOutput<typeof schema>> = {
   name: "namespace",
   schema,
-  recognise: (file) => LINK.test(file.link),
+  recognise: (file) => LINK.test(file.link) || file.stat.device === stat("/proc/self/ns/uts").device,
   freeze(file) {
-    const type = LINK.exec(file.link)?.[1] as (typeof TYPES)[number];
-    if (linkOf(`/proc/self/ns/${type}`) === file.link) return { type };
-    const process = [file.pid, ...file.context.pids].find((pid) => linkOf(`/proc/${pid}/ns/${type}`) === file.link);
-    if (process === undefined) throw unknown(file);
-    return { type, process };
+    const name = nameOfNamespace(file.local);
+    const type = LINK.exec(name)?.[1] as (typeof TYPES)[number];
+    if (namespaceOf("self", type) === name) return { type };
+    // By a mount that is made again with its namespace.
+    if (file.link.startsWith("/") && isMountOwn(file)) return { type, path: file.link };
+    const process = [file.pid, ...file.context.pids].find((pid) => namespaceOf(pid, type) === name);
+    if (process !== undefined) return { type, process };
+    const object = emptyNamespace(file, type);
+    if (object === undefined) throw unknown(file);
+    return { type, object };
   },
-  thaw: ({ type, process }) => openPath(`/proc/${process ?? "self"}/ns/${type}`, 0),
+  thaw({ type, process, object, path }, context) {
+    if (path !== undefined) return openPath(placed(path), 0);
+    if (object === undefined) return openPath(`/proc/${process ?? "self"}/ns/${type}`, 0);
+    return openPath(`/proc/self/fd/${context.object<NamespaceHandle>(object).fd}`, 0);
+  },
 };
+
+/** One that the descriptor alone keeps. */
+function emptyNamespace(file: OpenFile, type: (typeof TYPES)[number]): string | undefined {
+  if (type === "user") return userObject(file.context, file.local);
+  const carried = CARRIED.find((one) => one === type);
+  return carried && namespaceObject(file, carried, file.local);
+}
+
+function isMountOwn({ context, pid, fd }: OpenFile): boolean {
+  return context.placeOf(pid, `/proc/${pid}/fd/${fd}`) !== undefined;
+}
 
 function unknown(file: OpenFile): Refusal {
   return new Refusal(

@@ -8,7 +8,8 @@ import { namespaceOf, placed } from "../../abi/namespaces.ts";
 import { attachTun, IFF, setTunSizes, TUN, tunDevice, tunSizes } from "../../abi/tun.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import type { FileKind } from "../contract.ts";
-import { linkNamed, linkSchema, setUpLink } from "../namespaces/net-links.ts";
+import { linkNamed, linkSchema } from "../namespaces/net-links.ts";
+import { setUpLink } from "../namespaces/net-links-build.ts";
 import { linkedPath } from "../objects/contents.ts";
 import { openPath } from "../objects/path-file.ts";
 

@@ -13,9 +13,9 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/gone.ts";
 import type { Mount } from "../../proc/mountinfo.ts";
-import type { FreezeProcess, ObjectKind, ThawContext } from "../contract.ts";
+import type { ObjectKind, ThawContext } from "../contract.ts";
 import { fileSystemNeeds } from "../file-system-needs.ts";
-import type { NamespaceHandle } from "./handle.ts";
+import type { Holder, NamespaceHandle } from "./handle.ts";
 import { packTree, unpackTree } from "./mount-contents.ts";
 
 const schema = v.strictObject({
@@ -65,7 +65,7 @@ const IN_MEMORY = new Set(["tmpfs", "ramfs"]);
 const NOT_ASKED_FOR = new Set(["rw", "ro", "seclabel"]);
 
 /** `open` gives a descriptor of the mount's root without what is mounted below it. */
-export function freezeFileSystem(process: FreezeProcess, mounted: Mount, open: () => LocalFd): FileSystemState {
+export function freezeFileSystem(process: Holder, mounted: Mount, open: () => LocalFd): FileSystemState {
   const { pid, command, context } = process;
   const { type, source, superOptions, root, device } = mounted;
   const own: FileSystemState = {
@@ -106,7 +106,7 @@ function pidNamespaceOf(proc: LocalFd): string | undefined {
   return orIfGone(() => readlinkSync(`/proc/self/fd/${proc}/1/ns/pid`), undefined);
 }
 
-function refuseType({ pid, command }: FreezeProcess, mounted: Mount): Refusal {
+function refuseType({ pid, command }: Holder, mounted: Mount): Refusal {
   return new Refusal(
     "MOUNT",
     {

@@ -2,7 +2,10 @@
 import * as v from "valibot";
 import { makeNamespace, within } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import type { ThawContext } from "../contract.ts";
+import type { FreezeProcess, ThawContext } from "../contract.ts";
+
+/** Who has a namespace: a process that lives there, or an open file. */
+export type Holder = Pick<FreezeProcess, "pid" | "command" | "context">;
 
 export interface NamespaceHandle {
   /** Keeps the namespace alive until the thaw has ended; setns(2) takes it. */
@@ -19,10 +22,15 @@ export function newNamespace(
   owner: string | undefined,
   fill: () => void,
 ): NamespaceHandle {
-  if (owner === undefined) return { fd: context.keep(makeNamespace(type, fill)) };
-  // Made first: those above take processes of their own.
-  context.object(owner);
-  const fd = context.users.owned(owner, type);
+  const fd = bareNamespace(context, type, owner);
   within(type, fd, fill);
   return { fd };
+}
+
+/** A new namespace as the kernel makes it. */
+export function bareNamespace(context: ThawContext, type: "ipc" | "net" | "uts", owner: string | undefined): LocalFd {
+  if (owner === undefined) return context.keep(makeNamespace(type));
+  // Made first: those above take processes of their own.
+  context.object(owner);
+  return context.users.owned(owner, type);
 }

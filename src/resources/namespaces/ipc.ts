@@ -6,8 +6,8 @@ import * as v from "valibot";
 import { within } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { FreezeProcess, ObjectKind } from "../contract.ts";
-import { newNamespace, ownerSchema, type NamespaceHandle } from "./handle.ts";
+import type { ObjectKind } from "../contract.ts";
+import { newNamespace, ownerSchema, type Holder, type NamespaceHandle } from "./handle.ts";
 import { readSysctl, writeSysctls } from "./sysctls.ts";
 import { freezeQueues, queuesSchema, thawQueues } from "./queues.ts";
 import { freezeSysv, sysvSchema, thawSysv } from "./sysv.ts";
@@ -31,7 +31,7 @@ const SETTINGS = [
   ...["queues_max", "msg_max", "msgsize_max", "msg_default", "msgsize_default"].map((name) => `fs/mqueue/${name}`),
 ];
 
-export function freezeIpc(namespace: LocalFd, { pid, command, context }: FreezeProcess): IpcState {
+export function freezeIpc(namespace: LocalFd, { pid, command, context }: Holder): IpcState {
   return within("ipc", namespace, () => {
     const { queues, full } = freezeQueues();
     if (full.length > 0) throw cannotCarry(pid, command, full);

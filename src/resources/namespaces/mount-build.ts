@@ -23,6 +23,7 @@ import {
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ThawContext } from "../contract.ts";
 import type { FileSystemHandle } from "./file-system.ts";
+import type { NamespaceHandle } from "./handle.ts";
 import { MountGroups, type StandingMount } from "./mount-groups.ts";
 import type { MountNamespaceHandle, MountNamespaceState, MountState } from "./mount.ts";
 
@@ -76,6 +77,12 @@ class Builder {
 
   #make({ from }: MountState, target: string): LocalFd {
     if ("bind" in from) return this.#outside(() => cloneMount(from.bind));
+    if ("namespaceHere" in from) return this.#outside(() => cloneMount(`/proc/self/ns/${from.namespaceHere}`));
+    if ("namespace" in from) {
+      return this.#outside(() =>
+        cloneMount(`/proc/self/fd/${this.#context.object<NamespaceHandle>(from.namespace).fd}`),
+      );
+    }
     const handle = this.#outside(() => this.#context.object<FileSystemHandle>(from.fileSystem));
     if (handle.type !== "overlay") return this.#outside(() => handle.clone(from.path));
     const first = this.#inPlace.get(from.fileSystem);

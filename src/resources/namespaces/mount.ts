@@ -17,16 +17,17 @@ import {
   readMountInfo,
   withinMounts,
 } from "../../abi/mount.ts";
+import { nameOfNamespace, namespaceOf } from "../../abi/namespaces.ts";
 import { formatDevice } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/gone.ts";
 import { parseFdInfo } from "../../proc/fdinfo.ts";
 import { parseMountInfo, type Mount } from "../../proc/mountinfo.ts";
-import type { FreezeProcess, ObjectKind } from "../contract.ts";
+import type { ObjectKind } from "../contract.ts";
 import { openPath } from "../objects/path-file.ts";
 import { freezeFileSystem } from "./file-system.ts";
-import { ownerSchema, type NamespaceHandle } from "./handle.ts";
+import { ownerSchema, type Holder, type NamespaceHandle } from "./handle.ts";
 import { buildMounts } from "./mount-build.ts";
 import { coversOf, inBuildingOrder } from "./mount-order.ts";
 
@@ -37,6 +38,9 @@ export const mountSchema = v.strictObject({
     v.strictObject({ bind: v.string() }),
     /** A file system of the set's own, and what of it. */
     v.strictObject({ fileSystem: v.string(), path: v.string() }),
+    /** A namespace of the set's own (nsfs), or that of kmonte of a type. */
+    v.strictObject({ namespace: v.string() }),
+    v.strictObject({ namespaceHere: v.string() }),
   ]),
   /** What of its file system it shows. */
   root: v.string(),
@@ -62,17 +66,22 @@ export interface MountNamespaceHandle extends NamespaceHandle {
   readonly root: number;
 }
 
-export function freezeMounts(namespace: LocalFd, process: FreezeProcess): MountNamespaceState {
+/** Notes a namespace as an object. */
+type Note = (holder: Holder, type: "uts" | "ipc" | "net", namespace: LocalFd) => string;
+
+export function freezeMounts(namespace: LocalFd, process: Holder, note: Note): MountNamespaceState {
   const proc = openSync("/proc", O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC) as LocalFd;
   try {
     const ours = parseMountInfo(readMountInfo(proc));
     const theirs = inBuildingOrder(withinMounts(namespace, () => parseMountInfo(readMountInfo(proc))));
-    const mounts = theirs.map((one): MountState => {
+    const sourceOf = (one: Mount): MountState["from"] => {
+      if (one.type === "nsfs") return namespaceMount(namespace, process, one, note);
       const path = machinePath(one, ours);
-      const from =
-        path === undefined
-          ? { fileSystem: ownFileSystem(namespace, process, one, theirs), path: one.root }
-          : { bind: path };
+      if (path !== undefined) return { bind: path };
+      return { fileSystem: ownFileSystem(namespace, process, one, theirs), path: one.root };
+    };
+    const mounts = theirs.map((one): MountState => {
+      const from = sourceOf(one);
       return { at: one.mountPoint, from, root: one.root, options: [...one.options], ...propagationOf(one) };
     });
     const wanted = new Set(mounts.flatMap(({ shared, master }) => [shared, master]));
@@ -109,6 +118,20 @@ function propagationOf({ propagation }: Mount): Pick<MountState, "shared" | "mas
   };
 }
 
+/** A file of /proc/PID/ns that was mounted to keep the namespace, as ip-netns(8) does. */
+function namespaceMount(mounts: LocalFd, process: Holder, one: Mount, note: Note): MountState["from"] {
+  const type = one.root.slice(0, one.root.indexOf(":"));
+  if (namespaceOf("self", type) === one.root) return { namespaceHere: type };
+  const fd = withinMounts(mounts, () => openPath(one.mountPoint, 0));
+  try {
+    if (nameOfNamespace(fd) !== one.root) throw cannotShow(process, one, "Another mount covers it.");
+    if (type === "uts" || type === "ipc" || type === "net") return { namespace: note(process, type, fd) };
+  } finally {
+    closeSync(fd);
+  }
+  throw cannotShow(process, one, `It shows a ${type} namespace.`);
+}
+
 /** Where the machine shows what a mount shows. */
 function machinePath({ device, root }: Mount, ours: readonly Mount[]): string | undefined {
   for (const one of ours) {
@@ -123,12 +146,7 @@ function machinePath({ device, root }: Mount, ours: readonly Mount[]): string | 
 }
 
 /** The object of a file system that only the set has, seen through the mount that shows most of it. */
-function ownFileSystem(
-  namespace: LocalFd,
-  process: FreezeProcess,
-  { device }: Mount,
-  theirs: readonly Mount[],
-): string {
+function ownFileSystem(namespace: LocalFd, process: Holder, { device }: Mount, theirs: readonly Mount[]): string {
   return process.context.object(`file-system:${device}`, () => {
     const shown = theirs.filter((one) => one.device === device).toSorted((a, b) => a.root.length - b.root.length);
     const [widest] = shown as [Mount];
@@ -195,7 +213,7 @@ function attemptOrNothing<T>(action: () => T): T | undefined {
   }
 }
 
-function cannotShow({ pid, command }: FreezeProcess, { mountPoint, type }: Mount, why: string): Refusal {
+function cannotShow({ pid, command }: Holder, { mountPoint, type }: Mount, why: string): Refusal {
   return new Refusal(
     "MOUNT_HIDDEN",
     {

@@ -1,24 +1,44 @@
 /** Devices of a network namespace (ip-link(8)) and their addresses (ip-address(8)). */
 import { closeSync } from "node:fs";
-import { O } from "../../abi/fcntl.ts";
-import { attachTun, IFF, TUN_PATH } from "../../abi/tun.ts";
-import { parseFlags } from "../../lib/flags.ts";
-import { openPath } from "../objects/path-file.ts";
 import { join } from "node:path";
 import * as v from "valibot";
-import { atHome } from "../../abi/namespaces.ts";
+import { atHome, openNamespace } from "../../abi/namespaces.ts";
+import { linkData, namespaceId, asWanted, type Told } from "../../abi/rtnetlink.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FreezeProcess } from "../contract.ts";
 import { ip } from "./net-tools.ts";
 
+/** Those that stand on other devices or on none and are made from what the kernel says of them. */
+const DESCRIBED = ["macvlan", "ipvlan", "vlan", "vxlan", "ifb"] as const;
+const KINDS = ["loopback", "bridge", "dummy", "veth", "tun", ...DESCRIBED] as const;
+
+/** By kind (include/uapi/linux/if_link.h). */
+const TOLD: Readonly<Record<string, Told>> = {
+  // IFLA_MACVLAN_MACADDR_COUNT, IFLA_MACVLAN_BC_QUEUE_LEN_USED.
+  macvlan: { only: [6, 8] },
+  // IFLA_VXLAN_REMCSUM_RX, IFLA_VXLAN_TTL_INHERIT.
+  vxlan: { zero: [22], flags: [28] },
+};
+
 export const linkSchema = v.strictObject({
   index: v.number(),
   name: v.string(),
-  kind: v.picklist(["loopback", "bridge", "dummy", "veth", "tun"]),
+  kind: v.picklist(KINDS),
+  /** What the kind says of itself, as rtnetlink(7) has it (IFLA_INFO_DATA), base64. */
+  data: v.optional(v.string()),
+  /** The device that it stands on, in this namespace or in that of kmonte. */
+  below: v.optional(v.strictObject({ name: v.string(), outside: v.optional(v.literal(true)) })),
+  alias: v.optional(v.string()),
   /** Of what a program plays through /dev/net/tun: IFF_… names joined by |. */
   tun: v.optional(v.string()),
-  /** The other end of a veth, in this namespace or in that of kmonte. */
-  peer: v.optional(v.strictObject({ name: v.string(), outside: v.optional(v.looseObject({})) })),
+  /** The other end of a veth, in this namespace, in another one of the set or in that of kmonte. */
+  peer: v.optional(
+    v.strictObject({
+      name: v.string(),
+      namespace: v.optional(v.string()),
+      outside: v.optional(v.looseObject({})),
+    }),
+  ),
   address: v.optional(v.string()),
   mtu: v.number(),
   txqlen: v.optional(v.number()),
@@ -35,8 +55,11 @@ export type LinkState = v.InferOutput<typeof linkSchema>;
 
 type Holder = Pick<FreezeProcess, "pid" | "command">;
 
+/** Finds the namespace of the set, by its netnsid here, in which the other end of a device is. */
+export type Elsewhere = (netnsid: number) => { readonly name: string; readonly links: readonly Link[] } | undefined;
+
 /** What `ip -j -d addr` says of a device. */
-interface Link {
+export interface Link {
   readonly ifindex: number;
   readonly ifname: string;
   readonly flags: readonly string[];
@@ -44,6 +67,7 @@ interface Link {
   readonly txqlen?: number;
   readonly master?: string;
   readonly link_type: string;
+  readonly ifalias?: string;
   readonly address?: string;
   /** Name or index of the other end. */
   readonly link?: string;
@@ -72,26 +96,39 @@ const BRIDGE_SETTINGS = [
   ...["group_fwd_mask", "mcast_snooping", "mcast_router", "mcast_querier", "nf_call_iptables", "nf_call_ip6tables"],
 ];
 
-export function freezeLinks(process: FreezeProcess): LinkState[] {
+export function freezeLinks(process: Holder, elsewhere: Elsewhere): LinkState[] {
   const links = listLinks();
-  return links.map((link) => freezeLink(process, link, links));
+  return links.map((link) => freezeLink(process, link, links, elsewhere));
 }
 
-function listLinks(): Link[] {
+export function listLinks(): Link[] {
   return JSON.parse(ip(["-j", "-d", "addr", "show"])) as Link[];
 }
 
-function freezeLink(process: Holder, link: Link, links: readonly Link[]): LinkState {
-  const kind = link.link_type === "loopback" ? "loopback" : link.linkinfo?.info_kind;
-  if (kind !== "loopback" && kind !== "bridge" && kind !== "dummy" && kind !== "veth" && kind !== "tun") {
-    throw refuseLink(process, link, `It is of the kind ${kind ?? "that the kernel gives no name"}.`);
+function freezeLink(
+  process: Holder,
+  link: Link,
+  links: readonly Link[],
+  elsewhere: Elsewhere = () => undefined,
+): LinkState {
+  const named = link.link_type === "loopback" ? "loopback" : link.linkinfo?.info_kind;
+  const kind = KINDS.find((known) => known === named);
+  if (kind === undefined) {
+    throw refuseLink(process, link, `It is of the kind ${named ?? "that the kernel gives no name"}.`);
   }
-  const peer = kind === "veth" ? peerOf(process, link, links) : undefined;
+  const peer = kind === "veth" ? peerOf(process, link, links, elsewhere) : undefined;
+  const described = DESCRIBED.some((one) => one === kind);
+  const below = described ? belowOf(process, link, links) : undefined;
   return {
     index: link.ifindex,
     name: link.ifname,
     kind,
     ...(peer && { peer }),
+    ...(described && {
+      data: asWanted(linkData(link.ifindex), TOLD[kind] ?? {}).toString("base64"),
+    }),
+    ...(below && { below }),
+    ...(link.ifalias !== undefined && { alias: link.ifalias }),
     ...(kind === "tun" && { tun: tunFlags(link) }),
     ...(kind !== "loopback" && link.address !== undefined && { address: link.address }),
     mtu: link.mtu,
@@ -100,7 +137,7 @@ function freezeLink(process: Holder, link: Link, links: readonly Link[]): LinkSt
     flags: [
       ...(link.flags.includes("PROMISC") ? ["promisc on"] : []),
       ...(link.flags.includes("ALLMULTI") ? ["allmulticast on"] : []),
-      ...(link.flags.includes("NOARP") && kind !== "dummy" ? ["arp off"] : []),
+      ...(link.flags.includes("NOARP") && kind !== "dummy" && kind !== "ifb" ? ["arp off"] : []),
     ],
     ...(link.master !== undefined && { master: link.master }),
     ...(kind === "bridge" && { settings: bridgeSettings(link) }),
@@ -129,36 +166,35 @@ export function linkNamed(file: Holder, name: string): LinkState {
   return freezeLink(file, link, links);
 }
 
-/** What is made by other means than ip(8). */
-export function setUpLink(link: LinkState): void {
-  setUp(link);
-  if (link.address !== undefined && link.tun?.includes("IFF_TAP")) {
-    ip(["link", "set", "dev", link.name, "address", link.address]);
-  }
-  raise(link);
-}
-
-function makeTun({ name, tun, address, index }: LinkState): string[] {
-  const flags = parseFlags(IFF, tun ?? "0");
-  const fd = openPath(TUN_PATH, O.O_RDWR);
-  try {
-    attachTun(fd, name, flags, index);
-  } finally {
-    closeSync(fd);
-  }
-  if (address !== undefined && (flags & IFF.IFF_TAP) !== 0) ip(["link", "set", "dev", name, "address", address]);
-  return [name];
-}
-
-function bridgeSettings(link: Link): string[] {
+export function bridgeSettings(link: Link): string[] {
   const data = link.linkinfo?.info_data ?? {};
   return BRIDGE_SETTINGS.flatMap((name) => (data[name] === undefined ? [] : [`${name} ${String(data[name])}`]));
 }
 
-function peerOf(process: Holder, link: Link, links: readonly Link[]): NonNullable<LinkState["peer"]> {
+/** The device below, if there is one; that of a container may be the machine's. */
+function belowOf(process: Holder, link: Link, links: readonly Link[]): LinkState["below"] {
+  if (link.linkinfo?.info_data?.["mode"] === "source") {
+    throw refuseLink(process, link, "It takes packets of certain senders only (mode source).");
+  }
+  if (link.link_netnsid === undefined) return link.link === undefined ? undefined : { name: link.link };
+  const found = atHome(listLinks).find((other) => other.ifindex === link.link_index);
+  if (found && !links.includes(found) && isHome(link.link_netnsid)) return { name: found.ifname, outside: true };
+  throw refuseLink(process, link, "It stands on a device of a network namespace that is not kmonte's.");
+}
+
+function peerOf(
+  process: Holder,
+  link: Link,
+  links: readonly Link[],
+  elsewhere: Elsewhere,
+): NonNullable<LinkState["peer"]> {
   if (link.link_netnsid === undefined) {
     const found = links.find((other) => other.ifname === link.link || other.ifindex === link.link_index);
     if (found) return { name: found.ifname };
+  } else if (!isHome(link.link_netnsid)) {
+    const there = elsewhere(link.link_netnsid);
+    const found = there?.links.find((other) => other.ifindex === link.link_index);
+    if (there && found) return { name: found.ifname, namespace: there.name };
   }
   const outside = atHome(listLinks).find(
     (other) => other.ifindex === link.link_index && other.linkinfo?.info_kind === "veth",
@@ -172,6 +208,16 @@ function peerOf(process: Holder, link: Link, links: readonly Link[]): NonNullabl
   };
 }
 
+/** Whether a netnsid of the namespace that this thread is in stands for the one that kmonte was started in. */
+function isHome(netnsid: number): boolean {
+  const home = openNamespace(globalThis.process.pid, "net");
+  try {
+    return namespaceId(home) === netnsid;
+  } finally {
+    closeSync(home);
+  }
+}
+
 function wordsOf(address: Address): string {
   const { local, prefixlen, broadcast, scope, label, valid_life_time: valid, preferred_life_time: preferred } = address;
   return [
@@ -182,81 +228,6 @@ function wordsOf(address: Address): string {
     ...(address.family === "inet6" ? ["nodad"] : []),
     ...(valid === FOREVER ? [] : [`valid_lft ${valid} preferred_lft ${preferred === FOREVER ? "forever" : preferred}`]),
   ].join(" ");
-}
-
-/** Makes the devices in the namespace that this thread is in; `configure` runs before any of them is up. */
-export function thawLinks(links: readonly LinkState[], configure: () => void): void {
-  const made = new Set<string>(["lo"]);
-  for (const link of links) {
-    if (made.has(link.name)) continue;
-    for (const name of make(link, links)) made.add(name);
-  }
-  for (const link of links) setUp(link);
-  configure();
-  for (const link of links) raise(link);
-}
-
-/** Makes one device, with its other end if it has one; returns the names. */
-function make(link: LinkState, links: readonly LinkState[]): string[] {
-  if (link.kind === "tun") return makeTun(link);
-  const add = ["link", "add", link.name, "index", String(link.index)];
-  if (link.address !== undefined) add.push("address", link.address);
-  add.push("type", link.kind);
-  if (!link.peer) {
-    ip(add);
-    if (link.settings) setBridge(link.name, link.settings);
-    return [link.name];
-  }
-  const { outside, name } = link.peer;
-  if (!outside) {
-    const other = links.find((candidate) => candidate.name === name);
-    ip([
-      ...add,
-      "peer",
-      "name",
-      name,
-      "index",
-      String(other?.index),
-      ...(other?.address === undefined ? [] : ["address", other.address]),
-    ]);
-    return [link.name, name];
-  }
-  const far = outside as unknown as LinkState;
-  ip([...add, "peer", "name", name, "address", String(far.address), "netns", String(globalThis.process.pid)]);
-  atHome(() => {
-    setUp(far);
-    raise(far);
-  });
-  return [link.name];
-}
-
-/** What a new bridge has by itself need not be asked for: a kernel may not know how to change it. */
-function setBridge(name: string, settings: readonly string[]): void {
-  const fresh = listLinks().find((link) => link.ifname === name);
-  const now = fresh ? bridgeSettings(fresh) : [];
-  const wanted = settings.filter((setting) => !now.includes(setting));
-  if (wanted.length > 0) ip(["link", "set", "dev", name, "type", "bridge", ...words(wanted)]);
-}
-
-function setUp(link: LinkState): void {
-  const set = ["link", "set", "dev", link.name, "mtu", String(link.mtu)];
-  if (link.txqlen !== undefined) set.push("txqlen", String(link.txqlen));
-  if (link.master !== undefined) set.push("master", link.master);
-  ip([...set, ...words(link.flags)]);
-}
-
-function raise(link: LinkState): void {
-  for (const address of link.addresses) {
-    // Those of the loopback device come by themselves when it goes up.
-    if (link.kind !== "loopback" || !/^(127\.0\.0\.1\/8|::1\/128)/.test(address)) {
-      ip(["addr", "replace", ...words([address]), "dev", link.name]);
-    }
-  }
-  if (link.up) ip(["link", "set", "dev", link.name, "up"]);
-}
-
-function words(texts: readonly string[]): string[] {
-  return texts.flatMap((text) => text.split(" "));
 }
 
 function refuseLink({ pid, command }: Holder, link: Link, why: string): Refusal {

@@ -5,9 +5,10 @@
 import * as v from "valibot";
 import { within } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import type { FreezeProcess, ObjectKind } from "../contract.ts";
-import { newNamespace, ownerSchema, type NamespaceHandle } from "./handle.ts";
-import { freezeLinks, linkSchema, thawLinks } from "./net-links.ts";
+import type { FreezeProcess, ObjectKind, ThawContext } from "../contract.ts";
+import { bareNamespace, ownerSchema, type NamespaceHandle } from "./handle.ts";
+import { freezeLinks, linkSchema, type Elsewhere } from "./net-links.ts";
+import { thawLinks, type NetSite } from "./net-links-build.ts";
 import { ip, nft } from "./net-tools.ts";
 import { readSysctls, writeSysctls } from "./sysctls.ts";
 
@@ -28,10 +29,10 @@ const schema = v.strictObject({
 });
 type NetState = v.InferOutput<typeof schema>;
 
-export function freezeNet(namespace: LocalFd, process: FreezeProcess): NetState {
+export function freezeNet(namespace: LocalFd, process: Holder, elsewhere: Elsewhere): NetState {
   return within("net", namespace, () => ({
     kind: "net-namespace" as const,
-    links: freezeLinks(process),
+    links: freezeLinks(process, elsewhere),
     routes: { inet: routes("-4"), inet6: routes("-6") },
     rules: { inet: rules("-4"), inet6: rules("-6") },
     neighbours: linesOf(ip(["neigh", "show", "nud", "permanent"])).map((line) =>
@@ -41,6 +42,8 @@ export function freezeNet(namespace: LocalFd, process: FreezeProcess): NetState 
     sysctls: readSysctls("net"),
   }));
 }
+
+type Holder = Pick<FreezeProcess, "pid" | "command">;
 
 /** Marks of the moment, and those that the kernel sets by itself, are nothing that one could ask for. */
 const STATE_OF_ROUTES =
@@ -76,9 +79,11 @@ export const netNamespace: ObjectKind<NetState, NamespaceHandle> = {
     ),
     ...(ruleset === "" ? [] : [{ option: "CONFIG_NF_TABLES", module: "nf_tables", what: "packet filters, nft(8)" }]),
   ],
-  thaw: (state, context) =>
-    newNamespace(context, "net", state.owner, () => {
-      thawLinks(state.links, () => writeSysctls(state.sysctls));
+  thaw(state, context) {
+    const site = siteOf(state, context);
+    const elsewhere = (id: string): NetSite => siteOf(context.stateOf(id) as NetState, context);
+    within("net", site.fd, () => {
+      thawLinks(site, elsewhere, () => writeSysctls(state.sysctls));
       for (const [family, list] of [
         ["-4", state.rules.inet],
         ["-6", state.rules.inet6],
@@ -95,8 +100,25 @@ export const netNamespace: ObjectKind<NetState, NamespaceHandle> = {
         for (const route of gatewaysLast(list)) ip([family, "route", "replace", ...route.split(/\s+/)]);
       }
       if (state.ruleset.trim() !== "") nft(["-f", "-"], state.ruleset);
-    }),
+    });
+    return { fd: site.fd };
+  },
 };
+
+/** Namespaces of the set that have been begun: a veth between two of them is made when only one is filled. */
+const sites = new WeakMap<ThawContext, Map<NetState, NetSite>>();
+
+function siteOf(state: NetState, context: ThawContext): NetSite {
+  const known = sites.get(context) ?? new Map<NetState, NetSite>();
+  sites.set(context, known);
+  const site = known.get(state) ?? {
+    fd: bareNamespace(context, "net", state.owner),
+    links: state.links,
+    made: new Set(["lo"]),
+  };
+  known.set(state, site);
+  return site;
+}
 
 /** A gateway must be within reach when its route is added. */
 function gatewaysLast(list: readonly string[]): string[] {

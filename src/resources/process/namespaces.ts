@@ -5,18 +5,13 @@
  */
 import { closeSync, readdirSync } from "node:fs";
 import * as v from "valibot";
-import { NAMESPACE, namespaceOf, openNamespace } from "../../abi/namespaces.ts";
+import { nameOfNamespace, NAMESPACE, namespaceOf, openNamespace } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
-import { readStat } from "../../proc/read.ts";
-import type { FreezeProcess, ObjectState, ProcessResource, ThawProcess } from "../contract.ts";
+import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
 import type { NamespaceHandle } from "../namespaces/handle.ts";
-import { freezeCgroupNamespace } from "../namespaces/cgroup.ts";
-import { freezeIpc } from "../namespaces/ipc.ts";
-import { freezeMounts } from "../namespaces/mount.ts";
-import { freezeNet } from "../namespaces/net.ts";
-import { ownerObject, userObject } from "../namespaces/user.ts";
-import { freezeUts } from "../namespaces/uts.ts";
+import { CARRIED, namespaceObject, outsiderIn, sharedWith, type Carried } from "../namespaces/own.ts";
+import { userObject } from "../namespaces/user.ts";
 
 /** Ids of objects. */
 const schema = v.strictObject({
@@ -30,38 +25,21 @@ const schema = v.strictObject({
 });
 export type NamespacesState = v.InferOutput<typeof schema>;
 
-type Carried = Exclude<keyof NamespacesState, "user">;
-
-const FREEZE: Record<Carried, (namespace: LocalFd, process: FreezeProcess) => ObjectState> = {
-  uts: (namespace) => freezeUts(namespace),
-  ipc: (namespace, process) => freezeIpc(namespace, process),
-  net: (namespace, process) => freezeNet(namespace, process),
-  cgroup: freezeCgroupNamespace,
-  mnt: (namespace, process) => freezeMounts(namespace, process),
-};
-/** The namespaces that a mount shows come before it. */
-const CARRIED = Object.keys(FREEZE) as Carried[];
-
 export const namespaces: ProcessResource<NamespacesState> = {
   name: "namespaces",
   schema,
   freeze(process) {
-    const { pid, context } = process;
+    const { pid } = process;
     refuseSeparateThreads(process);
     const state: NamespacesState = {};
     for (const type of CARRIED) {
       if (!isOwn(pid, type)) continue;
-      state[type] = context.object(namespaceOf(pid, type) as string, () => {
-        const sharer = outsiderIn(process, type);
-        if (sharer !== undefined) context.refuse(sharedWith(process, type, sharer));
-        const namespace = openNamespace(pid, type);
-        try {
-          const owner = ownerObject(context, namespace);
-          return { ...FREEZE[type](namespace, process), ...(owner !== undefined && { owner }) };
-        } finally {
-          closeSync(namespace);
-        }
-      });
+      const namespace = openNamespace(pid, type);
+      try {
+        state[type] = namespaceObject(process, type, namespace);
+      } finally {
+        closeSync(namespace);
+      }
     }
     if (isOwn(pid, "user")) state.user = freezeUser(process);
     return state;
@@ -106,10 +84,11 @@ function goHome(process: ThawProcess, type: Carried): void {
 }
 
 function freezeUser(process: FreezeProcess): string | undefined {
-  const sharer = outsiderIn(process, "user");
-  if (sharer !== undefined) process.context.refuse(sharedWith(process, "user", sharer));
   const namespace = openNamespace(process.pid, "user");
   try {
+    const name = nameOfNamespace(namespace);
+    const sharer = outsiderIn(process, "user", name);
+    if (sharer !== undefined) process.context.refuse(sharedWith(process, "user", name, sharer));
     return userObject(process.context, namespace);
   } finally {
     closeSync(namespace);
@@ -120,32 +99,6 @@ function freezeUser(process: FreezeProcess): string | undefined {
 function isOwn(pid: number, type: string): boolean {
   const theirs = namespaceOf(pid, type);
   return theirs !== undefined && theirs !== namespaceOf("self", type);
-}
-
-/**
- * A process outside the set that lives in the namespace too: it would stay behind in the old one. Whoever started a
- * container, as unshare(1) does, and waits for its init may: it has no business inside.
- */
-function outsiderIn({ pid, context }: FreezeProcess, type: string): number | undefined {
-  const wanted = namespaceOf(pid, type);
-  const waiting = new Set(
-    [...context.pids].filter((member) => leadsContainer(member, context)).flatMap((init) => ancestorsOf(init)),
-  );
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .find((other) => !context.pids.has(other) && !waiting.has(other) && namespaceOf(other, type) === wanted);
-}
-
-/** The init of a pid namespace, whose parent is left out. */
-function leadsContainer(pid: number, { pids }: FreezeProcess["context"]): boolean {
-  const parent = readStat(pid)?.ppid ?? 0;
-  return !pids.has(parent) && namespaceOf(pid, "pid") !== namespaceOf(parent, "pid");
-}
-
-function ancestorsOf(pid: number): number[] {
-  const parent = readStat(pid)?.ppid ?? 0;
-  return parent === 0 ? [] : [parent, ...ancestorsOf(parent)];
 }
 
 /**
@@ -177,16 +130,4 @@ function refuseSeparateThreads(process: FreezeProcess): void {
       ),
     );
   }
-}
-
-function sharedWith({ pid, command }: FreezeProcess, type: string, other: number): Refusal {
-  return new Refusal(
-    "NAMESPACE_SHARED",
-    {
-      what: `Process ${pid} (${command}) shares its ${type} namespace with a process that is not frozen with it.`,
-      why: `Process ${other} lives in ${namespaceOf(pid, type)} too.`,
-      remedy: `Freeze process ${other} together with it, or run kmonte inside the namespace (nsenter(1)).`,
-    },
-    { pid, command, resource: "namespace", path: `/proc/${pid}/ns/${type}` },
-  );
 }
