@@ -12,6 +12,7 @@ import threading
 import time
 
 from kinds import KINDS
+from more_kinds import MORE_KINDS
 
 told = False
 
@@ -81,7 +82,7 @@ class Sleeper(threading.Thread):
 
 
 def build(rng, depth):
-    chosen = rng.sample(KINDS, rng.randrange(4, 10))
+    chosen = rng.sample(KINDS + MORE_KINDS, rng.randrange(5, 12))
     things = [kind(rng) for kind in chosen]
     children = [Child(rng, depth) for _ in range(rng.randrange(3) if depth > 0 else 0)]
     sleepers = [Sleeper(rng) for _ in range(rng.randrange(4))]
