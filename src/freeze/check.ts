@@ -4,9 +4,11 @@ import type { Identity } from "../abi/identity.ts";
 import { admitting, refuseForeign } from "./admission.ts";
 import { Look } from "./look.ts";
 import type { LookOptions } from "./look-options.ts";
+import { pauseAfter } from "./patience.ts";
 import { needsOf, type HeldNeed } from "./needs.ts";
 import { checkRoots } from "./roots.ts";
 import { StoppedSet } from "./stop.ts";
+import { sleepMicroseconds } from "../tracee/stops.ts";
 
 export interface CheckOutcome {
   readonly processes: { readonly pid: number; readonly command: string; readonly threads: number }[];
@@ -27,7 +29,19 @@ export interface CheckOptions extends LookOptions {
 
 export function checkOnly(pids: readonly number[], options: CheckOptions = {}): CheckOutcome {
   checkRoots(pids);
-  const start = performance.now();
+  for (let tries = 0; ; tries += 1) {
+    const start = performance.now();
+    const { refusals, ...outcome } = lookOnce(pids, options);
+    const pausedMs = performance.now() - start;
+    const pause = refusals.length === 0 ? undefined : pauseAfter(refusals, tries);
+    if (pause === undefined) return { ...outcome, refusals: refusals.map((one) => one.toJSON()), pausedMs };
+    sleepMicroseconds(pause * 1000);
+  }
+}
+
+type Seen = Omit<CheckOutcome, "refusals" | "pausedMs"> & { readonly refusals: readonly KmonteError[] };
+
+function lookOnce(pids: readonly number[], options: CheckOptions): Seen {
   const set = StoppedSet.stop(pids, admitting(options.user));
   try {
     using look = new Look(set, options);
@@ -39,21 +53,14 @@ export function checkOnly(pids: readonly number[], options: CheckOptions = {}): 
         command: stat.comm,
         threads: threads.length,
       })),
-      refusals: refusals.map((refusal) => refusal.toJSON()),
+      refusals,
       notes,
       needs: needsOf(state),
-      pausedMs: performance.now() - start,
     };
   } catch (error) {
     if (!(error instanceof KmonteError)) throw error;
-    const list = error instanceof RefusalList ? error.refusals : [error];
-    return {
-      processes: [],
-      notes: [],
-      needs: [],
-      refusals: list.map((refusal) => refusal.toJSON()),
-      pausedMs: performance.now() - start,
-    };
+    const refusals = error instanceof RefusalList ? error.refusals : [error];
+    return { processes: [], notes: [], needs: [], refusals };
   } finally {
     set.release();
   }

@@ -22,9 +22,11 @@ import { dumpMemory } from "./dump.ts";
 import { Look, type Findings } from "./look.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
 import type { LookOptions } from "./look-options.ts";
+import { pauseAfter } from "./patience.ts";
 import { PreCopy, worthCopying } from "./pre-copy.ts";
 import { checkRoots } from "./roots.ts";
 import { StoppedSet } from "./stop.ts";
+import { sleepMicroseconds } from "../tracee/stops.ts";
 
 export interface FreezeJob extends LookOptions {
   readonly pids: readonly number[];
@@ -106,6 +108,22 @@ export class Freeze {
     this.#writer = writer;
     this.#copies = copies;
     if (copies) this.#step("copy", () => this.#copyAhead(copies, large));
+    const before = this.#steps.length;
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return this.#freezeNow();
+      } catch (error) {
+        const pause = error instanceof KmonteError ? pauseAfter(partsOf(error), tries) : undefined;
+        if (pause === undefined) throw error;
+        this.#steps.length = before;
+        sleepMicroseconds(pause * 1000);
+        this.#checkAborted();
+      }
+    }
+  }
+
+  #freezeNow(): FreezeOutcome {
+    this.#look = undefined;
     const set = this.#step("stop", () => StoppedSet.stop(this.#job.pids, admitting(this.#job.user)));
     this.#set = set;
     try {
@@ -239,6 +257,10 @@ export class Freeze {
       );
     }
   }
+}
+
+function partsOf(error: KmonteError): readonly KmonteError[] {
+  return error instanceof RefusalList ? error.refusals : [error];
 }
 
 function refusalOf(refusals: readonly Refusal[]): KmonteError {

@@ -140,7 +140,7 @@ class Udp(Messages):
 
 
 class Backlog(Quiet):
-    """Connections to a unix socket that nobody has accepted yet, with data in them."""
+    """Connections to a unix socket that nobody has accepted yet."""
 
     def __init__(self, rng):
         self.listener = socket.socket(socket.AF_UNIX, rng.choice([socket.SOCK_STREAM, socket.SOCK_SEQPACKET]))
@@ -154,12 +154,12 @@ class Backlog(Quiet):
         if rng.random() < 0.5 and len(self.model) < 6:
             client = socket.socket(socket.AF_UNIX, self.listener.type)
             client.connect(self.name)
+            self.model.append(client)
+        elif self.model:
+            client = self.model.pop(0)
+            server, _ = self.listener.accept()
             data = some_bytes(rng, 300)
             client.send(data)
-            self.model.append((client, data))
-        elif self.model:
-            client, data = self.model.pop(0)
-            server, _ = self.listener.accept()
             assert server.recv(1000) == data, "a connection gave other data"
             server.send(data[::-1])
             assert client.recv(1000) == data[::-1]
