@@ -1,8 +1,10 @@
 /** At most one of each process: an image that was thawed says so, and is not thawed a second time unasked. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { thaw } from "../src/index.ts";
 import { Program, until } from "./harness.ts";
 import { kmonte } from "./kmonte.ts";
@@ -43,6 +45,51 @@ test("a mark that nobody wrote whole is refused", async () => {
   const image = await program.freeze();
   writeFileSync(mark(image), "{");
   await assert.rejects(thaw({ directory: image }), { code: "THAWED_MARK_BROKEN" });
+});
+
+for (const [what, put] of [
+  ["a link", (path: string) => symlinkSync("/etc/hostname", path)],
+  ["a FIFO", (path: string) => execFileSync("mkfifo", [path])],
+] as const) {
+  test(`${what} in the place of a mark is no mark, and nobody waits for it`, async () => {
+    await using program = Program.start("/bin/sleep", ["1000"]);
+    const image = await program.freeze();
+    put(mark(image));
+    await assert.rejects(thaw({ directory: image }), { code: "THAWED_MARK_BROKEN" });
+  });
+}
+
+test("with --remove nothing but the mark stays, and the image is thawed no more", async () => {
+  await using program = Program.start("/bin/sleep", ["1000"]);
+  const image = await program.freeze();
+  writeFileSync(join(image, "mine.txt"), "what somebody else has put there stays");
+  const { status, stderr } = await kmonte("thaw", image, "--remove");
+  assert.equal(status, 0, stderr);
+  assert.equal(program.alive, true);
+  assert.deepEqual(readdirSync(image).sort(), ["mine.txt", "thawed.json"]);
+  assert.equal(JSON.parse(readFileSync(mark(image), "utf8")).step, "removed");
+  await end(program.pid);
+  for (const again of [false, true])
+    await assert.rejects(thaw({ directory: image, again }), { code: "ALREADY_THAWED" });
+});
+
+test("an image whose program ends as soon as it runs is kept", async () => {
+  await using program = Program.start("/bin/sleep", ["1000"]);
+  process.kill(program.pid, "SIGSTOP");
+  await until(() => /^State:\s+T/m.test(readFileSync(`/proc/${program.pid}/status`, "utf8")), "the stop");
+  // Stopped, it takes the signal only when it is continued.
+  process.kill(program.pid, "SIGTERM");
+  const image = await program.freeze();
+  const ended = (async () => {
+    while (!existsSync(mark(image)) || !/"released"/.test(readFileSync(mark(image), "utf8"))) await delay(2);
+    process.kill(program.pid, "SIGCONT");
+  })();
+  const report = await thaw({ directory: image, remove: true });
+  await ended;
+  assert.match(report.notes.join(), /kept: process \d+ has ended already/);
+  await until(() => !program.alive, "its end");
+  assert.equal(JSON.parse(readFileSync(mark(image), "utf8")).step, "released");
+  await thaw({ directory: image, again: true });
 });
 
 test("a copy of processes that go on is kept out by their ids, and thaws when they have ended", async () => {

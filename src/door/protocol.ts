@@ -30,6 +30,7 @@ export const requestSchema = v.variant("verb", [
     verb: v.literal("thaw"),
     directory: path,
     again: v.boolean(),
+    remove: v.optional(v.boolean()),
     /** The text of key files. */
     keys: v.optional(v.pipe(v.array(v.pipe(v.string(), v.maxLength(8192))), v.maxLength(16))),
   }),

@@ -88,6 +88,7 @@ function readManifest(source: ImageSource, unsigned: boolean): Manifest {
   try {
     bytes = source.readSmall(MANIFEST, LARGEST_MANIFEST);
   } catch (cause) {
+    source.refuseRemoved();
     throw notAnImage(directory, `Its ${MANIFEST} cannot be read (${codeOf(cause)}).`, cause);
   }
   if (!bytes) throw notAnImage(directory, `Its ${MANIFEST} is larger than any image has it.`);

@@ -13,6 +13,7 @@ import { copyRanges, dataRanges } from "../resources/objects/copy.ts";
 import { openPath } from "../resources/objects/path-file.ts";
 import { below, PrivateDirectory, removeLeftovers } from "./directory.ts";
 import { openRegular } from "./files.ts";
+import { refuseRemoved } from "./thawed-mark.ts";
 
 /** Root's own, on disk: an image may be larger than memory. */
 const STATE_DIRECTORY = "/var/lib/kmonte";
@@ -40,6 +41,11 @@ export class ImageSource implements Disposable {
 
   get place(): string {
     return below(this.#original, "");
+  }
+
+  /** Says so where the image was thawed and its contents were removed. */
+  refuseRemoved(): void {
+    asUser(this.#user, () => refuseRemoved(this.place, this.directory));
   }
 
   /** All bytes of a small file. Undefined when it is larger than `most`. */

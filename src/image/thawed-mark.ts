@@ -1,18 +1,21 @@
 /**
  * The mark on an image that has been thawed, so that no process lives twice. It stands beside the image's files, outside
- * the manifest, in two steps: `releasing`, on disk before any process goes on; `released`, once all have.
+ * the manifest, in steps: `releasing`, on disk before any process goes on; `released`, once all have; `removed` when the
+ * memory of the processes is no longer kept, and the mark is all that stays.
  */
-import { closeSync, constants, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
+import { errnoOf } from "../lib/gone.ts";
 
 const MARK = "thawed.json";
+const LARGEST_MARK = 4096;
 
 const markSchema = v.strictObject({
-  step: v.picklist(["releasing", "released"]),
+  step: v.picklist(["releasing", "released", "removed"]),
   at: v.string(),
   kernel: v.string(),
   bootId: v.string(),
@@ -21,15 +24,10 @@ export type ThawedMark = v.InferOutput<typeof markSchema>;
 
 /** The image's mark; undefined when it has never been thawed. */
 export function readThawedMark(directory: string, shown = directory): ThawedMark | undefined {
-  let text: string;
+  const bytes = readMarkBytes(directory);
+  if (bytes === undefined) return undefined;
   try {
-    text = readFileSync(join(directory, MARK), "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-  try {
-    return v.parse(markSchema, JSON.parse(text));
+    return v.parse(markSchema, JSON.parse(bytes.toString("utf8")));
   } catch (cause) {
     // The mark is renamed into place whole: this one was not written by us.
     const facts = { path: join(directory, MARK) };
@@ -53,13 +51,24 @@ export function readThawedMark(directory: string, shown = directory): ThawedMark
  */
 export function refuseThawed(directory: string, shown = directory): void {
   const mark = readThawedMark(directory, shown);
-  if (mark?.step !== "released") return;
-  throw new Refusal(
+  if (mark?.step === "removed") throw alreadyThawed(mark, shown, "Nothing is kept of it.");
+  if (mark?.step === "released")
+    throw alreadyThawed(mark, shown, "kmonte thaw --again takes them back to the moment of the freeze.");
+}
+
+/** Says so where there is no image any more because it was thawed and then removed. */
+export function refuseRemoved(directory: string, shown: string): void {
+  const mark = readThawedMark(directory, shown);
+  if (mark?.step === "removed") throw alreadyThawed(mark, shown, "Nothing is kept of it.");
+}
+
+function alreadyThawed({ at, kernel }: ThawedMark, shown: string, remedy: string): Refusal {
+  return new Refusal(
     "ALREADY_THAWED",
     {
       what: `The image in ${shown} has been thawed already.`,
-      why: `Its processes went on at ${mark.at}, on Linux ${mark.kernel}; files and peers have gone on with them.`,
-      remedy: "kmonte thaw --again takes them back to the moment of the freeze.",
+      why: `Its processes went on at ${at}, on Linux ${kernel}; files and peers have gone on with them.`,
+      remedy,
     },
     { path: shown },
   );
@@ -102,17 +111,36 @@ export function markThawed(directory: string, again: boolean): Marked {
   };
 }
 
+/** Notes, on disk, that the contents of an image that was thawed are about to go. When it was thawed stays known. */
+export function markRemoved(directory: string): void {
+  const mark = readThawedMark(directory);
+  if (mark === undefined) throw new RangeError("an image that was not thawed is not removed");
+  if (mark.step === "removed") return;
+  writeMark(directory, Buffer.from(`${JSON.stringify({ ...mark, step: "removed" } satisfies ThawedMark)}\n`));
+}
+
 function markBytes(step: ThawedMark["step"]): Buffer {
   const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   const mark: ThawedMark = { step, at: new Date().toISOString(), kernel: release(), bootId };
   return Buffer.from(`${JSON.stringify(mark)}\n`);
 }
 
+/** Undefined where there is none. What is no file, or too large for a mark, was put there by others: it reads as nothing said. */
 function readMarkBytes(directory: string): Buffer | undefined {
+  let file: number;
   try {
-    return readFileSync(join(directory, MARK));
-  } catch {
-    return undefined;
+    file = openSync(join(directory, MARK), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "ENOENT") return undefined;
+    if (errno === "ELOOP" || errno === "ENXIO") return Buffer.alloc(0);
+    throw error;
+  }
+  try {
+    const found = fstatSync(file);
+    return found.isFile() && found.size <= LARGEST_MARK ? readFileSync(file) : Buffer.alloc(0);
+  } finally {
+    closeSync(file);
   }
 }
 

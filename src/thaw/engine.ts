@@ -10,6 +10,7 @@ import type { AgeIdentity } from "../image/age-keys.ts";
 import { checkOwned } from "../image/ownership.ts";
 import { openKeys, parseKeys } from "../image/keys.ts";
 import { readImage, type Image } from "../image/read.ts";
+import { removeContents } from "../image/remove.ts";
 import { markThawed, refuseThawed } from "../image/thawed-mark.ts";
 import { processResources, threadResources } from "../resources/registry.ts";
 import { thawEndedLeader } from "../resources/thread/ended-leader.ts";
@@ -22,6 +23,7 @@ import { consistently } from "./inconsistent.ts";
 import { ThawedFiles } from "./descriptors.ts";
 import type { BuiltProcess } from "./process.ts";
 import { endProcess } from "./nursery.ts";
+import { firstEnded } from "./seen-running.ts";
 import { adoptIntoShell, handOver, type ShellJob } from "./shell.ts";
 import { thawStop } from "./stops.ts";
 import { growTree, type Tree } from "./tree.ts";
@@ -34,6 +36,8 @@ export interface ThawJob {
   /** The program goes on in our session and terminal. */
   readonly shell?: boolean;
   readonly otherProcessor?: boolean;
+  /** What the image holds is removed when the processes have been seen running. */
+  readonly remove?: boolean;
   readonly identities?: readonly string[] | undefined;
   /** Keys themselves, as their files have them. */
   readonly keys?: readonly string[] | undefined;
@@ -43,6 +47,8 @@ export interface ThawJob {
 
 export interface ThawOutcome {
   readonly processes: { readonly pid: number; readonly command: string }[];
+  /** Those of them that run: the others had ended before the freeze, and nobody had waited for them. */
+  readonly living: readonly number[];
   readonly steps: TimedStep[];
   readonly notes: readonly string[];
   /** The program that has our terminal now, and that is our child. */
@@ -99,12 +105,28 @@ export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
     }
   };
   step("resume", () => as(release));
+  const living = image.state.processes.filter(({ body }) => body).map(({ pid }) => pid);
+  // Nobody stops what comes now: they run, and that it was not finished must not be told as a failure of the thaw.
+  if (job.remove) as(() => context.note(removeRunning(image, living)));
   return {
     processes: image.state.processes.map(({ pid, command }) => ({ pid, command })),
+    living,
     steps,
     notes: [...tree.notes, ...context.notes],
     ...(shell && { shell }),
   };
+}
+
+/** Removes the contents of an image whose processes run, and says what became of it. */
+function removeRunning({ place, manifest }: Image, living: readonly number[]): string {
+  const ended = firstEnded(living);
+  if (ended !== undefined) return `The image was kept: process ${ended} has ended already.`;
+  try {
+    removeContents(place, manifest);
+    return "What the image held has been removed.";
+  } catch (error) {
+    return `The image could not be removed: ${error instanceof Error ? error.message : String(error)}`;
+  }
 }
 
 /** Our own key opens images for us only. */

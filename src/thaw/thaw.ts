@@ -20,6 +20,11 @@ export interface ThawOptions {
   readonly shell?: boolean;
   /** Takes an image though this processor lacks features of the one that it comes from: programs that use them fail. */
   readonly otherProcessor?: boolean;
+  /**
+   * Removes what the image holds when the processes have been seen running: memory has secrets. A mark stays, with which
+   * it goes on refusing to be thawed a second time.
+   */
+  readonly remove?: boolean;
   /** Key files that an encrypted image is opened with, beside the machine's own encryption key. */
   readonly identities?: readonly string[] | undefined;
   /** What must have happened before anything is thawed; the engine is made ready meanwhile. */
@@ -51,6 +56,7 @@ export async function thaw(options: ThawOptions): Promise<ThawReport> {
         again: options.again === true,
         shell: options.shell === true,
         otherProcessor: options.otherProcessor === true,
+        remove: options.remove === true,
         identities: options.identities,
         keys: options.keys,
         user: options.user,

@@ -1,6 +1,7 @@
 /**
  * The fault sweep: `node --import ./test/faults/inject.ts test/faults/run.ts PROGRAM… [--sample N] [--seed N]
- * [--what freeze,thaw] [--kinds fail,kill,end]`. Without `--sample`, everything: hours.
+ * [--what freeze,thaw] [--kinds fail,kill,end] [--slice K/N]`. Without `--sample`, everything: hours, which can be had
+ * in N slices, each of them spread evenly over all steps.
  *
  * It counts the steps of an undisturbed freeze and thaw of each program, and then lets each go wrong, so that steps
  * that are added to kmonte are swept without anybody writing a test for them.
@@ -17,6 +18,7 @@ const { values, positionals } = parseArgs({
     what: { type: "string", default: "freeze,thaw" },
     kinds: { type: "string", default: "fail,kill,end" },
     only: { type: "string" },
+    slice: { type: "string", default: "1/1" },
     verbose: { type: "boolean", default: false },
   },
 });
@@ -24,6 +26,7 @@ const { values, positionals } = parseArgs({
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const kinds = values.kinds.split(",") as Fault["kind"][];
 const seed = Number(values.seed);
+const [slice = 1, slices = 1] = values.slice.split("/").map(Number);
 let failed = 0;
 say(`seed ${seed}`);
 for (const source of positionals) {
@@ -37,7 +40,7 @@ for (const source of positionals) {
     const all = (values.sample === undefined ? allFaults : someFaults)(counts, kinds).filter(
       ({ name }) => values.only === undefined || name.includes(values.only),
     );
-    const chosen = values.sample === undefined ? all : choose(all, Number(values.sample), seed);
+    const chosen = values.sample === undefined ? all.filter((_, i) => i % slices === slice - 1) : choose(all, Number(values.sample), seed);
     for (const fault of chosen) {
       if (values.verbose) say(`  ${what} ${JSON.stringify(fault)}`);
       await (what === "freeze" ? sweep.freezeWith(fault) : sweep.thawWith(fault));

@@ -19,6 +19,7 @@ interface Options {
   readonly shell?: boolean;
   readonly otherProcessor?: boolean;
   readonly boot?: boolean;
+  readonly remove?: boolean;
   readonly identity?: string[];
   readonly json?: boolean;
 }
@@ -34,6 +35,7 @@ export function addThaw(program: Command): void {
     .option("--shell", "let the program go on in this terminal, as if this shell had started it, and wait for it")
     .option("--other-processor", "take an image though this processor lacks features of the one that it comes from")
     .option("-i, --identity <file>", "a key that an encrypted image is opened with; may be given again", collect)
+    .option("--remove", "remove what the image holds when the processes have been seen running")
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
@@ -41,9 +43,11 @@ export function addThaw(program: Command): void {
 Everything the processes need is checked before anything is made, and all that is wrong is listed. A thaw that fails
 leaves no process behind and the image as it was. The processes become children of init.
 
-An image stays when it has been thawed, and is marked so: remove it when it is no longer needed. Thawing it a second
-time, after the processes have ended, takes them back to the moment of the freeze, while files and peers have gone on;
-that is refused without --again.
+An image stays when it has been thawed, and is marked so. Thawing it a second time, after the processes have ended,
+takes them back to the moment of the freeze, while files and peers have gone on; that is refused without --again.
+
+An image holds all that the processes knew, passwords and keys included. With --remove its files go as soon as the
+processes have been seen running, and only the mark stays. Should one of them have ended by then, the image is kept.
 
 With --shell, a program that used the terminal it was started in (an editor, a pager, a debugger, a shell) uses this
 one from now on: its terminal, session and place in the foreground are those of the shell that kmonte is started from,
@@ -70,10 +74,11 @@ function wrongArguments(): KmonteError {
 async function thawDirectory(directory: string, options: Options): Promise<void> {
   const progress = showProgress(options.json === true);
   const again = options.again === true;
+  const remove = options.remove === true;
   const report = await interruptible<ThawReport>((signal) =>
     hasDoor() && !options.unsigned && !options.shell && !options.otherProcessor
       ? askDoor(
-          { verb: "thaw", directory: resolve(directory), again, keys: options.identity?.map(readKeyText) },
+          { verb: "thaw", directory: resolve(directory), again, remove, keys: options.identity?.map(readKeyText) },
           progress.listen,
           signal,
         )
@@ -81,6 +86,7 @@ async function thawDirectory(directory: string, options: Options): Promise<void>
           directory,
           unsigned: options.unsigned === true,
           again,
+          remove,
           shell: options.shell === true,
           otherProcessor: options.otherProcessor === true,
           identities: options.identity,
