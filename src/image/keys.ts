@@ -154,6 +154,11 @@ export function encryptionKey(directory: string = keyDirectory()): AgeIdentity |
   return existsSync(path) ? readIdentities(path)[0] : undefined;
 }
 
+/** Where that key lies. */
+export function encryptionKeyPath(directory: string = keyDirectory()): string {
+  return join(directory, ENCRYPTION);
+}
+
 /** The keys in a file that age-keygen or `kmonte key new --encryption` wrote. */
 export function readIdentities(path: string): AgeIdentity[] {
   return parseKey(readSecret(path), path, parseIdentities);

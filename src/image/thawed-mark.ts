@@ -3,7 +3,17 @@
  * the manifest, in steps: `releasing`, on disk before any process goes on; `released`, once all have; `removed` when the
  * memory of the processes is no longer kept, and the mark is all that stays.
  */
-import { closeSync, constants, fstatSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";

@@ -7,14 +7,16 @@ import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError, RefusalList } from "../lib/errors.ts";
 import type { ProgressListener } from "../lib/progress.ts";
 import { thaw, type ThawReport } from "../thaw/thaw.ts";
-import { clearOneTimeEntry } from "./boot-entry.ts";
+import { clearOneTimeEntry } from "./one-time-entry.ts";
 import { bootSteps, readBootTimes } from "./boot-times.ts";
 import { waitForNetwork } from "./network.ts";
 import { notifyReady } from "./notify.ts";
+import { firstEnded } from "../thaw/seen-running.ts";
+import { forget } from "./leftovers.ts";
 import { Scope } from "./scope.ts";
 import { askHealth } from "./health.ts";
 import { presentSwap } from "./kexec.ts";
-import { DEFAULT_SWAP_ROOT, type Failure, isPending, presentBoot, readRecords, type SwapRecord } from "./store.ts";
+import { DEFAULT_SWAP_ROOT, type Failure, presentBoot, readPending, readRecords, type SwapRecord } from "./store.ts";
 import { unmarkPending, writeRecord } from "./store.ts";
 import { keepTmp } from "./tmp-files.ts";
 import { afterFailure, changeAttempt, type Here, nextStep, withAttempt } from "./trial.ts";
@@ -37,7 +39,7 @@ export async function resumePendingSwaps(options: ResumeOptions = {}): Promise<S
   const root = options.root ?? DEFAULT_SWAP_ROOT;
   const boot = presentBoot();
   // In the boot that froze them they are still there, held by whoever is about to leave it.
-  const pending = readRecords(root).filter((record) => isPending(root, record.id) && record.boot !== boot);
+  const pending = readPending(root).filter((record) => record.boot !== boot);
   if (pending.length > 0) keepTmp();
   for (const record of pending) keepClockForward(record);
   const { now = [], later = [] } = Object.groupBy(pending, ({ network = [] }) =>
@@ -57,7 +59,7 @@ export async function resumePendingSwaps(options: ResumeOptions = {}): Promise<S
 export async function endTrials(options: ResumeOptions & { readonly failed?: boolean } = {}): Promise<SwapRecord[]> {
   const root = options.root ?? DEFAULT_SWAP_ROOT;
   const results: SwapRecord[] = [];
-  for (const pending of readRecords(root).filter(({ id }) => isPending(root, id))) {
+  for (const pending of readPending(root)) {
     const here = hereFor(pending);
     const record = options.failed ? pending : await whenThawed(root, pending, here);
     if (record.boot === here.boot || (here.kernel === record.from && record.state !== "trial")) continue;
@@ -68,6 +70,7 @@ export async function endTrials(options: ResumeOptions & { readonly failed?: boo
     if (failure) goBack({ root, record, here, watchdog }, failure);
     results.push(settle(root, record));
     watchdog?.stop();
+    discard(root, record);
   }
   return results;
 }
@@ -77,7 +80,7 @@ async function whenThawed(root: string, record: SwapRecord, here: Here): Promise
   let now: SwapRecord | undefined = record;
   while (now?.state === "pending" && now.attempts?.some(({ boot }) => boot === here.boot)) {
     await delay(500);
-    now = readRecords(root).find(({ id }) => id === record.id);
+    [now] = readRecords(root, (id) => id === record.id);
   }
   return now ?? record;
 }
@@ -114,9 +117,10 @@ function restoreSettings(sysctls: Readonly<Record<string, string>>): void {
 
 /** Notes that a swap's processes were thawed by hand, so that the next boot does not thaw them a second time. */
 export function settleSwap(directory: string, root: string = DEFAULT_SWAP_ROOT): void {
-  for (const record of readRecords(root)) {
-    if (record.directory !== resolve(directory) || !isPending(root, record.id)) continue;
-    settle(root, { ...record, running: Date.now(), arrived: release() });
+  for (const record of readPending(root)) {
+    if (record.directory !== resolve(directory)) continue;
+    // Whoever thaws by hand says by hand what is to be removed.
+    settle(root, { ...record, keep: true, running: Date.now(), arrived: release() });
   }
 }
 
@@ -168,7 +172,24 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
     return thawed;
   }
   watchdog?.stop();
-  return settle(root, thawed);
+  const done = settle(root, thawed);
+  const ended = firstEnded(report.living);
+  if (ended === undefined) {
+    discard(root, record);
+    return done;
+  }
+  process.stderr.write(`kmonte: note: the images are kept: process ${ended} has ended already.\n`);
+  writeRecord(root, { ...done, keep: true });
+  return { ...done, keep: true };
+}
+
+/** The machine is well and the processes run: nothing is kept of their memory, unless it was asked for. */
+function discard(root: string, record: SwapRecord): void {
+  try {
+    forget(root, record);
+  } catch (error) {
+    process.stderr.write(`kmonte: note: ${record.directory} could not be removed: ${String(error)}\n`);
+  }
 }
 
 const SECOND_TRY: Failure = {

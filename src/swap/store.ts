@@ -68,6 +68,8 @@ const SwapRecordSchema = v.object({
   wayBack: v.optional(WayBackSchema),
   /** The command that says whether all is well, and how long it may take. */
   health: v.optional(v.object({ command: v.string(), seconds: v.number() })),
+  /** The images stay when all is well. */
+  keep: v.optional(v.boolean()),
 });
 
 export type Failure = v.InferOutput<typeof FailureSchema>;
@@ -75,7 +77,7 @@ export type Attempt = v.InferOutput<typeof AttemptSchema>;
 export type WayBack = v.InferOutput<typeof WayBackSchema>;
 export type SwapRecord = v.InferOutput<typeof SwapRecordSchema>;
 
-const RECORD = "timeline.json";
+export const RECORD = "timeline.json";
 
 /** While this file is there, the next boot thaws the swap. The unit looks for it before anything else is started. */
 export const PENDING_MARK = "pending";
@@ -104,11 +106,12 @@ export function writeRecord(root: string, record: SwapRecord): void {
   syncDirectory(dirname(path));
 }
 
-/** All records, oldest first. */
-export function readRecords(root: string): SwapRecord[] {
+/** Records, oldest first. One that is broken stands in the way of those only who want it. */
+export function readRecords(root: string, wanted: (id: string) => boolean = () => true): SwapRecord[] {
   if (!existsSync(root)) return [];
   return readdirSync(root)
     .sort()
+    .filter((id) => wanted(id))
     .map((id) => join(root, id, RECORD))
     .filter((path) => existsSync(path))
     .map(readRecord);
@@ -134,18 +137,27 @@ function readRecord(path: string): SwapRecord {
   );
 }
 
+export function pendingMark(root: string, id: string): string {
+  return join(root, id, PENDING_MARK);
+}
+
 export function markPending(root: string, id: string): void {
-  writeFileSync(join(root, id, PENDING_MARK), "");
+  writeFileSync(pendingMark(root, id), "");
 }
 
 export function unmarkPending(root: string, id: string): void {
-  rmSync(join(root, id, PENDING_MARK), { force: true });
+  rmSync(pendingMark(root, id), { force: true });
   // After a power cut it must not be there again.
   if (existsSync(join(root, id))) syncDirectory(join(root, id));
 }
 
 export function isPending(root: string, id: string): boolean {
-  return existsSync(join(root, id, PENDING_MARK));
+  return existsSync(pendingMark(root, id));
+}
+
+/** The records of swaps that wait. */
+export function readPending(root: string): SwapRecord[] {
+  return readRecords(root, (id) => isPending(root, id));
 }
 
 export function presentBoot(): string {

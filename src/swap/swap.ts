@@ -5,14 +5,18 @@ import { join } from "node:path";
 import { check, freeze, type FrozenSet } from "../freeze/freeze.ts";
 import { Refusal } from "../lib/errors.ts";
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
-import { clearOneTimeEntry, setOneTimeEntry } from "./boot-entry.ts";
+import { clearOneTimeEntry, setOneTimeEntry } from "./one-time-entry.ts";
 import { requireAbleKernel } from "./kernel-config.ts";
 import { findKernel, type Kernel } from "./kernels.ts";
 import { loadKernel, presentCommandLine, startLoadedKernel, syncDisks, unloadKernel } from "./kexec.ts";
 import { requireLasting } from "./mounts.ts";
 import { leaveSilence } from "./network.ts";
 import { pidRangeScript, presentFreePidRange } from "./pids.ts";
-import { DEFAULT_SWAP_ROOT, markPending, newSwapDirectory, presentBoot, type WayBack, writeRecord } from "./store.ts";
+import { requireOpenableAtBoot } from "./boot-key.ts";
+import { lockRoot, removeForgotten } from "./leftovers.ts";
+import { PendingGuard } from "./pending-guard.ts";
+import { DEFAULT_SWAP_ROOT, markPending, newSwapDirectory, PENDING_MARK, pendingMark, presentBoot } from "./store.ts";
+import { type WayBack, writeRecord } from "./store.ts";
 import { changedSettings, trialCommandLine } from "./trial-settings.ts";
 import { installUnits } from "./unit.ts";
 import { type BootWatchdog, bootWatchdog, DEFAULT_DEADLINE_SECONDS } from "./watchdog.ts";
@@ -27,6 +31,10 @@ export interface SwapOptions {
   readonly root?: string;
   /** Asked when the new kernel has come up: if it fails, the machine goes back to the old one. */
   readonly health?: HealthCommand;
+  /** Keys of age (age1…) that the images are encrypted to; the machine's own must be among them. */
+  readonly encryptTo?: readonly string[];
+  /** Keeps the images when the machine is known to be well; without it nothing but their marks stays. */
+  readonly keep?: boolean;
   /** More words for the new kernel's command line, after the present ones. */
   readonly append?: string;
   /** How long the new kernel has before a watchdog restarts the machine. */
@@ -39,8 +47,11 @@ export interface SwapOptions {
 export async function swap(options: SwapOptions): Promise<never> {
   const root = options.root ?? DEFAULT_SWAP_ROOT;
   requireRoot();
+  requireOpenableAtBoot(options.encryptTo ?? []);
   const kernel = findKernel(options.to);
   await requireAbleTarget(kernel, options.pids);
+  using _ = lockRoot(root);
+  removeForgotten(root);
   const { id, path } = newSwapDirectory(root);
   let frozen: FrozenSet | undefined;
   try {
@@ -61,6 +72,7 @@ export async function swap(options: SwapOptions): Promise<never> {
       pids: options.pids,
       directory: join(path, "frozen"),
       end: "hold",
+      ...(options.encryptTo && { encryptTo: options.encryptTo }),
       ...(options.onProgress && { onProgress: options.onProgress }),
       ...(options.signal && { signal: options.signal }),
     });
@@ -116,9 +128,11 @@ function leave(root: string, departure: Departure, options: SwapOptions): never 
     // Written down before it begins: a kernel that never says anything had its try too.
     attempts: [{ kernel: kernel.release, at: Date.now() }],
     ...(options.health && { health: options.health }),
+    ...(options.keep && { keep: true }),
   } as const;
   const steps = [load, ...frozen.steps];
   writeRecord(root, { ...record, attempts: [...record.attempts], steps });
+  using _ = new PendingGuard(pendingMark(root, id), join(root, id));
   markPending(root, id);
   // A kernel that panics or hangs ends in the firmware: it is to start this one.
   setOneTimeEntry(release());
@@ -132,7 +146,7 @@ function leave(root: string, departure: Departure, options: SwapOptions): never 
 async function undo(frozen: FrozenSet | undefined, path: string): Promise<void> {
   unloadKernel();
   clearOneTimeEntry();
-  rmSync(join(path, "pending"), { force: true });
+  rmSync(join(path, PENDING_MARK), { force: true });
   try {
     await frozen?.release();
   } finally {

@@ -1,6 +1,7 @@
 /** The systemd units that thaw at boot what a swap froze and see to the way back, and their installation. */
 import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { keyDirectory, machineKey } from "../image/keys.ts";
 import { Refusal } from "../lib/errors.ts";
 import { SWAP_PARAMETER } from "./kexec.ts";
 import { hasOtherDisks, presentMounts, requireLasting } from "./mounts.ts";
@@ -20,6 +21,8 @@ export interface UnitOptions {
   readonly command: string;
   /** Where swaps are remembered. */
   readonly root: string;
+  /** Where the keys are that images are checked and opened with. */
+  readonly keys: string;
   /** Whether the files of the processes may lie on other disks than that of the root directory. */
   readonly otherDisks: boolean;
 }
@@ -50,7 +53,7 @@ ConditionPathExistsGlob=${options.root}/*/${PENDING_MARK}
 OnFailure=${BACK_UNIT}
 # Disks that do not come, too, end in the way back.
 JobTimeoutSec=1800
-RequiresMountsFor=${dirname(dirname(options.command))} ${options.root} /tmp
+RequiresMountsFor=${dirname(dirname(options.command))} ${options.root} ${options.keys} /tmp
 Wants=network-pre.target
 After=systemd-remount-fs.service systemd-sysctl.service
 ${disks}
@@ -61,6 +64,7 @@ Conflicts=shutdown.target
 # Ready before its end, when all are back that need no network: the boot brings up the network for the others.
 Type=notify
 ExecStartPre=${silenceCommand(options.root)}
+Environment="KMONTE_KEYS=${options.keys}"
 ExecStart=${options.command} thaw --boot
 StandardOutput=journal+console
 StandardError=journal+console
@@ -122,7 +126,11 @@ TimeoutStartSec=120
 export function installUnits(root: string): void {
   requireSystemd();
   requireLasting(COMMAND, "the program that thaws at boot");
-  const options = { command: COMMAND, root, otherDisks: hasOtherDisks(presentMounts()) };
+  const keys = resolve(keyDirectory());
+  // The first image of all would make it, too late to be looked at.
+  machineKey(keys);
+  requireLasting(keys, "the keys that the images are checked with at boot");
+  const options = { command: COMMAND, root, keys, otherDisks: hasOtherDisks(presentMounts()) };
   writeUnit(BACK_UNIT, backUnitText(options));
   writeUnit(THAW_UNIT, unitText(options), "sysinit.target");
   writeUnit(HEALTH_UNIT, healthUnitText(options), "multi-user.target");

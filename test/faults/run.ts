@@ -40,7 +40,10 @@ for (const source of positionals) {
     const all = (values.sample === undefined ? allFaults : someFaults)(counts, kinds).filter(
       ({ name }) => values.only === undefined || name.includes(values.only),
     );
-    const chosen = values.sample === undefined ? all.filter((_, i) => i % slices === slice - 1) : choose(all, Number(values.sample), seed);
+    const chosen =
+      values.sample === undefined
+        ? all.filter((_, i) => i % slices === slice - 1)
+        : choose(all, Number(values.sample), seed);
     for (const fault of chosen) {
       if (values.verbose) say(`  ${what} ${JSON.stringify(fault)}`);
       await (what === "freeze" ? sweep.freezeWith(fault) : sweep.thawWith(fault));

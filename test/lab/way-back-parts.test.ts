@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { clearOneTimeEntry, findEntry, setOneTimeEntry } from "../../src/swap/boot-entry.ts";
+import { clearGrubEntry, findEntry, setGrubEntry } from "../../src/swap/grub.ts";
 import { askHealth } from "../../src/swap/health.ts";
 import { formatReport, reportOf } from "../../src/swap/report.ts";
 import type { Attempt, SwapRecord } from "../../src/swap/store.ts";
@@ -119,7 +119,12 @@ describe("the watchdog", () => {
 });
 
 test("the units lead from one to the next", () => {
-  const options = { command: "/opt/kmonte/bin/kmonte", root: "/var/lib/kmonte/swap", otherDisks: false };
+  const options = {
+    command: "/opt/kmonte/bin/kmonte",
+    root: "/var/lib/kmonte/swap",
+    keys: "/etc/kmonte",
+    otherDisks: false,
+  };
   assert.match(unitText(options), /^OnFailure=kmonte-back\.service$/m);
   assert.match(healthUnitText(options), /^OnFailure=kmonte-back\.service$/m);
   assert.match(healthUnitText(options), /^ExecStart=\/opt\/kmonte\/bin\/kmonte back --unless-healthy$/m);
@@ -163,15 +168,15 @@ submenu 'Advanced options for Debian GNU/Linux' $menuentry_id_option 'gnulinux-a
   test("is told for one boot, in a block of its own size, and what else stands there stays", () => {
     const directory = mkdtempSync(join(tmpdir(), "kmonte-grub-"));
     try {
-      assert.equal(setOneTimeEntry("6.1.0-50-amd64", directory), false, "no GRUB here");
+      assert.equal(setGrubEntry("6.1.0-50-amd64", directory), false, "no GRUB here");
       const block = "# GRUB Environment Block\nsaved_entry=x\n".padEnd(1024, "#");
       writeFileSync(join(directory, "grub.cfg"), config);
       writeFileSync(join(directory, "grubenv"), block);
-      assert.equal(setOneTimeEntry("6.1.0-50-amd64", directory), true);
+      assert.equal(setGrubEntry("6.1.0-50-amd64", directory), true);
       const set = readFileSync(join(directory, "grubenv"), "latin1");
       assert.equal(set.length, 1024);
       assert.equal(set.split("#").join(""), ` GRUB Environment Block\nsaved_entry=x\nnext_entry=${entry}\n`);
-      clearOneTimeEntry(directory);
+      clearGrubEntry(directory);
       assert.equal(readFileSync(join(directory, "grubenv"), "latin1"), block);
     } finally {
       rmSync(directory, { recursive: true });

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { swap } from "../../swap/swap.ts";
 import { DEFAULT_HEALTH_SECONDS } from "../../swap/health.ts";
 import { DEFAULT_DEADLINE_SECONDS } from "../../swap/watchdog.ts";
-import { parsePid, parseSeconds } from "../arguments.ts";
+import { collect, parsePid, parseSeconds } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
 import { showProgress } from "../progress.ts";
 
@@ -14,6 +14,8 @@ interface Options {
   readonly healthTimeout: number;
   readonly deadline: number;
   readonly append?: string;
+  readonly encryptTo?: string[];
+  readonly keep?: boolean;
   readonly json?: boolean;
 }
 
@@ -34,6 +36,8 @@ export function addSwap(program: Command): void {
       parseSeconds,
       DEFAULT_DEADLINE_SECONDS,
     )
+    .option("--encrypt-to <recipient>", "encrypt the images to a key of age (age1…); may be given again", collect)
+    .option("--keep", "keep the images when the machine is known to be well")
     .option("--append <words>", "add to the new kernel's command line")
     .option("--json", "print an error as JSON; on success there is nobody left to print to")
     .addHelpText(
@@ -49,6 +53,10 @@ kexec, and they go on there from the same images. A kernel that panics or hangs 
 firmware then starts the old kernel: GRUB is told so for one boot, and any other boot loader must do so by default.
 kmonte report says what was tried.
 
+What the images hold is removed when the processes run again and the health command, if there is one, has said yes;
+kmonte report stays. With --encrypt-to the images are never on disk in the clear; one of the keys must be this machine's
+own (kmonte key new --encryption), which opens them at boot.
+
 Until the moment of the kexec every failure, ^C included, leaves the machine and the processes as they were.
 
 Examples:
@@ -56,7 +64,7 @@ Examples:
   kmonte check 4711
   sudo kmonte swap --to 6.12 --pid 4711`,
     )
-    .action(async ({ to, pid, json, health, healthTimeout, deadline, append }: Options) => {
+    .action(async ({ to, pid, json, health, healthTimeout, deadline, append, encryptTo, keep }: Options) => {
       const progress = showProgress(json === true);
       await interruptible((signal) =>
         swap({
@@ -64,6 +72,8 @@ Examples:
           pids: pid,
           ...(health !== undefined && { health: { command: health, seconds: healthTimeout } }),
           ...(append !== undefined && { append }),
+          ...(encryptTo !== undefined && { encryptTo }),
+          ...(keep && { keep }),
           deadlineSeconds: deadline,
           onProgress: progress.listen,
           signal,

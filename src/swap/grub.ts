@@ -1,7 +1,4 @@
-/**
- * What the boot loader starts if the machine restarts through its firmware: for the time of a trial, the kernel that
- * was left. GRUB's one-time entry (grub-reboot(8)): a variable in grubenv that grub.cfg reads before its default.
- */
+/** GRUB's one-time entry (grub-reboot(8)): a variable in grubenv that grub.cfg reads before its default. */
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
 
@@ -18,7 +15,7 @@ interface Entry {
 }
 
 /** Chooses the kernel's entry for the next boot alone; false where there is no GRUB that can be told. */
-export function setOneTimeEntry(release: string, directory = "/boot/grub"): boolean {
+export function setGrubEntry(release: string, directory = "/boot/grub"): boolean {
   const places = grubFiles(directory);
   if (!places) return false;
   const entry = findEntry(readFileSync(places.config, "utf8"), release);
@@ -28,7 +25,7 @@ export function setOneTimeEntry(release: string, directory = "/boot/grub"): bool
 }
 
 /** Takes the choice back; also where GRUB could not do so itself (its file on a disk that it only reads). */
-export function clearOneTimeEntry(directory = "/boot/grub"): void {
+export function clearGrubEntry(directory = "/boot/grub"): void {
   const places = grubFiles(directory);
   if (!places) return;
   const present = readFileSync(places.environment, "latin1");

@@ -1,0 +1,38 @@
+/**
+ * The key that opens an encrypted swap at boot, when nobody is there to give one: the machine's own (kmonte key new
+ * --encryption). That it will be there is found out before anything is stopped.
+ */
+import { formatRecipient, parseRecipient } from "../image/age-keys.ts";
+import { encryptionKey, encryptionKeyPath, keyDirectory } from "../image/keys.ts";
+import { Refusal } from "../lib/errors.ts";
+import { requireLasting } from "./mounts.ts";
+
+/** Refuses recipients of whom none is the machine itself: what they alone can open would wait for ever. */
+export function requireOpenableAtBoot(recipients: readonly string[], directory: string = keyDirectory()): void {
+  if (recipients.length === 0) return;
+  const own = encryptionKey(directory);
+  if (!own) {
+    throw new Refusal("SWAP_NOT_OPENABLE", {
+      what: "The processes would not come back: nobody could open their images at boot.",
+      why: `This machine has no key for encryption of its own in ${directory}.`,
+      remedy: "Make one with kmonte key new --encryption, and name it with --encrypt-to.",
+    });
+  }
+  requireLasting(encryptionKeyPath(directory), "the key that opens the images at boot");
+  if (recipients.some((text) => parsed(text)?.equals(own.recipient))) return;
+  throw new Refusal("SWAP_NOT_OPENABLE", {
+    what: "The processes would not come back: nobody could open their images at boot.",
+    why: "They would be encrypted to others alone, whose keys are not on this machine.",
+    remedy: `Let this machine open them too: --encrypt-to ${formatRecipient(own.recipient)}`,
+  });
+}
+
+/** What is no recipient is refused by the freeze. */
+function parsed(text: string): Buffer | undefined {
+  try {
+    return parseRecipient(text);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,58 @@
+/** One swap at a time, and nothing left of earlier ones that holds the memory of processes. */
+import { closeSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { attempt } from "../abi/call.ts";
+import { ERRNO } from "../abi/errno.ts";
+import { O } from "../abi/fcntl.ts";
+import { KmonteError, Refusal } from "../lib/errors.ts";
+import { removeImage } from "../image/remove.ts";
+import { openPath } from "../resources/objects/path-file.ts";
+import { isPending, readRecords, RECORD, type SwapRecord } from "./store.ts";
+import { SILENCE_FILE } from "./network.ts";
+
+/** flock(2) */
+const LOCK_EX_NB = 6;
+
+/** There is one place for a loaded kernel in a machine: whoever comes second would take it from the first. */
+export function lockRoot(root: string): Disposable {
+  mkdirSync(root, { recursive: true, mode: 0o700 });
+  const fd = openPath(root, O.O_DIRECTORY);
+  if (attempt("flock", fd, LOCK_EX_NB) !== -ERRNO.EAGAIN) return { [Symbol.dispose]: () => closeSync(fd) };
+  closeSync(fd);
+  throw new Refusal(
+    "SWAP_IN_PROGRESS",
+    {
+      what: "Another kmonte is about to change the kernel.",
+      why: `It holds the lock of ${root}.`,
+      remedy: "Wait for it, or end it: the processes that it holds then go on.",
+    },
+    { path: root },
+  );
+}
+
+/** What a killed one has left behind, and images of swaps that are done. Called by who has the lock. */
+export function removeForgotten(root: string): void {
+  for (const id of readdirSync(root)) {
+    // Names as newSwapDirectory gives them; what else stands there is somebody's own.
+    if (!/^\d{8}T\d{6}Z(-\d+)?$/.test(id) || isPending(root, id)) continue;
+    if (!existsSync(join(root, id, RECORD))) rmSync(join(root, id), { recursive: true, force: true });
+    else for (const record of readable(root, id)) if (record.state === "done") forget(root, record);
+  }
+}
+
+/** One that is broken is for a person to look at. */
+function readable(root: string, id: string): SwapRecord[] {
+  try {
+    return readRecords(root, (one) => one === id);
+  } catch (error) {
+    if (error instanceof KmonteError) return [];
+    throw error;
+  }
+}
+
+/** Removes what a swap that came to its end need not keep: the memory of its processes, the ends of its connections. */
+export function forget(root: string, record: SwapRecord): void {
+  if (record.keep) return;
+  removeImage(record.directory);
+  rmSync(join(root, record.id, SILENCE_FILE), { force: true });
+}
