@@ -181,6 +181,34 @@ describe("a user's own", () => {
     assert.match(own.output(), /PASS/);
   });
 
+  test("program that asked for signals gets them again, and nothing is done with other rights on the way", async () => {
+    // The file with an owner is opened before the unlinked one is made anew, at a place where only root may write.
+    const code = [
+      "import os,fcntl,signal,time",
+      "r,w=os.pipe();fcntl.fcntl(r,fcntl.F_SETOWN,os.getpid());fcntl.fcntl(r,fcntl.F_SETFL,os.O_ASYNC)",
+      "os.mkdir('sub');f=open('sub/gone','w+');f.write('kept');f.flush();os.unlink('sub/gone')",
+      "got=[]",
+      "signal.signal(signal.SIGIO,lambda *_: got.append(1))",
+      "def check(*_):",
+      " os.write(w,b'x');time.sleep(0.1);f.seek(0);print('PASS' if got and f.read()=='kept' else 'FAIL',flush=True);os._exit(0)",
+      "signal.signal(signal.SIGTERM,check);print('READY',flush=True)",
+      "while True: signal.pause()",
+    ].join("\n");
+    writeFileSync(join(home, "owner.py"), code);
+    chmodSync(join(home, "owner.py"), 0o644);
+    const own = await run("/usr/bin/python3 owner.py");
+    const image = await frozen(own);
+    // A directory that the user cannot write to any more: the kernel is to say so, as it does to the user.
+    chownSync(join(home, "sub"), 0, 0);
+    await refused(ask(USER, "thaw", image), "SYSCALL_EACCES");
+    chownSync(join(home, "sub"), USER, USER);
+    const { status, stdout, stderr } = await ask(USER, "thaw", image);
+    assert.equal(status, 0, stdout + stderr);
+    process.kill(own.pid, "SIGTERM");
+    await until(() => /PASS|FAIL|Error/.test(own.output()), "python's word");
+    assert.match(own.output(), /PASS/);
+  });
+
   test("redis, with its data", async () => {
     const own = await run("/usr/bin/redis-server --port 0 --unixsocket redis.sock --save ''", {
       ready: /ready to accept/i,
@@ -240,6 +268,25 @@ describe("what is not the user's is not touched", () => {
     const signals = `import os,fcntl,time;r,w=os.pipe();fcntl.fcntl(r,fcntl.F_SETOWN,1);print("READY",flush=True);time.sleep(1000)`;
     const own = await run(`/usr/bin/python3 -c '${signals}'`);
     await refused(freezing(own.pid), "NOT_YOURS", /go to process 1/);
+  });
+
+  test("a directory of root's in the user's own, whatever name the user gives it", async () => {
+    const kept = join(home, ".kept.partial-7");
+    mkdirSync(join(home, "keys"), { mode: 0o700 });
+    writeFileSync(join(home, "keys", "manifest.json"), "root's");
+    renameSync(join(home, "keys"), kept);
+    const own = await witness();
+    assert.equal((await ask(USER, "freeze", String(own.pid), "-o", fresh(), "--leave-running")).status, 0);
+    assert.deepEqual(readdirSync(kept), ["manifest.json"]);
+    rmSync(kept, { recursive: true });
+    await assertUnharmed(own);
+  });
+
+  test("what the service itself has open", async () => {
+    const own = await witness();
+    const through = `{"verb":"freeze","pids":[${own.pid}],"directory":"/proc/self/cwd/x","end":"resume"}\n`;
+    for (const text of [through, through.replace("/proc", "//proc")]) assert.match(await say(text), /DOOR_REQUEST/);
+    await assertUnharmed(own);
   });
 
   test("places where the user may not write", async () => {

@@ -73,8 +73,16 @@ test("what a killed freeze left behind goes with the next one", async () => {
   const left = join(folder, ".image.partial-4194303");
   mkdirSync(left, { mode: 0o700 });
   writeFileSync(join(left, "7.core"), "secret");
-  await freeze(job(join(folder, "next")));
+  writeFileSync(join(left, ".unfinished"), "");
+  // What others have given such a name has nothing in it that says so.
+  const other = join(folder, ".other.partial-4194303");
+  mkdirSync(other, { mode: 0o700 });
+  writeFileSync(join(other, "7.core"), "not kmonte's");
+  const image = join(folder, "next");
+  await freeze(job(image));
   assert.equal(existsSync(left), false);
+  assert.deepEqual(readdirSync(other), ["7.core"]);
+  assert.equal(existsSync(join(image, ".unfinished")), false);
 });
 
 test("an image that has expired is refused", async () => {

@@ -68,6 +68,20 @@ export function asUserAlone<T>(action: () => T): T {
   }
 }
 
+/**
+ * Runs `action` as somebody with these real and effective ids: some calls write down who makes them. The saved id brings
+ * our rights back, and setresuid(2) takes the file system id along: within {@link asUser} it is the user's again.
+ */
+export function withIds<T>(uid: number, euid: number, action: () => T): T {
+  call("setresuid", "Taking a user's ids", uid, euid, 0);
+  try {
+    return action();
+  } finally {
+    call("setresuid", "Taking our ids back", 0, 0, SAME);
+    if (now !== undefined) change(now);
+  }
+}
+
 /** setresuid(2): the id stays as it is. */
 const SAME = -1;
 

@@ -12,8 +12,8 @@ export const REQUEST_MS = 5000;
 
 const pid = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(2 ** 22));
 const pids = v.pipe(v.array(pid), v.minLength(1), v.maxLength(1024));
-/** PATH_MAX of linux/limits.h. */
-const path = v.pipe(v.string(), v.regex(/^\/[^\0]*$/), v.maxLength(4095));
+/** PATH_MAX of linux/limits.h. In /proc stand ways to what the service itself has open, and no image. */
+const path = v.pipe(v.string(), v.regex(/^\/(?!\/*proc(\/|$))[^\0]*$/), v.maxLength(4095));
 
 export const requestSchema = v.variant("verb", [
   v.strictObject({ verb: v.literal("check"), pids, closeExternal: v.optional(v.boolean()) }),

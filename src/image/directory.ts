@@ -14,6 +14,11 @@ import { openPath } from "../resources/objects/path-file.ts";
 const LOCK_EX_NB = 6;
 const DIRECTORY = O.O_DIRECTORY | O.O_NOFOLLOW;
 const PRIVATE = 0o700;
+/**
+ * A file in it for as long as it is not finished. In a directory of theirs, others can give any name to one of ours:
+ * only what we have put into it tells what may be removed. No file of an image has such a name.
+ */
+const UNFINISHED = ".unfinished";
 
 /** The path of an entry below an open directory: whatever happens to the directory's own path meanwhile. */
 export function below(directory: LocalFd, name: string): string {
@@ -48,7 +53,9 @@ export class PrivateDirectory implements Disposable {
     });
     try {
       this.#claim();
+      closeSync(this.create(UNFINISHED));
     } catch (error) {
+      quietly(() => unlinkSync(this.path(UNFINISHED)));
       // It is empty: what is not, or is not a directory, is not ours and stays.
       asUser(user, () => quietly(() => rmdirSync(below(parent, name))));
       closeSync(this.fd);
@@ -76,6 +83,11 @@ export class PrivateDirectory implements Disposable {
     const fd = openPath(this.path(name), O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
     call("fchmod", "Closing a file to others", fd, 0o600);
     return fd;
+  }
+
+  /** All is in it that is to be in it: it is not removed any more by those who tidy up. */
+  finish(): void {
+    unlinkSync(this.path(UNFINISHED));
   }
 
   /** Gives everything to the user that it was made for. */
@@ -106,7 +118,10 @@ export class PrivateDirectory implements Disposable {
   }
 }
 
-/** Removes what killed ones have left below `parent`: whatever `pattern` matches, is ours, and is locked by nobody. */
+/**
+ * Removes what killed ones have left below `parent`: whatever `pattern` matches, is ours, is not finished, and is locked
+ * by nobody.
+ */
 export function removeLeftovers(parent: LocalFd, pattern: RegExp, user?: Identity): void {
   const names = asUser(user, () => listing(parent)).filter((name) => pattern.test(name));
   for (const name of names) {
@@ -114,17 +129,19 @@ export function removeLeftovers(parent: LocalFd, pattern: RegExp, user?: Identit
     const fd = tryOpen(below(parent, name));
     if (fd === undefined) continue;
     try {
-      if (fstat(fd).uid === process.geteuid?.() && attempt("flock", fd, LOCK_EX_NB) >= 0)
-        removeOpen(parent, name, fd, user);
+      const isOurs = fstat(fd).uid === process.geteuid?.() && listing(fd).includes(UNFINISHED);
+      if (isOurs && attempt("flock", fd, LOCK_EX_NB) >= 0) removeOpen(parent, name, fd, user);
     } finally {
       closeSync(fd);
     }
   }
 }
 
-/** Images have no folders. Names that cannot be removed, such as those of folders, stay. */
+/** Images have no folders. Names that cannot be removed, such as those of folders, stay. What tells it is ours goes last. */
 function removeOpen(parent: LocalFd, name: string, fd: LocalFd, user: Identity | undefined): void {
-  for (const entry of listing(fd)) quietly(() => unlinkSync(below(fd, entry)));
+  const remove = (entry: string): void => quietly(() => unlinkSync(below(fd, entry)));
+  for (const entry of listing(fd)) if (entry !== UNFINISHED) remove(entry);
+  if (listing(fd).join() === UNFINISHED) remove(UNFINISHED);
   asUser(user, () => quietly(() => rmdirSync(below(parent, name))));
 }
 

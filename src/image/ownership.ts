@@ -129,6 +129,9 @@ class Ownership {
     // The kernel remembers who asked for these signals; after a thaw that would be root.
     if (file.owner && !this.#ownsTarget(file.owner.pid))
       yield this.#refuse(`Signals of its file ${id} go to process ${file.owner.pid}, which is not one of the set.`);
+    const setter = file.owner?.pid ? (file.owner.uids ?? []) : [this.#user.uid];
+    if (setter.length === 0 || setter.some((uid) => uid !== this.#user.uid))
+      yield this.#refuse(`Who asked for the signals of its file ${id} cannot be told, or is somebody else.`);
     if (file.kind === "device" && (file.state as { gone?: boolean } | null)?.gone)
       yield this.#refuse("It has a device open whose node is gone.");
     if (file.kind === "unix-socket") {

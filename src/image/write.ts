@@ -215,6 +215,7 @@ export class ImageWriter implements Disposable {
     this.#write(MANIFEST, (fd) => writeWhole(fd, bytes));
     this.#write(SIGNATURE, (fd) => writeWhole(fd, Buffer.from(signature)));
     wrapped(this.#target, () => {
+      this.#partial.finish();
       this.#partial.handOver();
       fsyncSync(this.#partial.fd);
     });

@@ -61,6 +61,7 @@ function writePlain(image: Image, target: string): string[] {
       closeSync(fd);
     }
   }
+  plain.finish();
   renameSync(below(parent, plain.name), below(parent, basename(target)));
   plain.keep();
   return names;

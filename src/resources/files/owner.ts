@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { attempt, call, SyscallError, withStruct } from "../../abi/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { F } from "../../abi/fcntl.ts";
+import { withIds } from "../../abi/identity.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 
 export const ownerSchema = v.strictObject({
@@ -30,22 +31,17 @@ export function readOwner(fd: LocalFd): Owner | undefined {
   });
 }
 
-const SAME = -1;
-
 export function setOwner(fd: LocalFd, owner: Owner): void {
   const [uid = 0, euid = 0] = owner.uids ?? [];
   const ours = process.getuid?.() === 0 && (uid !== 0 || euid !== 0);
-  // This thread's only; the saved user brings the rights back.
-  if (ours) call("setresuid", "Acting for the owner of a file", uid, euid, 0);
-  try {
+  const set = (): void =>
     withStruct(8, (bytes, address) => {
       bytes.writeInt32LE(owner.type, 0);
       bytes.writeInt32LE(owner.pid, 4);
       // The owner may be a process that is not there any more.
       attempt("fcntl", fd, F.F_SETOWN_EX, address);
     });
-  } finally {
-    if (ours) call("setresuid", "Acting for oneself again", 0, 0, SAME);
-  }
+  if (ours) withIds(uid, euid, set);
+  else set();
   if (owner.signal !== 0) call("fcntl", "Setting the signal of a file", fd, F.F_SETSIG, owner.signal);
 }

@@ -3,6 +3,7 @@ import { readlinkSync } from "node:fs";
 import * as v from "valibot";
 import { attempt, call, withStruct, withText } from "../../abi/call.ts";
 import { AT_FDCWD } from "../../abi/fcntl.ts";
+import { asUserAlone } from "../../abi/identity.ts";
 import { fileTimes } from "../../abi/stat.ts";
 
 const nanoseconds = v.pipe(v.string(), v.regex(/^-?\d+$/));
@@ -60,7 +61,10 @@ export function thawAttributes(fd: number, { times, xattrs = {} }: ExtraAttribut
     const bytes = Buffer.from(value, "base64");
     withStruct(bytes.length + 1, (buffer, address) => {
       bytes.copy(buffer);
-      withText(via, (path) => withText(name, (key) => call("setxattr", about, path, key, address, bytes.length, 0)));
+      // For a user without any right of ours: there are attributes that only capabilities other than those of files allow.
+      asUserAlone(() =>
+        withText(via, (path) => withText(name, (key) => call("setxattr", about, path, key, address, bytes.length, 0))),
+      );
     });
   }
   if (!times) return;
