@@ -46,7 +46,12 @@ function connections(count: number, runs: number): Load {
   };
 }
 
-function program(directory: string, name: string, flags: readonly string[], args: readonly string[]): Promise<number> {
+export function program(
+  directory: string,
+  name: string,
+  flags: readonly string[],
+  args: readonly string[],
+): Promise<number> {
   mkdirSync(BUILD, { recursive: true });
   const to = join(BUILD, name);
   if (!existsSync(to)) execFileSync("gcc", ["-O2", "-o", to, join(PROGRAMS, `${name}.c`), ...flags]);

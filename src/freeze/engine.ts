@@ -7,6 +7,7 @@ import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
 import { asUser, type Identity } from "../abi/identity.ts";
 import { parseRecipient } from "../image/age-keys.ts";
+import { machineKey } from "../image/keys.ts";
 import { PAGE_SIZE } from "../abi/mman.ts";
 import { countPages } from "../resources/memory/pages.ts";
 import { buildHeader, extentsOf, planSegments } from "../image/core-file.ts";
@@ -58,6 +59,8 @@ export function checkJob({ pids, directory, encryptTo = [], user }: FreezeJob): 
   for (const recipient of encryptTo) checkRecipient(recipient);
   checkRoots(pids);
   asUser(user, () => checkTarget(directory));
+  // A key that cannot be used is found now, and not when everything has stood still for the writing.
+  machineKey();
 }
 
 function checkRecipient(text: string): void {

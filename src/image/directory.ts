@@ -71,6 +71,8 @@ export class PrivateDirectory implements Disposable {
     call("flock", "Locking a directory", this.fd, LOCK_EX_NB);
     if (this.#user) call("fchown", "Taking a directory", this.fd, 0, 0);
     call("fchmod", "Closing a directory to others", this.fd, PRIVATE);
+    // Some file systems (FAT, some of networks) have no modes of their own and say yes to any.
+    if ((fstat(this.fd).mode & 0o077) !== 0) throw notPrivate(this.name);
     if (this.#user && readdirSync(below(this.fd, "")).length > 0) throw replaced(this.name);
   }
 
@@ -167,6 +169,14 @@ function quietly(action: () => void): void {
   } catch {
     // Gone already, or not ours to remove.
   }
+}
+
+function notPrivate(name: string): Refusal {
+  return new Refusal("DIRECTORY_NOT_PRIVATE", {
+    what: "The image was not written: others could have read it.",
+    why: `The file system that ${name} is on has no modes for files (chmod(2)).`,
+    remedy: "Choose a directory on another file system.",
+  });
 }
 
 function replaced(name: string): Refusal {

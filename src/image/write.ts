@@ -3,10 +3,12 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  lstatSync,
   openSync,
   readdirSync,
   readSync,
   renameSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
@@ -33,14 +35,27 @@ import { SIGNATURE, signManifest } from "./trust.ts";
 
 /** Refuses a directory that holds something: no image is ever overwritten. */
 export function checkTarget(directory: string): void {
-  if (!existsSync(directory)) {
-    if (existsSync(dirname(resolve(directory)))) return;
+  const parent = dirname(resolve(directory));
+  if (statSync(parent, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new Refusal(
       "DIRECTORY_PARENT",
       {
         what: `The image cannot be written to ${directory}.`,
-        why: `${dirname(resolve(directory))} does not exist.`,
+        why: `${parent} ${existsSync(parent) ? "is no directory" : "does not exist"}.`,
         remedy: "Make it first, or choose another place.",
+      },
+      { path: directory },
+    );
+  }
+  const found = lstatSync(directory, { throwIfNoEntry: false });
+  if (!found) return;
+  if (!found.isDirectory()) {
+    throw new Refusal(
+      "DIRECTORY_NOT_USABLE",
+      {
+        what: `${directory} cannot hold an image.`,
+        why: `It is ${found.isSymbolicLink() ? "a symbolic link, and none is followed here" : "no directory"}.`,
+        remedy: "Name the directory itself, or one that does not exist yet.",
       },
       { path: directory },
     );

@@ -13,8 +13,11 @@ import { SILENCE_FILE } from "./network.ts";
 /** flock(2) */
 const LOCK_EX_NB = 6;
 
-/** There is one place for a loaded kernel in a machine: whoever comes second would take it from the first. */
-export function lockRoot(root: string): Disposable {
+/**
+ * There is one place for a loaded kernel in a machine: whoever comes second would take it from the first. `doing` is
+ * what the other one is about to do.
+ */
+export function lockRoot(root: string, doing = "change the kernel"): Disposable {
   mkdirSync(root, { recursive: true, mode: 0o700 });
   const fd = openPath(root, O.O_DIRECTORY);
   if (attempt("flock", fd, LOCK_EX_NB) !== -ERRNO.EAGAIN) return { [Symbol.dispose]: () => closeSync(fd) };
@@ -22,7 +25,7 @@ export function lockRoot(root: string): Disposable {
   throw new Refusal(
     "SWAP_IN_PROGRESS",
     {
-      what: "Another kmonte is about to change the kernel.",
+      what: `Another kmonte is about to ${doing}.`,
       why: `It holds the lock of ${root}.`,
       remedy: "Wait for it, or end it: the processes that it holds then go on.",
     },

@@ -13,7 +13,8 @@ export async function kvmRuns(image: string): Promise<boolean> {
     return false;
   }
   const args = ["-accel", "kvm", "-M", "pc", "-cpu", "host", "-m", "256", "-nographic", "-no-reboot", "-nic", "none"];
-  const child = spawn("qemu-system-x86_64", [...args, "-kernel", image, "-append", "console=ttyS0 panic=-1"], {
+  const command = ["--pdeathsig", "KILL", "qemu-system-x86_64"];
+  const child = spawn("setpriv", [...command, ...args, "-kernel", image, "-append", "console=ttyS0 panic=-1"], {
     stdio: ["ignore", "pipe", "ignore"],
   });
   return new Promise<boolean>((resolve) => {

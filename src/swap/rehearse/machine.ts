@@ -40,10 +40,12 @@ export async function runMachine(options: MachineOptions, signal?: AbortSignal):
   const console = join(options.directory, "console");
   const children: ChildProcess[] = [];
   const start = (command: string, args: readonly string[]): ChildProcess => {
-    const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
+    // Should we be killed, neither a machine nor a view of all files is to stay.
+    const child = spawn("setpriv", ["--pdeathsig", "KILL", command, ...args], { stdio: ["ignore", "ignore", "pipe"] });
     children.push(child);
     return child;
   };
+  signal?.throwIfAborted();
   try {
     const server = start("unshare", [
       "--mount",

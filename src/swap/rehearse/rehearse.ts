@@ -10,6 +10,7 @@ import type { HealthCommand } from "../health.ts";
 import { requireAbleKernel } from "../kernel-config.ts";
 import { findKernel } from "../kernels.ts";
 import { pidRangeScript, presentFreePidRange } from "../pids.ts";
+import { lockRoot, removeForgotten } from "../leftovers.ts";
 import { newSwapDirectory } from "../store.ts";
 import { kvmRuns } from "./accelerator.ts";
 import { rehearsalInitramfs } from "./initramfs.ts";
@@ -50,7 +51,10 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
   const kernel = findKernel(options.to);
   const { needs } = await check(options.pids);
   requireAbleKernel(kernel, needs);
-  const { path } = newSwapDirectory(options.root ?? DEFAULT_REHEARSAL_ROOT);
+  const root = options.root ?? DEFAULT_REHEARSAL_ROOT;
+  using _ = lockRoot(root, "rehearse a change of the kernel");
+  removeForgotten(root);
+  const { path } = newSwapDirectory(root);
   try {
     const step = (name: string): void => options.onProgress?.({ step: name, detail: kernel.release, at: Date.now() });
     step("probe");
