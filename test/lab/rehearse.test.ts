@@ -1,6 +1,6 @@
 /** A rehearsal on this very machine: a copy of a running program thaws under another kernel, and nothing here notices. */
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, symlinkSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { CHECKOUT } from "../../lab/cache.ts";
@@ -10,6 +10,7 @@ import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { readConsole, type Rehearsal, rehearse } from "../../src/swap/rehearse/rehearse.ts";
 import { compile, Program } from "../harness.ts";
+import { KMONTE, launch } from "../kmonte.ts";
 
 const PATIENCE_S = 600;
 
@@ -31,6 +32,37 @@ describe("a rehearsal", () => {
     process.kill(program.pid, "SIGTERM");
     await program.waitFor(/^(PASS|FAIL.*)$/m);
     assert.match(program.output, /^PASS$/m);
+  });
+
+  test("says no-go, and why, when the copy cannot be thawed there", { timeout: PATIENCE_S * 1000 }, async () => {
+    // Every boot begins with an empty /dev/shm: what the program has open there is not in the machine.
+    const shared = `/dev/shm/kmonte-rehearsed-${process.pid}`;
+    const script = `exec 9>${shared}; echo READY; exec sleep 1000`;
+    await using program = Program.start("/bin/sh", ["-c", script]);
+    try {
+      await program.waitFor(/^READY$/m);
+      const result = await tried(image, program, "true");
+      assert.deepEqual([result.go, result.thawed, result.healthy], [false, false, undefined], result.said);
+      assert.match(result.said, new RegExp(shared));
+      assert.equal(program.alive, true);
+    } finally {
+      rmSync(shared, { force: true });
+    }
+  });
+
+  test("says no-go, and why, when the kernel does not come up", { timeout: PATIENCE_S * 1000 }, async () => {
+    await using program = Program.start("/bin/sleep", ["1000"]);
+    // Without its modules it does not find the host's files, and panics.
+    const bare = join(program.directory, "vmlinuz-6.12.0-bare");
+    copyFileSync(image, bare);
+    const args = ["rehearse", "--to", bare, "--pid", String(program.pid), "--timeout", String(PATIENCE_S)];
+    const { status, stdout, stderr } = await launch(KMONTE, args, { timeout: PATIENCE_S * 1000 }).done;
+    assert.equal(status, 1, stdout + stderr);
+    assert.match(stdout, /^No-go: Linux 6\.12\.0-bare/m);
+    assert.match(stdout, /did not come as far as thawing/);
+    assert.match(stdout, /panic/i);
+    assert.equal(program.alive, true);
+    assert.deepEqual(readdirSync("/var/lib/kmonte/rehearsal"), [], "the copy is left");
   });
 });
 
