@@ -50,7 +50,8 @@ ends, as with any reboot, but without being asked: stop databases that are not t
 
 If the new kernel cannot take the processes, or the health command fails, the machine goes back to the old kernel by
 kexec, and they go on there from the same images. A kernel that panics or hangs is ended by panic= and a watchdog; the
-firmware then starts the old kernel: GRUB is told so for one boot, and any other boot loader must do so by default.
+firmware then starts the old kernel: GRUB and systemd-boot are told so for one boot, any other boot loader must do so by
+default.
 kmonte report says what was tried.
 
 What the images hold is removed when the processes run again and the health command, if there is one, has said yes;
