@@ -94,7 +94,7 @@ function moveCode(code: Code, { from, to, parent, user }: Move): void {
     .call(SYS.fsync);
 }
 
-/** Sends SIGKILL to each pid. */
+/** Sends SIGKILL to each pid; there must be one: what stands behind the table would be taken for pids. */
 function killCode(code: Code, pids: readonly number[]): void {
   const table = Buffer.alloc(pids.length * 4);
   pids.forEach((pid, i) => table.writeInt32LE(pid, i * 4));
@@ -116,7 +116,7 @@ function killCode(code: Code, pids: readonly number[]): void {
 export function endAll(pids: readonly number[], move?: Move): void {
   const code = new Code();
   if (move) moveCode(code, move);
-  killCode(code, pids);
+  if (pids.length > 0) killCode(code, pids);
   code.emit(0x31, 0xff).call(SYS.exit); // xor edi, edi
   const bytes = code.build();
   const program = buildProgram(START, bytes, [

@@ -57,7 +57,7 @@ export class Sweep {
     const program = await this.#alive();
     const image = join(program.directory, "image");
     await this.#guarded(`freeze, ${describe(fault)}`, async () => {
-      const pids = setOf(program.pid);
+      const pids = livingSet(program.pid);
       const victim = pids.at(-1) ?? program.pid;
       const { hit, error } = await this.#withFault(fault, program, victim, () =>
         freeze({ pids: [program.pid], directory: image, end: "kill" }),
@@ -87,7 +87,7 @@ export class Sweep {
     const program = await this.#alive();
     const image = join(program.directory, "image");
     await this.#guarded(`thaw, ${describe(fault)}`, async () => {
-      const pids = setOf(program.pid);
+      const pids = livingSet(program.pid);
       await freeze({ pids: [program.pid], directory: image, end: "kill" });
       await idsFree(pids);
       const before = readdirSync(program.directory).sort();
@@ -261,6 +261,13 @@ async function counted(program: Program | undefined, action: () => Promise<unkno
 function setOf(pid: number): number[] {
   if (!existsSync(`/proc/${pid}`)) return [];
   return [pid, ...childrenOf(pid).flatMap((child) => setOf(child))];
+}
+
+/** One that has gone since the last fault is a failure of its own; and to end "the last of none" would be to end ourselves. */
+function livingSet(pid: number): number[] {
+  const pids = setOf(pid);
+  assert.ok(pids.length > 0, "the program has ended since the fault before");
+  return pids;
 }
 
 function statusOf(pid: number): string | undefined {
