@@ -10,7 +10,7 @@ import type { Share } from "../image/lineage.ts";
 import type { FrozenBody, FrozenProcess, FrozenState } from "../image/schema.ts";
 import { FORMAT_VERSION } from "../image/version.ts";
 import { parseMaps } from "../proc/maps.ts";
-import { parseStat, parseStatus, type ProcessStat } from "../proc/status.ts";
+import { parseStat, parseStatus } from "../proc/status.ts";
 import type {
   Answers,
   BlobSource,
@@ -24,6 +24,7 @@ import { noteCommonPages } from "../resources/memory/common-pages.ts";
 import { freezeMappings } from "../resources/memory/mappings.ts";
 import { freezeVdso } from "../resources/memory/vdso.x86_64.ts";
 import { freezeControllingTerminal } from "../resources/process/controlling-terminal.ts";
+import { freezeApart, hasOwnDirectory, type Apart } from "../resources/thread/apart.ts";
 import { freezeEndedLeader, type EndedLeader } from "../resources/thread/ended-leader.ts";
 import { processResources, threadResources } from "../resources/registry.ts";
 import { findAnchor } from "../tracee/anchor.x86_64.ts";
@@ -40,7 +41,6 @@ import { Places } from "./places.ts";
 import { findShares, refuseTangled } from "./shares.ts";
 import type { StoppedProcess, StoppedSet } from "./stop.ts";
 import { unableToCall } from "./unable.ts";
-import { refuseUnshared } from "./unshared.ts";
 import { findUnwaited, type Unwaited } from "./unwaited.ts";
 
 /** What looking has found: the state, and what else goes into the image. */
@@ -233,7 +233,6 @@ export class Look implements FreezeContext, Disposable {
     const page = new CallPage(BigInt(`0x${status.get("SigCgt") ?? "0"}`));
     using _ = leaving(page, () => new GuardedScope(pid, main, anchor));
     const threads = stopped.threads.map(({ tid }) => {
-      refuseUnshared(this, pid, tid, stat.comm);
       using scope = new GuardedScope(pid, tid, anchor, page);
       const answers = askAll(scope, tid === main ? [...processResources, ...threadResources] : threadResources);
       const process: FreezeProcess = {
@@ -249,7 +248,10 @@ export class Look implements FreezeContext, Disposable {
       if (tid === main) {
         for (const [child, news] of findUnwaited(process, this.#set)) this.#unwaited.set(child, news);
         resources = this.#freezeAll(processResources, process, answers);
-        if (main !== pid) endedLeader = this.#freezeEndedLeader(process, stat, answers);
+        if (main !== pid) {
+          const status = parseStatus(readFileSync(`/proc/${pid}/status`, "utf8"));
+          endedLeader = this.#orRefuse(() => freezeEndedLeader(process, { stat, status }, answers));
+        }
         if (!borrowed("memory")) {
           vdso = freezeVdso(process);
           frozenMappings = freezeMappings(process);
@@ -257,8 +259,10 @@ export class Look implements FreezeContext, Disposable {
       }
       const thread = lookAtThread(process, tid, this.#set);
       const inside = idsBelow(thread.status, "NSpid");
+      const apart = this.#orRefuse(() => this.#freezeApart(thread, stopped.threads));
       return {
         tid,
+        ...(apart && { apart }),
         ...(inside.length > 0 && { tidsInside: inside }),
         ...this.#freezeAll(threadResources, thread, answers),
       };
@@ -273,14 +277,17 @@ export class Look implements FreezeContext, Disposable {
     } as FrozenBody;
   }
 
-  #freezeEndedLeader(
-    process: FreezeProcess,
-    stat: ProcessStat,
-    answers: ReadonlyMap<string, Answers>,
-  ): EndedLeader | undefined {
-    const status = parseStatus(readFileSync(`/proc/${process.pid}/status`, "utf8"));
+  #freezeApart(thread: FreezeThread, all: readonly { tid: number }[]): Apart | undefined {
+    const { tid, process } = thread;
+    if (!hasOwnDirectory(process.main, tid)) return freezeApart(thread, []);
+    const before = all.map((other) => other.tid);
+    return this.#places.of(tid, () => freezeApart(thread, before.slice(0, before.indexOf(tid))));
+  }
+
+  /** What looking finds; a refusal is noted, and nothing found. */
+  #orRefuse<T>(look: () => T): T | undefined {
     try {
-      return freezeEndedLeader(process, { stat, status }, answers);
+      return look();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       this.refuse(error);
@@ -292,13 +299,8 @@ export class Look implements FreezeContext, Disposable {
   #noteTerminal(process: FrozenProcess): void {
     const stat = this.#set.processes.get(process.pid)?.stat;
     if (!stat || !process.body) return;
-    try {
-      const terminal = freezeControllingTerminal(this, stat);
-      if (terminal) process.terminal = terminal;
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      this.refuse(error);
-    }
+    const terminal = this.#orRefuse(() => freezeControllingTerminal(this, stat));
+    if (terminal) process.terminal = terminal;
   }
 
   /** A mapping of something that only a descriptor can tell of, when that descriptor has been closed. */

@@ -53,7 +53,9 @@ export function vforkInProgress(process: StoppedProcess, tid: number): KmonteErr
     "VFORK_IN_PROGRESS",
     {
       what: `Process ${process.pid} (${process.stat.comm}) cannot be stopped now.`,
-      why: `Thread ${tid} waits for a child of vfork(2) that has not started another program yet.`,
+      // Neither ptrace(2) nor a freezer stops such a wait, /proc/PID/syscall has only some of its registers, and the child
+      // has written over its copy of the others.
+      why: `Thread ${tid} waits for a child of vfork(2) that has not started another program yet, and meanwhile the kernel shows nobody its registers.`,
       remedy: "Try again when it has.",
     },
     { pid: process.pid, tid, command: process.stat.comm },

@@ -5,6 +5,7 @@ import { locksSchema } from "../resources/files/locks.ts";
 import { ownerSchema } from "../resources/files/owner.ts";
 import { controllingTerminalSchema } from "../resources/process/controlling-terminal.ts";
 import { endedLeaderSchema } from "../resources/thread/ended-leader.ts";
+import { apartSchema } from "../resources/thread/apart.ts";
 import { SHARES, type Share } from "./lineage.ts";
 import { mappingsSchema } from "../resources/memory/mappings.ts";
 import { vdsoSchema } from "../resources/memory/vdso.x86_64.ts";
@@ -20,6 +21,8 @@ const threadSchema = v.strictObject({
   tid: v.number(),
   /** Its id in each pid namespace below kmonte's, outermost first. */
   tidsInside: v.optional(v.array(v.number())),
+  /** What it does not share with the first thread. */
+  apart: v.optional(apartSchema),
   ...schemasByName(threadResources),
 });
 

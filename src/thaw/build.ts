@@ -6,6 +6,7 @@ import { thawVdso } from "../resources/memory/vdso.x86_64.ts";
 import { firstResources, processResources } from "../resources/registry.ts";
 import type { NamespaceHandle } from "../resources/namespaces/handle.ts";
 import { moveThreads } from "../resources/process/cgroups.ts";
+import { thawApart } from "../resources/thread/apart.ts";
 import { setIds, type Credentials } from "../resources/thread/credentials.ts";
 import { thawCommonFilters } from "../resources/thread/seccomp.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
@@ -52,7 +53,7 @@ export function buildThreads(process: BuiltProcess, users: Users): Map<number, B
     states.map(({ seccomp }) => seccomp),
   );
   const flags = CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
-  for (const { tid, tidsInside } of process.body.threads) {
+  for (const { tid, tidsInside, apart } of process.body.threads) {
     if (tid === process.pid) continue;
     cloneWithIds(process.scope, users, {
       args: { flags, exitSignal: 0 },
@@ -62,6 +63,8 @@ export function buildThreads(process: BuiltProcess, users: Users): Map<number, B
     });
     const scope = new BuildScope(process.pid, tid, process.scope.memory, process.scope.workshop);
     scope.user = process.scope.user;
+    Object.assign(scope.entered, process.scope.entered);
+    if (apart) thawApart(process, scope, apart, (mounts, action) => process.context.inPlace(mounts, action));
     scopes.set(tid, scope);
   }
   moveThreads(process.context, process.pid, process.body.resources["cgroups"] as Parameters<typeof moveThreads>[2]);
@@ -96,4 +99,7 @@ export function beginProcess(process: BuiltProcess): void {
   if (process.begun) return;
   process.begun = true;
   for (const resource of firstResources) resource.thaw(process, process.body.resources[resource.name]);
+  // What stands in a namespace is made when files are opened, long before a thread can enter it.
+  for (const { apart } of process.body.threads)
+    for (const id of Object.values(apart?.namespaces ?? {})) process.context.object(id);
 }

@@ -19,16 +19,13 @@ const place = v.union([
 ]);
 type Place = v.InferOutput<typeof place>;
 const schema = v.strictObject({ cwd: place, root: place, umask: v.number() });
+type FilesystemState = v.InferOutput<typeof schema>;
 
-export const filesystemContext: ProcessResource<v.InferOutput<typeof schema>> = {
+export const filesystemContext: ProcessResource<FilesystemState> = {
   name: "filesystemContext",
   of: "filesystem",
   schema,
-  freeze: (process) => ({
-    cwd: readPlace(process, "cwd"),
-    root: readPlace(process, "root"),
-    umask: Number.parseInt(process.status.get("Umask") ?? "022", 8),
-  }),
+  freeze: (process) => freezeFilesystem(process),
   thaw(process, { cwd, root, umask }) {
     const { scope } = process;
     const enter = (where: Place, then: (fd: number) => void): void => {
@@ -42,6 +39,15 @@ export const filesystemContext: ProcessResource<v.InferOutput<typeof schema>> = 
     scope.call("umask", "Setting the umask", umask);
   },
 };
+
+/** Of a process, or of a thread that has left the others (unshare(2), CLONE_FS). */
+export function freezeFilesystem(process: FreezeProcess): FilesystemState {
+  return {
+    cwd: readPlace(process, "cwd"),
+    root: readPlace(process, "root"),
+    umask: Number.parseInt(process.status.get("Umask") ?? "022", 8),
+  };
+}
 
 function open({ context }: ThawProcess, where: Place): LocalFd {
   const flags = O.O_DIRECTORY | O.O_PATH;

@@ -3,18 +3,17 @@
  * frozen set alone is made again, and the process enters it before anything else happens in it. Which pid namespace a
  * process is in follows from its ids; the time namespace is no matter of place, thawing makes one anyway.
  */
-import { closeSync, readdirSync } from "node:fs";
+import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { nameOfNamespace, NAMESPACE, namespaceOf, openNamespace } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
 import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
 import type { NamespaceHandle } from "../namespaces/handle.ts";
 import { CARRIED, namespaceObject, outsiderIn, sharedWith, type Carried } from "../namespaces/own.ts";
 import { userObject } from "../namespaces/user.ts";
 
 /** Ids of objects. */
-const schema = v.strictObject({
+export const namespacesSchema = v.strictObject({
   uts: v.optional(v.string()),
   ipc: v.optional(v.string()),
   net: v.optional(v.string()),
@@ -23,29 +22,33 @@ const schema = v.strictObject({
   /** Entered last, right before there are threads: what is kmonte's is out of reach from there. */
   user: v.optional(v.string()),
 });
-export type NamespacesState = v.InferOutput<typeof schema>;
+export type NamespacesState = v.InferOutput<typeof namespacesSchema>;
 
 export const namespaces: ProcessResource<NamespacesState> = {
   name: "namespaces",
-  schema,
+  schema: namespacesSchema,
   freeze(process) {
-    const { pid } = process;
-    refuseSeparateThreads(process);
-    const state: NamespacesState = {};
-    for (const type of CARRIED) {
-      if (!isOwn(pid, type)) continue;
-      const namespace = openNamespace(pid, type);
-      try {
-        state[type] = namespaceObject(process, type, namespace);
-      } finally {
-        closeSync(namespace);
-      }
-    }
-    if (isOwn(pid, "user")) state.user = freezeUser(process);
+    const state = freezeNamespaces(process);
+    if (isOwn(process.pid, "user")) state.user = freezeUser(process);
     return state;
   },
   thaw: (process, state) => enterNamespaces(process, state),
 };
+
+/** Those that a thread can change by itself, of a process or of one of its threads. */
+export function freezeNamespaces(process: FreezeProcess): NamespacesState {
+  const state: NamespacesState = {};
+  for (const type of CARRIED) {
+    if (!isOwn(process.pid, type)) continue;
+    const namespace = openNamespace(process.pid, type);
+    try {
+      state[type] = namespaceObject(process, type, namespace);
+    } finally {
+      closeSync(namespace);
+    }
+  }
+  return state;
+}
 
 /** Enters those that the process is not in yet, if `now` lets it. */
 export function enterNamespaces(
@@ -99,35 +102,4 @@ function freezeUser(process: FreezeProcess): string | undefined {
 function isOwn(pid: number, type: string): boolean {
   const theirs = namespaceOf(pid, type);
   return theirs !== undefined && theirs !== namespaceOf("self", type);
-}
-
-/**
- * Namespaces that one thread of several can change by itself. The others take a process of one thread, and a mount
- * namespace a file system context of its own, which is refused as such.
- */
-const BY_THREAD = ["uts", "ipc", "net", "cgroup"] as const;
-
-/** Threads may have gone elsewhere by themselves (setns(2), unshare(2)). */
-function refuseSeparateThreads(process: FreezeProcess): void {
-  const { pid, command, context } = process;
-  const common = new Map(BY_THREAD.map((type) => [type, namespaceOf(pid, type)]));
-  for (const tid of readdirSync(`/proc/${pid}/task`).map(Number)) {
-    if (tid === pid) continue;
-    const other = BY_THREAD.find((type) => {
-      const own = namespaceOf(tid, type);
-      return own !== undefined && own !== common.get(type);
-    });
-    if (other === undefined) continue;
-    context.refuse(
-      new Refusal(
-        "THREAD_NAMESPACE",
-        {
-          what: `Process ${pid} (${command}) has a thread in another namespace than the others.`,
-          why: `Thread ${tid} has its own ${other} namespace (unshare(2), setns(2)).`,
-          remedy: "Leave this process out.",
-        },
-        { pid, tid, command, resource: "namespace" },
-      ),
-    );
-  }
 }

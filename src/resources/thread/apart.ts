@@ -1,0 +1,100 @@
+/**
+ * A thread that has gone its own way (unshare(2), setns(2)): with a working directory, root and umask of its own, or in
+ * other namespaces than the first thread.
+ */
+import { closeSync } from "node:fs";
+import * as v from "valibot";
+import { attempt } from "../../abi/call.ts";
+import { CLONE } from "../../abi/clone.ts";
+import { KCMP } from "../../abi/fcntl.ts";
+import { nameOfNamespace, namespaceOf, openNamespace, ownerOf } from "../../abi/namespaces.ts";
+import { Refusal } from "../../lib/errors.ts";
+import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
+import type { FreezeThread, ThawProcess } from "../contract.ts";
+import { filesystemContext, freezeFilesystem } from "../process/filesystem-context.ts";
+import { CARRIED } from "../namespaces/own.ts";
+import { enterNamespaces, freezeNamespaces, namespacesSchema } from "../process/namespaces.ts";
+
+export const apartSchema = v.strictObject({
+  filesystem: v.optional(filesystemContext.schema),
+  /** All that it lives in, when one of them is not the first thread's. */
+  namespaces: v.optional(namespacesSchema),
+});
+export type Apart = v.InferOutput<typeof apartSchema>;
+
+/** Whether its working directory is its own; only then its mount namespace can be. */
+export function hasOwnDirectory(main: number, tid: number): boolean {
+  return tid !== main && attempt("kcmp", main, tid, KCMP.FS, 0, 0) > 0;
+}
+
+/** To be called where the thread's paths lead (`freeze/places.ts`). */
+export function freezeApart(thread: FreezeThread, before: readonly number[]): Apart | undefined {
+  const { tid, process, status } = thread;
+  const { main, context } = process;
+  if (tid === main) return undefined;
+  if (attempt("kcmp", main, tid, KCMP.FILES, 0, 0) > 0) refuse(thread, "UNSHARED_THREAD", "its own open files");
+  for (const type of ["pid_for_children", "time_for_children"])
+    if (namespaceOf(tid, type) !== namespaceOf(main, type))
+      refuse(thread, "THREAD_NAMESPACE", `another ${type.split("_")[0]} namespace for its children`);
+  const own = hasOwnDirectory(main, tid);
+  const twin = own && before.find((other) => attempt("kcmp", other, tid, KCMP.FS, 0, 0) === 0);
+  if (twin) refuse(thread, "UNSHARED_THREAD", `a working directory in common with thread ${twin} alone`);
+  const others = CARRIED.filter((type) => namespaceOf(tid, type) !== namespaceOf(main, type));
+  const elsewhere = others.length > 0;
+  if (!own && !elsewhere) return undefined;
+  // Threads come to be when their process has gone where nothing of ours can be entered.
+  if (namespaceOf(tid, "user") !== namespaceOf("self", "user") && others.some((type) => !isOwned(tid, type)))
+    refuse(thread, "THREAD_NAMESPACE", "a namespace that is not of its user namespace");
+  const itself = { ...process, pid: tid, status };
+  return {
+    ...(own && { filesystem: freezeFilesystem(itself) }),
+    ...(elsewhere && { namespaces: freezeNamespaces(itself) }),
+  };
+
+  function refuse(
+    { process: { pid, command } }: FreezeThread,
+    code: "UNSHARED_THREAD" | "THREAD_NAMESPACE",
+    what: string,
+  ): void {
+    context.refuse(
+      new Refusal(
+        code,
+        {
+          what: `Process ${pid} (${command}) has a thread that went its own way.`,
+          why: `Thread ${tid} has ${what} (unshare(2), setns(2)).`,
+          remedy: "Leave this process out.",
+        },
+        { pid, tid, command },
+      ),
+    );
+  }
+}
+
+/** Whether a namespace that a task lives in belongs to its user namespace. */
+function isOwned(tid: number, type: (typeof CARRIED)[number]): boolean {
+  const namespace = openNamespace(tid, type);
+  try {
+    const owner = ownerOf(namespace);
+    if (owner === undefined) return false;
+    try {
+      return nameOfNamespace(owner) === namespaceOf(tid, "user");
+    } finally {
+      closeSync(owner);
+    }
+  } finally {
+    closeSync(namespace);
+  }
+}
+
+/** While the thread still has all rights and a way to us. */
+export function thawApart(
+  process: ThawProcess,
+  scope: BuildScope,
+  { filesystem, namespaces }: Apart,
+  inPlace: (mounts: string | undefined, action: () => void) => void,
+): void {
+  const itself = Object.create(process, { scope: { value: scope } }) as ThawProcess;
+  if (filesystem) scope.call("unshare", "Giving a thread a working directory of its own", CLONE.FS);
+  if (namespaces) enterNamespaces(itself, namespaces);
+  if (filesystem) inPlace(scope.entered["mnt"], () => filesystemContext.thaw(itself, filesystem));
+}
