@@ -249,8 +249,8 @@ export class Look implements FreezeContext, Disposable {
         for (const [child, news] of findUnwaited(process, this.#set)) this.#unwaited.set(child, news);
         resources = this.#freezeAll(processResources, process, answers);
         if (main !== pid) {
-          const status = parseStatus(readFileSync(`/proc/${pid}/status`, "utf8"));
-          endedLeader = this.#orRefuse(() => freezeEndedLeader(process, { stat, status }, answers));
+          const leader = { stat, status: parseStatus(readFileSync(`/proc/${pid}/status`, "utf8")) };
+          endedLeader = this.#orRefuse(() => freezeEndedLeader(process, leader, answers));
         }
         if (!borrowed("memory")) {
           vdso = freezeVdso(process);

@@ -9,7 +9,8 @@ import { orIfGone } from "../lib/gone.ts";
 import { parseMountInfo } from "../proc/mountinfo.ts";
 
 export class Places {
-  readonly #pids: ReadonlySet<number>;
+  /** The processes of the set, and those of their threads that live elsewhere. */
+  readonly #members: Set<number>;
   /** A way to the root of each mount namespace that is not ours. */
   readonly #ways = new Map<string, string>();
   /** The mounts of each mount namespace, by their ids; "" for ours. */
@@ -18,11 +19,12 @@ export class Places {
   #now: string | undefined;
 
   constructor(pids: ReadonlySet<number>) {
-    this.#pids = pids;
+    this.#members = new Set(pids);
   }
 
   /** Runs `action` with paths as the process means them. */
   of<T>(pid: number, action: () => T): T {
+    this.#members.add(pid);
     return this.within(this.nameOf(pid), action);
   }
 
@@ -44,7 +46,7 @@ export class Places {
   nameAt(pid: number, mount: number): string | undefined {
     const own = this.nameOf(pid);
     if (this.#mountsOf(own).has(mount)) return own;
-    const others = [undefined, ...new Set([...this.#pids].map((member) => this.nameOf(member)))];
+    const others = [undefined, ...new Set([...this.#members].map((member) => this.nameOf(member)))];
     const found = others.findIndex((name) => this.#mountsOf(name).has(mount));
     // A mount that is attached nowhere any more: its paths lead nowhere either.
     return found < 0 ? own : others[found];
@@ -67,7 +69,7 @@ export class Places {
   }
 
   #memberOf(namespace: string): number {
-    return [...this.#pids].find((pid) => namespaceOf(pid, "mnt") === namespace) as number;
+    return [...this.#members].find((pid) => namespaceOf(pid, "mnt") === namespace) as number;
   }
 
   /** The mount namespace of the paths that are looked at; undefined for ours. */
@@ -85,7 +87,7 @@ export class Places {
   #wayTo(namespace: string): string {
     const known = this.#ways.get(namespace);
     if (known !== undefined) return known;
-    const member = [...this.#pids].find((other) => namespaceOf(other, "mnt") === namespace && rootOf(other) === "/");
+    const member = [...this.#members].find((other) => namespaceOf(other, "mnt") === namespace && rootOf(other) === "/");
     const way = `/proc/${taskOf(member ?? this.#memberOf(namespace))}/root`;
     this.#ways.set(namespace, way);
     return way;

@@ -86,9 +86,10 @@ static void *work(void *argument) {
 int main(void) {
   test_begin();
   sigset_t term;
-  snprintf(base, sizeof base, "/tmp/kmonte-apart-%d", getpid());
+  strcpy(base, "/tmp/kmonte-apart-XXXXXX");
+  test_check(mkdtemp(base) != NULL, "mkdtemp");
   snprintf(name, sizeof name, "%s/in", base);
-  test_check(mkdir(base, 0700) == 0 && mkdir(name, 0700) == 0 && getcwd(home, sizeof home), "directories");
+  test_check(mkdir(name, 0700) == 0 && getcwd(home, sizeof home), "directories");
   umask(022);
   gethostname(name, sizeof name);
   pthread_barrier_init(&set_up, NULL, COUNT + 1);

@@ -5,6 +5,7 @@
 import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { nameOfNamespace, namespaceOf, openNamespace, within } from "../../abi/namespaces.ts";
+import { taskOf } from "../../abi/living.ts";
 import { namespaceId } from "../../abi/rtnetlink.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
@@ -84,13 +85,13 @@ function* netNamespacesOf({ pids }: FreezeContext): Generator<LocalFd> {
   };
   for (const pid of pids) if (isNew(namespaceOf(pid, "net"))) yield openNamespace(pid, "net");
   for (const pid of pids) {
-    for (const fd of readdirOrEmpty(`/proc/${pid}/fd`)) {
-      const path = `/proc/${pid}/fd/${fd}`;
+    for (const fd of readdirOrEmpty(`/proc/${taskOf(pid)}/fd`)) {
+      const path = `/proc/${taskOf(pid)}/fd/${fd}`;
       if (isNew(orIfGone(() => readlinkSync(path), undefined))) yield openPath(path, 0);
     }
-    const mounts = parseMountInfo(orIfGone(() => readFileSync(`/proc/${pid}/mountinfo`, "utf8"), ""));
+    const mounts = parseMountInfo(orIfGone(() => readFileSync(`/proc/${taskOf(pid)}/mountinfo`, "utf8"), ""));
     for (const { type, root, mountPoint } of mounts) {
-      if (type === "nsfs" && isNew(root)) yield openPath(join(`/proc/${pid}/root`, mountPoint), 0);
+      if (type === "nsfs" && isNew(root)) yield openPath(join(`/proc/${taskOf(pid)}/root`, mountPoint), 0);
     }
   }
 }
