@@ -32,6 +32,7 @@ const MOVE_MOUNT_T_EMPTY_PATH = 0x40;
 const MOVE_MOUNT_SET_GROUP = 0x100;
 const OPEN_TREE_CLONE = 1;
 const AT_RECURSIVE = 0x8000;
+const AT_EMPTY_PATH = 0x1000;
 const O_CLOEXEC = 0o2000000;
 const FSOPEN_CLOEXEC = 1;
 const FSMOUNT_CLOEXEC = 1;
@@ -90,6 +91,12 @@ export function cloneMount(path: string, recursive = false): LocalFd {
   const about = `Copying the mount at ${path}`;
   const flags = OPEN_TREE_CLONE | O_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
   return withText(path, (from) => call("open_tree", about, AT_FDCWD, from, flags)) as LocalFd;
+}
+
+/** The same for the mount that a descriptor lies on, whatever covers it. */
+export function cloneMountOf(fd: LocalFd): LocalFd {
+  const flags = OPEN_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH;
+  return withText("", (empty) => call("open_tree", "Copying a mount", fd, empty, flags)) as LocalFd;
 }
 
 /** Makes a file system and mounts it nowhere yet (fsopen(2), fsmount(2)). `options` as mount(8) writes them. */

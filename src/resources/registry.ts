@@ -35,10 +35,13 @@ import { unixSocket } from "./files/sockets/unix.ts";
 import { denyWriteExecute } from "./memory/deny-write-execute.ts";
 import { futureLocks } from "./memory/future-locks.ts";
 import { layout } from "./memory/layout.ts";
+import { nodePolicy } from "./memory/node-policy.ts";
 import { aio } from "./objects/aio.ts";
 import { bpfMap } from "./objects/bpf-map.ts";
+import { coveredFile } from "./objects/covered-file.ts";
 import { fifo } from "./objects/fifo.ts";
 import { goneDirectory } from "./objects/gone-directory.ts";
+import { goneQueue } from "./objects/gone-queue.ts";
 import { ioUring } from "./objects/io-uring.ts";
 import { memfd } from "./objects/memfd.ts";
 import { packetRing } from "./objects/packet-ring.ts";
@@ -92,6 +95,7 @@ type Any = any;
 export const processResources: readonly ProcessResource<Any>[] = [
   layout,
   futureLocks,
+  nodePolicy,
   denyWriteExecute,
   signalActions,
   filesystemContext,
@@ -165,6 +169,7 @@ export const fileKinds: readonly FileKind<Any>[] = [
 
 export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   pathFile,
+  coveredFile,
   unlinkedFile,
   memfd,
   sharedAnonymous,
@@ -174,6 +179,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   pipe,
   fifo,
   goneDirectory,
+  goneQueue,
   pty,
   ioUring,
   bpfMap,

@@ -1,8 +1,12 @@
 /** Devices without a state of their own: they are opened again by their path. */
+import { readlinkSync } from "node:fs";
+import { basename } from "node:path";
 import { placed } from "../../abi/namespaces.ts";
 import * as v from "valibot";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
-import { S_IF } from "../../abi/stat.ts";
+import { S_IF, stat } from "../../abi/stat.ts";
+import { Refusal } from "../../lib/errors.ts";
+import { orIfGone } from "../../lib/gone.ts";
 import type { FileKind } from "../contract.ts";
 import { isLinked, linkedPath } from "../objects/contents.ts";
 import { freezeGoneSpecial, goneSpecialSchema, openGoneSpecial } from "../objects/gone-special.ts";
@@ -28,15 +32,38 @@ const STATELESS = new Map([
 /** Flags that open(2) takes and that stay; the others are set later. */
 const AT_OPEN = O_ACCMODE | O.O_SYNC | O.O_DSYNC | O.O_NOATIME | O.O_LARGEFILE | O.O_NOFOLLOW;
 
+/** Misc devices whose descriptors only carry questions and orders; their numbers are given out at boot (misc_register). */
+const ASKED = /^(loop-control|userfaultfd|kvm|vsock|autofs|btrfs-control|device-mapper|hw_random|udmabuf)$/;
+
+/** The driver's name of a device, by its number. */
+function isAsked(node: string): boolean {
+  const link = orIfGone(() => readlinkSync(`/sys/dev/char/${node}`), "");
+  return ASKED.test(basename(link));
+}
+
 export const statelessDevice: FileKind<v.InferOutput<typeof schema>> = {
   name: "device",
   schema,
-  recognise: (file) => file.stat.type === S_IF.S_IFCHR && STATELESS.has(file.stat.deviceNode),
+  recognise: (file) =>
+    file.stat.type === S_IF.S_IFCHR && (STATELESS.has(file.stat.deviceNode) || isAsked(file.stat.deviceNode)),
   freeze: (file) => ({
     path: linkedPath(file.link),
     device: file.stat.deviceNode,
     ...(!isLinked(file.link, file.stat) && { gone: freezeGoneSpecial(file.local, file.link, file.stat) }),
   }),
+  check({ path, device, gone }) {
+    const found = gone ? undefined : orIfGone(() => stat(placed(path)), undefined);
+    if (gone || found?.type === S_IF.S_IFCHR) return undefined;
+    return new Refusal(
+      "DEVICE_MISSING",
+      {
+        what: `The device ${path} is not there.`,
+        why: `The processes had it open (character device ${device}).`,
+        remedy: "Load its driver, or thaw on a machine that has it.",
+      },
+      { path },
+    );
+  },
   thaw: (state, _context, flags) =>
     state.gone ? openGoneSpecial(state.gone, flags & AT_OPEN) : openPath(placed(state.path), flags & AT_OPEN),
 };

@@ -7,6 +7,7 @@ import { S_IF } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import { readOwner } from "./owner.ts";
+import { freezeCovered } from "../objects/covered-file.ts";
 import { isLinked, type ContentsHandle } from "../objects/contents.ts";
 import { freezeGoneDirectory, goneDirectoryId } from "../objects/gone-directory.ts";
 import { freezeGoneSpecial, goneSpecialSchema, openGoneSpecial } from "../objects/gone-special.ts";
@@ -14,7 +15,7 @@ import { openPath } from "../objects/path-file.ts";
 
 const schema = v.union([
   v.strictObject({ path: v.string() }),
-  /** A directory without a name. */
+  /** A directory without a name, or anything that is mounted over. */
   v.strictObject({ gone: v.string() }),
   /** Anything else without a name. */
   v.strictObject({ special: goneSpecialSchema }),
@@ -28,11 +29,12 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
   freeze(file) {
     refuseWatched(file);
     if (isLinked(file.link, file.stat)) return { path: file.link };
-    if (file.stat.type !== S_IF.S_IFDIR) return { special: freezeGoneSpecial(file.local, file.link, file.stat) };
     const id = goneDirectoryId(file.stat);
-    return {
-      gone: file.context.object(id, () => freezeGoneDirectory(file.link, file.stat, `/proc/self/fd/${file.local}`)),
-    };
+    const { context, link, stat, pid, command } = file;
+    const covered = freezeCovered(context, { via: `/proc/self/fd/${file.local}`, link, stat, pid, command });
+    if (covered) return { gone: context.object(id, () => covered) };
+    if (file.stat.type !== S_IF.S_IFDIR) return { special: freezeGoneSpecial(file.local, file.link, file.stat) };
+    return { gone: context.object(id, () => freezeGoneDirectory(link, stat, `/proc/self/fd/${file.local}`)) };
   },
   check(state) {
     if (!("path" in state) || lstatSync(state.path, { throwIfNoEntry: false })) return undefined;

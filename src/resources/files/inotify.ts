@@ -6,6 +6,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
+import { MOST_EVENTS, overflow, queueLimit } from "./lost-events.ts";
 import { deviceOf, findWatched, queuedBytes, watchedSchema, wayToWatched } from "./watched.ts";
 
 const watch = v.strictObject({
@@ -16,7 +17,11 @@ const watch = v.strictObject({
 });
 type Watch = v.InferOutput<typeof watch>;
 
-const schema = v.strictObject({ watches: v.array(watch) });
+const schema = v.strictObject({
+  watches: v.array(watch),
+  /** Events waited to be read. */
+  lost: v.optional(v.literal(true)),
+});
 
 /** The bits that a program can ask for; the kernel shows some of its own as well. */
 const ASKED = Object.values(IN).reduce((all: number, bit) => (all | bit) >>> 0, 0);
@@ -27,30 +32,40 @@ export const inotify: FileKind<v.InferOutput<typeof schema>> = {
   needs: () => [{ option: "CONFIG_INOTIFY_USER", what: "inotify(7)" }],
   recognise: (file) => file.link === "anon_inode:inotify",
   freeze(file) {
-    refuseQueued(file);
+    const lost = losesEvents(file);
     const watches = file.info.rest.flatMap(([name, value]) => (name === "inotify wd" ? [readWatch(file, value)] : []));
-    return { watches: watches.toSorted((a, b) => a.wd - b.wd) };
+    return { watches: watches.toSorted((a, b) => a.wd - b.wd), ...(lost && { lost }) };
   },
-  thaw({ watches }, context) {
+  check({ lost }) {
+    return lost && queueLimit() > MOST_EVENTS ? refuseQueued("The processes had events waiting", {}) : undefined;
+  },
+  thaw({ watches, lost }, context) {
     const fd = context.keep(call("inotify_init1", "Making an inotify instance", 0) as LocalFd);
+    if (lost) overflow(fd);
     // Last: nothing that thawing does shall be seen by the watches.
     context.atResume(() => addWatches(fd, watches, context));
     return fd;
   },
 };
 
-/** Events that were not read cannot be put into another queue, and reading them here would take them away. */
-function refuseQueued(file: OpenFile): void {
-  const bytes = queuedBytes(file.local);
-  if (bytes === 0) return;
-  throw new Refusal(
+function losesEvents({ local, pid, fd, command, context }: OpenFile): true | undefined {
+  const bytes = queuedBytes(local);
+  if (bytes === 0) return undefined;
+  const who = `Process ${pid} (${command}) has ${bytes} bytes of events waiting at descriptor ${fd}`;
+  if (queueLimit() > MOST_EVENTS) throw refuseQueued(who, { pid, fd, command, resource: "inotify" });
+  context.note(`${who}. After a thaw inotify tells it that events were lost (IN_Q_OVERFLOW) in their place.`);
+  return true;
+}
+
+function refuseQueued(who: string, facts: ConstructorParameters<typeof Refusal>[2]): Refusal {
+  return new Refusal(
     "INOTIFY_EVENTS",
     {
-      what: `Process ${file.pid} (${file.command}) has not read all events of an inotify instance.`,
-      why: `${bytes} bytes of events wait at descriptor ${file.fd}, and no kernel takes them back.`,
-      remedy: "Try again in a moment, when the program has read them.",
+      what: `${who}, which could only be told of as lost.`,
+      why: `Queues of ${queueLimit()} events are filled for that (fs.inotify.max_queued_events), which takes too long.`,
+      remedy: `Try again when they have been read, or lower the setting to ${MOST_EVENTS} or less.`,
     },
-    { pid: file.pid, fd: file.fd, command: file.command, resource: "inotify" },
+    facts,
   );
 }
 

@@ -66,12 +66,6 @@ const DEVICES: Readonly<Record<string, Refused>> = {
     what: "a file system of its own (/dev/fuse)",
     remedy: "Unmount it, and mount it again after the thaw.",
   },
-  "10:232": {
-    code: "KVM",
-    what: "/dev/kvm",
-    remedy: "Save the guest with its own monitor and leave this process out.",
-  },
-  "10:237": { code: "DEVICE_LOOP", what: "/dev/loop-control", remedy: "Let the program close it first." },
   "10:223": {
     code: "DEVICE_INPUT",
     what: "an input device of its own (/dev/uinput)",

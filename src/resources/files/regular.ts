@@ -2,32 +2,49 @@
 import * as v from "valibot";
 import { taskOf } from "../../abi/living.ts";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
+import { fileFlags, FS_FL } from "../../abi/file-flags.ts";
 import { S_IF } from "../../abi/stat.ts";
-import type { FileKind } from "../contract.ts";
+import { Refusal } from "../../lib/errors.ts";
+import type { FileKind, OpenFile } from "../contract.ts";
 import { contentsObject, type ContentsHandle } from "../objects/contents.ts";
 
 const schema = v.strictObject({ contents: v.string() });
 
 /** Flags that open(2) takes and that are not set later with F_SETFL. */
-const OPEN_ONLY = O_ACCMODE | O.O_PATH | O.O_DIRECT | O.O_DSYNC | O.O_SYNC | O.O_NOATIME | O.O_LARGEFILE | O.O_NOFOLLOW;
+const OPEN_ONLY =
+  O_ACCMODE | O.O_APPEND | O.O_PATH | O.O_DIRECT | O.O_DSYNC | O.O_SYNC | O.O_NOATIME | O.O_LARGEFILE | O.O_NOFOLLOW;
 
 export const regularFile: FileKind<v.InferOutput<typeof schema>> = {
   name: "regular",
   schema,
   // Secret memory looks like a file that was unlinked, but no one else may read it.
   recognise: (file) => file.stat.type === S_IF.S_IFREG && !file.link.startsWith("/secretmem"),
-  freeze: (file) => ({
-    contents: contentsObject(file.context, {
-      via: `/proc/${taskOf(file.pid)}/fd/${file.fd}`,
-      link: file.link,
-      stat: file.stat,
-      pid: file.pid,
-      command: file.command,
-    }),
-  }),
+  freeze(file) {
+    refuseForbidden(file);
+    const { context, link, stat, pid, command } = file;
+    const via = `/proc/${taskOf(pid)}/fd/${file.fd}`;
+    return { contents: contentsObject(context, { via, link, stat, pid, command }) };
+  },
   thaw(state, context, flags) {
     const contents = context.object<ContentsHandle>(state.contents);
     const temporary = (flags & O.O_TMPFILE) === O.O_TMPFILE ? contents.temporary?.(flags) : undefined;
     return temporary ?? contents.open(flags & OPEN_ONLY);
   },
 };
+
+/** What was opened for writing before its file was marked (chattr(1)) could not be opened so again. */
+function refuseForbidden({ info, local, pid, fd, command, link, stat }: OpenFile): void {
+  if ((info.flags & O.O_PATH) !== 0 || (info.flags & O_ACCMODE) === 0 || stat.links === 0) return;
+  const flags = fileFlags(local);
+  const immutable = (flags & FS_FL.FS_IMMUTABLE_FL) !== 0;
+  if (!immutable && ((flags & FS_FL.FS_APPEND_FL) === 0 || (info.flags & O.O_APPEND) !== 0)) return;
+  throw new Refusal(
+    "FILE_FORBIDDEN",
+    {
+      what: `Process ${pid} (${command}) writes to a file that nobody may open for that any more.`,
+      why: `Descriptor ${fd} is ${link}, which was marked ${immutable ? "immutable" : "append-only"} after it had been opened.`,
+      remedy: `Take the mark away: chattr -${immutable ? "i" : "a"} ${link}.`,
+    },
+    { pid, fd, command, path: link, resource: "file" },
+  );
+}

@@ -150,7 +150,7 @@ export const fileSystem: ObjectKind<FileSystemState, FileSystemHandle> = {
       mkdirSync(base, { recursive: true });
       unpackTree(context.blob(state.contents), base);
     }
-    if (state.readOnly) changeReadOnly(workshop.fd, made);
+    if (state.readOnly) context.whenBuilt(() => context.atResume(() => changeReadOnly(workshop.fd, made)));
     return { type, options, source, clone: (path) => withinMounts(workshop.fd, () => cloneMount(join(pool, path))) };
   },
 };

@@ -1,6 +1,6 @@
 /**
  * IPC namespaces (ipc_namespaces(7)): their limits and the objects that stand in them (sysvipc(7)), which belong to no
- * process. Message queues of POSIX (mq_overview(7)) come along when they are empty.
+ * process. Message queues of POSIX (mq_overview(7)) come along with their messages.
  */
 import * as v from "valibot";
 import { within } from "../../abi/namespaces.ts";
@@ -18,7 +18,7 @@ const schema = v.strictObject({
   /** By their path under /proc/sys. */
   sysctls: v.record(v.string(), v.string()),
   sysv: sysvSchema,
-  /** Message queues of POSIX, empty. */
+  /** Message queues of POSIX. */
   queues: v.optional(queuesSchema),
 });
 type IpcState = v.InferOutput<typeof schema>;
@@ -33,8 +33,8 @@ const SETTINGS = [
 
 export function freezeIpc(namespace: LocalFd, { pid, command, context }: Holder): IpcState {
   return within("ipc", namespace, () => {
-    const { queues, full } = freezeQueues();
-    if (full.length > 0) throw cannotCarry(pid, command, full);
+    const { queues, awaited } = freezeQueues();
+    if (awaited.length > 0) throw cannotCarry(pid, command, awaited);
     const sysctls: Record<string, string> = {};
     for (const setting of SETTINGS) {
       const value = readSysctl(setting);
@@ -64,7 +64,7 @@ function cannotCarry(pid: number, command: string, objects: readonly string[]): 
     "IPC_NAMESPACE_OBJECTS",
     {
       what: `The IPC namespace of process ${pid} (${command}) holds objects that cannot be carried.`,
-      why: `Messages wait in ${objects.map((name) => `the POSIX queue /${name}`).join(", ")}: to look at them is to take them away.`,
+      why: `Messages wait in ${objects.map((name) => `the POSIX queue /${name}`).join(", ")}. Somebody waits for news of it (mq_notify(3)), whom to look at them would tell.`,
       remedy: "Let the program receive them or remove the queue first (mq_receive(3), mq_unlink(3)).",
     },
     { pid, command, resource: "ipc-namespace" },

@@ -3,13 +3,14 @@
  * folder of a copy of our namespace, whose root it then becomes. Unattached mounts can be carried into a namespace of
  * other owners.
  */
-import { mkdtempSync, rmdirSync } from "node:fs";
+import { mkdtempSync, rmdirSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { call, withText } from "../../abi/call.ts";
 import {
   attachMount,
   changeMount,
+  changeMountHere,
   cloneMount,
   makeFileSystem,
   mount,
@@ -39,15 +40,32 @@ export function buildMounts(state: MountNamespaceState, context: ThawContext): M
       mount("none", "/", "", MS.REC | MS.SLAVE, "");
       const builder = new Builder(stage, outside, context);
       const standing = mounts.map((one): StandingMount => ({ fd: context.keep(builder.add(one)), state: one }));
+      const readOnly: StandingMount[] = [];
       for (const one of standing.toReversed()) {
-        changeMount(one.fd, MS.REMOUNT | MS.BIND | mountFlags(one.state.options));
+        const flags = mountFlags(one.state.options);
+        const later = (flags & MS.RDONLY) !== 0 && statSync(`/proc/self/fd/${one.fd}`).isDirectory();
+        if (later) readOnly.push(one);
+        changeMount(one.fd, MS.REMOUNT | MS.BIND | (later ? flags & ~MS.RDONLY : flags));
       }
       const [root, ...others] = standing;
       const lonely = groups.join(others, false);
       pivotTo(stage);
       const rest = groups.join(root ? [root, ...lonely] : lonely, true);
       for (const one of rest) context.note(`The mount at ${one.state.at} follows no other any more.`);
-      return { fd: there ?? context.keep(fd), root: context.keep(openRoot()) };
+      const own = there ?? context.keep(fd);
+      // Behind all that files without a name, which may lie there, want done at the end.
+      context.whenBuilt(() =>
+        context.atResume(() =>
+          withinMounts(own, () => {
+            for (const one of readOnly) changeMountHere(one.fd, MS.REMOUNT | MS.BIND | mountFlags(one.state.options));
+          }),
+        ),
+      );
+      return {
+        fd: own,
+        root: context.keep(openRoot()),
+        mounts: standing.map(({ fd: shown, state: { at } }) => ({ at, fd: shown })),
+      };
     });
   } finally {
     rmdirSync(stage);

@@ -64,6 +64,8 @@ export type MountNamespaceState = v.InferOutput<typeof schema>;
 export interface MountNamespaceHandle extends NamespaceHandle {
   /** Its root directory. */
   readonly root: number;
+  /** All mounts in the order in which they were made: a descriptor of what each shows, whatever covers it. */
+  readonly mounts: readonly { readonly at: string; readonly fd: LocalFd }[];
 }
 
 /** Notes a namespace as an object. */

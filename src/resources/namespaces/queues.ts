@@ -1,13 +1,15 @@
-/** The message queues of POSIX in an IPC namespace, which must be empty: to look at a message is to take it away. */
+/** The message queues of POSIX in an IPC namespace, with their messages (mq_overview(7)). */
 import { closeSync, fchmodSync, fchownSync, readdirSync } from "node:fs";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import { makeFileSystem } from "../../abi/mount.ts";
-import { openQueue, queueAttributes } from "../../abi/mqueue.ts";
+import { isNotifying, openQueue, queueAttributes, sendMessage } from "../../abi/mqueue.ts";
 import { fstat } from "../../abi/stat.ts";
+import type { LocalFd } from "../../lib/brand.ts";
 import { KmonteError } from "../../lib/errors.ts";
+import { peekQueue } from "../../tracee/peek-queue.x86_64.ts";
 
-const queue = v.strictObject({
+export const queueSchema = v.strictObject({
   /** Without the slash. */
   name: v.string(),
   mode: v.number(),
@@ -15,37 +17,59 @@ const queue = v.strictObject({
   gid: v.number(),
   maxMessages: v.number(),
   messageSize: v.number(),
+  /** In the order in which they will be received. */
+  messages: v.optional(v.array(v.strictObject({ priority: v.number(), bytes: v.pipe(v.string(), v.base64()) }))),
 });
-export const queuesSchema = v.array(queue);
-type Queue = v.InferOutput<typeof queue>;
+export const queuesSchema = v.array(queueSchema);
+export type Queue = v.InferOutput<typeof queueSchema>;
 
-/** Those of the namespace that this thread is in; `full` are the names of those that are not empty. */
-export function freezeQueues(): { queues: Queue[]; full: string[] } {
+/** Those of the namespace that this thread is in; `awaited` are the names of those that cannot be looked into. */
+export function freezeQueues(): { queues: Queue[]; awaited: string[] } {
   const queues: Queue[] = [];
-  const full: string[] = [];
+  const awaited: string[] = [];
   for (const name of queueNames()) {
-    const fd = openQueue(name, O.O_NONBLOCK);
+    const fd = openQueue(name, O.O_RDWR | O.O_NONBLOCK);
     try {
-      const { mode, uid, gid } = fstat(fd);
-      const { maxMessages = 0, messageSize = 0, messages = 0 } = queueAttributes(fd) ?? {};
-      if (messages > 0) full.push(name);
-      queues.push({ name, mode, uid, gid, maxMessages, messageSize });
+      const queue = freezeQueue(name, fd);
+      if (queue) queues.push(queue);
+      else awaited.push(name);
     } finally {
       closeSync(fd);
     }
   }
-  return { queues, full };
+  return { queues, awaited };
+}
+
+/** `fd` reads and writes, and does not block. Undefined when to look at its messages would tell somebody of them. */
+export function freezeQueue(name: string, fd: LocalFd): Queue | undefined {
+  const { mode, uid, gid } = fstat(fd);
+  const attributes = queueAttributes(fd) ?? { maxMessages: 0, messageSize: 0, messages: 0 };
+  if (attributes.messages > 0 && isNotifying(fd)) return undefined;
+  const messages = peekQueue(fd, attributes).map(({ priority, bytes }) => ({
+    priority,
+    bytes: bytes.toString("base64"),
+  }));
+  const { maxMessages, messageSize } = attributes;
+  return { name, mode, uid, gid, maxMessages, messageSize, ...(messages.length > 0 && { messages }) };
 }
 
 export function thawQueues(queues: readonly Queue[]): void {
-  for (const state of queues) {
-    const fd = openQueue(state.name, O.O_RDWR | O.O_CREAT | O.O_EXCL, state);
-    try {
-      fchownSync(fd, state.uid, state.gid);
-      fchmodSync(fd, state.mode);
-    } finally {
-      closeSync(fd);
+  for (const state of queues) closeSync(thawQueue(state));
+}
+
+/** Makes a queue in the namespace that this thread is in. */
+export function thawQueue(state: Queue): LocalFd {
+  const fd = openQueue(state.name, O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NONBLOCK, state);
+  try {
+    fchownSync(fd, state.uid, state.gid);
+    fchmodSync(fd, state.mode);
+    for (const { priority, bytes } of state.messages ?? []) {
+      sendMessage(fd, { priority, bytes: Buffer.from(bytes, "base64") });
     }
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
   }
 }
 

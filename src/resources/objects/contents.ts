@@ -9,6 +9,7 @@ import type { FileStat } from "../../abi/stat.ts";
 import { lstat, S_IF } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FreezeContext, ObjectState } from "../contract.ts";
+import { freezeCovered } from "./covered-file.ts";
 import { searchName } from "./find-inode.ts";
 import { freezeMemfd } from "./memfd.ts";
 import { freezePathFile, type PathFileState } from "./path-file.ts";
@@ -55,7 +56,7 @@ export function contentsObject(context: FreezeContext, look: ContentsLook): stri
     if (look.sharedAnonymous) return freezeSharedAnonymous(context, id, look);
     if (look.link.startsWith("/memfd:")) return freezeMemfd(context, id, look);
     if (isLinked(look.link, look.stat)) return freezePathFile(look);
-    return freezeLinkedElsewhere(look) ?? freezeUnlinkedFile(context, id, look);
+    return freezeCovered(context, look) ?? freezeLinkedElsewhere(look) ?? freezeUnlinkedFile(context, id, look);
   };
   if (!look.link.startsWith("/")) return context.object(id, make);
   return context.within(context.placeOf(look.pid, look.via), () => context.object(id, make));

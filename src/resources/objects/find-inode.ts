@@ -5,8 +5,8 @@
 import { closeSync, lstatSync, readdirSync, readFileSync, readlinkSync, type BigIntStats } from "node:fs";
 import { dirname, join } from "node:path";
 import { taskOf } from "../../abi/living.ts";
-import { attempt, withStruct } from "../../abi/call.ts";
 import { O } from "../../abi/fcntl.ts";
+import { openHandle, type FileHandle } from "../../abi/file-handle.ts";
 import { placed } from "../../abi/namespaces.ts";
 import { formatDevice, fstat, type FileStat } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
@@ -18,12 +18,6 @@ import { orIfGone } from "../../lib/gone.ts";
 /** Names looked at before a search is given up: the processes stand still meanwhile. */
 const MOST_NAMES = 100_000;
 
-/** struct file_handle of open_by_handle_at(2), as fdinfo writes it. */
-export interface FileHandle {
-  readonly type: number;
-  readonly bytes: Buffer;
-}
-
 /** Opens a file by handle, with O_PATH, on any mount of the file system `device` (`major:minor`). */
 export function openByHandle(pid: number, device: string, handle: FileHandle): LocalFd | undefined {
   for (const mount of mountsOf(pid)) {
@@ -31,12 +25,7 @@ export function openByHandle(pid: number, device: string, handle: FileHandle): L
     const mountFd = tryOpen(mount.mountPoint);
     if (mountFd === undefined) continue;
     try {
-      const fd = withStruct(8 + handle.bytes.length, (bytes, address) => {
-        bytes.writeUInt32LE(handle.bytes.length, 0);
-        bytes.writeInt32LE(handle.type, 4);
-        handle.bytes.copy(bytes, 8);
-        return attempt("open_by_handle_at", mountFd, address, O.O_PATH | O.O_CLOEXEC);
-      });
+      const fd = openHandle(mountFd, handle, O.O_PATH);
       if (fd >= 0) return fd as LocalFd;
     } finally {
       closeSync(mountFd);

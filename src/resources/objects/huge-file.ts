@@ -22,8 +22,11 @@ export function hugeSizeFlag(bytes: number): number {
 
 /** Fills such a file from a blob; it has its size already. */
 export function fillHugeFile(blob: Blob, fd: number, size: number): void {
+  if (size === 0) return;
   const about = "Filling huge pages";
-  const address = call("mmap", about, 0, size, PROT.PROT_READ | PROT.PROT_WRITE, MAP.MAP_SHARED, fd, 0);
+  // Pages are taken for what is filled only, as the file itself has them.
+  const kind = MAP.MAP_SHARED | MAP.MAP_NORESERVE;
+  const address = call("mmap", about, 0, size, PROT.PROT_READ | PROT.PROT_WRITE, kind, fd, 0);
   try {
     fillMemory(blob, address, size);
   } finally {

@@ -54,7 +54,9 @@ export function asReader(writer: LocalFd): LocalFd {
  * the kernel opens what the user may open and nothing that only looks like a file (/proc/self/fd of ours).
  */
 export function openPath(path: string, flags: number, mode = 0): LocalFd {
-  const all = flags | O.O_CLOEXEC | O.O_NOCTTY;
+  // A magic link is itself a link, which that flag forbids to follow (shm_open(3) sets it).
+  const meant = MAGIC_LINK.test(path) ? flags & ~O.O_NOFOLLOW : flags;
+  const all = meant | O.O_CLOEXEC | O.O_NOCTTY;
   return withText(path, (address) =>
     asUserAlone(() =>
       isForUser() && !path.startsWith("/proc/self/fd/")
@@ -63,6 +65,8 @@ export function openPath(path: string, flags: number, mode = 0): LocalFd {
     ),
   );
 }
+
+const MAGIC_LINK = /^\/proc\/self\/fd\/\d+$/;
 
 /** struct open_how of openat2(2). */
 function openStrictly(path: string, address: number, flags: number, mode: number): LocalFd {

@@ -7,7 +7,7 @@ import { unixAddress } from "../../abi/sockaddr.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { parseFlags } from "../../lib/flags.ts";
 import type { ObjectKind, ThawContext } from "../contract.ts";
-import { bindUnix, connectUnix, nameSchema } from "../files/sockets/unix-name.ts";
+import { bindUnix, connectUnix, nameSchema, reachOf } from "../files/sockets/unix-name.ts";
 import { asCreator, creatorSchema } from "../files/sockets/creator.ts";
 
 const schema = v.strictObject({
@@ -113,10 +113,11 @@ export function connectAs(
 function connectRemotely(
   scope: Parameters<Parameters<typeof asCreator>[2]>[0],
   fd: number,
-  name: v.InferOutput<typeof nameSchema>,
+  bound: v.InferOutput<typeof nameSchema>,
 ): void {
-  const about = `Connecting a socket to ${name.name}`;
-  if (name.directory !== undefined) scope.call("chdir", about, scope.put(Buffer.from(`${name.directory}\0`)));
-  const raw = unixAddress(name.name);
+  const about = `Connecting a socket to ${bound.name}`;
+  const { name, directory } = reachOf(bound);
+  if (directory !== undefined) scope.call("chdir", about, scope.put(Buffer.from(`${directory}\0`)));
+  const raw = unixAddress(name);
   scope.call("connect", about, fd, scope.put(raw), raw.length);
 }

@@ -5,9 +5,11 @@ import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
 import { call } from "../../abi/call.ts";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
+import { fileFlags, FS_FL, setFileFlags } from "../../abi/file-flags.ts";
 import { S_IF } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
+import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
 import { copyContents } from "./copy.ts";
 import { extraAttributes, freezeAttributes, thawAttributes } from "./file-attributes.ts";
@@ -25,6 +27,8 @@ const schema = v.strictObject({
   gid: v.number(),
   size: v.number(),
   ...extraAttributes,
+  /** FS_…_FL names joined by | (ioctl_iflags(2)). */
+  flags: v.optional(v.string()),
   /** O_TMPFILE (open(2)): it never had a name and may get one by linkat(2). */
   temporary: v.optional(v.literal(true)),
   ...noFollow,
@@ -44,6 +48,8 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
       { pid: look.pid, command: look.command, path: look.link },
     );
   }
+  const contents = context.keep(openPath(look.via, O.O_NOATIME));
+  const flags = fileFlags(contents);
   return {
     kind: "unlinked-file",
     path: linkedPath(look.link),
@@ -54,7 +60,8 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
     ...freezeAttributes(look.via),
     ...(isTemporary(context, look) && { temporary: true }),
     ...freezeNoFollow(context, look.stat),
-    blob: context.blob(id, { fd: context.keep(openPath(look.via, O.O_NOATIME)) }),
+    ...(flags !== 0 && { flags: formatFlags(FS_FL, flags) }),
+    blob: context.blob(id, { fd: contents }),
   };
 }
 
@@ -62,6 +69,7 @@ export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
   name: "unlinked-file",
   schema,
   thaw(state, context: ThawContext): ContentsHandle {
+    const { flags: marks } = state;
     const { writer, named } = inFolder(dirname(placed(state.path)), () => makeNameless(state, context));
     copyContents(context.openBlob(state.blob), writer, state.size);
     const fd = context.keep(state.temporary ? writer : asReader(writer));
@@ -69,7 +77,11 @@ export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
     call("fchmod", `Marking ${state.path}`, fd, state.mode);
     thawAttributes(fd, state);
     // Contents of shared mappings, and reading them in, may change the times again.
-    context.atResume(() => thawAttributes(fd, { times: state.times }));
+    context.atResume(() => {
+      thawAttributes(fd, { times: state.times });
+      // Some of them forbid what was done until now.
+      if (marks !== undefined) setFileFlags(fd, parseFlags(FS_FL, marks), `Marking ${state.path}`);
+    });
     let fresh = state.temporary;
     return {
       open: (flags) => named?.take(flags) ?? openPath(`/proc/self/fd/${fd}`, flags),

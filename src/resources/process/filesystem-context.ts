@@ -8,6 +8,7 @@ import { stat } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
 import { isLinked, type ContentsHandle } from "../objects/contents.ts";
+import { freezeCovered } from "../objects/covered-file.ts";
 import { freezeGoneDirectory, goneDirectoryId } from "../objects/gone-directory.ts";
 import { openPath } from "../objects/path-file.ts";
 
@@ -62,7 +63,7 @@ function nameOf(where: Place): string {
 }
 
 /** A path, or the object of a directory that is gone. */
-function readPlace({ pid, context }: FreezeProcess, name: "cwd" | "root"): Place {
+function readPlace({ pid, command, context }: FreezeProcess, name: "cwd" | "root"): Place {
   const via = `/proc/${taskOf(pid)}/${name}`;
   const path = readlinkSync(via);
   const seen = stat(via);
@@ -73,6 +74,7 @@ function readPlace({ pid, context }: FreezeProcess, name: "cwd" | "root"): Place
       if ((mnt ?? namespaceOf("self", "mnt")) === own) return path;
       return { path, ...(mnt !== undefined && { mnt }) };
     }
-    return { gone: context.object(goneDirectoryId(seen), () => freezeGoneDirectory(path, seen, via)) };
+    const covered = freezeCovered(context, { via, link: path, stat: seen, pid, command });
+    return { gone: context.object(goneDirectoryId(seen), () => covered ?? freezeGoneDirectory(path, seen, via)) };
   });
 }

@@ -12,7 +12,7 @@ import {
   statSync,
   unlinkSync,
 } from "node:fs";
-import { dirname, isAbsolute, join } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import * as v from "valibot";
 import { taskOf } from "../../../abi/living.ts";
 import { attempt, call, withText } from "../../../abi/call.ts";
@@ -103,8 +103,11 @@ export function bindUnix(context: ThawContext, fd: LocalFd, bound: BoundName): (
   // Placed at each use: what is done later is done from elsewhere.
   const path = pathOf(bound);
   makeParent(context, path, bound);
+  const other = lstatSync(placed(path), { throwIfNoEntry: false })?.isSocket() === false;
+  if (other && bound.file) throw nameTaken(path);
   const aside = moveAside(context, path);
   inDirectory(bound.directory, () => useAddress("bind", fd, unixAddress(bound.name), about));
+  if (other && aside !== undefined) return hide(context, path, aside);
   context.undo(`socket file ${path}`, () => unlinkSync(placed(path)));
   if (bound.file) {
     const { mode, uid, gid } = bound.file;
@@ -125,9 +128,33 @@ export function bindUnix(context: ThawContext, fd: LocalFd, bound: BoundName): (
   };
 }
 
+/** Where the sockets are for the moment whose files are gone and whose names others have by now, by path. */
+const hidden = new Map<string, string>();
+
+/** What has the name by now gets it back at once: somebody may have to open it. */
+function hide(context: ThawContext, path: string, aside: string): () => void {
+  const place = `${path}.kmonte-${process.pid}-${(counter += 1)}`;
+  const key = placed(path);
+  renameSync(key, placed(place));
+  context.undo(`socket file ${place}`, () => unlinkSync(placed(place)));
+  renameSync(placed(aside), key);
+  hidden.set(key, place);
+  return () => {
+    hidden.delete(key);
+    unlinkSync(placed(place));
+  };
+}
+
+/** By which name, from which directory, a socket can be connected to now. */
+export function reachOf(bound: BoundName): Pick<BoundName, "name" | "directory"> {
+  const place = isPathName(bound.name) ? hidden.get(placed(pathOf(bound))) : undefined;
+  return place === undefined ? bound : { name: basename(place), directory: dirname(place) };
+}
+
 /** connect(2) by name. */
-export function connectUnix(fd: LocalFd, { name, directory }: BoundName): void {
-  inDirectory(directory, () => useAddress("connect", fd, unixAddress(name), `Connecting a socket to ${name}`));
+export function connectUnix(fd: LocalFd, bound: BoundName): void {
+  const { name, directory } = reachOf(bound);
+  inDirectory(directory, () => useAddress("connect", fd, unixAddress(name), `Connecting a socket to ${bound.name}`));
 }
 
 function makeParent(context: ThawContext, path: string, { file }: BoundName): void {
@@ -143,17 +170,6 @@ function makeParent(context: ThawContext, path: string, { file }: BoundName): vo
 function moveAside(context: ThawContext, path: string): string | undefined {
   const there = lstatSync(placed(path), { throwIfNoEntry: false });
   if (!there) return undefined;
-  if (!there.isSocket()) {
-    throw new KmonteError(
-      "SOCKET_NAME_TAKEN",
-      {
-        what: `A socket cannot get its name ${path} back.`,
-        why: "Something that is not a socket stands there.",
-        remedy: "Move it away.",
-      },
-      { kind: "refused", facts: { path } },
-    );
-  }
   const aside = `${path}.kmonte-${process.pid}-${(counter += 1)}`;
   renameSync(placed(path), placed(aside));
   context.undo(`socket file ${path}`, () => {
@@ -162,6 +178,18 @@ function moveAside(context: ThawContext, path: string): string | undefined {
   return aside;
 }
 let counter = 0;
+
+function nameTaken(path: string): KmonteError {
+  return new KmonteError(
+    "SOCKET_NAME_TAKEN",
+    {
+      what: `A socket cannot get its name ${path} back.`,
+      why: "Something that is not a socket stands there.",
+      remedy: "Move it away.",
+    },
+    { kind: "refused", facts: { path } },
+  );
+}
 
 let ownDirectory = false;
 
