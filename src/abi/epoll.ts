@@ -39,6 +39,7 @@ export function encodeEpollEvent(events: number, data: bigint): Buffer {
 }
 
 export const POLLIN = 1;
+export const POLLPRI = 2;
 export const POLLOUT = 4;
 export const POLLHUP = 0x10;
 

@@ -11,9 +11,9 @@ import { handleOf, openHandle } from "../../abi/file-handle.ts";
 import { taskOf } from "../../abi/living.ts";
 import { cloneMountOf, withinMounts } from "../../abi/mount.ts";
 import { namespaceOf } from "../../abi/namespaces.ts";
+import { mountIdOf } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
-import { parseFdInfo } from "../../proc/fdinfo.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import type { FreezeContext, ObjectKind } from "../contract.ts";
 import { inBuildingOrder } from "../namespaces/mount-order.ts";
@@ -41,7 +41,7 @@ export function freezeCovered(context: FreezeContext, look: ContentsLook): Cover
   const member = namespace === undefined ? "self" : memberOf(context, namespace);
   if (member === undefined) throw refuse(look, "FILE_COVERED", "Nobody sees the whole of its mount namespace.");
   const mounts = inBuildingOrder(parseMountInfo(readFileSync(`/proc/${member}/mountinfo`, "utf8")));
-  const id = mountOf(openPath(via, O.O_PATH));
+  const id = mountIdOf(via);
   const mount = mounts.find((one) => one.id === id);
   if (!mount) throw refuse(look, "MOUNT_DETACHED", "The mount on which it lies is not mounted anywhere any more.");
   const same = mounts.filter(({ mountPoint }) => mountPoint === mount.mountPoint);
@@ -49,7 +49,7 @@ export function freezeCovered(context: FreezeContext, look: ContentsLook): Cover
   const state = { kind: "covered-file", path: link, mount: mount.mountPoint, below } as const;
   if (relativePath(link, mount.mountPoint) !== undefined) {
     if (namespace !== undefined) return { ...state, namespace };
-    if (mountOf(openPath(mount.mountPoint, O.O_PATH)) === id) return state;
+    if (mountIdOf(mount.mountPoint) === id) return state;
   }
   throw refuse(look, "FILE_COVERED", `Something else is mounted over it, or over ${mount.mountPoint}, where it lies.`);
 }
@@ -60,15 +60,6 @@ function memberOf(context: FreezeContext, namespace: string): number | undefined
     (pid) => namespaceOf(pid, "mnt") === namespace && readlinkSync(`/proc/${taskOf(pid)}/root`) === "/",
   );
   return member === undefined ? undefined : taskOf(member);
-}
-
-/** The id of the mount that an open file lies on; closes the file. */
-function mountOf(fd: LocalFd): number {
-  try {
-    return parseFdInfo(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8")).mountId;
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function relativePath(path: string, mountPoint: string): string | undefined {

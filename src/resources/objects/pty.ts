@@ -3,7 +3,7 @@ import { chmodSync, chownSync, closeSync, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { call } from "../../abi/call.ts";
-import { pollNow, POLLHUP } from "../../abi/epoll.ts";
+import { pollNow, POLLHUP, POLLPRI } from "../../abi/epoll.ts";
 import { F, O } from "../../abi/fcntl.ts";
 import { placed } from "../../abi/namespaces.ts";
 import { DEVPTS_SUPER_MAGIC, fileSystemOf, stat, type FileStat } from "../../abi/stat.ts";
@@ -120,21 +120,56 @@ function refuseHolders(file: OpenFile, path: string, node: FileStat): void {
 
 /** What was typed or shown and not yet read. */
 function readQueue(file: OpenFile, path: string, index: number): PtyQueue {
-  // Only through a descriptor of the set: to open and close the slave side would tell the master of a hang-up.
   const device = instanceOf(file);
   const slave = file.context
     .openFiles()
     .find(([, { stat: of }]) => ptyIndex(of.deviceNode) === index && of.device === device)?.[1];
+  if (slave) {
+    if ((pollNow(file.local, POLLPRI) & POLLPRI) === 0)
+      return asUsual(file.local, () => peekQueue(file.local, slave.local));
+    throw refuseData(
+      file,
+      path,
+      "It is in packet mode, and has something to tell that can only be read once (TIOCPKT).",
+    );
+  }
   const output = ttyQueued(file.local);
-  const packetMode = ttyGetInt(file.local, TTY.TIOCGPKT) !== 0;
-  if (slave && !packetMode && ttyGetInt(file.local, TTY.TIOCGPTLCK) === 0) return peekQueue(file.local, slave.local);
-  const input = slave === undefined ? 0 : ttyQueued(slave.local);
-  if (input + output === 0) return {};
-  throw new Refusal(
+  if (output === 0) return {};
+  // To open and close the slave side tells the master of a hang-up, which must not be news to it.
+  if ((pollNow(file.local, POLLHUP) & POLLHUP) === 0) {
+    throw refuseData(file, path, `It holds ${output} bytes of output, and is open on that side only.`);
+  }
+  return asUsual(file.local, () => {
+    const own = openPeer(file.local, O.O_RDWR | O.O_NONBLOCK);
+    try {
+      return peekQueue(file.local, own);
+    } finally {
+      closeSync(own);
+    }
+  });
+}
+
+/** Unlocked and not in packet mode, for the moment in which it is looked into. */
+function asUsual<T>(master: LocalFd, action: () => T): T {
+  const modes = [
+    [TTY.TIOCGPKT, TTY.TIOCPKT],
+    [TTY.TIOCGPTLCK, TTY.TIOCSPTLCK],
+  ] as const;
+  const on = modes.filter(([get]) => ttyGetInt(master, get) !== 0);
+  for (const [, set] of on) ttySetInt(master, set, 0);
+  try {
+    return action();
+  } finally {
+    for (const [, set] of on) ttySetInt(master, set, 1);
+  }
+}
+
+function refuseData(file: OpenFile, path: string, why: string): Refusal {
+  return new Refusal(
     "PTY_DATA",
     {
       what: `Process ${file.pid} (${file.command}) has a terminal with data in it that no one has read yet.`,
-      why: `${path} (descriptor ${file.fd} is its master side) holds ${input} bytes of input and ${output} of output, and is ${slave ? "in packet mode or locked" : "open on that side only"}.`,
+      why: `${path}: descriptor ${file.fd} is its master side. ${why}`,
       remedy: "Try again in a moment, when the programs have read them.",
     },
     { pid: file.pid, fd: file.fd, command: file.command, path, resource: "pty" },
@@ -152,7 +187,6 @@ export const pty: ObjectKind<PtyState, PtyHandle> = {
     if (state.hungUp) closeSync(openSlave(O.O_RDWR));
     ttySet(master, TTY.TCSETS2, Buffer.from(state.termios, "base64"));
     ttySet(master, TTY.TIOCSWINSZ, Buffer.from(state.winsize, "base64"));
-    ttySetInt(master, TTY.TIOCPKT, state.packetMode ? 1 : 0);
     chownSync(placed(`/dev/pts/${state.index}`), state.uid, state.gid);
     chmodSync(placed(`/dev/pts/${state.index}`), state.mode);
     if (state.input !== undefined || state.output !== undefined || state.stopped !== undefined) {
@@ -163,6 +197,8 @@ export const pty: ObjectKind<PtyState, PtyHandle> = {
       });
     }
     context.atResume(() => {
+      // Only now: changes of its modes would be told as packets.
+      if (state.packetMode) ttySetInt(master, TTY.TIOCPKT, 1);
       if (state.locked) ttySetInt(master, TTY.TIOCSPTLCK, 1);
       if (state.exclusive) call("ioctl", "Setting up a terminal", master, TTY.TIOCEXCL);
     });
