@@ -83,6 +83,23 @@ function kindsIn(folder: string): { name: string; about: string }[] {
 const link = (name: string): string => `[${name}](../test/programs/${name})`;
 const cell = (text: string): string => text.replaceAll("|", "\\|");
 
+/** What no kernel lets anyone set, or tells anyone. */
+const CHANGED = [
+  "## Not as it was",
+  "",
+  "No kernel lets anyone set these again, or tells them without changing something:",
+  "",
+  "- the times that shmctl(2), semctl(2) and msgctl(2) show, of System V objects that are made again;",
+  "- inode numbers and st_ctim of files without a name and of what lay on file systems of the set's own;",
+  "- events of inotify(7) that nobody had read: the kernel tells that some were lost (IN_Q_OVERFLOW) in their place, and",
+  "  the number of a watch that was removed last may be given again;",
+  "- whether a file of O_TMPFILE was opened with O_EXCL as well: it may be given a name after the thaw;",
+  "- the count of a blocking write(2) to a pipe or socket that had been done in part: the call returns it, as it does",
+  "  when the process is stopped and continued;",
+  "- the name that /proc shows for a file or folder without one, when something else stands under that name by now.",
+  "",
+];
+
 /** The document, as text. */
 export function buildSupport(): string {
   const all = programs();
@@ -96,6 +113,7 @@ export function buildSupport(): string {
     "Everything that no row speaks of is refused by name too, or is a defect of kmonte: please report it.",
     "",
     ...Object.entries(FOLDERS).flatMap(([folder, title]) => carried(folder, title, all)),
+    ...CHANGED,
     ...refused(all),
     "## All programs",
     "",
