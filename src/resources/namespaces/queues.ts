@@ -2,6 +2,7 @@
 import { closeSync, fchmodSync, fchownSync, readdirSync } from "node:fs";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
+import { asUser } from "../../abi/identity.ts";
 import { makeFileSystem } from "../../abi/mount.ts";
 import { isNotifying, openQueue, queueAttributes, sendMessage } from "../../abi/mqueue.ts";
 import { fstat } from "../../abi/stat.ts";
@@ -59,9 +60,12 @@ export function thawQueues(queues: readonly Queue[]): void {
 
 /** Makes a queue in the namespace that this thread is in. */
 export function thawQueue(state: Queue): LocalFd {
-  const fd = openQueue(state.name, O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NONBLOCK, state);
+  const { name, uid, gid } = state;
+  const flags = O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NONBLOCK;
+  // In the namespace of another user namespace, we may have no name.
+  const fd = asUser({ uid, gid, groups: [] }, () => openQueue(name, flags, state));
   try {
-    fchownSync(fd, state.uid, state.gid);
+    fchownSync(fd, uid, gid);
     fchmodSync(fd, state.mode);
     for (const { priority, bytes } of state.messages ?? []) {
       sendMessage(fd, { priority, bytes: Buffer.from(bytes, "base64") });

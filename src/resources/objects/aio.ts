@@ -7,6 +7,7 @@ import { remoteAddress } from "../../lib/brand.ts";
 import { hex } from "../../lib/hex.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Mapping } from "../../proc/maps.ts";
+import { sleepMicroseconds } from "../../tracee/stops.ts";
 import type { FreezeProcess, ObjectKind } from "../contract.ts";
 
 const schema = v.strictObject({
@@ -35,6 +36,7 @@ export function isAioRing({ path }: Mapping): boolean {
 /** Notes the context of a mapping; returns the id of the object. */
 export function aioObject(process: FreezeProcess, { start, end }: Mapping): string {
   return process.context.object(`${AIO_PREFIX}${process.pid}:${hex(start)}`, () => {
+    settle(process, start);
     const ring = process.scope.memory.read(remoteAddress(start), end - start);
     const size = ring.readUInt32LE(AIO_RING.NR);
     if (ring.readUInt32LE(AIO_RING.MAGIC) !== MAGIC || AIO_RING.SIZE + size * IO_EVENT_SIZE > ring.length) {
@@ -56,6 +58,22 @@ export function aioObject(process: FreezeProcess, { start, end }: Mapping): stri
       events: ring.subarray(AIO_RING.SIZE, AIO_RING.SIZE + size * IO_EVENT_SIZE).toString("base64"),
     };
   });
+}
+
+/** How long nothing must complete for operations on files to be taken as done, and how long that is waited for. */
+const QUIET_MS = 10;
+const PATIENCE_MS = 2000;
+
+/** What still completes writes into memory that is going to be kept. */
+function settle({ scope }: FreezeProcess, ring: number): void {
+  const deadline = Date.now() + PATIENCE_MS;
+  const tail = (): number => scope.memory.read(remoteAddress(ring + AIO_RING.TAIL), 4).readUInt32LE(0);
+  for (let before = tail(), since = Date.now(); Date.now() - since < QUIET_MS && Date.now() < deadline;) {
+    sleepMicroseconds(1000);
+    const now = tail();
+    if (now !== before) since = Date.now();
+    before = now;
+  }
 }
 
 export const aio: ObjectKind<AioState, AioState> = {

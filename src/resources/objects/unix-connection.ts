@@ -7,7 +7,7 @@ import { unixAddress } from "../../abi/sockaddr.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { parseFlags } from "../../lib/flags.ts";
 import type { ObjectKind, ThawContext } from "../contract.ts";
-import { bindUnix, connectUnix, nameSchema, reachOf } from "../files/sockets/unix-name.ts";
+import { bindUnix, connectUnix, lendFile, nameSchema, reachOf } from "../files/sockets/unix-name.ts";
 import { asCreator, creatorSchema } from "../files/sockets/creator.ts";
 
 const schema = v.strictObject({
@@ -107,6 +107,7 @@ export function connectAs(
     connectUnix(end, name);
     return;
   }
+  lendFile(name, creator);
   process.lend(end, (fd) => asCreator(process, creator, (scope) => connectRemotely(scope, fd, name)));
 }
 

@@ -151,6 +151,13 @@ export function reachOf(bound: BoundName): Pick<BoundName, "name" | "directory">
   return place === undefined ? bound : { name: basename(place), directory: dirname(place) };
 }
 
+/** A socket file that is there for the thaw only is made by us, and has to let somebody else connect. */
+export function lendFile(bound: BoundName, { uid, gid }: { readonly uid: number; readonly gid: number }): void {
+  if (bound.file || !isPathName(bound.name)) return;
+  const path = placed(pathOf(reachOf(bound)));
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) chownSync(path, uid, gid);
+}
+
 /** connect(2) by name. */
 export function connectUnix(fd: LocalFd, bound: BoundName): void {
   const { name, directory } = reachOf(bound);
