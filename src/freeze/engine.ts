@@ -90,7 +90,7 @@ export class Freeze {
   #look: Look | undefined;
   #bytes = 0;
   #notes: readonly string[] = [];
-  #network: NetworkTraces = { needs: [], silence: "" };
+  #network: NetworkTraces = { needs: [], silence: "", plainSilence: "" };
   #pool: ChunkPool | undefined;
   #writer: ImageWriter | undefined;
   #copies: PreCopy | undefined;

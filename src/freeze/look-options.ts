@@ -2,4 +2,6 @@
 export interface LookOptions {
   /** Connections to processes of this machine that stay outside come back closed. */
   readonly closeExternal?: boolean | undefined;
+  /** What becomes of the processes when the image is complete; a check leaves them as they are. */
+  readonly end?: "kill" | "resume" | "hold" | undefined;
 }

@@ -72,11 +72,13 @@ export class Look implements FreezeContext, Disposable {
   #shares: ReturnType<typeof findShares> = new Map();
 
   readonly closeExternal: boolean;
+  readonly ends: boolean;
   readonly #notes: string[] = [];
 
-  constructor(set: StoppedSet, { closeExternal = false }: LookOptions = {}) {
+  constructor(set: StoppedSet, { closeExternal = false, end = "resume" }: LookOptions = {}) {
     this.#set = set;
     this.closeExternal = closeExternal;
+    this.ends = end !== "resume";
     this.pids = new Set(set.processes.keys());
     this.#places = new Places(this.pids);
     this.#files = new FileTable(this, this.#places);
@@ -141,7 +143,7 @@ export class Look implements FreezeContext, Disposable {
   }
 
   afterKill(action: () => void): void {
-    this.#afterKill.push(action);
+    this.#afterKill.push(later(action));
   }
 
   atRelease(action: () => void): void {

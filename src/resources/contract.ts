@@ -53,6 +53,8 @@ export interface FreezeContext {
   blob(name: string, source: BlobSource): string;
   /** Connections to processes of this machine that stay outside come back closed (`--close-external`). */
   readonly closeExternal: boolean;
+  /** Whether the processes are to end when the image is complete. */
+  readonly ends: boolean;
   /** Something that a person should know, though it stops nothing. */
   note(text: string): void;
   /** Notes a refusal and goes on looking, so that the user sees all of them. */

@@ -2,18 +2,26 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import type { NetworkTraces } from "../resources/files/sockets/traces.ts";
 import { missingOf, type NetworkNeed } from "../resources/files/sockets/surroundings.ts";
 
 /** Beside a swap's record: rules that the unit loads before the network comes up. */
 export const SILENCE_FILE = "silence.nft";
+/** The same for kernels that do not take the first: its name must not end as the other does. */
+export const PLAIN_SILENCE_FILE = "silence-plain.nft";
 
 /** How long the network may take to come up before the thaw says what is missing. */
 const LONGEST_WAIT_MS = 300_000;
 const PAUSE_MS = 100;
 
 /** Leaves the silence for the next kernel beside the swap's record. */
-export function leaveSilence(rules: string, swapDirectory: string): void {
-  if (rules !== "") writeFileSync(join(swapDirectory, SILENCE_FILE), rules, { mode: 0o600 });
+export function leaveSilence(
+  { silence, plainSilence }: Pick<NetworkTraces, "silence" | "plainSilence">,
+  swapDirectory: string,
+): void {
+  if (silence === "") return;
+  writeFileSync(join(swapDirectory, PLAIN_SILENCE_FILE), plainSilence, { mode: 0o600 });
+  writeFileSync(join(swapDirectory, SILENCE_FILE), silence, { mode: 0o600 });
 }
 
 /** Waits until all is there; the thaw's own check says what is missing when that takes too long. */

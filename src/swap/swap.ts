@@ -111,8 +111,8 @@ function presentWayBack(watchdog: BootWatchdog | undefined): WayBack {
 /** From here on the processes come back by the record alone. */
 function leave(root: string, departure: Departure, options: SwapOptions): never {
   const { id, kernel, frozen, load, wayBack } = departure;
-  const { needs, silence } = frozen.network;
-  leaveSilence(silence, join(root, id));
+  const { needs } = frozen.network;
+  leaveSilence(frozen.network, join(root, id));
   const record = {
     version: 1,
     id,

@@ -5,7 +5,7 @@ import { keyDirectory, machineKey } from "../image/keys.ts";
 import { Refusal } from "../lib/errors.ts";
 import { SWAP_PARAMETER } from "./kexec.ts";
 import { hasOtherDisks, presentMounts, requireLasting } from "./mounts.ts";
-import { SILENCE_FILE } from "./network.ts";
+import { PLAIN_SILENCE_FILE, SILENCE_FILE } from "./network.ts";
 import { PENDING_MARK } from "./store.ts";
 
 export const THAW_UNIT = "kmonte-thaw.service";
@@ -32,7 +32,7 @@ export interface UnitOptions {
  * be a reset. Whatever becomes of the thaw, it lasts until they are thawed.
  */
 function silenceCommand(root: string): string {
-  const script = `for rules in ${root}/*/${SILENCE_FILE}; do [ -e "$\${rules%%/*}/${PENDING_MARK}" ] && nft -f "$$rules"; done`;
+  const script = `for rules in ${root}/*/${SILENCE_FILE}; do [ -e "$\${rules%%/*}/${PENDING_MARK}" ] && { nft -f "$$rules" || nft -f "$\${rules%%/*}/${PLAIN_SILENCE_FILE}"; }; done`;
   return `-/bin/sh -c '${script}'`;
 }
 

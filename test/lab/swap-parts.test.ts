@@ -140,7 +140,8 @@ test(
     };
     for (const name of ["kmonte-gone-waits", "kmonte-gone-done"]) {
       const { id, path } = newSwapDirectory(root);
-      const { silence, needs } = networkTraces([{ ...flow, silence: name }, { nothing: 1 }]);
+      const server = { protocol: "IPPROTO_TCP", local: { address: "::", port: 443 }, options: {}, silence: name };
+      const { needs, ...silence } = networkTraces([{ ...flow, silence: name }, server, { nothing: 1 }]);
       assert.deepEqual(needs, [{ local: { ...flow.local, port: 0 }, remote: flow.remote }]);
       leaveSilence(silence, path);
       if (name.endsWith("waits")) markPending(root, id);
@@ -152,6 +153,7 @@ test(
       encoding: "utf8",
     });
     assert.match(rules, /table inet kmonte-gone-waits/);
+    assert.match(rules, /nfproto ipv4 tcp dport @tcpany4 goto closed/);
     assert.match(rules, /192\.0\.2\.9 \. 4711 \. 192\.0\.2\.1 \. (22|ssh)/);
     assert.doesNotMatch(rules, /kmonte-gone-done/);
   },

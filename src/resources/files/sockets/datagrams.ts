@@ -8,7 +8,7 @@ import type { OpenFile, ThawContext } from "../../contract.ts";
 import { inetEnd, PING } from "./inet-common.ts";
 import { manyPackets } from "./raw.ts";
 import { peekOnly, peekRaw } from "./queue.ts";
-import { isPlainV4, PASS_MARK } from "./silence.ts";
+import { isPlainV4, PASS_MARK } from "./silence-rules.ts";
 
 export const datagramsSchema = v.strictObject({
   blob: v.string(),

@@ -4,7 +4,7 @@ import { sockDiagDump } from "../../../abi/netlink-diag.ts";
 import { AF, IPPROTO } from "../../../abi/socket.ts";
 import { inetDiagRequest, parseInetDiag, plainEnd, type InetSocketInfo } from "../../../proc/inet-diag.ts";
 import type { FreezeContext } from "../../contract.ts";
-import type { Flow } from "./silence.ts";
+import type { Flow } from "./silence-rules.ts";
 
 export interface TcpSockets {
   readonly byInode: ReadonlyMap<number, InetSocketInfo>;

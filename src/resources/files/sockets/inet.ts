@@ -25,7 +25,9 @@ import { datagramsSchema, freezeDatagrams, thawDatagrams } from "./datagrams.ts"
 import { errorSchema, freezeError } from "./errors.ts";
 import { socketRefusal } from "./external.ts";
 import { dumpSockets, once, tcpSockets } from "./inet-look.ts";
-import { PASS_MARK } from "./silence.ts";
+import { keepSilent } from "./keep-silent.ts";
+import { endLasting } from "./silence.ts";
+import { PASS_MARK } from "./silence-rules.ts";
 import { isClosedExternal } from "./close-external.ts";
 import { comeWaiting } from "./tcp-connecting.ts";
 import { freezeKeys, keysSchema, thawKeys } from "./tcp-md5.ts";
@@ -72,6 +74,8 @@ const schema = v.strictObject({
   error: v.optional(errorSchema),
   /** If shutdown(2) was called on datagrams. */
   shutdown: v.optional(v.picklist(Object.keys(SHUT) as (keyof typeof SHUT)[])),
+  /** The table of nftables that keeps its port silent until the thaw. */
+  silence: v.optional(v.string()),
   /** A TCP connection that is over. */
   ended: v.optional(endedSchema),
 });
@@ -102,6 +106,8 @@ export const inetSocket: FileKind<InetState> = {
     const ended = closed ? lookAtRest(file, "ECONNRESET") : isTcp ? freezeEnded(file, error) : undefined;
     const shutdown = sort.protocol === IPPROTO.IPPROTO_UDP ? shutdownOf(file) : undefined;
     const listening = isTcp ? freezeListening(file, local) : undefined;
+    // A TCP socket that is only bound says so to nobody.
+    const silence = listening || (!isTcp && local.port !== 0) ? keepSilent(file.context)?.lasting : undefined;
     const keys = isTcp ? freezeKeys(file, tcpSockets(file.context).byInode.get(Number(file.stat.inode))) : undefined;
     if (sort.type === SOCK.SOCK_DGRAM) refuseGathered(file);
     return {
@@ -119,6 +125,7 @@ export const inetSocket: FileKind<InetState> = {
       ...(shutdown && { shutdown }),
       ...(memberships.length > 0 && { memberships }),
       ...(filter !== undefined && { filter }),
+      ...(silence !== undefined && { silence }),
     };
   },
   check: checkNetwork,
@@ -149,7 +156,8 @@ export const inetSocket: FileKind<InetState> = {
     thawMemberships(fd, state.memberships ?? []);
     thawFilter(fd, state.filter);
     thawOptions(fd, state.options, "late");
-    const { error, local, remote, shutdown } = state;
+    const { error, local, remote, shutdown, silence } = state;
+    if (silence !== undefined) context.atResume(() => endLasting(context, silence));
     if (error && local && remote)
       context.whenOpen(() => reportRefused(family, { from: local, to: remote, protocol }, PASS_MARK));
     if (shutdown) context.whenOpen(() => attempt("shutdown", fd, SHUT[shutdown]));

@@ -25,7 +25,7 @@ import {
 import { freezeMemberships, membershipSchema, thawMemberships } from "./multicast.ts";
 import { optionsSchema, thawOptions } from "./options.ts";
 import { peekOnly } from "./queue.ts";
-import { PASS_MARK } from "./silence.ts";
+import { PASS_MARK } from "./silence-rules.ts";
 
 const schema = v.strictObject({
   family: v.picklist(["AF_INET", "AF_INET6"]),

@@ -6,23 +6,9 @@
  */
 import { execFileSync, spawn } from "node:child_process";
 import { closeSync, existsSync, writeSync } from "node:fs";
-import * as v from "valibot";
-import { AF } from "../../../abi/socket.ts";
 import { KmonteError } from "../../../lib/errors.ts";
 import { makePipe } from "../../objects/pipe-data.ts";
-
-const end = v.strictObject({
-  address: v.string(),
-  port: v.number(),
-  scope: v.optional(v.number()),
-  flow: v.optional(v.number()),
-});
-export const flowSchema = v.strictObject({ local: end, remote: end });
-export type Flow = v.InferOutput<typeof flowSchema>;
-
-/** Packets that we inject ourselves pass. */
-export const PASS_MARK = 0x6b6d_7465;
-const LONGEST_FREEZE_S = 600;
+import { LONGEST_FREEZE_S, rules, type Flow, type Quiet } from "./silence-rules.ts";
 
 let count = 0;
 
@@ -49,53 +35,23 @@ function nft(commands: string): string {
   }
 }
 
-/** `::ffff:1.2.3.4` travels as IPv4. */
-function plain(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/, "");
-}
-
-export function isPlainV4(address: string): boolean {
-  return !plain(address).includes(":");
-}
-
-function rules(table: string, flows: readonly Flow[], expire: boolean): string {
-  const timeout = expire ? ` timeout ${LONGEST_FREEZE_S}s` : "";
-  const set = (family: number, name: string): string => {
-    const type = family === AF.AF_INET ? "ipv4_addr" : "ipv6_addr";
-    const mine = flows.filter(({ local }) => isPlainV4(local.address) === (family === AF.AF_INET));
-    const elements = mine.map(
-      ({ local, remote }) =>
-        `${plain(remote.address)} . ${remote.port} . ${plain(local.address)} . ${local.port}${timeout}`,
-    );
-    const list = elements.length > 0 ? `elements = { ${elements.join(", ")} };` : "";
-    return `set ${name} { type ${type} . inet_service . ${type} . inet_service; ${expire ? "flags timeout;" : ""} ${list} }`;
-  };
-  const drop = (from: string, to: string): string =>
-    `meta mark ${PASS_MARK} accept
-     ip ${from} . tcp ${from === "saddr" ? "sport" : "dport"} . ip ${to} . tcp ${to === "saddr" ? "sport" : "dport"} @quiet4 drop
-     ip6 ${from} . tcp ${from === "saddr" ? "sport" : "dport"} . ip6 ${to} . tcp ${to === "saddr" ? "sport" : "dport"} @quiet6 drop`;
-  return `table inet ${table} {
-    ${set(AF.AF_INET, "quiet4")}
-    ${set(AF.AF_INET6, "quiet6")}
-    chain incoming { type filter hook prerouting priority -400; ${drop("saddr", "daddr")}
-    }
-    chain outgoing { type filter hook output priority -400; ${drop("daddr", "saddr")}
-    }
-  }\n`;
-}
-
-/** The rules that keep the address silent until the thaw, as text for nft(8): for a kernel that is yet to come. */
-export function lastingRules(table: string, flows: readonly Flow[]): string {
-  return rules(table, flows, false);
-}
-
 /** Silence for a moment; returns the table to remove. */
 export function silenceFor(flows: readonly Flow[]): string | undefined {
   if (!nftIsThere()) return undefined;
   count += 1;
   const table = `kmonte-${process.pid}-${count}`;
-  nft(rules(table, flows, true));
+  nft(rules(table, { flows, ports: [] }, "freeze"));
   return table;
+}
+
+/** Rules for as long as the sockets are away. */
+function keepLasting(table: string, quiet: Quiet): void {
+  try {
+    nft(rules(table, quiet, "gap"));
+  } catch (error) {
+    if (quiet.ports.length === 0) throw error;
+    nft(rules(table, quiet, "plain"));
+  }
 }
 
 export function removeTable(table: string): void {
@@ -145,18 +101,18 @@ export class Silence {
   /** The table that stays when the processes have ended. */
   readonly lasting: string;
   readonly #table: string;
-  readonly #flows: readonly Flow[];
+  readonly #quiet: Quiet;
   readonly #since = Date.now();
   readonly #dismissGuard: () => void;
 
-  constructor(flows: readonly Flow[]) {
+  constructor(quiet: Quiet) {
     removeLeftovers();
     count += 1;
     this.#table = `kmonte-${process.pid}-${count}`;
     this.lasting = `kmonte-gone-${process.pid}-${Date.now()}`;
-    this.#flows = flows;
+    this.#quiet = quiet;
     this.#dismissGuard = startGuard([this.#table, this.lasting]);
-    nft(rules(this.#table, flows, true));
+    nft(rules(this.#table, quiet, "freeze"));
   }
 
   /** Keeps the silence beyond the end of the processes. */
@@ -168,13 +124,14 @@ export class Silence {
         remedy: "Write the image to a faster place.",
       });
     }
-    nft(rules(this.lasting, this.#flows, false));
-    removeTable(this.#table);
+    // Both for a moment: a table takes longer to go than to come, and the processes are waited for.
+    keepLasting(this.lasting, this.#quiet);
   }
 
   /** The processes have ended: from now on only the thaw ends the silence. */
   handOver(): void {
     this.#dismissGuard();
+    removeTable(this.#table);
   }
 
   end(): void {

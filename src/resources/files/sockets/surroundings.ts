@@ -9,7 +9,7 @@ import { inetAddress } from "../../../abi/sockaddr.ts";
 import { AF, SO, SOCK, SOCK_CLOEXEC, SOL, tryAddress, trySetOption } from "../../../abi/socket.ts";
 import { Refusal } from "../../../lib/errors.ts";
 import { optionsSchema } from "./options.ts";
-import { flowSchema } from "./silence.ts";
+import { flowSchema } from "./silence-rules.ts";
 
 export const networkNeedSchema = v.strictObject({
   local: flowSchema.entries.local,

@@ -7,7 +7,7 @@ import { attempt, call, SyscallError } from "../../../abi/call.ts";
 import { ERRNO } from "../../../abi/errno.ts";
 import { F, O } from "../../../abi/fcntl.ts";
 import { inetAddress } from "../../../abi/sockaddr.ts";
-import { AF, IPPROTO, POLL, pollNow, SHUT, SOCK, tryAddress, useAddress } from "../../../abi/socket.ts";
+import { AF, IPPROTO, POLL, pollNow, setInt, SHUT, SO, SOCK, SOL, tryAddress, useAddress } from "../../../abi/socket.ts";
 import { enterRepair, LEAVE, leaveRepair, TCP_STATE, tcpInfo } from "../../../abi/tcp.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { FileKind, OpenFile } from "../../contract.ts";
@@ -26,7 +26,7 @@ import {
 } from "./inet-common.ts";
 import { tcpSockets } from "./inet-look.ts";
 import { optionsSchema, thawOptions } from "./options.ts";
-import { flowSchema } from "./silence.ts";
+import { flowSchema, PASS_MARK } from "./silence-rules.ts";
 import { endInSilence } from "./tcp-look.ts";
 import { freezeKeys, keysSchema, thawKeys } from "./tcp-md5.ts";
 import { waitingClients } from "./tcp-pending.ts";
@@ -81,8 +81,11 @@ export const tcpConnecting: FileKind<ConnectingState> = {
     useAddress("bind", fd, inetAddress(family, state.local), `Binding a socket to ${showAddress(state.local)}`);
     leaveRepair(fd, LEAVE.SILENT, Number(state.options["SO_REUSEADDR"] ?? 0));
     const finish = (): void => {
+      // The port that it goes to may be silent still.
+      setInt(fd, SOL.SOL_SOCKET, SO.SO_MARK, PASS_MARK, "Preparing a connection");
       dial(fd, inetAddress(family, state.remote), `Connecting a socket to ${showAddress(state.remote)}`);
       if (state.ended) call("shutdown", "Closing one half of a connection", fd, SHUT.SHUT_WR);
+      setInt(fd, SOL.SOL_SOCKET, SO.SO_MARK, Number(state.options["SO_MARK"] ?? 0), "Preparing a connection");
       thawOptions(fd, state.options, "late");
     };
     if (state.waiting) backlogs.set(fd, finish);

@@ -19,7 +19,7 @@ import {
 } from "./inet-common.ts";
 import { optionsSchema } from "./options.ts";
 import { isClosedExternal } from "./close-external.ts";
-import { flowSchema } from "./silence.ts";
+import { flowSchema } from "./silence-rules.ts";
 import { checkNetwork } from "./surroundings.ts";
 import { freezeKeys, keysSchema } from "./tcp-md5.ts";
 import { tcpSockets } from "./inet-look.ts";

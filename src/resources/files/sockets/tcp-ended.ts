@@ -30,7 +30,7 @@ import type { LocalFd } from "../../../lib/brand.ts";
 import type { OpenFile, ThawContext } from "../../contract.ts";
 import { errorSchema, type PendingError } from "./errors.ts";
 import { localAddress, newInetSocket } from "./inet-common.ts";
-import { isPlainV4, PASS_MARK } from "./silence.ts";
+import { isPlainV4, PASS_MARK } from "./silence-rules.ts";
 
 export const endedSchema = v.strictObject({
   /** What was received and is not read yet. */

@@ -8,7 +8,6 @@ import {
   chooseQueue,
   enterRepair,
   getWindow,
-  isInRepair,
   LEAVE,
   leaveRepair,
   QUEUE,
@@ -20,17 +19,14 @@ import {
   type TcpInfo,
   type TcpWindow,
 } from "../../../abi/tcp.ts";
-import type { Refusal } from "../../../lib/errors.ts";
 import { nameOf } from "../../../lib/flags.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { FreezeContext, OpenFile } from "../../contract.ts";
 import { socketRefusal } from "./external.ts";
-import { isTcpConnection, localAddress, peerAddress, showAddress } from "./inet-common.ts";
-import { isClosedExternal } from "./close-external.ts";
+import { connectionFlows, keepSilent } from "./keep-silent.ts";
 import { RepairGuard } from "./repair-guard.x86_64.ts";
 import { flowKey, once, turned } from "./inet-look.ts";
-import { tcpFiles, waitingClients } from "./tcp-pending.ts";
-import { nftIsThere, Silence, type Flow } from "./silence.ts";
+import type { Flow } from "./silence-rules.ts";
 import { sleepMicroseconds } from "../../../tracee/stops.ts";
 
 /** One side of a connection, as the kernel has it. */
@@ -66,24 +62,14 @@ export function lookAtConnections(context: FreezeContext): ReadonlyMap<bigint, S
 }
 
 function look(context: FreezeContext): ReadonlyMap<bigint, SeenConnection> {
-  const waiting = waitingClients(context);
-  const files = tcpFiles(context)
-    .map(([, file]) => file)
-    .filter((file) => isTcpConnection(file) && !waiting.has(file.stat.inode) && !isClosedExternal(file));
-  const flows = new Map<OpenFile, Flow>();
-  for (const file of files) {
-    const remote = peerAddress(file.local);
-    if (isInRepair(file.local)) throw inRepair(file);
-    if (remote) flows.set(file, { local: localAddress(file.local), remote });
-  }
-  const inside = new Set([...flows.values()].map(flowKey));
-  const outside = [...flows].filter(([, flow]) => !inside.has(flowKey(turned(flow))));
-  const silence = outside.length > 0 ? keepSilent(context, outside) : undefined;
+  const { all: flows, outside } = connectionFlows(context);
+  const silence = keepSilent(context);
+  const away = new Set(outside.map(([file]) => file));
   const connections = [...flows].map(([file, flow]) => ({
     file,
     flow,
     reuseAddress: getInt(file.local, SOL.SOL_SOCKET, SO.SO_REUSEADDR) ?? 0,
-    silence: inside.has(flowKey(turned(flow))) ? undefined : silence?.lasting,
+    silence: away.has(file) ? silence?.lasting : undefined,
   }));
   const snapshots = atOneMoment(connections);
   const byFlow = new Map(connections.map(({ flow }, i) => [flowKey(flow), snapshots[i] as TcpSnapshot]));
@@ -108,37 +94,6 @@ function arrived(snapshot: TcpSnapshot, other: TcpSnapshot | undefined): TcpSnap
   const missing = Math.max(((snapshot.sendEnd - other.receiveEnd) | 0) - fin, 0);
   const sent = snapshot.sent.subarray(Math.max(snapshot.sent.length - missing, 0));
   return { ...snapshot, sent, unsent: sent.length };
-}
-
-function inRepair(file: OpenFile): Refusal {
-  return socketRefusal(
-    file,
-    "TCP_REPAIR",
-    "a TCP socket in repair mode",
-    "somebody is working on its inner state (TCP_REPAIR).",
-    "Try again when that has ended.",
-  );
-}
-
-function keepSilent(context: FreezeContext, outside: readonly (readonly [OpenFile, Flow])[]): Silence {
-  const [file, flow] = outside[0] as readonly [OpenFile, Flow];
-  if (!nftIsThere()) {
-    throw socketRefusal(
-      file,
-      "NFT_MISSING",
-      `a connection to ${showAddress(flow.remote)}, outside the frozen set`,
-      "packets must be held back while it is away, and nft(8) is not there.",
-      "Install nftables, or freeze both ends together.",
-    );
-  }
-  const silence = new Silence(outside.map(([, each]) => each));
-  context.atRelease(() => silence.end());
-  context.afterKill(() => silence.handOver());
-  context.beforeKill(() => {
-    silence.makeLasting();
-    return () => silence.end();
-  });
-  return silence;
 }
 
 /** From the moment when they enter repair mode until their programs have ended. */

@@ -10,7 +10,7 @@ import { plainEnd } from "../../../proc/inet-diag.ts";
 import { socketRefusal } from "./external.ts";
 import { inetSort, isTcpConnection, localAddress, peerAddress, showAddress } from "./inet-common.ts";
 import { flowKey, once, tcpSockets, turned } from "./inet-look.ts";
-import type { Flow } from "./silence.ts";
+import type { Flow } from "./silence-rules.ts";
 import { socketNamespace, networkHere } from "../../../abi/namespaces.ts";
 
 export interface Waiting {

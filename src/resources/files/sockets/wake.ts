@@ -7,7 +7,7 @@ import { injectSegment, reportUnreachable, TCP_FLAG } from "../../../abi/packet.
 import { AF } from "../../../abi/socket.ts";
 import { KmonteError } from "../../../lib/errors.ts";
 import type { ThawContext } from "../../contract.ts";
-import { isPlainV4, PASS_MARK, type Flow } from "./silence.ts";
+import { isPlainV4, PASS_MARK, type Flow } from "./silence-rules.ts";
 import { isEverywhere } from "./surroundings.ts";
 
 /** What is needed of a connection's state. */
