@@ -19,6 +19,7 @@ import { ChunkPool } from "../image/chunk-pool.ts";
 import { networkTraces, type NetworkTraces } from "../resources/files/sockets/traces.ts";
 import { admitting, refuseForeign } from "./admission.ts";
 import { describeForCore } from "./core-description.ts";
+import { BetterMoment, handshakes } from "./better-moment.ts";
 import { dumpMemory } from "./dump.ts";
 import { Look, type Findings } from "./look.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
@@ -94,6 +95,8 @@ export class Freeze {
   #pool: ChunkPool | undefined;
   #writer: ImageWriter | undefined;
   #copies: PreCopy | undefined;
+  /** From a look that came at a bad moment until the next one. */
+  #moment: BetterMoment | undefined;
 
   constructor(job: FreezeJob, watcher: Watcher) {
     this.#job = job;
@@ -112,27 +115,32 @@ export class Freeze {
     this.#copies = copies;
     if (copies) this.#step("copy", () => this.#copyAhead(copies, large));
     const before = this.#steps.length;
-    for (let tries = 0; ; tries += 1) {
-      try {
-        return this.#freezeNow();
-      } catch (error) {
-        const pause = error instanceof KmonteError ? pauseAfter(partsOf(error), tries) : undefined;
-        if (pause === undefined) throw error;
-        this.#steps.length = before;
-        sleepMicroseconds(pause * 1000);
-        this.#checkAborted();
+    try {
+      for (let tries = 0; ; tries += 1) {
+        try {
+          return this.#freezeNow(tries);
+        } catch (error) {
+          const pause = error instanceof KmonteError ? pauseAfter(partsOf(error), tries) : undefined;
+          if (pause === undefined) throw error;
+          this.#steps.length = before;
+          if (this.#moment) this.#moment.wait(pause);
+          else sleepMicroseconds(pause * 1000);
+          this.#checkAborted();
+        }
       }
+    } finally {
+      this.#newMoment(undefined);
     }
   }
 
-  #freezeNow(): FreezeOutcome {
+  #freezeNow(tries: number): FreezeOutcome {
     this.#look = undefined;
     const set = this.#step("stop", () => StoppedSet.stop(this.#job.pids, admitting(this.#job.user)));
     this.#set = set;
     try {
       const processes = [...set.processes.values()].map(({ pid, stat }) => ({ pid, command: stat.comm }));
       this.#look = new Look(set, this.#job);
-      this.#writeImage(this.#look);
+      this.#writeImage(this.#look, tries);
       if (this.#job.end === "resume") this.#step("resume", () => this.release());
       return {
         directory: this.#job.directory,
@@ -163,10 +171,24 @@ export class Freeze {
     this.#look?.[Symbol.dispose]();
   }
 
-  #writeImage(look: Look): void {
+  /** Where nothing but the moment is a bad one, what is restless is kept from going on like that until the next look. */
+  #beCalm({ restless, refusals }: Findings, tries: number): void {
+    const again = restless.length > 0 && pauseAfter(refusals, tries) !== undefined;
+    this.#newMoment(again ? new BetterMoment(restless) : undefined);
+    if (again && refusals.length === 0) throw handshakes();
+  }
+
+  #newMoment(moment: BetterMoment | undefined): void {
+    const last = this.#moment;
+    this.#moment = moment;
+    last?.[Symbol.dispose]();
+  }
+
+  #writeImage(look: Look, tries: number): void {
     const findings = this.#step("look", () => look.run());
     this.#notes = findings.notes;
     findings.refusals.push(...refuseForeign(findings.state, this.#job.user));
+    this.#beCalm(findings, tries);
     if (findings.refusals.length > 0) throw refusalOf(findings.refusals);
     const files = Object.values(findings.state.files).filter(({ net }) => net === undefined);
     this.#network = networkTraces(files.map(({ state }) => state));

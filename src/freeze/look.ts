@@ -19,6 +19,7 @@ import type {
   FreezeThread,
   ObjectState,
   OpenFile,
+  Settling,
 } from "../resources/contract.ts";
 import { noteCommonPages } from "../resources/memory/common-pages.ts";
 import { freezeMappings } from "../resources/memory/mappings.ts";
@@ -49,6 +50,8 @@ export interface Findings {
   readonly blobs: ReadonlyMap<string, BlobSource>;
   readonly refusals: Refusal[];
   readonly notes: readonly string[];
+  /** What passes by itself when the programs go on for a moment. */
+  readonly restless: readonly (() => Settling)[];
 }
 
 /** Holds our duplicates of the set's files until the freeze has ended. */
@@ -58,6 +61,8 @@ export class Look implements FreezeContext, Disposable {
   readonly #objects = new Map<string, ObjectState>();
   readonly #blobs = new Map<string, BlobSource>();
   readonly #refusals: Refusal[] = [];
+  readonly #restless: (() => Settling)[] = [];
+  readonly restless = (begin: () => Settling): void => void this.#restless.push(later(begin));
   readonly #kept: LocalFd[] = [];
   #clocksReadAt = 0n;
   readonly #files: FileTable;
@@ -190,7 +195,8 @@ export class Look implements FreezeContext, Disposable {
       objects: Object.fromEntries(this.#objects),
       ...(Object.keys(this.#placesOf).length > 0 && { places: this.#placesOf }),
     };
-    return { state: state as FrozenState, blobs: this.#blobs, refusals: this.#refusals, notes: this.#notes };
+    const [blobs, refusals, notes, restless] = [this.#blobs, this.#refusals, this.#notes, this.#restless];
+    return { state: state as FrozenState, blobs, refusals, notes, restless };
   }
 
   #freezeProcess(stopped: StoppedProcess): FrozenProcess {

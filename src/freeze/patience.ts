@@ -14,6 +14,7 @@ const PASSING: ReadonlySet<string> = new Set([
   "NETLINK_QUEUE",
   "PTY_DATA",
   "RAW_PACKETS",
+  "TCP_HANDSHAKES",
   "TCP_PENDING_CONNECTIONS",
   "TCP_PENDING_DATA",
   "TCP_RESTLESS",

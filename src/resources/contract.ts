@@ -32,6 +32,11 @@ export interface Blob extends Disposable {
   readonly plain: LocalFd | undefined;
 }
 
+/** Something that passes by itself when the programs go on for a moment. */
+export interface Settling extends Disposable {
+  settled(): boolean;
+}
+
 /** What the looking phase collects for the whole frozen set. */
 export interface FreezeContext {
   /**
@@ -59,6 +64,8 @@ export interface FreezeContext {
   note(text: string): void;
   /** Notes a refusal and goes on looking, so that the user sees all of them. */
   refuse(refusal: Refusal): void;
+  /** Notes what passes by itself: where nothing else is in the way, it is begun, and the programs go on for a moment. */
+  restless(begin: () => Settling): void;
   /** Keeps a descriptor of ours open until the freeze has ended. */
   keep(fd: LocalFd): LocalFd;
   /** All open file descriptions of the set, by the id that the descriptor tables use. */

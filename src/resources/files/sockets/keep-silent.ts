@@ -4,14 +4,14 @@
  */
 import { readFileSync } from "node:fs";
 import { namespaceOf, networkHere, socketNamespace } from "../../../abi/namespaces.ts";
-import { getInt, IPPROTO } from "../../../abi/socket.ts";
-import { isInRepair, tcpInfo, TCP_STATE } from "../../../abi/tcp.ts";
+import { isInRepair } from "../../../abi/tcp.ts";
 import type { Refusal } from "../../../lib/errors.ts";
 import type { FreezeContext, OpenFile } from "../../contract.ts";
 import { isClosedExternal } from "./close-external.ts";
 import { socketRefusal } from "./external.ts";
-import { inetSort, isTcpConnection, localAddress, peerAddress, showAddress } from "./inet-common.ts";
+import { isTcpConnection, localAddress, peerAddress, showAddress } from "./inet-common.ts";
 import { flowKey, once, turned } from "./inet-look.ts";
+import { portOf } from "./port.ts";
 import { nftIsThere, Silence } from "./silence.ts";
 import type { Flow, QuietPort } from "./silence-rules.ts";
 import { tcpFiles, waitingClients } from "./tcp-pending.ts";
@@ -37,23 +37,6 @@ export function connectionFlows(context: FreezeContext): Flows {
   });
 }
 
-const IPV6_V6ONLY = 26;
-const DATAGRAMS: Readonly<Record<number, QuietPort["protocol"]>> = {
-  [IPPROTO.IPPROTO_UDP]: "udp",
-  [IPPROTO.IPPROTO_UDPLITE]: "udplite",
-};
-
-/** The port at which others look for this socket, if there is one. */
-function portOf(file: OpenFile): QuietPort | undefined {
-  const sort = inetSort(file);
-  const isTcp = sort?.protocol === IPPROTO.IPPROTO_TCP;
-  const protocol = isTcp ? "tcp" : DATAGRAMS[sort?.protocol ?? 0];
-  if (!sort || !protocol || (isTcp && tcpInfo(file.local)?.state !== TCP_STATE.LISTEN)) return undefined;
-  const { address, port } = localAddress(file.local);
-  const onlyV6 = getInt(file.local, IPPROTO.IPPROTO_IPV6, IPV6_V6ONLY) === 1;
-  return port === 0 ? undefined : { protocol, address, port, onlyV6 };
-}
-
 /** The silence over this network namespace; undefined where there is nothing to hear or nothing to keep it with. */
 export function keepSilent(context: FreezeContext): Silence | undefined {
   return once(context, "silence", () => {
@@ -64,7 +47,9 @@ export function keepSilent(context: FreezeContext): Silence | undefined {
     if (!first && ports.length === 0) return undefined;
     if (nftIsThere()) return begin(context, { flows: outside.map(([, flow]) => flow), ports });
     if (first) throw withoutFilter(...first);
-    context.note("Until the thaw, whoever connects to a port of these programs is told that it is closed: nft(8) is not there.");
+    context.note(
+      "Until the thaw, whoever connects to a port of these programs is told that it is closed: nft(8) is not there.",
+    );
     return undefined;
   });
 }

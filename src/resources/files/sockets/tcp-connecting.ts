@@ -7,7 +7,19 @@ import { attempt, call, SyscallError } from "../../../abi/call.ts";
 import { ERRNO } from "../../../abi/errno.ts";
 import { F, O } from "../../../abi/fcntl.ts";
 import { inetAddress } from "../../../abi/sockaddr.ts";
-import { AF, IPPROTO, POLL, pollNow, setInt, SHUT, SO, SOCK, SOL, tryAddress, useAddress } from "../../../abi/socket.ts";
+import {
+  AF,
+  IPPROTO,
+  POLL,
+  pollNow,
+  setInt,
+  SHUT,
+  SO,
+  SOCK,
+  SOL,
+  tryAddress,
+  useAddress,
+} from "../../../abi/socket.ts";
 import { enterRepair, LEAVE, leaveRepair, TCP_STATE, tcpInfo } from "../../../abi/tcp.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { FileKind, OpenFile } from "../../contract.ts";

@@ -5,11 +5,13 @@
 import { getOption, ioctlInt, IPPROTO, SIOCOUTQ } from "../../../abi/socket.ts";
 import { tcpInfo, TCP_STATE } from "../../../abi/tcp.ts";
 import type { Refusal } from "../../../lib/errors.ts";
-import type { FreezeContext, OpenFile } from "../../contract.ts";
+import type { FreezeContext, OpenFile, Settling } from "../../contract.ts";
 import { plainEnd } from "../../../proc/inet-diag.ts";
 import { socketRefusal } from "./external.ts";
 import { inetSort, isTcpConnection, localAddress, peerAddress, showAddress } from "./inet-common.ts";
 import { flowKey, once, tcpSockets, turned } from "./inet-look.ts";
+import { portOf } from "./port.ts";
+import { backlogSettling } from "./settling.ts";
 import type { Flow } from "./silence-rules.ts";
 import { socketNamespace, networkHere } from "../../../abi/namespaces.ts";
 
@@ -98,18 +100,38 @@ function inGroup(file: OpenFile, remote: Flow["remote"]): Refusal {
   );
 }
 
-/** What a listening socket's backlog has, as ids of the clients' files; refused when clients outside are among them. */
+/**
+ * What a listening socket's backlog has, as ids of the clients' files. Clients outside cannot be carried: no kernel puts a
+ * connection back into a backlog. As a rule the program accepts them as soon as it may go on.
+ */
 export function freezeBacklog(file: OpenFile, name: Flow["local"], waiting: number): string[] {
   const id = file.context.fileId(file.pid, file.fd);
   const mine = [...waitingClients(file.context).values()].filter(({ listener }) => listener === id);
-  if (waiting > mine.filter(({ queued }) => queued).length) {
-    throw socketRefusal(
-      file,
-      "TCP_PENDING_CONNECTIONS",
-      `connections to ${showAddress(name)} that it has not accepted yet`,
-      `${waiting} wait in the backlog, out of reach, and ${mine.length} of their clients are frozen with it.`,
-      "Try again when the program has accepted them.",
-    );
+  const ours = new Set(mine.map(({ flow }) => flowKey(turned(flow))));
+  const strangers = waiting - mine.filter(({ queued }) => queued).length;
+  const begin = (): Settling => backlogSettling(file.local, portOf(file));
+  if (strangers > 0 && !file.context.closeExternal) {
+    file.context.restless(begin);
+    throw outside(file, name, strangers);
   }
+  if (strangers > 0)
+    file.context.note(
+      `${strangers} connections to ${showAddress(name)} that ${file.command} (${file.pid}) has not accepted yet are closed.`,
+    );
+  const halves = [...tcpSockets(file.context).unheld.values()].filter(
+    (half) => half.state === TCP_STATE.SYN_RECV && leadsTo(half.local, name) && !ours.has(flowKey(half)),
+  );
+  // Who has been answered believes in a connection that would not be here any more.
+  if (halves.length > 0) file.context.restless(begin);
   return mine.map((client) => client.id);
+}
+
+function outside(file: OpenFile, name: Flow["local"], count: number): Refusal {
+  return socketRefusal(
+    file,
+    "TCP_PENDING_CONNECTIONS",
+    `connections to ${showAddress(name)} that it has not accepted yet`,
+    `${count} wait in the backlog, out of reach, and their clients are not frozen with it.`,
+    "Try again when the program has accepted them, or give --close-external: their clients are then told that they are closed.",
+  );
 }

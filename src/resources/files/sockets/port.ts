@@ -1,0 +1,23 @@
+/** Ports at which others look for a socket. */
+import { getInt, IPPROTO } from "../../../abi/socket.ts";
+import { tcpInfo, TCP_STATE } from "../../../abi/tcp.ts";
+import type { OpenFile } from "../../contract.ts";
+import { inetSort, localAddress } from "./inet-common.ts";
+import type { QuietPort } from "./silence-rules.ts";
+
+const IPV6_V6ONLY = 26;
+const DATAGRAMS: Readonly<Record<number, QuietPort["protocol"]>> = {
+  [IPPROTO.IPPROTO_UDP]: "udp",
+  [IPPROTO.IPPROTO_UDPLITE]: "udplite",
+};
+
+/** The port at which others look for this socket, if there is one. */
+export function portOf(file: OpenFile): QuietPort | undefined {
+  const sort = inetSort(file);
+  const isTcp = sort?.protocol === IPPROTO.IPPROTO_TCP;
+  const protocol = isTcp ? "tcp" : DATAGRAMS[sort?.protocol ?? 0];
+  if (!sort || !protocol || (isTcp && tcpInfo(file.local)?.state !== TCP_STATE.LISTEN)) return undefined;
+  const { address, port } = localAddress(file.local);
+  const onlyV6 = getInt(file.local, IPPROTO.IPPROTO_IPV6, IPV6_V6ONLY) === 1;
+  return port === 0 ? undefined : { protocol, address, port, onlyV6 };
+}
