@@ -136,6 +136,17 @@ interface Agreed {
   readonly timestamps: boolean;
 }
 
+/** MAX_TCP_WINDOW: the most that TCP_MAXSEG takes. */
+const MOST_SEGMENT = 32_767;
+
+/**
+ * How large segments are the kernel works out as it connects, and by what was agreed on later only when something else
+ * changes: it must be told before. To be called with `undefined` afterwards.
+ */
+export function limitSegments(fd: number, mss: number | undefined): void {
+  setInt(fd, level, TCP.TCP_MAXSEG, Math.min(mss ?? 0, MOST_SEGMENT), "Setting the size of segments");
+}
+
 /** What both sides agreed on with their SYN packets. */
 export function setAgreed(fd: number, mss: number, agreed: Agreed): void {
   const pairs: [number, number][] = [[OPTION.MSS, mss]];

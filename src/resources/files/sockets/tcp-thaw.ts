@@ -9,6 +9,7 @@ import {
   enterRepair,
   LEAVE,
   leaveRepair,
+  limitSegments,
   QUEUE,
   setAgreed,
   setQueueEnd,
@@ -95,7 +96,9 @@ function establish(state: TcpState, fd: LocalFd, start: { send: number; receive:
   chooseQueue(fd, QUEUE.RECEIVE);
   setQueueEnd(fd, start.receive);
   useAddress("bind", fd, inetAddress(family, state.local), `Binding ${about}`);
+  limitSegments(fd, state.mss);
   useAddress("connect", fd, inetAddress(family, state.remote), `Connecting ${about}`);
+  limitSegments(fd, undefined);
   setAgreed(fd, state.mss, state);
   if (state.timestamps) setTimestamp(fd, state.timestamp);
 }
