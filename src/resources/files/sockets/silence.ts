@@ -109,7 +109,7 @@ export class Silence {
     removeLeftovers();
     count += 1;
     this.#table = `kmonte-${process.pid}-${count}`;
-    this.lasting = `kmonte-gone-${process.pid}-${Date.now()}`;
+    this.lasting = `kmonte-gone-${process.pid}-${Date.now()}-${count}`;
     this.#quiet = quiet;
     this.#dismissGuard = startGuard([this.#table, this.lasting]);
     nft(rules(this.#table, quiet, "freeze"));
