@@ -72,10 +72,8 @@ export class Look implements FreezeContext, Disposable {
   readonly #beforeKill: (() => () => void)[] = [];
   readonly #afterKill: (() => void)[] = [];
   readonly #atRelease: (() => void)[] = [];
-
   readonly #unwaited = new Map<number, Unwaited>();
   #shares: ReturnType<typeof findShares> = new Map();
-
   readonly closeExternal: boolean;
   readonly ends: boolean;
   readonly #notes: string[] = [];
