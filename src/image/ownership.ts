@@ -15,7 +15,9 @@ const FILES = new Set(
   ),
 );
 const OBJECTS = new Set(
-  "path-file unlinked-file memfd shared-anonymous pipe fifo gone-directory pty unix-connection cgroup-tree".split(" "),
+  "path-file unlinked-file memfd shared-anonymous pipe fifo gone-directory pty unix-connection cgroup-tree keyring".split(
+    " ",
+  ),
 );
 /** What needs a right of its own (sched(7)). */
 const POLICIES = new Set(["SCHED_OTHER", "SCHED_BATCH", "SCHED_IDLE"]);
@@ -52,6 +54,8 @@ const resourcesShape = v.looseObject({
 const creatorShape = v.looseObject({ pid: v.number(), uid: v.number() });
 const unixShape = v.looseObject({ listening: v.optional(v.looseObject({ creator: v.optional(creatorShape) })) });
 const connectionShape = v.looseObject({ creators: v.optional(v.array(creatorShape)) });
+const keyShape = v.looseObject({ uid: v.number() });
+const keyringShape = v.looseObject({ uid: v.number(), keys: v.array(keyShape) });
 const inetShape = v.looseObject({
   local: v.optional(v.looseObject({ port: v.optional(v.number()) })),
   options: v.optional(v.record(v.string(), v.unknown())),
@@ -78,6 +82,7 @@ class Ownership {
     for (const [id, file] of Object.entries(this.#state.files)) yield* this.#file(id, file);
     for (const [id, object] of Object.entries(this.#state.objects)) {
       if (!OBJECTS.has(object.kind)) yield this.#refuse(`It holds ${id}, which is not for ordinary users.`);
+      else if (object.kind === "keyring") yield* this.#keyring(id, object);
       else if (object.kind === "unix-connection") yield* this.#creators(id, v.parse(connectionShape, object).creators);
     }
     if (this.#state.places) yield this.#refuse("It lives in a mount namespace of its own.");
@@ -101,6 +106,12 @@ class Ownership {
       const why = this.#thread(v.parse(threadShape, thread));
       if (why !== undefined) yield because(why);
     }
+  }
+
+  *#keyring(id: string, object: object): Generator<Refusal> {
+    const { keys, ...ring } = v.parse(keyringShape, object);
+    if ([ring, ...keys].some(({ uid }) => uid !== this.#user.uid))
+      yield this.#refuse(`It holds ${id}, which is another user's.`);
   }
 
   #thread({ credentials, scheduling, seccomp }: v.InferOutput<typeof threadShape>): string | undefined {

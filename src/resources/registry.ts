@@ -43,6 +43,7 @@ import { fifo } from "./objects/fifo.ts";
 import { goneDirectory } from "./objects/gone-directory.ts";
 import { goneQueue } from "./objects/gone-queue.ts";
 import { ioUring } from "./objects/io-uring.ts";
+import { keyring } from "./objects/keyring.ts";
 import { memfd } from "./objects/memfd.ts";
 import { packetRing } from "./objects/packet-ring.ts";
 import { pathFile } from "./objects/path-file.ts";
@@ -115,7 +116,7 @@ export const processResources: readonly ProcessResource<Any>[] = [
 /** Those of them that come before anything is opened: a process makes sockets where it lives. */
 export const firstResources: readonly ProcessResource<Any>[] = [cgroups, namespaces];
 
-/** Credentials before the marks that changing them clears; execution last, because every remote call uses registers. */
+/** Credentials before the marks that changing them clears, and before keys, which belong to whoever makes them; execution last, because every remote call uses registers. */
 export const threadResources: readonly ThreadResource<Any>[] = [
   semaphoreUndo,
   scheduling,
@@ -123,8 +124,8 @@ export const threadResources: readonly ThreadResource<Any>[] = [
   seccomp,
   switches,
   memoryPolicy,
-  keyrings,
   credentials,
+  keyrings,
   marks,
   threadSignals,
   interruptedCall,
@@ -185,6 +186,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   bpfMap,
   aio,
   packetRing,
+  keyring,
   unixConnection,
   utsNamespace,
   ipcNamespace,

@@ -1,0 +1,59 @@
+/** Keys that the kernel keeps: keyctl(2), add_key(2), include/uapi/linux/keyctl.h, and /proc/keys (proc_keys(5)). */
+import { readFileSync } from "node:fs";
+import { orIfGone } from "../lib/gone.ts";
+import { call } from "./call.ts";
+
+export const KEYCTL = {
+  GET_KEYRING_ID: 0,
+  JOIN_SESSION_KEYRING: 1,
+  CHOWN: 4,
+  SETPERM: 5,
+  DESCRIBE: 6,
+  LINK: 8,
+  READ: 11,
+} as const;
+
+export const KEY_SPEC = {
+  THREAD_KEYRING: -1,
+  PROCESS_KEYRING: -2,
+  SESSION_KEYRING: -3,
+  USER_KEYRING: -4,
+  USER_SESSION_KEYRING: -5,
+} as const;
+
+/** All rights for whoever holds the key and for its user; … */
+export const KEY_USER_ALL = 0x3f3f_0000;
+/** … and for everybody to search for it by its name. */
+export const KEY_ALL_SEARCH = 0x0808;
+
+export interface ListedKey {
+  readonly perm: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** It ends by itself some time. */
+  readonly expires: boolean;
+}
+
+/** Keys that this thread may see. */
+export function listKeys(): Map<number, ListedKey> {
+  const keys = new Map<number, ListedKey>();
+  for (const line of orIfGone(() => readFileSync("/proc/keys", "utf8"), "").split("\n")) {
+    const [serial, , , timeout, perm, uid, gid] = line.trim().split(/\s+/);
+    if (gid === undefined) continue;
+    keys.set(Number.parseInt(serial as string, 16), {
+      perm: Number.parseInt(perm as string, 16),
+      uid: Number(uid),
+      gid: Number(gid),
+      expires: timeout !== "perm",
+    });
+  }
+  return keys;
+}
+
+export function setKeyOwner(serial: number, uid: number, gid: number): void {
+  call("keyctl", "Giving a key its owner", KEYCTL.CHOWN, serial, uid, gid);
+}
+
+export function setKeyRights(serial: number, perm: number): void {
+  call("keyctl", "Giving a key its rights", KEYCTL.SETPERM, serial, perm);
+}
