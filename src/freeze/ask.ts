@@ -2,7 +2,10 @@
 import { SyscallError } from "../abi/call.ts";
 import type { Answers, Asks } from "../resources/contract.ts";
 import { remoteAddress } from "../lib/brand.ts";
-import type { RemoteScope } from "../tracee/scope.ts";
+import type { Anchor } from "../tracee/anchor.x86_64.ts";
+import type { CallPage } from "../tracee/call-page.x86_64.ts";
+import { GuardedScope } from "../tracee/guarded-scope.x86_64.ts";
+import type { RemoteScope, Row } from "../tracee/scope.ts";
 
 interface Asking {
   readonly name: string;
@@ -11,6 +14,11 @@ interface Asking {
 
 /** Makes the calls of all kinds; each kind finds its own answers under its name. */
 export function askAll(scope: RemoteScope, kinds: readonly Asking[]): Map<string, Answers> {
+  return beginAsking(scope, kinds)();
+}
+
+/** The same without waiting: what is returned waits for the answers. */
+export function beginAsking(scope: RemoteScope, kinds: readonly Asking[]): () => Map<string, Answers> {
   const asking = kinds.flatMap(({ name, asks }) => (asks ? [{ name, asks }] : []));
   let at = 0;
   const places = asking.map(({ name, asks }) => {
@@ -19,8 +27,23 @@ export function askAll(scope: RemoteScope, kinds: readonly Asking[]): Map<string
     return place;
   });
   scope.put(Buffer.alloc(at));
-  const results = scope.batch(places.flatMap(({ rows }) => rows));
-  const bytes = scope.take(at);
+  const finish = scope.begin(places.flatMap(({ rows }) => rows));
+  return () => answersOf(scope, places, finish(), scope.take(at));
+}
+
+interface Place {
+  readonly name: string;
+  readonly at: number;
+  readonly bytes: number;
+  readonly rows: readonly Row[];
+}
+
+function answersOf(
+  scope: RemoteScope,
+  places: readonly Place[],
+  results: readonly number[],
+  bytes: Buffer,
+): Map<string, Answers> {
   let first = 0;
   const answers = new Map<string, Answers>();
   for (const place of places) {
@@ -38,6 +61,34 @@ export function askAll(scope: RemoteScope, kinds: readonly Asking[]): Map<string
     });
   }
   return answers;
+}
+
+/** A stopped process in whose threads calls can be made. */
+interface Askable {
+  readonly pid: number;
+  readonly anchor: Anchor;
+  readonly page: CallPage;
+}
+
+/**
+ * Asks threads, as many at a time as the page has rooms: while one answers, others do so too. `use` gets each with its
+ * answers, and makes further calls if it needs them.
+ */
+export function askThreads(
+  { pid, anchor, page }: Askable,
+  tids: readonly number[],
+  kinds: readonly Asking[],
+  use: (scope: RemoteScope, answers: ReadonlyMap<string, Answers>) => void,
+): void {
+  const most = Math.max(page.rooms, 1);
+  for (let first = 0; first < tids.length; first += most) {
+    using scopes = new DisposableStack();
+    const asked = tids.slice(first, first + most).map((tid, i) => {
+      const scope = scopes.use(new GuardedScope(pid, tid, anchor, page, page.rooms > 0 ? i : undefined));
+      return { scope, finish: beginAsking(scope, kinds) };
+    });
+    for (const { scope, finish } of asked) use(scope, finish());
+  }
 }
 
 /** For kinds that ask nothing. */

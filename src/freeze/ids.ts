@@ -14,9 +14,11 @@ export function idsBelow(
   status: ReadonlyMap<string, string>,
   field: "NSpid" | "NSpgid" | "NSsid" | "NStgid",
 ): number[] {
+  const ids = (status.get(field) ?? "").split(/\s+/);
+  if (ids.length === 1) return [];
   const own = parseStatus(readFileSync("/proc/self/status", "utf8"));
   const level = own.get("NSpid")?.split(/\s+/).length ?? 1;
-  return (status.get(field) ?? "").split(/\s+/).slice(level).map(Number);
+  return ids.slice(level).map(Number);
 }
 
 /** Undefined for a process of our own pid namespace. */

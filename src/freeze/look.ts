@@ -31,7 +31,7 @@ import { processResources, threadResources } from "../resources/registry.ts";
 import { findAnchor } from "../tracee/anchor.x86_64.ts";
 import { CallPage } from "../tracee/call-page.x86_64.ts";
 import { GuardedScope } from "../tracee/guarded-scope.x86_64.ts";
-import { askAll, NO_ANSWERS } from "./ask.ts";
+import { askAll, askThreads, NO_ANSWERS } from "./ask.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
 import { readClocks } from "./clocks.ts";
 import { FileTable } from "./descriptors.ts";
@@ -236,43 +236,37 @@ export class Look implements FreezeContext, Disposable {
     let endedLeader: EndedLeader | undefined;
     let frozenMappings: FrozenBody["mappings"] = [];
     let vdso: FrozenBody["vdso"] = { parts: [], code: "" };
-    const page = new CallPage(BigInt(`0x${status.get("SigCgt") ?? "0"}`));
+    const caught = BigInt(`0x${status.get("SigCgt") ?? "0"}`);
+    const page = new CallPage(caught, stopped.threads.length - 1, anchor.areaSize);
     using _ = leaving(page, () => new GuardedScope(pid, main, anchor));
-    const threads = stopped.threads.map(({ tid }) => {
-      using scope = new GuardedScope(pid, tid, anchor, page);
-      const answers = askAll(scope, tid === main ? [...processResources, ...threadResources] : threadResources);
-      const process: FreezeProcess = {
-        context: this,
-        pid,
-        main,
-        command: stat.comm,
-        stat: main === pid ? stat : parseStat(readFileSync(`/proc/${main}/stat`, "utf8")),
-        status,
-        mappings,
-        scope,
-      };
-      if (tid === main) {
-        for (const [child, news] of findUnwaited(process, this.#set)) this.#unwaited.set(child, news);
-        resources = this.#freezeAll(processResources, process, answers);
-        if (main !== pid) {
-          const leader = { stat, status: parseStatus(readFileSync(`/proc/${pid}/status`, "utf8")) };
-          endedLeader = this.#orRefuse(() => freezeEndedLeader(process, leader, answers));
-        }
-        if (!borrowed("memory")) {
-          vdso = freezeVdso(process);
-          frozenMappings = freezeMappings(process);
-        }
+    const common = { context: this, pid, main, command: stat.comm, status, mappings };
+    const mainStat = main === pid ? stat : parseStat(readFileSync(`/proc/${main}/stat`, "utf8"));
+    const states = new Map<number, unknown>();
+    const lookAt = (process: FreezeProcess, answers: ReadonlyMap<string, Answers>): void => {
+      const { tid } = process.scope;
+      states.set(tid, this.#freezeThread(lookAtThread(process, tid, this.#set), stopped.threads, answers));
+    };
+    {
+      using scope = new GuardedScope(pid, main, anchor, page);
+      const answers = askAll(scope, [...processResources, ...threadResources]);
+      const process: FreezeProcess = { ...common, stat: mainStat, scope };
+      for (const [child, news] of findUnwaited(process, this.#set)) this.#unwaited.set(child, news);
+      resources = this.#freezeAll(processResources, process, answers);
+      if (main !== pid) {
+        const leader = { stat, status: parseStatus(readFileSync(`/proc/${pid}/status`, "utf8")) };
+        endedLeader = this.#orRefuse(() => freezeEndedLeader(process, leader, answers));
       }
-      const thread = lookAtThread(process, tid, this.#set);
-      const inside = idsBelow(thread.status, "NSpid");
-      const apart = this.#orRefuse(() => this.#freezeApart(thread, stopped.threads));
-      return {
-        tid,
-        ...(apart && { apart }),
-        ...(inside.length > 0 && { tidsInside: inside }),
-        ...this.#freezeAll(threadResources, thread, answers),
-      };
-    });
+      if (!borrowed("memory")) {
+        vdso = freezeVdso(process);
+        frozenMappings = freezeMappings(process);
+      }
+      lookAt(process, answers);
+    }
+    const others = stopped.threads.map(({ tid }) => tid).filter((tid) => tid !== main);
+    askThreads({ pid, anchor, page }, others, threadResources, (scope, answers) =>
+      lookAt({ ...common, stat: mainStat, scope }, answers),
+    );
+    const threads = stopped.threads.map(({ tid }) => states.get(tid));
     return {
       threads,
       ...(endedLeader && { endedLeader }),
@@ -281,6 +275,17 @@ export class Look implements FreezeContext, Disposable {
       vdso,
       resources,
     } as FrozenBody;
+  }
+
+  #freezeThread(thread: FreezeThread, all: readonly { tid: number }[], answers: ReadonlyMap<string, Answers>): unknown {
+    const inside = idsBelow(thread.status, "NSpid");
+    const apart = this.#orRefuse(() => this.#freezeApart(thread, all));
+    return {
+      tid: thread.tid,
+      ...(apart && { apart }),
+      ...(inside.length > 0 && { tidsInside: inside }),
+      ...this.#freezeAll(threadResources, thread, answers),
+    };
   }
 
   #freezeApart(thread: FreezeThread, all: readonly { tid: number }[]): Apart | undefined {

@@ -5,6 +5,7 @@
  */
 import { readdirSync, readFileSync, writeSync } from "node:fs";
 import { call } from "../abi/call.ts";
+import { taskOf } from "../abi/living.ts";
 import { ChunkCopier, type ChunkSource } from "../image/chunk-copy.ts";
 import { FileChunks, type ChunkPool } from "../image/chunk-pool.ts";
 import {
@@ -164,7 +165,7 @@ class BegunCore {
       const parts = sources.get(chunk);
       // Where there was memory and is none any more, zeros are to be.
       if (!parts && !this.#chunks.has(chunk)) continue;
-      const source: ChunkSource = { pid: this.pid, parts: Float64Array.from(parts ?? []), stopped };
+      const source: ChunkSource = { pid: taskOf(this.pid), parts: Float64Array.from(parts ?? []), stopped };
       this.#chunks.ask(chunk, Math.min(CHUNK_SIZE, size - chunk * CHUNK_SIZE), source);
     }
     const failed = this.#chunks.wait((done) => onBytes(done * CHUNK_SIZE));

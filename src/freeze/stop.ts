@@ -66,9 +66,8 @@ export class StoppedSet implements Disposable {
     const set = new StoppedSet(admit);
     try {
       set.#stopAll(roots);
-      set.#measureSleeps();
       // A sleeper whose time ended meanwhile may have made a thread or a child.
-      set.#stopAll(roots);
+      if (set.#measureSleeps()) set.#stopAll(roots);
       return set;
     } catch (error) {
       set.release();
@@ -81,7 +80,9 @@ export class StoppedSet implements Disposable {
     return this.#sleepsUntil.get(tid);
   }
 
-  #measureSleeps(): void {
+  /** Whether any thread went on for it. */
+  #measureSleeps(): boolean {
+    let went = false;
     const free = [...this.processes.values()].flatMap((process) =>
       process.threads
         .filter((thread) => thread.groupStop === undefined)
@@ -90,6 +91,7 @@ export class StoppedSet implements Disposable {
     const processOf = new Map(free.map(({ tid, process }) => [tid, process]));
     this.#sleepsUntil = measureSleeps(free, {
       run: (tids) => {
+        went = true;
         for (const tid of tids) {
           if (!this.#seized.has(tid)) continue;
           this.#standing.delete(tid);
@@ -103,6 +105,7 @@ export class StoppedSet implements Disposable {
         for (const tid of running) this.#awaitStop(processOf.get(tid) as StoppedProcess, tid);
       },
     });
+    return went;
   }
 
   get threadCount(): number {

@@ -16,31 +16,44 @@ export interface Holder {
   readonly file: string;
 }
 
+/** A descriptor that leads to what was wanted; who asks for it looks at it closer. */
+export interface Held {
+  readonly pid: number;
+  readonly fd: number;
+}
+
 /** All holders, by what /proc/PID/fd/N says; `wanted` chooses the links, `skip` the processes to leave out. */
-export function findHolders(wanted: (link: string) => boolean, skip: (pid: number) => boolean): Map<string, Holder[]> {
-  const holders = new Map<string, Holder[]>();
+export function findHolders(wanted: (link: string) => boolean, skip: (pid: number) => boolean): Map<string, Held[]> {
+  const holders = new Map<string, Held[]>();
   for (const name of readdirOrEmpty("/proc")) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || skip(pid)) continue;
     for (const fd of readdirOrEmpty(`/proc/${pid}/fd`)) {
       const link = linkOf(`/proc/${pid}/fd/${fd}`);
       if (link === undefined || !wanted(link)) continue;
-      const file = fileOf(pid, fd);
-      if (file === undefined) continue;
-      const holder = { pid, command: readStat(pid)?.comm ?? "?", fd: Number(fd), access: accessOf(pid, fd), file };
-      holders.set(link, [...(holders.get(link) ?? []), holder]);
+      const known = holders.get(link);
+      if (known) known.push({ pid, fd: Number(fd) });
+      else holders.set(link, [{ pid, fd: Number(fd) }]);
     }
   }
   return holders;
 }
 
-function fileOf(pid: number, fd: string): string | undefined {
+/** Undefined when it has been closed meanwhile. */
+export function lookAtHolder({ pid, fd }: Held): Holder | undefined {
+  const file = fileOf(pid, fd);
+  return file === undefined
+    ? undefined
+    : { pid, command: readStat(pid)?.comm ?? "?", fd, access: accessOf(pid, fd), file };
+}
+
+function fileOf(pid: number, fd: number): string | undefined {
   return orIfGone(() => {
     const { device, inode } = stat(`/proc/${pid}/fd/${fd}`);
     return `${device}:${inode}`;
   }, undefined);
 }
 
-function accessOf(pid: number, fd: string): number {
+function accessOf(pid: number, fd: number): number {
   return orIfGone(() => parseFdInfo(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8")).flags & O_ACCMODE, 0);
 }

@@ -39,25 +39,30 @@ export class GuardedScope extends RemoteScope implements Disposable {
   readonly blocked: bigint;
   readonly #anchor: Anchor;
   readonly registers: Registers;
-  readonly #saved: Buffer;
+  /** What stood in the dead stack; rooms have nothing to be put back. */
+  readonly #saved: Buffer | undefined;
   readonly #stack: number;
 
   readonly #page: CallPage | undefined;
   readonly #quiet: number | undefined;
+  /** A table that is being worked through. */
+  #running: { readonly table: RemoteAddress; readonly length: number } | undefined;
 
-  constructor(pid: number, tid: number, anchor: Anchor, page?: CallPage) {
+  /** With `room`, the thread uses that one of the page's rooms, at the same time as others use theirs. */
+  constructor(pid: number, tid: number, anchor: Anchor, page?: CallPage, room?: number) {
     super();
     this.pid = pid;
     this.tid = tid;
     this.memory = anchor.memory;
-    this.scratch = anchor.area;
+    const area = page && room !== undefined ? page.room(room) : anchor.area;
+    this.scratch = area;
     this.#anchor = anchor;
-    this.#stack = anchor.area + SCRATCH_SIZE + TABLE_SIZE;
+    this.#stack = area + SCRATCH_SIZE + TABLE_SIZE;
     this.#page = page;
     this.registers = getRegisters(tid);
     this.blocked = getSignalMask(tid);
     this.#quiet = page?.signalFor(this.blocked);
-    this.#saved = this.memory.read(anchor.area, anchor.areaSize);
+    this.#saved = area === anchor.area ? this.memory.read(area, anchor.areaSize) : undefined;
     this.#writeWayHome();
     // From here to the end the thread, if it were let go, would walk home and get its own mask back on the way.
     if (anchor.restorer !== undefined) setRegisters(tid, this.#homeward(anchor.restorer));
@@ -102,21 +107,34 @@ export class GuardedScope extends RemoteScope implements Disposable {
 
   /** In one go where the program has room for a page of ours. */
   override batch(rows: readonly Row[]): number[] {
-    const code = this.#quiet === undefined || !this.#canGoHome ? undefined : this.#page?.enter(this);
-    if (code === undefined || rows.length < 2) return super.batch(rows);
+    const code = this.#code(rows);
+    if (code === undefined) return super.batch(rows);
     const results: number[] = [];
     const most = TABLE_SIZE / ROW_SIZE;
     for (let first = 0; first < rows.length; first += most) {
-      results.push(...this.#runTable(code, rows.slice(first, first + most)));
+      this.#startTable(code, rows.slice(first, first + most));
+      results.push(...this.#finishTable());
     }
     return results;
+  }
+
+  override begin(rows: readonly Row[]): () => number[] {
+    const code = this.#code(rows);
+    if (code === undefined || rows.length > TABLE_SIZE / ROW_SIZE) return super.begin(rows);
+    this.#startTable(code, rows);
+    return () => this.#finishTable();
+  }
+
+  #code(rows: readonly Row[]): RemoteAddress | undefined {
+    if (this.#quiet === undefined || !this.#canGoHome || rows.length < 2) return undefined;
+    return this.#page?.enter(this);
   }
 
   get #canGoHome(): boolean {
     return this.#anchor.restorer !== undefined;
   }
 
-  #runTable(code: RemoteAddress, rows: readonly Row[]): number[] {
+  #startTable(code: RemoteAddress, rows: readonly Row[]): void {
     const table = remoteAddress(this.scratch + SCRATCH_SIZE);
     const bytes = encodeTable(rows);
     this.memory.write(table, bytes);
@@ -127,6 +145,13 @@ export class GuardedScope extends RemoteScope implements Disposable {
       .set("r13", this.#quiet ?? 0);
     setRegisters(this.tid, registers);
     resume("CONT", this.tid);
+    this.#running = { table, length: bytes.length };
+  }
+
+  #finishTable(): number[] {
+    const running = this.#running;
+    if (!running) throw new Error("no table is running");
+    this.#running = undefined;
     for (;;) {
       const stop = waitForStop(this.tid);
       const ours = stop.event === 0 && stop.signal === this.#quiet;
@@ -134,7 +159,7 @@ export class GuardedScope extends RemoteScope implements Disposable {
       // Another's signal of the same number comes to nothing, here as without us.
       resume("CONT", this.tid, stop.event === 0 && !ours ? stop.signal : 0);
     }
-    return decodeTable(this.memory.read(table, bytes.length));
+    return decodeTable(this.memory.read(running.table, running.length));
   }
 
   #toSyscallStop(): void {
@@ -148,8 +173,10 @@ export class GuardedScope extends RemoteScope implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    // Whatever went wrong elsewhere: only who stands still can be put right.
+    if (this.#running) this.#finishTable();
     setSignalMask(this.tid, this.blocked);
     setRegisters(this.tid, this.registers);
-    this.memory.write(this.#anchor.area, this.#saved);
+    if (this.#saved) this.memory.write(this.#anchor.area, this.#saved);
   }
 }

@@ -37,6 +37,12 @@ export abstract class RemoteScope {
     return rows.map(([name, ...args]) => this.attempt(name, ...args));
   }
 
+  /** Begins to make many system calls and goes on without waiting; returns how to wait for their results. */
+  begin(rows: readonly Row[]): () => number[] {
+    const results = this.batch(rows);
+    return () => results;
+  }
+
   /** Makes many system calls and throws at the first that the kernel refused. */
   callAll(about: string, rows: readonly Row[]): void {
     this.batch(rows).forEach((result, i) => {

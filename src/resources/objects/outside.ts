@@ -2,11 +2,11 @@
 import { O } from "../../abi/fcntl.ts";
 import type { FileStat } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
-import { findHolders, type Holder } from "../../proc/holders.ts";
+import { findHolders, lookAtHolder, type Held, type Holder } from "../../proc/holders.ts";
 import type { FreezeContext, OpenFile } from "../contract.ts";
 
 /** One walk through /proc a freeze, and only when something needs it. */
-const walks = new WeakMap<FreezeContext, Map<string, Holder[]>>();
+const walks = new WeakMap<FreezeContext, Map<string, Held[]>>();
 
 /** Processes that have the same file open and are not frozen with it; kmonte itself does not count. */
 export function holdersOutside(file: OpenFile): readonly Holder[] {
@@ -28,7 +28,9 @@ export function holdersOf(
     );
     walks.set(context, walk);
   }
-  return (walk.get(link) ?? []).filter((holder) => holder.file === `${device}:${inode}`);
+  return (walk.get(link) ?? [])
+    .flatMap((held) => lookAtHolder(held) ?? [])
+    .filter((holder) => holder.file === `${device}:${inode}`);
 }
 
 /** Refuses a pipe or FIFO that leads out of the set. */

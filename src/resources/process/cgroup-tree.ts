@@ -16,7 +16,7 @@ import {
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { orIfGone } from "../../lib/gone.ts";
-import { cgroupFolder, parseCgroups } from "../../proc/cgroup.ts";
+import { cgroupFolder, parseCgroups, type CgroupPaths } from "../../proc/cgroup.ts";
 import { parseMountInfo, type Mount } from "../../proc/mountinfo.ts";
 import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
 
@@ -45,6 +45,19 @@ export interface CgroupTreeHandle {
 /** Groups below those of the set that are looked at, in all. */
 const MOST_GROUPS = 500;
 
+/** Read once a freeze: the tree and every process ask. */
+const pathsByContext = new WeakMap<FreezeContext, Map<string, CgroupPaths>>();
+
+/** The groups that a task is in; none when it has gone. */
+export function cgroupsOf(context: FreezeContext, pid: number, tid: number): CgroupPaths {
+  let known = pathsByContext.get(context);
+  if (!known) pathsByContext.set(context, (known = new Map()));
+  const path = `/proc/${pid}/task/${tid}/cgroup`;
+  const paths = known.get(path) ?? parseCgroups(orIfGone(() => readFileSync(path, "utf8"), ""));
+  known.set(path, paths);
+  return paths;
+}
+
 export function freezeCgroupTree(context: FreezeContext): string {
   return context.object(CGROUP_TREE, () => {
     const mounts = mountsHere();
@@ -63,7 +76,7 @@ export function freezeCgroupTree(context: FreezeContext): string {
     const ours = parseCgroups(readFileSync("/proc/self/cgroup", "utf8"));
     for (const pid of context.pids) {
       for (const task of orIfGone(() => readdirSync(`/proc/${pid}/task`), [])) {
-        const paths = parseCgroups(orIfGone(() => readFileSync(`/proc/${pid}/task/${task}/cgroup`, "utf8"), ""));
+        const paths = cgroupsOf(context, pid, Number(task));
         // What we live in ourselves is the machine's.
         for (const [hierarchy, path] of Object.entries(paths)) look(hierarchy, path, ours[hierarchy] !== path);
       }

@@ -5,7 +5,7 @@ import * as v from "valibot";
 import { KmonteError } from "../../lib/errors.ts";
 import { parseCgroups, type CgroupPaths } from "../../proc/cgroup.ts";
 import type { ProcessResource, ThawContext } from "../contract.ts";
-import { CGROUP_TREE, freezeCgroupTree, type CgroupTreeHandle } from "./cgroup-tree.ts";
+import { CGROUP_TREE, cgroupsOf, freezeCgroupTree, type CgroupTreeHandle } from "./cgroup-tree.ts";
 
 /** The path in each hierarchy, by its controllers; "" for version 2. */
 const paths = v.record(v.string(), v.string());
@@ -20,10 +20,12 @@ export const cgroups: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "cgroups",
   schema,
   freeze({ pid, context }) {
-    const common = read(pid, pid);
+    const common = cgroupsOf(context, pid, pid);
     const threads: Record<string, CgroupPaths> = {};
     for (const tid of readdirSync(`/proc/${pid}/task`)) {
-      const others = Object.entries(read(pid, Number(tid))).filter(([hierarchy, path]) => common[hierarchy] !== path);
+      const others = Object.entries(cgroupsOf(context, pid, Number(tid))).filter(
+        ([hierarchy, path]) => common[hierarchy] !== path,
+      );
       if (others.length > 0) threads[tid] = Object.fromEntries(others);
     }
     freezeCgroupTree(context);
@@ -77,8 +79,4 @@ export function move(
       );
     }
   }
-}
-
-function read(pid: number, tid: number): CgroupPaths {
-  return parseCgroups(readFileSync(`/proc/${pid}/task/${tid}/cgroup`, "utf8"));
 }
