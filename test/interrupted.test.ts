@@ -1,12 +1,13 @@
 /** ^C and kill -9 in the middle: the processes go on, or none is left, and nothing half-made stays. */
 import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { until, type Program } from "./harness.ts";
+import { until } from "./harness.ts";
 import { assertRunning, assertUnharmed, kmonte, KMONTE, launch, parseError, startWitness } from "./kmonte.ts";
 
 /** So much that writing it takes a good part of a second. */
@@ -15,26 +16,29 @@ const MEBIBYTES = 300;
 /** How often kmonte is killed; the moments are spread over the whole length of a freeze. */
 const KILLS = 30;
 
-const partial = (program: Program): string | undefined =>
-  readdirSync(program.directory).find((name) => name.includes(".partial-"));
-
-/** Waits until a freeze has written part of the memory. */
-async function untilWriting(program: Program): Promise<void> {
-  const core = (): string => join(program.directory, partial(program) ?? "none", `${program.pid}.core`);
-  await until(() => existsSync(core()) && statSync(core()).size > 0, "the core file");
+/** Waits until a freeze says that it has come to a step. */
+async function untilStep(child: ChildProcess, step: string): Promise<void> {
+  let said = "";
+  child.stderr?.on("data", (text: string) => (said += text));
+  await until(() => said.includes(`${step} …\n`) || child.exitCode !== null, `the step ${step}`);
 }
 
 describe("a freeze that is interrupted", () => {
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    test(`by ${signal} takes everything back`, async () => {
+  for (const [signal, step, doing] of [
+    ["SIGINT", "copy", "while the program runs and is copied ahead"],
+    ["SIGINT", "look", "while the program stands still"],
+    ["SIGTERM", "look", "while the program stands still"],
+    ["SIGHUP", "look", "while the program stands still"],
+  ] as const) {
+    test(`by ${signal} ${doing} takes everything back`, async () => {
       await using program = await startWitness(MEBIBYTES);
       const image = join(program.directory, "image");
-      const { child, done } = launch(KMONTE, ["freeze", String(program.pid), "-o", image, "--json"]);
-      await untilWriting(program);
+      const { child, done } = launch(KMONTE, ["freeze", String(program.pid), "-o", image]);
+      await untilStep(child, step);
       child.kill(signal);
       const outcome = await done;
       assert.equal(outcome.status, 130, outcome.stdout + outcome.stderr);
-      assert.equal(parseError(outcome).code, "INTERRUPTED");
+      assert.match(outcome.stderr, /\[INTERRUPTED\]/);
       assert.deepEqual(readdirSync(program.directory), ["output"]);
       await assertUnharmed(program);
     });
@@ -49,8 +53,8 @@ describe("a freeze that is interrupted", () => {
     await assertUnharmed(program);
   });
 
-  test(`by kill -9, ${KILLS} times at any moment, leaves the program unharmed`, { timeout: 180_000 }, async (t) => {
-    await using program = await startWitness(16);
+  test(`by kill -9, ${KILLS} times at any moment, leaves the program unharmed`, { timeout: 300_000 }, async (t) => {
+    await using program = await startWitness(8);
     const image = join(program.directory, "image");
     const freezing = ["freeze", String(program.pid), "-o", image, "--leave-running"];
     // Progress begins with the first thread that is stopped: from there on is what matters.
@@ -68,7 +72,7 @@ describe("a freeze that is interrupted", () => {
       assertRunning(program);
     }
     t.diagnostic(`${midway} of ${KILLS} hit the middle of a freeze`);
-    assert.ok(midway >= KILLS / 3, `only ${midway} hit the middle of a freeze`);
+    assert.ok(midway >= KILLS / 5, `only ${midway} hit the middle of a freeze`);
     await assertUnharmed(program);
   });
 });
