@@ -1,6 +1,6 @@
 /**
- * A packet socket (packet(7)): protocol, device, memberships, rings. What has been caught and not yet read is lost as
- * packets are whenever a program is too slow for them.
+ * A packet socket (packet(7)): protocol, device, memberships, rings. What has been caught stands in a queue that only the
+ * network fills: it must have been read.
  */
 import { closeSync } from "node:fs";
 import * as v from "valibot";
@@ -17,7 +17,9 @@ import {
   AF,
   getInt,
   intBytes,
+  ioctlInt,
   setOption,
+  SIOCINQ,
   SO,
   SOCK_CLOEXEC,
   SOL,
@@ -83,6 +85,7 @@ export const packetSocket: FileKind<v.InferOutput<typeof schema>> = {
   freeze(file) {
     refuseForeignNetwork(file);
     const info = infoOf(file);
+    refuseCaught(file);
     const number = getInt(file.local, SOL.SOL_SOCKET, SO.SO_TYPE) ?? 0;
     const type = nameOf(TYPES, number) as TypeName;
     const fanout = getInt(file.local, SOL_PACKET, PACKET.PACKET_FANOUT) ?? 0;
@@ -148,6 +151,18 @@ function infoOf(file: OpenFile): PacketSocketInfo {
     "SOCKET_FAMILY",
     "a packet socket that the kernel does not tell of",
     "it is not in the list that CONFIG_PACKET_DIAG gives.",
+  );
+}
+
+function refuseCaught(file: OpenFile): void {
+  const first = ioctlInt(file.local, SIOCINQ) ?? 0;
+  if (first === 0) return;
+  throw socketRefusal(
+    file,
+    "PACKETS_CAUGHT",
+    "a packet socket with packets that it has not read yet",
+    `the first is of ${first} bytes; only the network can put packets into the queue.`,
+    "Try again when the program has read them, or stop the capture.",
   );
 }
 
