@@ -1,26 +1,14 @@
 /** Looking at everything that a stopped set holds, without changing anything; what cannot be frozen is listed. */
-import { closeSync, readFileSync } from "node:fs";
-import { later } from "../abi/namespaces.ts";
+import { readFileSync } from "node:fs";
 import { taskOf } from "../abi/living.ts";
-import { mountIdOf } from "../abi/stat.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
-import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
 import type { Share } from "../image/lineage.ts";
 import type { FrozenBody, FrozenProcess, FrozenState } from "../image/schema.ts";
 import { FORMAT_VERSION } from "../image/version.ts";
 import { parseMaps } from "../proc/maps.ts";
 import { parseStat, parseStatus } from "../proc/status.ts";
-import type {
-  Answers,
-  BlobSource,
-  FreezeContext,
-  FreezeProcess,
-  FreezeThread,
-  ObjectState,
-  OpenFile,
-  Settling,
-} from "../resources/contract.ts";
+import type { Answers, FreezeProcess, FreezeThread } from "../resources/contract.ts";
 import { noteCommonPages } from "../resources/memory/common-pages.ts";
 import { freezeMappings } from "../resources/memory/mappings.ts";
 import { freezeVdso } from "../resources/memory/vdso.x86_64.ts";
@@ -34,167 +22,54 @@ import { GuardedScope } from "../tracee/guarded-scope.x86_64.ts";
 import { askAll, askThreads, NO_ANSWERS } from "./ask.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
 import { readClocks } from "./clocks.ts";
-import { FileTable } from "./descriptors.ts";
+import { Collection, type Collected } from "./collection.ts";
 import { childrenNamespace, idsBelow, readInside, refuseHeadless } from "./ids.ts";
 import type { LookOptions } from "./look-options.ts";
 import { refuseMakers } from "./makers.ts";
-import { Places } from "./places.ts";
 import { findShares, refuseTangled } from "./shares.ts";
 import type { StoppedProcess, StoppedSet } from "./stop.ts";
 import { unableToCall } from "./unable.ts";
 import { findUnwaited, type Unwaited } from "./unwaited.ts";
 
 /** What looking has found: the state, and what else goes into the image. */
-export interface Findings {
+export interface Findings extends Omit<Collected, "objects" | "places"> {
   readonly state: FrozenState;
-  readonly blobs: ReadonlyMap<string, BlobSource>;
-  readonly refusals: Refusal[];
-  readonly notes: readonly string[];
-  /** What passes by itself when the programs go on for a moment. */
-  readonly restless: readonly (() => Settling)[];
 }
 
-/** Holds our duplicates of the set's files until the freeze has ended. */
-export class Look implements FreezeContext, Disposable {
-  readonly pids: ReadonlySet<number>;
+/** One look at a set that stands still. */
+export class Look extends Collection {
   readonly #set: StoppedSet;
-  readonly #objects = new Map<string, ObjectState>();
-  readonly #blobs = new Map<string, BlobSource>();
-  readonly #refusals: Refusal[] = [];
-  readonly #restless: (() => Settling)[] = [];
-  readonly restless = (begin: () => Settling): void => void this.#restless.push(later(begin));
-  readonly #kept: LocalFd[] = [];
-  #clocksReadAt = 0n;
-  readonly #files: FileTable;
-  readonly #places: Places;
-  /** The mount namespaces of objects. */
-  readonly #placesOf: Record<string, string> = {};
-  readonly #beforeKill: (() => () => void)[] = [];
-  readonly #afterKill: (() => void)[] = [];
-  readonly #atRelease: (() => void)[] = [];
   readonly #unwaited = new Map<number, Unwaited>();
   #shares: ReturnType<typeof findShares> = new Map();
-  readonly closeExternal: boolean;
-  readonly ends: boolean;
-  readonly #notes: string[] = [];
 
-  constructor(set: StoppedSet, { closeExternal = false, end = "resume" }: LookOptions = {}) {
+  constructor(set: StoppedSet, options: LookOptions = {}) {
+    super(new Set(set.processes.keys()), options);
     this.#set = set;
-    this.closeExternal = closeExternal;
-    this.ends = end !== "resume";
-    this.pids = new Set(set.processes.keys());
-    this.#places = new Places(this.pids);
-    this.#files = new FileTable(this, this.#places);
-  }
-
-  object(id: string, make: () => ObjectState): string {
-    if (!this.#objects.has(id)) {
-      const made = make();
-      this.#objects.set(id, made);
-      // Namespaces have no path, and the file systems of a mount namespace come before it.
-      if (this.#places.now !== undefined && !/(-namespace|^file-system)$/.test(made.kind))
-        this.#placesOf[id] = this.#places.now;
-    }
-    return id;
-  }
-
-  blob(name: string, source: BlobSource): string {
-    const file = `${name.replaceAll(/[^\w.-]+/g, "-")}.blob`;
-    this.#blobs.set(file, source);
-    return file;
-  }
-
-  note(text: string): void {
-    this.#notes.push(text);
-  }
-
-  refuse(refusal: Refusal): void {
-    this.#refusals.push(refusal);
-  }
-
-  has(id: string): boolean {
-    return this.#objects.has(id);
-  }
-
-  placeOf(pid: number, via: string): string | undefined {
-    return this.#places.nameAt(pid, mountIdOf(via));
-  }
-
-  within<T>(place: string | undefined, action: () => T): T {
-    return this.#places.within(place, action);
-  }
-
-  keep(fd: LocalFd): LocalFd {
-    this.#kept.push(fd);
-    return fd;
-  }
-
-  fileId(pid: number, fd: number): string | undefined {
-    return this.#files.idOf(pid, fd);
-  }
-
-  openFiles(): readonly (readonly [id: string, file: OpenFile])[] {
-    return this.#files.all;
-  }
-
-  addInFlight(local: LocalFd, holder: OpenFile): string {
-    return this.#files.addLocal(this.keep(local), holder);
-  }
-
-  beforeKill(action: () => () => void): void {
-    this.#beforeKill.push(later(() => later(action())));
-  }
-
-  afterKill(action: () => void): void {
-    this.#afterKill.push(later(action));
-  }
-
-  atRelease(action: () => void): void {
-    this.#atRelease.push(later(action));
-  }
-
-  /** Runs what must come right before the end of the processes; `end` ends them, and if it fails all is taken back. */
-  ending(end: () => void): void {
-    const back: (() => void)[] = [];
-    try {
-      for (const action of this.#beforeKill) back.push(action());
-      end();
-    } catch (error) {
-      for (const action of back.toReversed()) action();
-      throw error;
-    }
-    this.#atRelease.length = 0;
-    for (const action of this.#afterKill) action();
-  }
-
-  /** Nanoseconds since the image's clocks were read. */
-  get elapsed(): bigint {
-    return clockNow(CLOCK.CLOCK_MONOTONIC) - this.#clocksReadAt;
   }
 
   run(): Findings {
-    this.#clocksReadAt = clockNow(CLOCK.CLOCK_MONOTONIC);
+    this.clocksReadAt = clockNow(CLOCK.CLOCK_MONOTONIC);
     const clocks = readClocks(this.#set);
     const ordered = inTreeOrder(this.#set);
     this.#shares = findShares(ordered.filter(({ zombie }) => !zombie).map(({ pid }) => ({ pid, tid: taskOf(pid) })));
-    const processes = ordered.map((process) => this.#places.of(process.pid, () => this.#freezeProcess(process)));
+    const processes = ordered.map((process) => this.places.of(process.pid, () => this.#freezeProcess(process)));
     noteCommonPages(processes.flatMap(({ pid, body }) => (body ? [{ pid, mappings: body.mappings }] : [])));
     refuseHeadless(processes, (refusal) => this.refuse(refusal));
     refuseTangled(processes, (refusal) => this.refuse(refusal));
     refuseMakers(processes, (refusal) => this.refuse(refusal));
-    const files = this.#files.freezeFiles();
+    const files = this.files.freezeFiles();
     for (const process of processes) this.#noteTerminal(process);
     for (const process of processes) this.#refuseOrphanMappings(process);
+    const { objects, places, ...found } = this.collected;
     const state = {
       format: FORMAT_VERSION,
       clocks,
       processes,
       files,
-      objects: Object.fromEntries(this.#objects),
-      ...(Object.keys(this.#placesOf).length > 0 && { places: this.#placesOf }),
+      objects,
+      ...(Object.keys(places).length > 0 && { places }),
     };
-    const [blobs, refusals, notes, restless] = [this.#blobs, this.#refusals, this.#notes, this.#restless];
-    return { state: state as FrozenState, blobs, refusals, notes, restless };
+    return { state: state as FrozenState, ...found };
   }
 
   #freezeProcess(stopped: StoppedProcess): FrozenProcess {
@@ -231,7 +106,7 @@ export class Look implements FreezeContext, Disposable {
     const anchor = findAnchor(main, memory, mappings);
     const status = parseStatus(readFileSync(`/proc/${main}/status`, "utf8"));
     const borrowed = (share: Share): boolean => (this.#shares.get(pid)?.[share] ?? pid) !== pid;
-    const descriptors = this.#files.addProcess(pid, stat.comm);
+    const descriptors = this.files.addProcess(pid, stat.comm);
     let resources: Record<string, unknown> = {};
     let endedLeader: EndedLeader | undefined;
     let frozenMappings: FrozenBody["mappings"] = [];
@@ -292,7 +167,7 @@ export class Look implements FreezeContext, Disposable {
     const { tid, process } = thread;
     if (!hasOwnDirectory(process.main, tid)) return freezeApart(thread, []);
     const before = all.map((other) => other.tid);
-    return this.#places.of(tid, () => freezeApart(thread, before.slice(0, before.indexOf(tid))));
+    return this.places.of(tid, () => freezeApart(thread, before.slice(0, before.indexOf(tid))));
   }
 
   /** What looking finds; a refusal is noted, and nothing found. */
@@ -317,7 +192,7 @@ export class Look implements FreezeContext, Disposable {
   /** A mapping of something that only a descriptor can tell of, when that descriptor has been closed. */
   #refuseOrphanMappings(process: FrozenProcess): void {
     for (const { start, backing } of process.body?.mappings ?? []) {
-      if (!backing || this.#objects.has(backing.object)) continue;
+      if (!backing || this.has(backing.object)) continue;
       this.refuse(
         new Refusal(
           "MAPPING_WITHOUT_DESCRIPTOR",
@@ -347,13 +222,6 @@ export class Look implements FreezeContext, Disposable {
       }
     }
     return states;
-  }
-
-  /** Our duplicates go, and with them whatever was done to the set for the time of the freeze. */
-  [Symbol.dispose](): void {
-    for (const action of this.#atRelease.splice(0).toReversed()) action();
-    for (const fd of this.#kept) closeSync(fd);
-    this.#kept.length = 0;
   }
 }
 
