@@ -77,6 +77,21 @@ export function fileTimes(path: string): { readonly access: bigint; readonly mod
 export const PROC_SUPER_MAGIC = 0x9fa0;
 export const DEVPTS_SUPER_MAGIC = 0x1cd1;
 
+export const TMPFS_MAGIC = 0x0102_1994;
+
+/** Struct statfs of an open file's file system (statfs(2)). */
+export function fileSystemFacts(
+  fd: number,
+): { readonly type: number; readonly blockSize: number; readonly blocks: number; readonly files: number } | undefined {
+  return withStruct(120, (bytes, address) => {
+    if (attempt("fstatfs", fd, address) < 0) return undefined;
+    const [type = 0, blockSize = 0, blocks = 0, , , files = 0] = [0, 8, 16, 24, 32, 40].map((at) =>
+      Number(bytes.readBigInt64LE(at)),
+    );
+    return { type, blockSize, blocks, files };
+  });
+}
+
 /** The type of the file system that an open file lies on: f_type of struct statfs. */
 export function fileSystemOf(fd: number): number | undefined {
   return withStruct(120, (bytes, address) =>

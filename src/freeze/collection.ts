@@ -45,7 +45,7 @@ export class Collection implements FreezeContext, Disposable {
     this.closeExternal = closeExternal;
     this.ends = end !== "resume";
     this.pids = pids;
-    this.places = new Places(this.pids);
+    this.places = new Places(this);
     this.files = new FileTable(this, this.places);
   }
 
@@ -54,7 +54,7 @@ export class Collection implements FreezeContext, Disposable {
       const made = make();
       this.#objects.set(id, made);
       // Namespaces have no path, and the file systems of a mount namespace come before it.
-      if (this.places.now !== undefined && !/(-namespace|^file-system)$/.test(made.kind))
+      if (this.places.now !== undefined && !/(-namespace|^file-system|^detached-mount)$/.test(made.kind))
         this.#placesOf[id] = this.places.now;
     }
     return id;

@@ -4,9 +4,15 @@ import { O } from "../abi/fcntl.ts";
 import { taskOf } from "../abi/living.ts";
 import { readMountInfo, withinMounts } from "../abi/mount.ts";
 import { inMounts, namespaceOf, openNamespace } from "../abi/namespaces.ts";
+import { call } from "../abi/call.ts";
+import { mountIdOf, S_IF, stat } from "../abi/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { orIfGone } from "../lib/gone.ts";
 import { parseMountInfo } from "../proc/mountinfo.ts";
+import { readdirOrEmpty } from "../proc/read.ts";
+import type { FreezeContext } from "../resources/contract.ts";
+import { freezeDetachedMount } from "../resources/objects/detached-mount.ts";
+import { openPath } from "../resources/objects/path-file.ts";
 
 export class Places {
   /** The processes of the set, and those of their threads that live elsewhere. */
@@ -15,11 +21,14 @@ export class Places {
   readonly #ways = new Map<string, string>();
   /** The mounts of each mount namespace, by their ids; "" for ours. */
   readonly #mounts = new Map<string, ReadonlySet<number>>();
+  #known: Map<number, { readonly pid: number; readonly path: string }> | undefined;
+  readonly #context: FreezeContext;
   /** The namespace that is looked at now. */
   #now: string | undefined;
 
-  constructor(pids: ReadonlySet<number>) {
-    this.#members = new Set(pids);
+  constructor(context: FreezeContext) {
+    this.#members = new Set(context.pids);
+    this.#context = context;
   }
 
   /** Runs `action` with paths as the process means them. */
@@ -48,8 +57,7 @@ export class Places {
     if (this.#mountsOf(own).has(mount)) return own;
     const others = [undefined, ...new Set([...this.#members].map((member) => this.nameOf(member)))];
     const found = others.findIndex((name) => this.#mountsOf(name).has(mount));
-    // A mount that is attached nowhere any more: its paths lead nowhere either.
-    return found < 0 ? own : others[found];
+    return found < 0 ? (this.#detached(mount) ?? own) : others[found];
   }
 
   #mountsOf(namespace: string | undefined): ReadonlySet<number> {
@@ -66,6 +74,42 @@ export class Places {
       closeSync(proc);
       if (there !== undefined) closeSync(there);
     }
+  }
+
+  /** A mount that is attached nowhere any more is a place of its own, if somebody has a folder of it: that leads to its root. */
+  #detached(mount: number): string | undefined {
+    const name = `detached:${mount}`;
+    if (this.#ways.has(name)) return name;
+    const found = this.#folders().get(mount);
+    if (!found) return undefined;
+    const root = openPath(found.path, O.O_PATH | O.O_DIRECTORY);
+    for (;;) {
+      const [here, above] = [stat(`/proc/self/fd/${root}`), stat(`/proc/self/fd/${root}/..`)];
+      if (here.inode === above.inode) break;
+      const up = openPath(`/proc/self/fd/${root}/..`, O.O_PATH | O.O_DIRECTORY);
+      call("dup3", "Going up in a mount", up, root, O.O_CLOEXEC);
+      closeSync(up);
+    }
+    this.#ways.set(name, `/proc/self/fd/${root}`);
+    this.#context.keep(root);
+    this.#context.object(name, () => freezeDetachedMount(this.#context, found.pid, root));
+    return name;
+  }
+
+  /** A folder of each mount that the set has open or stands in. */
+  #folders(): ReadonlyMap<number, { readonly pid: number; readonly path: string }> {
+    if (this.#known) return this.#known;
+    this.#known = new Map();
+    for (const pid of this.#members) {
+      const base = `/proc/${taskOf(pid)}`;
+      const ways = [`${base}/cwd`, `${base}/root`, ...readdirOrEmpty(`${base}/fd`).map((fd) => `${base}/fd/${fd}`)];
+      for (const path of ways) {
+        if (orIfGone(() => stat(path).type, undefined) !== S_IF.S_IFDIR) continue;
+        const mount = mountIdOf(path);
+        if (!this.#known.has(mount)) this.#known.set(mount, { pid, path });
+      }
+    }
+    return this.#known;
   }
 
   #memberOf(namespace: string): number {

@@ -20,3 +20,12 @@ export function parseLocks(info: FdInfo): Lock[] {
     return [{ type, state, access, start: BigInt(start), end: end === "EOF" ? undefined : BigInt(end) }];
   });
 }
+
+/** The inodes of a file system, `major:minor`, that somebody holds a lease on: from /proc/locks. */
+export function leasedFiles(text: string, device: string): ReadonlySet<bigint> {
+  const inodes = new Set<bigint>();
+  for (const [, major = "", minor = "", inode = ""] of text.matchAll(/\bLEASE .*? (\w+):(\w+):(\d+) /g)) {
+    if (`${Number.parseInt(major, 16)}:${Number.parseInt(minor, 16)}` === device) inodes.add(BigInt(inode));
+  }
+  return inodes;
+}

@@ -39,6 +39,7 @@ import { nodePolicy } from "./memory/node-policy.ts";
 import { aio } from "./objects/aio.ts";
 import { bpfMap } from "./objects/bpf-map.ts";
 import { coveredFile } from "./objects/covered-file.ts";
+import { detachedMount } from "./objects/detached-mount.ts";
 import { fifo } from "./objects/fifo.ts";
 import { goneDirectory } from "./objects/gone-directory.ts";
 import { goneQueue } from "./objects/gone-queue.ts";
@@ -181,6 +182,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   fifo,
   goneDirectory,
   goneQueue,
+  detachedMount,
   pty,
   ioUring,
   bpfMap,

@@ -2,7 +2,7 @@
  * File systems of the set's own, of which its mounts show one part or another: they are made again once, whatever the
  * number of mounts and mount namespaces. Those in memory come with what is in them; disks keep their own contents.
  */
-import { mkdirSync, readlinkSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -12,11 +12,12 @@ import { formatDevice } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/gone.ts";
+import { leasedFiles } from "../../proc/locks.ts";
 import type { Mount } from "../../proc/mountinfo.ts";
 import type { ObjectKind, ThawContext } from "../contract.ts";
 import { fileSystemNeeds } from "../file-system-needs.ts";
 import type { Holder, NamespaceHandle } from "./handle.ts";
-import { packTree, unpackTree } from "./mount-contents.ts";
+import { makeSocket, namesIn, packTree, socketSchema, unpackTree, type Entry } from "./mount-contents.ts";
 
 const schema = v.strictObject({
   kind: v.literal("file-system"),
@@ -31,6 +32,8 @@ const schema = v.strictObject({
   /** For tmpfs: what is in it, as tar(1) packs it, from the folder `base` on: more of it is not to be seen. */
   contents: v.optional(v.string()),
   base: v.string(),
+  /** Socket files, which tar(1) leaves out: nobody may listen at them any more. */
+  sockets: v.optional(v.array(socketSchema)),
 });
 type FileSystemState = v.InferOutput<typeof schema>;
 
@@ -91,8 +94,54 @@ export function freezeFileSystem(process: Holder, mounted: Mount, open: () => Lo
   if (!IN_MEMORY.has(type)) return own;
   const fd = open();
   if (!statSync(`/proc/self/fd/${fd}`).isDirectory()) throw refuseFile(pid, command, mounted);
-  const bytes = packTree(`/proc/${globalThis.process.pid}/fd/${fd}`);
-  return { ...own, contents: context.blob(`mount:${device}`, { bytes }) };
+  return { ...own, ...contentsOf(process, fd, { device, mountPoint: mounted.mountPoint }) };
+}
+
+/** A tmpfs that only an open folder leads to. */
+export function freezeMemory(
+  holder: Holder,
+  root: LocalFd,
+  { id, options }: { readonly id: string; readonly options: readonly string[] },
+): FileSystemState {
+  const shown = { device: id.slice(id.indexOf(":") + 1), mountPoint: "/" };
+  const contents = contentsOf(holder, root, shown);
+  return { kind: "file-system", type: "tmpfs", source: "tmpfs", options: [...options], base: "/", ...contents };
+}
+
+function contentsOf(
+  holder: Holder,
+  fd: LocalFd,
+  shown: Pick<Mount, "device" | "mountPoint">,
+): Pick<FileSystemState, "contents" | "sockets"> {
+  const folder = `/proc/${globalThis.process.pid}/fd/${fd}/.`;
+  const names = namesIn(folder);
+  refuseLeases(holder, shown, names);
+  const bytes = packTree(folder, names);
+  const sockets = names.flatMap(({ socket }) => (socket ? [socket] : []));
+  return {
+    contents: holder.context.blob(`mount:${shown.device}`, { bytes }),
+    ...(sockets.length > 0 && { sockets }),
+  };
+}
+
+/** Opening such a file tells its holder to give the lease up (fcntl(2), F_SETLEASE). */
+function refuseLeases(
+  { pid, command }: Holder,
+  { mountPoint, device }: Pick<Mount, "device" | "mountPoint">,
+  names: readonly Entry[],
+): void {
+  const leased = leasedFiles(readFileSync("/proc/locks", "utf8"), device);
+  const found = leased.size > 0 && names.find(({ inode }) => leased.has(inode));
+  if (!found) return;
+  throw new Refusal(
+    "MOUNT_LEASE",
+    {
+      what: `The mount namespace of process ${pid} (${command}) has a file in memory that cannot be read without being noticed.`,
+      why: `Somebody holds a lease on ${join(mountPoint, found.path)}, and to open it would break that.`,
+      remedy: "Let the program give the lease up, or keep the file on a file system that the machine has too.",
+    },
+    { pid, command, path: join(mountPoint, found.path), resource: "mount-namespace" },
+  );
 }
 
 /** A block device that the file system lies on, and that is there whether it is mounted or not. */
@@ -149,6 +198,7 @@ export const fileSystem: ObjectKind<FileSystemState, FileSystemHandle> = {
       const base = `/proc/${process.pid}/fd/${made}${state.base}`;
       mkdirSync(base, { recursive: true });
       unpackTree(context.blob(state.contents), base);
+      for (const socket of state.sockets ?? []) makeSocket(base, socket);
     }
     if (state.readOnly) context.whenBuilt(() => context.atResume(() => changeReadOnly(workshop.fd, made)));
     return { type, options, source, clone: (path) => withinMounts(workshop.fd, () => cloneMount(join(pool, path))) };

@@ -14,7 +14,7 @@ function run(tool: string, args: readonly string[], input = ""): string {
     {
       what: `A network namespace cannot be read or set up.`,
       why: `\`${tool} ${args.join(" ")}\` said: ${(error?.message ?? stderr).trim()}`,
-      remedy: `Install ${tool === "ip" ? "iproute2" : "nftables"} if it is missing.`,
+      remedy: `Install ${tool !== "nft" ? "iproute2" : "nftables"} if it is missing.`,
     },
     error === undefined ? {} : { cause: error },
   );
@@ -22,6 +22,11 @@ function run(tool: string, args: readonly string[], input = ""): string {
 
 export function ip(args: readonly string[]): string {
   return run("ip", args);
+}
+
+/** A part of iproute2, as ip(8) is. */
+export function tc(args: readonly string[]): string {
+  return FOLDERS.some((folder) => existsSync(`${folder}/tc`)) ? run("tc", args) : "";
 }
 
 /** Without nft there can be no rules of nftables, as a rule; a kernel without nftables answers as an empty one. */

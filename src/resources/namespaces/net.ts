@@ -2,14 +2,17 @@
  * Network namespaces (network_namespaces(7)): devices with their addresses, routes, rules, neighbours, settings and
  * packet filters, in the words of ip(8) and nft(8), which every kernel understands.
  */
+import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { within } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
+import { Refusal } from "../../lib/errors.ts";
+import { orIfGone } from "../../lib/gone.ts";
 import type { FreezeProcess, ObjectKind, ThawContext } from "../contract.ts";
 import { bareNamespace, ownerSchema, type NamespaceHandle } from "./handle.ts";
 import { freezeLinks, linkSchema, type Elsewhere } from "./net-links.ts";
 import { thawLinks, type NetSite } from "./net-links-build.ts";
-import { ip, nft } from "./net-tools.ts";
+import { ip, nft, tc } from "./net-tools.ts";
 import { readSysctls, writeSysctls } from "./sysctls.ts";
 
 const lines = v.array(v.string());
@@ -30,8 +33,16 @@ const schema = v.strictObject({
 type NetState = v.InferOutput<typeof schema>;
 
 export function freezeNet(namespace: LocalFd, process: Holder, elsewhere: Elsewhere): NetState {
-  return within("net", namespace, () => ({
-    kind: "net-namespace" as const,
+  return within("net", namespace, () => {
+    refuseQueueing(process);
+    refuseTables(process);
+    return readNet(process, elsewhere);
+  });
+}
+
+function readNet(process: Holder, elsewhere: Elsewhere): NetState {
+  return {
+    kind: "net-namespace",
     links: freezeLinks(process, elsewhere),
     routes: { inet: routes("-4"), inet6: routes("-6") },
     rules: { inet: rules("-4"), inet6: rules("-6") },
@@ -40,7 +51,40 @@ export function freezeNet(namespace: LocalFd, process: Holder, elsewhere: Elsewh
     ),
     ruleset: nft(["list", "ruleset"]),
     sysctls: readSysctls("net"),
-  }));
+  };
+}
+
+/** The kernel gives a device its queueing by itself, with the handle 0: (tc(8)). */
+function refuseQueueing({ pid, command }: Holder): void {
+  const set = linesOf(tc(["qdisc", "show"]));
+  const own = set.find((line) => !/^qdisc \w+ 0: /.test(line));
+  if (own === undefined) return;
+  throw new Refusal(
+    "NET_QDISC",
+    {
+      what: `The network namespace of process ${pid} (${command}) has a queueing discipline of its own.`,
+      why: `tc(8) shows: ${own}`,
+      remedy: "Take it away with tc qdisc del, or leave this process out.",
+    },
+    { pid, command, resource: "net-namespace" },
+  );
+}
+
+/** The older tables of iptables(8), which nft(8) does not show: they are there from the first use on. */
+function refuseTables({ pid, command }: Holder): void {
+  for (const name of ["ip", "ip6", "arp"]) {
+    const tables = orIfGone(() => readFileSync(`/proc/thread-self/net/${name}_tables_names`, "utf8"), "").trim();
+    if (tables === "") continue;
+    throw new Refusal(
+      "NET_TABLES",
+      {
+        what: `The network namespace of process ${pid} (${command}) has packet filters of the old kind.`,
+        why: `It has used ${name}tables-legacy: ${tables.split("\n").join(", ")}.`,
+        remedy: "Set the rules up with nft(8) or iptables-nft(8) in a fresh namespace.",
+      },
+      { pid, command, resource: "net-namespace" },
+    );
+  }
 }
 
 type Holder = Pick<FreezeProcess, "pid" | "command">;

@@ -19,6 +19,7 @@ import type { FreezeContext, ObjectKind } from "../contract.ts";
 import { inBuildingOrder } from "../namespaces/mount-order.ts";
 import type { MountNamespaceHandle } from "../namespaces/mount.ts";
 import type { ContentsHandle, ContentsLook } from "./contents.ts";
+import { searchName } from "./find-inode.ts";
 import { openPath } from "./path-file.ts";
 
 const schema = v.strictObject({
@@ -43,6 +44,8 @@ export function freezeCovered(context: FreezeContext, look: ContentsLook): Cover
   const mounts = inBuildingOrder(parseMountInfo(readFileSync(`/proc/${member}/mountinfo`, "utf8")));
   const id = mountIdOf(via);
   const mount = mounts.find((one) => one.id === id);
+  // Another mount may show it still: then it is linked elsewhere.
+  if (!mount && searchName(pid, look.stat, []) !== undefined) return undefined;
   if (!mount) throw refuse(look, "MOUNT_DETACHED", "The mount on which it lies is not mounted anywhere any more.");
   const same = mounts.filter(({ mountPoint }) => mountPoint === mount.mountPoint);
   const below = same.indexOf(mount);

@@ -15,6 +15,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
+import { makeFileSystem } from "../../abi/mount.ts";
 import { orIfGone } from "../../lib/gone.ts";
 import { cgroupFolder, parseCgroups, type CgroupPaths } from "../../proc/cgroup.ts";
 import { parseMountInfo, type Mount } from "../../proc/mountinfo.ts";
@@ -60,7 +61,12 @@ export function cgroupsOf(context: FreezeContext, pid: number, tid: number): Cgr
 
 export function freezeCgroupTree(context: FreezeContext): string {
   return context.object(CGROUP_TREE, () => {
-    const mounts = mountsHere();
+    const mounts = mountsFor(
+      [...context.pids].flatMap((pid) =>
+        Object.keys(parseCgroups(orIfGone(() => readFileSync(`/proc/${pid}/cgroup`, "utf8"), ""))),
+      ),
+      context,
+    );
     const groups = new Map<string, Group>();
     const look = (hierarchy: string, path: string, below: boolean): void => {
       const key = `${hierarchy}:${path}`;
@@ -89,7 +95,10 @@ export const cgroupTree: ObjectKind<CgroupTreeState, CgroupTreeHandle> = {
   name: CGROUP_TREE,
   schema,
   thaw(state, context) {
-    const mounts = mountsHere();
+    const mounts = mountsFor(
+      state.groups.map(({ hierarchy }) => hierarchy),
+      context,
+    );
     for (const one of state.groups) makeGroup(one, mounts, context);
     return {
       folder(hierarchy, path) {
@@ -111,6 +120,19 @@ export function isInCgroups(path: string, { groups }: CgroupTreeState): boolean 
 
 function mountsHere(): Mount[] {
   return parseMountInfo(readFileSync("/proc/thread-self/mountinfo", "utf8"));
+}
+
+/** Named hierarchies (name=…) may be mounted in a mount namespace of the set only: then we mount them for ourselves. */
+function mountsFor(hierarchies: readonly string[], context: Pick<ThawContext, "keep">): readonly Mount[] {
+  const mounts = mountsHere();
+  for (const hierarchy of new Set(hierarchies)) {
+    if (!hierarchy.startsWith("name=") || cgroupFolder(mounts, hierarchy, "/") !== undefined) continue;
+    const fd = context.keep(makeFileSystem("cgroup", "none", ["none", hierarchy]));
+    const mountPoint = `/proc/self/fd/${fd}`;
+    const shown = { root: "/", mountPoint, type: "cgroup", superOptions: [hierarchy], source: "none" };
+    mounts.push({ ...shown, id: 0, parent: 0, device: "", options: [], propagation: [] });
+  }
+  return mounts;
 }
 
 /** Files that do something when they are written, or tell what has happened. */

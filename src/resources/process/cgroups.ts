@@ -57,7 +57,8 @@ export function move(
   const tree = context.object<CgroupTreeHandle>(CGROUP_TREE);
   const now = parseCgroups(readFileSync(`/proc/${tid}/cgroup`, "utf8"));
   for (const [hierarchy, path] of Object.entries(wanted)) {
-    if (now[hierarchy] === path) continue;
+    // Where everybody is who is nowhere else: in a hierarchy that is gone, too.
+    if ((now[hierarchy] ?? "/") === path) continue;
     const folder = tree.folder(hierarchy, path);
     if (folder === undefined) {
       context.note(
