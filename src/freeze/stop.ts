@@ -13,7 +13,15 @@ import { settleThread, standsInVdso } from "./settle.ts";
 import { correctSleep, measureSleeps } from "./sleepers.ts";
 import { cannotSeize, doesNotStop, leaderEnded, staysInVdso, vforkInProgress } from "./stop-failures.ts";
 import { waitsInVfork } from "./vfork.ts";
-import { awaitStop, expectNodeToWatch, pollStop, sleepMicroseconds, TraceeGone, type Stop } from "../tracee/stops.ts";
+import {
+  awaitStop,
+  expectNodeToWatch,
+  expectOthersBeside,
+  pollStop,
+  sleepMicroseconds,
+  TraceeGone,
+  type Stop,
+} from "../tracee/stops.ts";
 
 /** Seccomp filters of the program do not apply to calls that we make in it; needs CAP_SYS_ADMIN. */
 const OPTIONS = PTRACE_O.TRACESYSGOOD | PTRACE_O.SUSPEND_SECCOMP;
@@ -174,6 +182,7 @@ export class StoppedSet implements Disposable {
       if (!this.#seize(process, tid)) continue;
       fresh.push(tid);
     }
+    if (fresh.length + process.threads.length > 1) expectOthersBeside(process.pid);
     for (const tid of fresh) tryInterrupt(tid);
     for (const tid of fresh) {
       const groupStop = this.#awaitStop(process, tid);

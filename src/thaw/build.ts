@@ -10,6 +10,7 @@ import { thawApart } from "../resources/thread/apart.ts";
 import { setIds, type Credentials } from "../resources/thread/credentials.ts";
 import { thawCommonFilters } from "../resources/thread/seccomp.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
+import { expectOthersBeside } from "../tracee/stops.ts";
 import { idsForClone } from "./births.ts";
 import { cloneWithIds } from "./ids.ts";
 import type { BuiltProcess } from "./process.ts";
@@ -55,6 +56,7 @@ export function buildThreads(process: BuiltProcess, users: Users): Map<number, B
   const flags = CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
   for (const { tid, tidsInside, apart } of process.body.threads) {
     if (tid === process.pid) continue;
+    expectOthersBeside(process.pid);
     cloneWithIds(process.scope, users, {
       args: { flags, exitSignal: 0 },
       ids: idsForClone(tid, tidsInside),

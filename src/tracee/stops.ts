@@ -4,6 +4,7 @@ import { PTRACE } from "../abi/ptrace.ts";
 import { SIGNAL } from "../abi/signal.ts";
 import { wait4, WAIT, type WaitStatus } from "../abi/wait.ts";
 import { KmonteError } from "../lib/errors.ts";
+import { readStat } from "../proc/read.ts";
 
 const { SIGTRAP } = SIGNAL;
 
@@ -43,8 +44,21 @@ export function expectNodeToWatch(pid: number): void {
   watchedByNode.add(pid);
 }
 
+/** Main threads of processes that have others. */
+const withOthers = new Set<number>();
+
+/**
+ * The end of a main thread is told only when all other threads have been waited for, and those are ours to wait for:
+ * whoever waits for it alone waits for ever when the whole process is killed.
+ */
+export function expectOthersBeside(pid: number): void {
+  withOthers.add(pid);
+}
+
 /** Most stops come at once. */
 const QUICK_LOOKS = 20;
+/** How many looks, a moment apart, until it is asked whether the task lives at all. */
+const PATIENT_LOOKS = 512;
 
 /** Waits until `tid` stops, for at most `patience` milliseconds: then undefined. */
 export function awaitStop(tid: number, patience: number): Stop | undefined {
@@ -52,6 +66,7 @@ export function awaitStop(tid: number, patience: number): Stop | undefined {
   for (let looks = 0; ; looks += 1) {
     const stop = pollStop(tid) ?? (watchedByNode.has(tid) ? unreportedStop(tid) : undefined);
     if (stop || performance.now() > deadline) return stop;
+    if (looks % PATIENT_LOOKS === PATIENT_LOOKS - 1 && hasEnded(tid)) throw new TraceeGone(tid);
     if (looks < QUICK_LOOKS) attempt("sched_yield");
     else sleepMicroseconds(30);
   }
@@ -59,10 +74,15 @@ export function awaitStop(tid: number, patience: number): Stop | undefined {
 
 /** Waits until `tid` stops, however long it takes: for tracees that are known to run towards a stop. */
 export function waitForStop(tid: number): Stop {
-  if (watchedByNode.has(tid)) return awaitStop(tid, Number.POSITIVE_INFINITY) as Stop;
+  if (watchedByNode.has(tid) || withOthers.has(tid)) return awaitStop(tid, Number.POSITIVE_INFINITY) as Stop;
   const status = wait4(tid, WAIT.WALL);
   if (typeof status === "object" && status.state === "stopped") return status;
   throw new TraceeGone(tid);
+}
+
+/** It is only there for its parent to hear of its end, or not at all. */
+function hasEnded(tid: number): boolean {
+  return /^[ZX]?$/.test(readStat(tid)?.state ?? "");
 }
 
 /**
