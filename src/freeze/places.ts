@@ -11,6 +11,7 @@ import { orIfGone } from "../lib/gone.ts";
 import { parseMountInfo } from "../proc/mountinfo.ts";
 import { readdirOrEmpty } from "../proc/read.ts";
 import type { FreezeContext } from "../resources/contract.ts";
+import { openNamespaceRoot } from "../resources/namespaces/mount.ts";
 import { freezeDetachedMount } from "../resources/objects/detached-mount.ts";
 import { openPath } from "../resources/objects/path-file.ts";
 
@@ -132,9 +133,19 @@ export class Places {
     const known = this.#ways.get(namespace);
     if (known !== undefined) return known;
     const member = [...this.#members].find((other) => namespaceOf(other, "mnt") === namespace && rootOf(other) === "/");
-    const way = `/proc/${taskOf(member ?? this.#memberOf(namespace))}/root`;
+    const way = member === undefined ? `/proc/self/fd/${this.#openRootOf(namespace)}` : `/proc/${taskOf(member)}/root`;
     this.#ways.set(namespace, way);
     return way;
+  }
+
+  /** Where all its processes have changed their root. */
+  #openRootOf(namespace: string): LocalFd {
+    const there = openNamespace(this.#memberOf(namespace), "mnt");
+    try {
+      return this.#context.keep(openNamespaceRoot(there));
+    } finally {
+      closeSync(there);
+    }
   }
 }
 

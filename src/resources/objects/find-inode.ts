@@ -46,6 +46,11 @@ export function searchName(pid: number, seen: FileStat, hints: readonly string[]
   const roots = mountsOf(pid).map(({ mountPoint }) => mountPoint);
   const around = [...new Set([...hints.flatMap(ancestors).toSorted((a, b) => b.length - a.length), ...roots])];
   const walked = new Set<string>();
+  const itself = around.find((folder) => {
+    const found = lookAt(folder);
+    return found?.ino === seen.inode && formatDevice(found.dev) === seen.device;
+  });
+  if (itself !== undefined) return itself;
   let left = MOST_NAMES;
   for (const start of around) {
     const folders = [start];

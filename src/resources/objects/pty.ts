@@ -38,6 +38,8 @@ const schema = v.strictObject({
   locked: v.boolean(),
   packetMode: v.boolean(),
   exclusive: v.boolean(),
+  /** The same of the slave side. */
+  exclusiveSlave: v.optional(v.literal(true)),
   /** The slave side was open once, and is not now. */
   hungUp: v.boolean(),
   ...ptyQueueSchema,
@@ -88,6 +90,7 @@ function freezePty(file: OpenFile, index: number): PtyState {
   const node = stat(placed(path));
   refuseHolders(file, path, node);
   const { mode, uid, gid } = node;
+  const slave = slaveOf(file, index);
   return {
     kind: "pty",
     index,
@@ -97,7 +100,8 @@ function freezePty(file: OpenFile, index: number): PtyState {
     packetMode: ttyGetInt(file.local, TTY.TIOCGPKT) !== 0,
     exclusive: ttyGetInt(file.local, TTY.TIOCGEXCL) !== 0,
     hungUp: (pollNow(file.local, POLLHUP) & POLLHUP) !== 0,
-    ...readQueue(file, path, index),
+    ...(slave && ttyGetInt(slave.local, TTY.TIOCGEXCL) !== 0 && { exclusiveSlave: true }),
+    ...readQueue(file, path, slave),
     mode,
     uid,
     gid,
@@ -118,12 +122,16 @@ function refuseHolders(file: OpenFile, path: string, node: FileStat): void {
   );
 }
 
-/** What was typed or shown and not yet read. */
-function readQueue(file: OpenFile, path: string, index: number): PtyQueue {
+/** A descriptor of the slave side, if the set has one. */
+function slaveOf(file: OpenFile, index: number): OpenFile | undefined {
   const device = instanceOf(file);
-  const slave = file.context
+  return file.context
     .openFiles()
     .find(([, { stat: of }]) => ptyIndex(of.deviceNode) === index && of.device === device)?.[1];
+}
+
+/** What was typed or shown and not yet read. */
+function readQueue(file: OpenFile, path: string, slave: OpenFile | undefined): PtyQueue {
   if (slave) {
     if ((pollNow(file.local, POLLPRI) & POLLPRI) === 0)
       return asUsual(file.local, () => peekQueue(file.local, slave.local));
@@ -197,6 +205,7 @@ export const pty: ObjectKind<PtyState, PtyHandle> = {
       });
     }
     context.atResume(() => {
+      if (state.exclusiveSlave) setExclusive(openSlave(O.O_RDWR | O.O_NONBLOCK));
       // Only now: changes of its modes would be told as packets.
       if (state.packetMode) ttySetInt(master, TTY.TIOCPKT, 1);
       if (state.locked) ttySetInt(master, TTY.TIOCSPTLCK, 1);
@@ -205,6 +214,11 @@ export const pty: ObjectKind<PtyState, PtyHandle> = {
     return { master, openSlave };
   },
 };
+
+function setExclusive(slave: LocalFd): void {
+  call("ioctl", "Setting up a terminal", slave, TTY.TIOCEXCL);
+  closeSync(slave);
+}
 
 /** The slave side of a master of ours. O_CLOEXEC would stay visible among the file"s flags. */
 export function openPeer(master: LocalFd, flags: number): LocalFd {

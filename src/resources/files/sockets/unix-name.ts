@@ -17,7 +17,7 @@ import * as v from "valibot";
 import { taskOf } from "../../../abi/living.ts";
 import { attempt, call, withText } from "../../../abi/call.ts";
 import { CLONE } from "../../../abi/clone.ts";
-import { inRoot, placed } from "../../../abi/namespaces.ts";
+import { inMounts, inRoot, placed } from "../../../abi/namespaces.ts";
 import { parseUnixName, unixAddress } from "../../../abi/sockaddr.ts";
 import { SIOCUNIXFILE, useAddress } from "../../../abi/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
@@ -34,6 +34,8 @@ export const nameSchema = v.strictObject({
   name: v.string(),
   /** The directory that a relative path began in. */
   directory: v.optional(v.string()),
+  /** The root directory that an absolute path began in, where it was not that of the namespace (chroot(2)). */
+  root: v.optional(v.string()),
   /** The socket file, if the name still leads to it, with the directory that it lies in. */
   file: v.optional(v.strictObject({ ...owned, parent: v.strictObject(owned) })),
 });
@@ -43,17 +45,23 @@ export function isPathName(name: string): boolean {
   return name !== "" && !name.startsWith("@");
 }
 
-function pathOf({ name, directory }: { name: string; directory?: string | undefined }): string {
+function pathOf({ name, directory, root }: Pick<BoundName, "name" | "directory" | "root">): string {
   const path = parseUnixName(name).toString();
-  return isAbsolute(path) ? path : join(directory ?? "/", path);
+  return isAbsolute(path) ? join(root ?? "/", path) : join(directory ?? "/", path);
 }
 
 /** The name of a socket, with the socket file that stands behind it. */
 export function freezeName(file: OpenFile, info: UnixSocketInfo): BoundName | undefined {
   if (info.name === "") return undefined;
   if (!isPathName(info.name)) return { name: info.name };
-  const directory = info.name.startsWith("/") ? undefined : beginningOf(file, parseUnixName(info.name).toString());
-  const base = { name: info.name, ...(directory !== undefined && { directory }) };
+  const name = parseUnixName(info.name).toString();
+  const directory = name.startsWith("/") ? undefined : beginningOf(file, name);
+  const root = directory === undefined ? rootOf(file, name) : undefined;
+  const base = {
+    name: info.name,
+    ...(directory !== undefined && { directory }),
+    ...(root !== undefined && { root }),
+  };
   const path = placed(pathOf(base));
   const seen = lstatSync(path, { throwIfNoEntry: false });
   if (!seen?.isSocket() || seen.ino !== info.file?.inode) return base;
@@ -73,6 +81,12 @@ function beginningOf(file: OpenFile, name: string): string {
   const rest = `/${parts.slice(up).join("/")}`;
   if (up < 0 || parts.slice(up).includes("..") || !path.endsWith(rest)) return cwd;
   return join(path.slice(0, -rest.length) || "/", ...Array.from({ length: up }, () => ".kmonte-here"));
+}
+
+/** Where an absolute name begins, when that is not the root of the namespace. */
+function rootOf(file: OpenFile, name: string): string | undefined {
+  const path = boundFile(file);
+  return path !== undefined && path !== name && path.endsWith(name) ? path.slice(0, -name.length) : undefined;
 }
 
 /** Where the socket's file stands or stood; since Linux 4.12, for those who may administer the network. */
@@ -106,7 +120,7 @@ export function bindUnix(context: ThawContext, fd: LocalFd, bound: BoundName): (
   const other = lstatSync(placed(path), { throwIfNoEntry: false })?.isSocket() === false;
   if (other && bound.file) throw nameTaken(path);
   const aside = moveAside(context, path);
-  inDirectory(bound.directory, () => useAddress("bind", fd, unixAddress(bound.name), about));
+  inPlaceOf(bound, () => useAddress("bind", fd, unixAddress(bound.name), about));
   if (other && aside !== undefined) return hide(context, path, aside);
   context.undo(`socket file ${path}`, () => unlinkSync(placed(path)));
   if (bound.file) {
@@ -147,7 +161,9 @@ function hide(context: ThawContext, path: string, aside: string): () => void {
 
 /** By which name, from which directory, a socket can be connected to now. */
 export function reachOf(bound: BoundName): Pick<BoundName, "name" | "directory"> {
-  const place = isPathName(bound.name) ? hidden.get(placed(pathOf(bound))) : undefined;
+  if (!isPathName(bound.name)) return bound;
+  const path = pathOf(bound);
+  const place = hidden.get(placed(path)) ?? (bound.root === undefined ? undefined : path);
   return place === undefined ? bound : { name: basename(place), directory: dirname(place) };
 }
 
@@ -161,7 +177,7 @@ export function lendFile(bound: BoundName, { uid, gid }: { readonly uid: number;
 /** connect(2) by name. */
 export function connectUnix(fd: LocalFd, bound: BoundName): void {
   const { name, directory } = reachOf(bound);
-  inDirectory(directory, () => useAddress("connect", fd, unixAddress(name), `Connecting a socket to ${bound.name}`));
+  inPlaceOf({ directory }, () => useAddress("connect", fd, unixAddress(name), `Connecting a socket to ${bound.name}`));
 }
 
 function makeParent(context: ThawContext, path: string, { file }: BoundName): void {
@@ -200,9 +216,10 @@ function nameTaken(path: string): KmonteError {
 
 let ownDirectory = false;
 
-/** Does something in another working directory: this thread's alone (unshare(2), CLONE_FS). */
-export function inDirectory(directory: string | undefined, action: () => void): void {
-  inRoot(() => inFolder(directory, action));
+/** Does something where a name begins, in a working directory and root of this thread alone (unshare(2), CLONE_FS). */
+export function inPlaceOf({ directory, root }: Pick<BoundName, "directory" | "root">, action: () => void): void {
+  if (root === undefined) inRoot(() => inFolder(directory, action));
+  else inMounts(placed(root), () => inRoot(action));
 }
 
 function inFolder(directory: string | undefined, action: () => void): void {

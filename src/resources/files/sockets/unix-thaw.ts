@@ -15,7 +15,7 @@ import { asCreator } from "./creator.ts";
 import { thawFilter } from "./filter.ts";
 import { setBufferSize, thawOptions } from "./options.ts";
 import { refillQueue, type Queue } from "./queue.ts";
-import { bindUnix, connectUnix, inDirectory, type BoundName } from "./unix-name.ts";
+import { bindUnix, connectUnix, inPlaceOf, type BoundName } from "./unix-name.ts";
 import type { UnixState } from "./unix.ts";
 
 /** While a queue is filled, so that no message has to wait. */
@@ -113,12 +113,15 @@ function fill(state: UnixState, queue: Queue, context: ThawContext, peer: LocalF
   // What is in flight is opened before this thread goes where it may not find it.
   for (const id of queue.messages.flatMap(({ files }) => files ?? [])) context.file(id);
   const bytes = context.blob(queue.blob);
-  inDirectory(state.name?.directory, () => refillQueue(context, queue, route, bytes));
+  inPlaceOf(state.name ?? {}, () => refillQueue(context, queue, route, bytes));
   for (const action of done) action();
 }
 
-function inSame(name: BoundName | undefined): { directory?: string } {
-  return name?.directory === undefined ? {} : { directory: name.directory };
+function inSame(name: BoundName | undefined): Pick<BoundName, "directory" | "root"> {
+  return {
+    ...(name?.directory !== undefined && { directory: name.directory }),
+    ...(name?.root !== undefined && { root: name.root }),
+  };
 }
 
 function withLargeBuffer(fd: LocalFd, use: () => void): void {
