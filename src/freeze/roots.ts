@@ -2,6 +2,7 @@
 import { readlinkSync } from "node:fs";
 import { Refusal } from "../lib/errors.ts";
 import { readStat } from "../proc/read.ts";
+import { refuseFrozenGroup } from "./frozen-group.ts";
 
 /** PF_KTHREAD of /proc/PID/stat's flags (include/linux/sched.h). */
 const PF_KTHREAD = 0x0020_0000;
@@ -63,6 +64,8 @@ function checkRoot(pid: number, ancestors: readonly number[]): void {
       "Freeze its parent.",
     );
   }
+  const frozen = refuseFrozenGroup(pid, stat.comm);
+  if (frozen) throw frozen;
   try {
     readlinkSync(`/proc/${pid}/exe`);
   } catch (cause) {

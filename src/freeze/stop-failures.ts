@@ -5,6 +5,7 @@ import { KmonteError, Refusal } from "../lib/errors.ts";
 import { orIfGone } from "../lib/gone.ts";
 import { readStat } from "../proc/read.ts";
 import { parseStatus } from "../proc/status.ts";
+import { refuseFrozenGroup } from "./frozen-group.ts";
 import type { StoppedProcess } from "./stop.ts";
 
 export function cannotSeize(process: StoppedProcess, tid: number, result: number): KmonteError {
@@ -36,6 +37,8 @@ function tracerOf(pid: number): number {
 }
 
 export function doesNotStop(process: StoppedProcess, tid: number, patience: number): KmonteError {
+  const frozen = refuseFrozenGroup(process.pid, process.stat.comm);
+  if (frozen) return frozen;
   const state = readStat(tid)?.state ?? "?";
   return new KmonteError(
     "DOES_NOT_STOP",

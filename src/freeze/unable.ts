@@ -4,9 +4,12 @@ import { PTRACE } from "../abi/ptrace.ts";
 import { USER_CS_64 } from "../abi/registers.x86_64.ts";
 import { Refusal } from "../lib/errors.ts";
 import { getRegisters } from "../tracee/ptrace.ts";
+import { refuseFrozenGroup } from "./frozen-group.ts";
 import type { StoppedProcess } from "./stop.ts";
 
 export function unableToCall(process: StoppedProcess): Refusal | undefined {
+  const frozen = refuseFrozenGroup(process.pid, process.stat.comm);
+  if (frozen) return frozen;
   for (const { tid } of process.threads) {
     const refusal = isCompat(process, tid) ?? dispatchesCalls(process, tid);
     if (refusal) return refusal;

@@ -10,6 +10,8 @@
 static const char *const hierarchies[] = {"unified", "pids", "memory", "cpu", "freezer", "devices"};
 enum { COUNT = sizeof hierarchies / sizeof *hierarchies };
 static char top[COUNT][200], sub[COUNT][200];
+/* A group of version 2 that is frozen, with nobody in it. */
+static char cold[300];
 static int has[COUNT];
 
 static void put(const char *folder, const char *name, const char *text) {
@@ -58,6 +60,7 @@ static void clean(void) {
   setsid();
   for (int i = 0; i < 20000 && kill(me, 0) == 0; i++) usleep(1000);
   for (int i = 0; i < 100; i++) {
+    rmdir(cold);
     for (int h = 0; h < COUNT; h++) {
       rmdir(sub[h]);
       rmdir(top[h]);
@@ -81,7 +84,9 @@ int main(void) {
     snprintf(sub[h], sizeof sub[h], "%s/sub", top[h]);
     test_check(mkdir(top[h], 0755) == 0 && mkdir(sub[h], 0755) == 0 && chown(sub[h], 5, 6) == 0, "%s", sub[h]);
   }
-  if (has[0]) put(top[0], "cgroup.max.depth", "7");
+  snprintf(cold, sizeof cold, "%s/cold", top[0]);
+  if (has[0]) test_check(mkdir(cold, 0755) == 0, "%s", cold);
+  if (has[0]) put(top[0], "cgroup.max.depth", "7"), put(cold, "cgroup.freeze", "1");
   if (has[1]) put(sub[1], "pids.max", "99");
   if (has[2]) put(sub[2], "memory.limit_in_bytes", "104857600");
   if (has[3]) put(sub[3], "cpu.shares", "777");
@@ -115,7 +120,7 @@ int main(void) {
   groups_of(child, child, after[1], sizeof after[1]);
   groups_of(me, thread_id, after[2], sizeof after[2]);
   for (int i = 0; i < 3; i++) test_check(strcmp(before[i], after[i]) == 0, "groups %d were\n%sand are\n%s", i, before[i], after[i]);
-  if (has[0]) expect(top[0], "cgroup.max.depth", "7\n");
+  if (has[0]) expect(top[0], "cgroup.max.depth", "7\n"), expect(cold, "cgroup.freeze", "1\n");
   if (has[1]) expect(sub[1], "pids.max", "99\n");
   if (has[2]) expect(sub[2], "memory.limit_in_bytes", "104857600\n");
   if (has[3]) expect(sub[3], "cpu.shares", "777\n");
@@ -130,6 +135,7 @@ int main(void) {
     snprintf(path, sizeof path, "/sys/fs/cgroup/%s", hierarchies[h]);
     put(path, "cgroup.procs", self);
     if (h == 4) put(path, "tasks", tid);
+    test_check(h != 0 || rmdir(cold) == 0, "%s", cold);
     test_check(rmdir(sub[h]) == 0 && rmdir(top[h]) == 0, "%s", sub[h]);
   }
   test_pass();

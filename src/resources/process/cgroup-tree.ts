@@ -137,7 +137,7 @@ function mountsFor(hierarchies: readonly string[], context: Pick<ThawContext, "k
 
 /** Files that do something when they are written, or tell what has happened. */
 const NO_SETTINGS =
-  /^(cgroup\.(procs|threads|kill|event_control|freeze|pressure)|tasks|freezer\..*|devices\.(allow|deny)|.*\.(force_empty|reset_stats|reclaim|peak|pressure|pressure_level|failcnt|stat)|.*max_usage_in_bytes|.*\.usage_in_bytes|cpuacct\.usage|release_agent|.*\.reset)$/;
+  /^(cgroup\.(procs|threads|kill|event_control|pressure)|tasks|devices\.(allow|deny)|.*\.(force_empty|reset_stats|reclaim|peak|pressure|pressure_level|failcnt|stat)|.*max_usage_in_bytes|.*\.usage_in_bytes|cpuacct\.usage|release_agent|.*\.reset)$/;
 /** These are not written themselves. */
 const READ_TOO = new Set(["devices.list"]);
 
