@@ -1,3 +1,4 @@
+/* kmonte-needs: root */
 /* BPF maps of the simple kinds with what is in them; frozen ones, read-only descriptors. */
 /* kmonte-shows: files/bpf-map objects/bpf-map */
 #include "kmonte-test.h"

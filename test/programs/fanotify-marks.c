@@ -1,3 +1,4 @@
+/* kmonte-needs: root */
 /* A fanotify group: marks on a file, a folder with its children, a mount and a file system, ignored events, what it asks for. */
 /* kmonte-shows: files/fanotify */
 #include "kmonte-test.h"

@@ -1,3 +1,4 @@
+/* kmonte-needs: root */
 /* Devices, FIFOs, sockets and symbolic links whose names are gone, held by descriptors, some by O_PATH only. */
 /* kmonte-shows: files/directory files/device */
 #include "kmonte-test.h"

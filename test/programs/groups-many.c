@@ -1,3 +1,4 @@
+/* kmonte-needs: root */
 /* As many supplementary groups as there can be. */
 #include "kmonte-test.h"
 #include <grp.h>

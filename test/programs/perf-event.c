@@ -1,3 +1,4 @@
+/* kmonte-needs: root */
 /* kmonte-refuses: PERF_EVENT
    A performance counter. */
 /* kmonte-shows: files/refused */
