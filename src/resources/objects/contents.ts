@@ -3,16 +3,18 @@
  * same inode share one object.
  */
 import { placed } from "../../abi/namespaces.ts";
+import { closeSync } from "node:fs";
 import { dirname } from "node:path";
+import { O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { FileStat } from "../../abi/stat.ts";
-import { lstat, S_IF } from "../../abi/stat.ts";
+import { fileSystemOf, lstat, OVERLAYFS_SUPER_MAGIC, S_IF } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FreezeContext, ObjectState } from "../contract.ts";
 import { freezeCovered } from "./covered-file.ts";
 import { searchName } from "./find-inode.ts";
 import { freezeMemfd } from "./memfd.ts";
-import { freezePathFile, type PathFileState } from "./path-file.ts";
+import { freezePathFile, openPath, type PathFileState } from "./path-file.ts";
 import { freezeSharedAnonymous } from "./shared-anonymous.ts";
 import { freezeUnlinkedFile } from "./unlinked-file.ts";
 import { orIfGone } from "../../lib/gone.ts";
@@ -78,9 +80,20 @@ export function contentsObject(context: FreezeContext, look: ContentsLook): stri
   return context.within(context.placeOf(look.pid, look.via), () => context.object(id, make));
 }
 
+/** An overlay counts the names of a lower file as they are below, where what was removed above still has its own. */
+function isCountedBelow({ via }: ContentsLook): boolean {
+  const fd = openPath(via, O.O_PATH);
+  try {
+    return fileSystemOf(fd) === OVERLAYFS_SUPER_MAGIC;
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** A file whose name was removed but that has another one (link(2)) is not to be doubled. */
 function freezeLinkedElsewhere(look: ContentsLook): PathFileState | undefined {
   if (look.stat.type !== S_IF.S_IFREG || look.stat.links === 0 || !look.link.startsWith("/")) return undefined;
+  if (look.stat.links === 1 && isCountedBelow(look)) return undefined;
   const path = searchName(look.pid, look.stat, [dirname(linkedPath(look.link))]);
   if (path !== undefined) return freezePathFile({ ...look, link: path });
   throw new Refusal(
