@@ -96,6 +96,13 @@ const CHANGED = [
   "- whether a file of O_TMPFILE was opened with O_EXCL as well: it may be given a name after the thaw;",
   "- the count of a blocking write(2) to a pipe or socket that had been done in part: the call returns it, as it does",
   "  when the process is stopped and continued;",
+  "- who may trace a process by its own leave (PR_SET_PTRACER of prctl(2)): Yama keeps that to itself;",
+  "- how often a timer had expired while its signal waited (timer_getoverrun(2)): counted from its last expiration on;",
+  "- which thread of a process made a child, which only __WNOTHREAD of waitpid(2) asks for: it is the first one's. A",
+  "  death signal that depends on it is refused (PARENT_THREAD);",
+  "- the numbers of keys (keyctl(2)), which the kernel chooses: programs find keys by their descriptions;",
+  "- the rules of a Landlock domain, which are told to nobody once they are in force (landlock(7));",
+  "- CPU time used so far (getrusage(2), CLOCK_PROCESS_CPUTIME_ID), which begins anew;",
   "- the name that /proc shows for a file or folder without one, when something else stands under that name by now.",
   "",
 ];

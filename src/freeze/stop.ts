@@ -27,6 +27,8 @@ import {
 const OPTIONS = PTRACE_O.TRACESYSGOOD | PTRACE_O.SUSPEND_SECCOMP;
 /** A task in an uninterruptible sleep gets this long to come out of it. */
 const STOP_DEADLINE_MS = 10_000;
+/** In /proc/PID/stat, of who stands still for us. */
+const TRACED = "t";
 /** Nearly all tasks stop within this time. */
 const USUAL_STOP_MS = 100;
 /** The child of a vfork starts another program within milliseconds as a rule. */
@@ -188,6 +190,20 @@ export class StoppedSet implements Disposable {
       const groupStop = this.#awaitStop(process, tid);
       if (this.#seized.has(tid)) process.threads.push({ tid, groupStop, stoppedAt: clockNow(CLOCK.CLOCK_MONOTONIC) });
     }
+    if (fresh.some((tid) => !this.#seized.has(tid))) this.#stopAnew(process);
+  }
+
+  /**
+   * Some threads have ended. Maybe one of them has become the first thread instead, by starting another program, at
+   * which all others end, those that stood still too (execve(2)).
+   */
+  #stopAnew(process: StoppedProcess): void {
+    for (const { tid } of [...process.threads]) {
+      if (readStat(tid)?.state === TRACED) continue;
+      this.#standing.delete(tid);
+      tryInterrupt(tid);
+      this.#awaitStop(process, tid);
+    }
   }
 
   #seize(process: StoppedProcess, tid: number): boolean {
@@ -213,6 +229,8 @@ export class StoppedSet implements Disposable {
         stop = awaitStop(tid, USUAL_STOP_MS);
         // A first thread that was on its way to its end: it stays, and does not stop.
         if (!stop && readStat(tid)?.state === "Z") throw new TraceeGone(tid);
+        // Who has taken the id of the first thread meanwhile was asked to stop by its old one, or not at all (execve(2)).
+        if (!stop && !tryInterrupt(tid)) throw new TraceeGone(tid);
         if (!stop && waitsInVfork(process.pid, tid)) {
           stop = awaitStop(tid, VFORK_PATIENCE_MS);
           if (!stop) throw vforkInProgress(process, tid);

@@ -23,9 +23,9 @@ export function interrupt(tid: number): void {
   request("INTERRUPT", tid, 0, 0);
 }
 
-/** The same for a tracee that may have been killed meanwhile: waiting for it tells. */
-export function tryInterrupt(tid: number): void {
-  tolerate("INTERRUPT", tid, 0);
+/** The same for a tracee that may have been killed meanwhile: waiting for it tells. Whether it is a tracee of ours. */
+export function tryInterrupt(tid: number): boolean {
+  return tolerate("INTERRUPT", tid, 0);
 }
 
 /** PTRACE_CONT of a tracee that may have been killed meanwhile. */
@@ -33,10 +33,11 @@ export function tryResume(tid: number, signal = 0): void {
   tolerate("CONT", tid, signal);
 }
 
-function tolerate(name: "INTERRUPT" | "CONT", tid: number, data: number): void {
+function tolerate(name: "INTERRUPT" | "CONT", tid: number, data: number): boolean {
   const result = attempt("ptrace", PTRACE[name], tid, 0, data);
   if (result < 0 && result !== -ERRNO.ESRCH)
     throw new SyscallError(`ptrace(PTRACE_${name})`, result, `Tracing task ${tid}`, tid);
+  return result >= 0;
 }
 
 export function setOptions(tid: number, options: number): void {
