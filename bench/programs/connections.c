@@ -9,10 +9,8 @@
 
 int main(int argc, char **argv) {
   int count = argc > 1 ? atoi(argv[1]) : 1;
-  struct rlimit limit;
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
+  struct rlimit limit = {2 * count + 64, 2 * count + 64};
+  if (setrlimit(RLIMIT_NOFILE, &limit)) return 1;
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
   socklen_t length = sizeof address;
   int listener = socket(AF_INET, SOCK_STREAM, 0);

@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { LocalFd } from "../lib/brand.ts";
+import { call } from "../abi/call.ts";
 import { asUser, type Identity } from "../abi/identity.ts";
 import { O } from "../abi/fcntl.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
@@ -107,6 +108,8 @@ export interface Draft extends Disposable {
 }
 
 const PIECE = 1024 * 1024;
+/** As many files are synced by themselves; of more, the whole file system is (syncfs(2)). */
+const FEW = 16;
 /** How the directory of an unfinished image is called, and what a killed freeze leaves behind. */
 const PARTIAL = /^\..+\.partial-\d+$/;
 
@@ -122,6 +125,8 @@ export class ImageWriter implements Disposable {
   readonly #partial: PrivateDirectory;
   readonly #files: ManifestFile[] = [];
   readonly #options: WriteOptions;
+  /** Small files that are on their way to the disk: sent there one by one, each would wait for the disk alone. */
+  readonly #unsynced: string[] = [];
 
   constructor(directory: string, options: WriteOptions = {}) {
     this.#options = options;
@@ -135,8 +140,8 @@ export class ImageWriter implements Disposable {
   }
 
   /**
-   * Opens a new file of the image for `fill`, which writes `size` bytes from its beginning to its end; then syncs it
-   * and reads it back for its digests. Of a large one, what is settled is read while the rest is being written.
+   * Opens a new file of the image for `fill`, which writes `size` bytes from its beginning to its end; then syncs it,
+   * a small one together with others, and reads it back for its digests. Of a large one, what is settled is read while the rest is being written.
    */
   file(name: string, size: number, fill: (out: Output) => void): void {
     const { pool, recipients = [] } = this.#options;
@@ -145,7 +150,7 @@ export class ImageWriter implements Disposable {
     const path = this.#partial.path(called);
     const whole = encrypted ? encryptedSize(size, recipients) : size;
     const digests = pool && whole >= CHUNK_SIZE && new FileChunks(pool, path, Math.ceil(whole / CHUNK_SIZE));
-    this.#write(called, (fd) => {
+    this.#write(called, whole <= PIECE, (fd) => {
       const out = encrypted ? new AgeOutput(fd, recipients) : new PlainOutput(fd);
       fill(digests ? watched(out, digests) : out);
       out.end(size);
@@ -180,16 +185,25 @@ export class ImageWriter implements Disposable {
     wrapped(join(this.#target, name), () => unlinkSync(path));
   }
 
-  #write(name: string, fill: (fd: LocalFd) => void): void {
+  #write(name: string, later: boolean, fill: (fd: LocalFd) => void): void {
     wrapped(join(this.#target, name), () => {
       const fd = this.#partial.create(name);
       try {
         fill(fd);
-        fsyncSync(fd);
+        if (later) this.#unsynced.push(name);
+        else fsyncSync(fd);
       } finally {
         closeSync(fd);
       }
     });
+  }
+
+  #syncSmall(): void {
+    if (this.#unsynced.length > FEW) {
+      wrapped(this.#target, () => call("syncfs", "Syncing the file system of the image", this.#partial.fd));
+      return;
+    }
+    for (const name of this.#unsynced) wrapped(join(this.#target, name), () => syncFile(this.#partial.path(name)));
   }
 
   blob(name: string, source: BlobSource): void {
@@ -216,6 +230,7 @@ export class ImageWriter implements Disposable {
 
   /** Writes the manifest and signs it: whole and on disk, but without its name yet. */
   seal(): void {
+    this.#syncSmall();
     const { expiresAt } = this.#options;
     const manifest: Manifest = {
       format: FORMAT_VERSION,
@@ -227,8 +242,8 @@ export class ImageWriter implements Disposable {
     };
     const bytes = Buffer.from(`${JSON.stringify(manifest, undefined, 1)}\n`);
     const signature = signManifest(bytes);
-    this.#write(MANIFEST, (fd) => writeWhole(fd, bytes));
-    this.#write(SIGNATURE, (fd) => writeWhole(fd, Buffer.from(signature)));
+    this.#write(MANIFEST, false, (fd) => writeWhole(fd, bytes));
+    this.#write(SIGNATURE, false, (fd) => writeWhole(fd, Buffer.from(signature)));
     wrapped(this.#target, () => {
       this.#partial.finish();
       this.#partial.handOver();
@@ -292,6 +307,15 @@ function renameAndSync({ from, to, parent, user, moved }: Move): void {
 
 function writeWhole(fd: number, bytes: Buffer): void {
   for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done);
+}
+
+function syncFile(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** One that may be written to but not read cannot be opened; then the file system syncs it in its own time. */
