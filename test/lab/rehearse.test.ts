@@ -8,6 +8,7 @@ import { guestKernel } from "../../lab/guest-kernel.ts";
 import { LAB_PACKAGES } from "../../lab/machine.ts";
 import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
+import { findKernel } from "../../src/swap/kernels.ts";
 import { readConsole, type Rehearsal, rehearse } from "../../src/swap/rehearse/rehearse.ts";
 import { compile, Program } from "../harness.ts";
 import { KMONTE, launch } from "../kmonte.ts";
@@ -55,6 +56,7 @@ describe("a rehearsal", () => {
     // Without its modules it does not find the host's files, and panics.
     const bare = join(program.directory, "vmlinuz-6.12.0-bare");
     copyFileSync(image, bare);
+    copyFileSync(findKernel(image).config ?? "", join(program.directory, "config-6.12.0-bare"));
     const args = ["rehearse", "--to", bare, "--pid", String(program.pid), "--timeout", String(PATIENCE_S)];
     const { status, stdout, stderr } = await launch(KMONTE, args, { timeout: PATIENCE_S * 1000 }).done;
     assert.equal(status, 1, stdout + stderr);
