@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { call, withText } from "../../abi/call.ts";
 import { S_IF } from "../../abi/stat.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { KmonteError, Refusal } from "../../lib/errors.ts";
 
 const LARGEST = 2 ** 31 - 1;
 
@@ -25,7 +25,7 @@ function tar(args: readonly string[], input: Buffer, packing = false): Buffer {
 
 /** `names` as {@link namesIn} lists them. */
 export function packTree(folder: string, names: readonly Entry[]): Buffer {
-  const list = Buffer.from(names.flatMap(({ path, socket }) => (socket ? [] : [`${path}\0`])).join(""));
+  const list = Buffer.from(names.flatMap(({ path, socket }) => (socket ? [] : [`${path}\0`])).join(""), "latin1");
   const order = ["--no-recursion", "--null", "--verbatim-files-from", "--files-from=-"];
   const pack = ["--create", "--format=posix", "--sparse", "--atime-preserve=system"];
   return tar([...COMMON, ...pack, "-C", folder, "--file=-", ...order], list, true);
@@ -37,7 +37,7 @@ export function unpackTree(archive: Buffer, folder: string): void {
 }
 
 export interface Entry {
-  /** From the folder on. */
+  /** From the folder on: a letter for each byte, as names need not be text. */
   readonly path: string;
   readonly inode: bigint;
   readonly socket?: Socket;
@@ -65,17 +65,39 @@ export function namesIn(folder: string): Entry[] {
   const found: Entry[] = [{ path: ".", inode: ino }];
   for (let at = 0; at < found.length; at++) {
     const { path } = found[at] as Entry;
-    const about = lstatSync(`${folder}/${path}`, { bigint: true });
+    const about = lstatSync(bytesOf(`${folder}/${path}`), { bigint: true });
     // Another mount may stand on a folder that belongs to this file system.
     if (!about.isDirectory() || about.dev !== dev) continue;
-    for (const name of readdirSync(`${folder}/${path}`)) {
+    for (const name of readdirSync(bytesOf(`${folder}/${path}`), "latin1")) {
       const below = `${path}/${name}`;
-      const one = lstatSync(`${folder}/${below}`, { bigint: true });
+      const one = lstatSync(bytesOf(`${folder}/${below}`), { bigint: true });
       const [mode, uid, gid] = [Number(one.mode) & 0o7777, Number(one.uid), Number(one.gid)];
-      found.push({ path: below, inode: one.ino, ...(one.isSocket() && { socket: { path: below, mode, uid, gid } }) });
+      found.push({
+        path: below,
+        inode: one.ino,
+        ...(one.isSocket() && { socket: { path: textOf(below), mode, uid, gid } }),
+      });
     }
   }
   return inOrder(found);
+}
+
+function bytesOf(path: string): Buffer {
+  return Buffer.from(path, "latin1");
+}
+
+function textOf(path: string): string {
+  const text = bytesOf(path).toString();
+  if (bytesOf(path).equals(Buffer.from(text))) return text;
+  throw new Refusal(
+    "PATH_NOT_TEXT",
+    {
+      what: `${text} cannot be written down.`,
+      why: "The name of this socket is not valid UTF-8.",
+      remedy: "Rename it.",
+    },
+    { path: text, resource: "mount-namespace" },
+  );
 }
 
 /** Folders come before what is in them, though they may have been moved there later. */
