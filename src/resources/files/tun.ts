@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import { O_ACCMODE } from "../../abi/fcntl.ts";
 import { namespaceOf, placed } from "../../abi/namespaces.ts";
+import { POLL, pollNow } from "../../abi/socket.ts";
 import { attachTun, IFF, setTunSizes, TUN, tunDevice, tunSizes } from "../../abi/tun.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import type { FileKind } from "../contract.ts";
@@ -38,6 +39,10 @@ export const tun: FileKind<v.InferOutput<typeof schema>> = {
     const path = linkedPath(file.link);
     const device = tunDevice(file.local);
     if (!device) return { path };
+    if ((pollNow(file.local, POLL.POLLIN) & POLL.POLLIN) !== 0)
+      file.context.note(
+        `Packets that ${file.command} (${file.pid}) has not read from ${device.name}, descriptor ${file.fd}, are lost, as on any wire.`,
+      );
     const link = linkNamed(file, device.name);
     const atHome = namespaceOf("thread-self", "net") === namespaceOf("self", "net");
     const flags = formatFlags(IFF, device.flags);
