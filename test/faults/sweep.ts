@@ -330,13 +330,17 @@ async function steadyAppearance(root: number): Promise<string> {
 }
 
 /**
- * Heap and stack grow. A kill -9 in the middle of a look may leave the one page of code from which calls were made: it
- * is known, harmless, and the only thing that stays.
+ * Heap and stack grow. A kill -9 in the middle of a look may leave the one page of code from which calls were made, and
+ * behind it the rooms for several threads: they are known, harmless, and the only thing that stays.
  */
 function mapsOf(pid: number): string[] {
   const lines = readFileSync(`/proc/${pid}/maps`, "utf8").trimEnd().split("\n");
+  const isOurs = (line: string | undefined): boolean => / r-xp 0+ 00:00 0 *$/.test(line ?? "");
+  const isRoom = (line: string, before: string | undefined): boolean =>
+    isOurs(before) && / rw-p 0+ 00:00 0 *$/.test(line) && line.startsWith(`${/-(\S+)/.exec(before ?? "")?.[1]}-`);
   return lines
-    .filter((line) => !/\[(heap|stack|vvar|vdso|vvar_vclock)\]/.test(line) && !/ r-xp 0+ 00:00 0 *$/.test(line))
+    .filter((line, i) => !isOurs(line) && !isRoom(line, lines[i - 1]))
+    .filter((line) => !/\[(heap|stack|vvar|vdso|vvar_vclock)\]/.test(line))
     .map((line) => line.slice(0, 32));
 }
 
