@@ -8,7 +8,7 @@ static char *slots[SLOTS];
 static const char *names[SLOTS] = {"anonymous", "memfd", "shm", "unlinked shm", "part of anonymous"};
 
 static void expect(int slot, size_t at, char wanted, const char *who) {
-  for (int i = 0; i < 5000 && *(volatile char *)(slots[slot] + at) != wanted; i++) usleep(1000);
+  for (int i = 0; i < 25000 && *(volatile char *)(slots[slot] + at) != wanted; i++) usleep(1000);
   test_check(slots[slot][at] == wanted, "%s: %s sees %d", names[slot], who, slots[slot][at]);
 }
 

@@ -17,7 +17,7 @@ static char *attach(int id, void *at, int flags) {
 }
 
 static void expect(volatile char *at, char wanted, const char *who) {
-  for (int i = 0; i < 5000 && *at != wanted; i++) usleep(1000);
+  for (int i = 0; i < 25000 && *at != wanted; i++) usleep(1000);
   test_check(*at == wanted, "%s sees %d instead of %d", who, *at, wanted);
 }
 
