@@ -5,12 +5,15 @@ import { checkJob, Freeze, type FreezeJob } from "./engine.ts";
 import { rehearse } from "./rehearsal.ts";
 
 let freeze: Freeze | undefined;
+/** Once is enough for a thread. */
+let rehearsed = false;
 
 serveEngine<FreezeJob>({
   run(job, watcher) {
     // What is wrong with the request is said at once.
     checkJob(job);
-    rehearse();
+    if (!rehearsed) rehearse();
+    rehearsed = true;
     freeze = new Freeze(job, watcher);
     return freeze.run();
   },

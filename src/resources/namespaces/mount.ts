@@ -17,7 +17,7 @@ import {
   readMountInfo,
   withinMounts,
 } from "../../abi/mount.ts";
-import { nameOfNamespace, namespaceOf } from "../../abi/namespaces.ts";
+import { nameOfNamespace, namespaceOf, openNamespace } from "../../abi/namespaces.ts";
 import { formatDevice } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
@@ -80,7 +80,7 @@ export function freezeMounts(namespace: LocalFd, process: Holder, note: Note): M
       if (one.type === "nsfs") return namespaceMount(namespace, process, one, note);
       const path = machinePath(one, ours);
       if (path !== undefined) return { bind: path };
-      return { fileSystem: ownFileSystem(namespace, process, one, theirs), path: one.root };
+      return { fileSystem: ownFileSystem(namespace, process, one, { theirs, ours }), path: one.root };
     };
     const mounts = theirs.map((one): MountState => {
       const from = sourceOf(one);
@@ -148,7 +148,12 @@ function machinePath({ device, root }: Mount, ours: readonly Mount[]): string | 
 }
 
 /** The object of a file system that only the set has, seen through the mount that shows most of it. */
-function ownFileSystem(namespace: LocalFd, process: Holder, { device }: Mount, theirs: readonly Mount[]): string {
+function ownFileSystem(
+  namespace: LocalFd,
+  process: Holder,
+  { device }: Mount,
+  { theirs, ours }: Readonly<Record<"theirs" | "ours", readonly Mount[]>>,
+): string {
   return process.context.object(`file-system:${device}`, () => {
     const shown = theirs.filter((one) => one.device === device).toSorted((a, b) => a.root.length - b.root.length);
     const [widest] = shown as [Mount];
@@ -161,7 +166,7 @@ function ownFileSystem(namespace: LocalFd, process: Holder, { device }: Mount, t
     try {
       const same = shown.filter(({ root }) => root === widest.root);
       return freezeFileSystem(process, widest, () => {
-        const fd = openUncovered(namespace, same, theirs);
+        const fd = openUncovered(namespace, same, theirs) ?? openAmongOurs(widest, ours);
         if (fd === undefined) throw cannotShow(process, widest, "Other mounts cover it, and it cannot be uncovered.");
         opened.push(fd);
         return fd;
@@ -203,6 +208,17 @@ function openUncovered(namespace: LocalFd, same: readonly Mount[], all: readonly
       closeSync(tree);
     }
   });
+}
+
+/** What the machine has too, under other mounts: here none is locked. */
+function openAmongOurs({ device, root }: Mount, ours: readonly Mount[]): LocalFd | undefined {
+  const same = ours.filter((one) => one.device === device && one.root === root);
+  const home = openNamespace("thread-self", "mnt");
+  try {
+    return openUncovered(home, same, ours);
+  } finally {
+    closeSync(home);
+  }
 }
 
 /** In a user namespace below, mounts that came from above are locked together. */
