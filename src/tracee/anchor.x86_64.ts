@@ -36,24 +36,36 @@ const RESTORERS = ["48c7c00f0000000f05", "b80f0000000f05"].map((hex) => Buffer.f
 
 /** Looks for the places in a stopped process; `tid` is its main thread, or any other if that has ended. */
 export function findAnchor(tid: number, memory: TraceeMemory, mappings: readonly Mapping[]): Anchor {
-  const vdso = mappings.find((mapping) => mapping.path === "[vdso]");
-  const gate = vdso && findSyscallReturn(memory.read(remoteAddress(vdso.start), vdso.end - vdso.start));
-  if (!vdso || !gate) {
+  const gate = findGate(memory, mappings);
+  if (!gate) {
     throw new KmonteError("NO_VDSO", {
       what: `No system call can be made inside process ${tid}.`,
-      why: "It has no vDSO with a system call in it (was it started with vdso=0?).",
+      why: "Neither in a vDSO nor in its own text is a system call that returns (was it started with vdso=0?).",
       remedy: "Start the program on a kernel with the vDSO switched on.",
     });
   }
   const areaSize = SCRATCH_SIZE + TABLE_SIZE + 128 + sigframeSize(getXstate(tid).length) + 64;
   return {
     memory,
-    syscall: remoteAddress(vdso.start + gate.offset),
+    syscall: gate.syscall,
     pops: gate.pops,
     restorer: findRestorer(memory, mappings),
     area: findDeadStack(tid, mappings, areaSize),
     areaSize,
   };
+}
+
+/** In the vDSO, or in the text of a program that has taken the vDSO away (valgrind). */
+function findGate(memory: TraceeMemory, mappings: readonly Mapping[]): Pick<Anchor, "syscall" | "pops"> | undefined {
+  const vdso = mappings.find((mapping) => mapping.path === "[vdso]");
+  const texts = mappings.filter(({ prot, inode }) => prot.includes("x") && inode !== 0);
+  for (const { start, end } of vdso ? [vdso, ...texts] : texts) {
+    for (let at = start; at < end; at += TEXT_CHUNK) {
+      const found = findSyscallReturn(memory.read(remoteAddress(at), Math.min(TEXT_CHUNK + 16, end - at)));
+      if (found) return { syscall: remoteAddress(at + found.offset), pops: found.pops };
+    }
+  }
+  return undefined;
 }
 
 /** `xor reg, reg`, with which kernels built to clear used registers (-fzero-call-used-regs) end their functions. */

@@ -114,8 +114,10 @@ class Program(Quiet):
         assert (os.getsid(self.cat.pid) == self.cat.pid) == self.session
 
     def end(self):
+        # Closing its input is not enough: children that were forked later have the other end too.
+        self.cat.kill()
+        assert self.cat.wait() == -signal.SIGKILL
         self.cat.stdin.close()
-        assert self.cat.wait() == 0
         self.cat.stdout.close()
 
 
@@ -406,7 +408,8 @@ class Elsewhere(Quiet):
         assert os.read(self.answer, 1) == b"y", "a child's namespaces have changed"
 
     def end(self):
-        os.close(self.ask)
+        # Not by closing it: children that were forked later have it too.
+        os.write(self.ask, b".")
         assert os.waitpid(self.pid, 0) == (self.pid, 0)
 
 
@@ -435,8 +438,9 @@ class Shell(Quiet):
         assert answer == word, f"a shell answered {answer!r} to {word!r}"
 
     def end(self):
+        os.kill(self.pid, signal.SIGKILL)
+        assert os.waitpid(self.pid, 0) == (self.pid, signal.SIGKILL)
         os.close(self.master)
-        os.waitpid(self.pid, 0)
 
 
 class SignalFile(Quiet):

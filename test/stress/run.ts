@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { Program, until } from "../harness.ts";
+import { Program, until, type Engines } from "../harness.ts";
 import { LastingEngines } from "./engines.ts";
 
 const STRESSOR = join(import.meta.dirname, "stressor.py");
@@ -21,13 +21,12 @@ export interface StressReport {
 }
 
 /** Takes the program of one seed through `cycles` freezes and thaws. */
-export async function stress(seed: number, cycles: number): Promise<StressReport> {
+export async function stress(seed: number, cycles: number, engines: Engines): Promise<StressReport> {
   const program = Program.start("/usr/bin/python3", [STRESSOR, String(seed)], { PYTHONDONTWRITEBYTECODE: "1" });
   let done = 0;
   let last = "";
   try {
     await using _ = program;
-    await using engines = new LastingEngines();
     await program.waitFor(/^READY$/m);
     for (; done < cycles; done += 1) {
       await setTimeout(Math.random() * 100);
@@ -77,10 +76,11 @@ async function main(): Promise<void> {
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
     },
   });
+  await using engines = new LastingEngines();
   let cycles = 0;
   let failed = 0;
   for (let i = 0; i < Number(values.programs); i += 1) {
-    const report = await stress(Number(values.seed) + i, Number(values.cycles));
+    const report = await stress(Number(values.seed) + i, Number(values.cycles), engines);
     cycles += report.cycles;
     failed += report.failures.length;
     for (const failure of report.failures) process.stdout.write(`${failure}\n`);

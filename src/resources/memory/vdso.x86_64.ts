@@ -82,7 +82,7 @@ export function thawVdso(
   const newCode = scope.memory.read(remoteAddress(newPart.start), newPart.end - newPart.start);
   const oldPart = state.parts.find((part) => part.name === "[vdso]");
   if (!oldPart) {
-    for (const part of parked.parts) scope.call("munmap", "Taking the vDSO away", part.start, part.end - part.start);
+    keepData(scope, state, parked);
     return;
   }
   const oldStart = unhex(oldPart.start);
@@ -103,6 +103,18 @@ export function thawVdso(
     0,
   );
   scope.memory.write(remoteAddress(oldStart), redirect(oldCode, newCode, target));
+}
+
+/** Without the code, which a program can take away: its data stays where it was, as far as this kernel has the same. */
+function keepData(scope: ThawProcess["scope"], state: VdsoState, parked: ParkedVdso): void {
+  for (const { name, start, end } of parked.parts) {
+    const kept = state.parts.find((part) => part.name === name && unhex(part.end) - unhex(part.start) === end - start);
+    const flags = MREMAP.MREMAP_MAYMOVE | MREMAP.MREMAP_FIXED;
+    if (!kept) scope.call("munmap", "Taking the vDSO away", start, end - start);
+    else if (unhex(kept.start) !== start) {
+      scope.call("mremap", `Moving ${name}`, start, end - start, end - start, flags, unhex(kept.start));
+    }
+  }
 }
 
 /** System calls that the vDSO's functions stand for, for kernels that lack one of them. */
