@@ -5,7 +5,7 @@ import { attempt, call, withStruct } from "../../abi/call.ts";
 import { CLOCK, encodeItimerspec } from "../../abi/time.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { formatFlags, nameOf, parseFlags } from "../../lib/flags.ts";
-import { fdInfoValue, parseFdInfo } from "../../proc/fdinfo.ts";
+import { fdInfoValue, parseFdInfo, type FdInfo } from "../../proc/fdinfo.ts";
 import { settledTime } from "../times.ts";
 import type { FileKind, ThawContext } from "../contract.ts";
 
@@ -33,14 +33,12 @@ export const timerFd: FileKind<TimerFdState> = {
   needs: () => [{ option: "CONFIG_TIMERFD", what: "timerfd_create(2)" }],
   recognise: (file) => file.link === "anon_inode:[timerfd]",
   freeze(file) {
-    // The kernel counts missed expirations when someone asks; only then fdinfo tells all of them.
-    withStruct(32, (_bytes, address) => call("timerfd_gettime", "Asking a timer", file.local, address));
-    const info = parseFdInfo(readFileSync(`/proc/self/fdinfo/${file.local}`, "utf8"));
+    const { info, remaining } = readTimer(file.local);
     const value = (name: string): string => fdInfoValue(info, name) ?? "0";
     return {
       clock: (nameOf(CLOCK, Number(value("clockid"))) ?? "CLOCK_MONOTONIC") as TimerFdState["clock"],
       settime: formatFlags(TFD, Number.parseInt(value("settime flags"), 8)),
-      remaining: settledTime.write(file.context, parsePair(value("it_value"))).toString(),
+      remaining: settledTime.write(file.context, remaining).toString(),
       interval: parsePair(value("it_interval")).toString(),
       ticks: Number(value("ticks")),
     };
@@ -52,6 +50,24 @@ export const timerFd: FileKind<TimerFdState> = {
     return fd;
   },
 };
+
+/**
+ * The kernel counts missed expirations, and sets a periodic timer anew, when someone asks for the time that is left;
+ * only then fdinfo tells all. A timer that expires between the two looks as if nobody had set it.
+ */
+function readTimer(fd: LocalFd): { readonly info: FdInfo; readonly remaining: bigint } {
+  const wasSet = withStruct(32, (bytes, address) => {
+    call("timerfd_gettime", "Asking a timer", fd, address);
+    return !bytes.subarray(16).equals(Buffer.alloc(16));
+  });
+  const info = parseFdInfo(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"));
+  const remaining = parsePair(fdInfoValue(info, "it_value") ?? "");
+  const interval = parsePair(fdInfoValue(info, "it_interval") ?? "");
+  const expired = fdInfoValue(info, "ticks") !== "0";
+  if (remaining > 0n || !(wasSet || expired)) return { info, remaining };
+  if (interval > 0n) return { info, remaining: interval };
+  return { info, remaining: expired ? 0n : 1n };
+}
 
 /** `(seconds, nanoseconds)` of fdinfo. */
 function parsePair(text: string): bigint {
