@@ -1,5 +1,5 @@
 /* A program that has taken the kernel's own code out of its memory, as valgrind does; a child has taken all of it. */
-/* kmonte-shows: memory/vdso */
+/* kmonte-shows: memory/vdso.x86_64 */
 #include "kmonte-test.h"
 #include <sys/mman.h>
 #include <sys/wait.h>
