@@ -36,8 +36,23 @@ import { SIGNATURE, signManifest } from "./trust.ts";
 
 /** Refuses a directory that holds something: no image is ever overwritten. */
 export function checkTarget(directory: string): void {
+  const unusable = (why: string, cause?: unknown): Refusal =>
+    new Refusal(
+      "DIRECTORY_NOT_USABLE",
+      { what: `${directory} cannot hold an image.`, why, remedy: "Choose another directory." },
+      { path: directory },
+      cause,
+    );
+  /** Some folder on the way may not be ours to look into. */
+  const reached = <T>(look: () => T): T => {
+    try {
+      return look();
+    } catch (cause) {
+      throw unusable((cause as Error).message, cause);
+    }
+  };
   const parent = dirname(resolve(directory));
-  if (statSync(parent, { throwIfNoEntry: false })?.isDirectory() !== true) {
+  if (reached(() => statSync(parent, { throwIfNoEntry: false }))?.isDirectory() !== true) {
     throw new Refusal(
       "DIRECTORY_PARENT",
       {
@@ -48,34 +63,12 @@ export function checkTarget(directory: string): void {
       { path: directory },
     );
   }
-  const found = lstatSync(directory, { throwIfNoEntry: false });
+  const found = reached(() => lstatSync(directory, { throwIfNoEntry: false }));
   if (!found) return;
   if (!found.isDirectory()) {
-    throw new Refusal(
-      "DIRECTORY_NOT_USABLE",
-      {
-        what: `${directory} cannot hold an image.`,
-        why: `It is ${found.isSymbolicLink() ? "a symbolic link, and none is followed here" : "no directory"}.`,
-        remedy: "Name the directory itself, or one that does not exist yet.",
-      },
-      { path: directory },
-    );
+    throw unusable(`It is ${found.isSymbolicLink() ? "a symbolic link, and none is followed here" : "no directory"}.`);
   }
-  let entries: string[];
-  try {
-    entries = readdirSync(directory);
-  } catch (cause) {
-    throw new Refusal(
-      "DIRECTORY_NOT_USABLE",
-      {
-        what: `${directory} cannot hold an image.`,
-        why: (cause as Error).message,
-        remedy: "Choose another directory.",
-      },
-      { path: directory },
-      cause,
-    );
-  }
+  const entries = reached(() => readdirSync(directory));
   if (entries.length > 0) {
     throw new Refusal(
       "DIRECTORY_NOT_EMPTY",

@@ -3,14 +3,17 @@ import { existsSync, readFileSync } from "node:fs";
 import { attempt } from "../abi/call.ts";
 import { ERRNO } from "../abi/errno.ts";
 import { S_IF, stat } from "../abi/stat.ts";
+import { flagsNeeded } from "../abi/xstate.x86_64.ts";
 import { Refusal, RefusalList } from "../lib/errors.ts";
 import { cpuFeatures } from "../image/manifest.ts";
 import type { Image } from "../image/read.ts";
+import type { FrozenBody } from "../image/schema.ts";
 import { readStat } from "../proc/read.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
 import { fileKinds, objectKinds } from "../resources/registry.ts";
 import { CGROUP_TREE, isInCgroups, type CgroupTreeState } from "../resources/process/cgroup-tree.ts";
 import type { PathFileState } from "../resources/objects/path-file.ts";
+import type { ExecutionState } from "../resources/thread/execution.ts";
 
 /** How long init gets to take notice of processes that have ended. */
 const REAPING_MS = 3000;
@@ -20,6 +23,7 @@ export function checkSurroundings(image: Image, otherProcessor = false): void {
   const problems = [
     ...checkKernel(),
     ...(otherProcessor ? [] : checkCpu(image)),
+    ...checkVectors(image),
     ...checkPids(image),
     ...[...checkFiles(image), ...checkOpenFiles(image)].filter((problem) => !isRemade(problem, image)),
     ...checkObjects(image),
@@ -67,6 +71,31 @@ function checkCpu(image: Image): Refusal[] {
       remedy: "Thaw on a machine whose processor has them, or with --other-processor if the programs do without.",
     }),
   ];
+}
+
+type ThreadBase = FrozenBody["threads"][number];
+
+/** Registers that are in use must have their place here, whatever the programs could do without. */
+function checkVectors(image: Image): Refusal[] {
+  const here = new Set(cpuFeatures());
+  for (const { pid, command, body } of image.state.processes) {
+    for (const { tid, execution } of (body?.threads ?? []) as (ThreadBase & { execution: ExecutionState })[]) {
+      const missing = flagsNeeded(Buffer.from(execution.xstate, "base64")).filter((flag) => !here.has(flag));
+      if (missing.length === 0) continue;
+      const refusal = new Refusal(
+        "CPU_FEATURE",
+        {
+          what: `Process ${pid} (${command}) cannot go on with this processor.`,
+          why: `Registers of ${missing.join(", ")} are in use in thread ${tid}, and it has none.`,
+          remedy: "Thaw on a machine whose processor has them.",
+        },
+        { pid, command },
+      );
+      // One that cannot is enough to say.
+      return [refusal];
+    }
+  }
+  return [];
 }
 
 function checkPids(image: Image): Refusal[] {

@@ -1,11 +1,12 @@
 /** Where a thread stands: its registers, its vector state, the call it was in, the signals it blocks (ptrace(2)). */
 import * as v from "valibot";
-import { SyscallError } from "../../abi/call.ts";
 import { RESTART } from "../../abi/errno.ts";
 import { NT } from "../../abi/ptrace.ts";
 import { REGISTER_NAMES, Registers, type RegisterName } from "../../abi/registers.x86_64.ts";
 import { maskOfSignals, signalsInMask } from "../../abi/signal.ts";
 import { SYS } from "../../abi/syscalls.x86_64.ts";
+import { fitted } from "../../abi/xstate.x86_64.ts";
+import { Refusal } from "../../lib/errors.ts";
 import { hexSchema } from "../../lib/hex.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import { isResumed } from "../../tracee/interrupted-call.x86_64.ts";
@@ -21,7 +22,9 @@ const schema = v.strictObject({
   blocked: v.array(v.string()),
 });
 
-export const execution: ThreadResource<v.InferOutput<typeof schema>> = {
+export type ExecutionState = v.InferOutput<typeof schema>;
+
+export const execution: ThreadResource<ExecutionState> = {
   name: "execution",
   schema,
   freeze({ tid, scope }) {
@@ -34,29 +37,23 @@ export const execution: ThreadResource<v.InferOutput<typeof schema>> = {
   },
   /** The very last: every remote call uses the registers, and runs with all signals blocked. */
   thaw({ tid, scope }, state) {
-    setXstate(tid, Buffer.from(state.xstate, "base64"));
+    setXstate(tid, state.xstate);
     setRegisters(tid, resumable(Registers.fromJSON(state.general), scope));
     setSignalMask(tid, maskOfSignals(state.blocked));
   },
 };
 
-/** x87, SSE and AVX: every processor has them at the same places of the area, which is this long with them. */
-const COMMON_FEATURES = 0b111n;
-const COMMON_SIZE = 832;
-const XSTATE_BV = 512;
-
-/** The kernel takes an area of its own processor's size only; features that a thread has not used may be missing. */
-function setXstate(tid: number, area: Buffer): void {
-  try {
-    setRegisterSet(tid, NT.X86_XSTATE, area);
-  } catch (error) {
-    if (!(error instanceof SyscallError) || error.errno !== "EFAULT") throw error;
-    const fitted = Buffer.alloc(getXstate(tid).length);
-    const others = area.readBigUInt64LE(XSTATE_BV) & ~COMMON_FEATURES;
-    if (others !== 0n || fitted.length < COMMON_SIZE || area.length < COMMON_SIZE) throw error;
-    area.copy(fitted, 0, 0, COMMON_SIZE);
-    setRegisterSet(tid, NT.X86_XSTATE, fitted);
+/** As this processor's areas are laid out. */
+function setXstate(tid: number, state: string): void {
+  const area = fitted(Buffer.from(state, "base64"), getXstate(tid));
+  if (!area) {
+    throw new Refusal("CPU_FEATURE", {
+      what: "This processor cannot run the processes.",
+      why: `It has no room for the vector state of thread ${tid}.`,
+      remedy: "Thaw on a machine whose processor is like the old one.",
+    });
   }
+  setRegisterSet(tid, NT.X86_XSTATE, area);
 }
 
 /**
