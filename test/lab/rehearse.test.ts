@@ -64,7 +64,7 @@ describe("a rehearsal", () => {
     assert.equal(status, 1, stdout + stderr);
     assert.match(stdout, /^No-go: Linux 6\.12\.0-bare/m);
     assert.match(stdout, /did not come as far as thawing/);
-    assert.match(stdout, /panic/i);
+    assert.match(stdout, /Kernel panic/);
     assert.equal(program.alive, true);
     assert.deepEqual(readdirSync("/var/lib/kmonte/rehearsal"), [], "the copy is left");
   });
@@ -105,6 +105,9 @@ test("the console tells how far the machine came", () => {
     healthy: undefined,
     said: "[ 1.0] Linux\npanic",
   });
+  const trace = Array.from({ length: 40 }, (_, i) => `  trace ${i}`);
+  const panicked = readConsole(said("no root", "Kernel panic - not syncing: no root", ...trace), false);
+  assert.match(panicked.said, /no root\n.*Kernel panic - not syncing: no root$/);
   const failed = readConsole(said(begin, "kmonte: no", "kmonte-rehearsal: thaw 3"), false);
   assert.deepEqual([failed.go, failed.thawed, failed.said], [false, false, "kmonte: no"]);
 });

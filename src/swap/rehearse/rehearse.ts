@@ -97,6 +97,8 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
 }
 
 const MARK = "kmonte-rehearsal:";
+/** As many lines of the console are shown. */
+const SAID_LINES = 20;
 
 /** What the machine does once it has the host's files; its first process. */
 function guestScript(image: string, emulated: boolean, { health, command = COMMAND }: RehearsalOptions): string {
@@ -136,6 +138,12 @@ export function readConsole(console: string, asked: boolean): Pick<Rehearsal, "g
     go: thawed === true && (!asked || healthy === true),
     thawed,
     healthy,
-    said: lines.slice(-20).join("\n"),
+    said: telling(lines).join("\n"),
   };
+}
+
+/** The last lines; of a kernel that panicked, why it did, and not the end of its trace. */
+function telling(lines: readonly string[]): readonly string[] {
+  const panic = lines.findIndex((line) => line.includes("Kernel panic"));
+  return panic < 0 ? lines.slice(-SAID_LINES) : lines.slice(Math.max(0, panic - SAID_LINES / 2), panic + 1);
 }
