@@ -14,7 +14,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { thaw } from "../src/index.ts";
+import { thaw, type RefusalList } from "../src/index.ts";
+import { childrenOf } from "../src/proc/read.ts";
 import { compile, Program, until } from "./harness.ts";
 import { kmonte } from "./kmonte.ts";
 
@@ -102,4 +103,33 @@ test("a copy of processes that go on is kept out by their ids, and thaws when th
   await end(program.pid);
   await thaw({ directory: image });
   assert.equal(program.alive, true);
+});
+
+test("a script that thaws at once waits for those whose end nobody has noticed yet, and for nobody else", async () => {
+  // A group whose leader is gone: nobody waits for its members before the test's own init does.
+  const script = `sleep 1001 & sleep 1002 & echo READY; wait`;
+  await using program = Program.start("/bin/sh", ["-c", script]);
+  await program.waitFor(/^READY$/m);
+  const image = join(program.directory, "image");
+  for (let i = 0; i < 3; i += 1) {
+    const frozen = await kmonte("freeze", String(program.pid), "-o", image);
+    assert.equal(frozen.status, 0, frozen.stderr);
+    const thawed = await kmonte("thaw", image, "--remove");
+    assert.equal(thawed.status, 0, thawed.stderr);
+    rmSync(image, { recursive: true });
+  }
+  // One that stays in the group keeps the id.
+  await using other = Program.start("/usr/bin/python3", [
+    "-c",
+    `import os, time\nif os.fork() == 0: print("READY", flush=True); time.sleep(1000)\ntime.sleep(1000)`,
+  ]);
+  await other.waitFor(/^READY$/m);
+  const [member = 0] = childrenOf(other.pid);
+  const kept = join(other.directory, "image");
+  assert.equal((await kmonte("freeze", String(other.pid), "-o", kept, "--leave-running")).status, 0);
+  await assert.rejects(thaw({ directory: kept }), { code: "CANNOT_THAW" });
+  await end(other.pid);
+  await assert.rejects(thaw({ directory: kept }), (error: RefusalList) =>
+    error.refusals.some(({ why }) => why?.includes(`process group of python3 (${member})`)),
+  );
 });

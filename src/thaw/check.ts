@@ -1,22 +1,16 @@
 /** The surroundings of a thaw: everything that the image needs from this machine, before anything is made. */
-import { existsSync, readFileSync } from "node:fs";
-import { attempt } from "../abi/call.ts";
-import { ERRNO } from "../abi/errno.ts";
+import { existsSync } from "node:fs";
 import { S_IF, stat } from "../abi/stat.ts";
 import { flagsNeeded } from "../abi/xstate.x86_64.ts";
 import { Refusal, RefusalList } from "../lib/errors.ts";
 import { cpuFeatures } from "../image/manifest.ts";
 import type { Image } from "../image/read.ts";
 import type { FrozenBody } from "../image/schema.ts";
-import { readStat } from "../proc/read.ts";
-import { sleepMicroseconds } from "../tracee/stops.ts";
 import { fileKinds, objectKinds } from "../resources/registry.ts";
 import { CGROUP_TREE, isInCgroups, type CgroupTreeState } from "../resources/process/cgroup-tree.ts";
 import type { PathFileState } from "../resources/objects/path-file.ts";
 import type { ExecutionState } from "../resources/thread/execution.ts";
-
-/** How long init gets to take notice of processes that have ended. */
-const REAPING_MS = 3000;
+import { checkIds } from "./check-ids.ts";
 
 /** Throws one {@link RefusalList} with all that stands in the way. */
 export function checkSurroundings(image: Image, otherProcessor = false): void {
@@ -24,7 +18,7 @@ export function checkSurroundings(image: Image, otherProcessor = false): void {
     ...checkKernel(),
     ...(otherProcessor ? [] : checkCpu(image)),
     ...checkVectors(image),
-    ...checkPids(image),
+    ...checkIds(image),
     ...[...checkFiles(image), ...checkOpenFiles(image)].filter((problem) => !isRemade(problem, image)),
     ...checkObjects(image),
   ];
@@ -96,52 +90,6 @@ function checkVectors(image: Image): Refusal[] {
     }
   }
   return [];
-}
-
-function checkPids(image: Image): Refusal[] {
-  const problems: Refusal[] = [];
-  const deadline = Date.now() + REAPING_MS;
-  for (const process of image.state.processes) {
-    // One that is taken is enough to say.
-    for (const tid of new Set([process.pid, ...(process.body?.threads.map((thread) => thread.tid) ?? [])])) {
-      // Right after a freeze the old process may still wait for init to take notice of its end.
-      while (isZombie(tid) && Date.now() < deadline) sleepMicroseconds(2000);
-      const user = userOf(tid);
-      if (user === undefined) continue;
-      problems.push(
-        new Refusal(
-          "PID_TAKEN",
-          {
-            what: `Process ${process.pid} (${process.command}) cannot get its id back.`,
-            why: `The id ${tid} is in use by ${user}.`,
-            remedy: "End that process, or thaw after a reboot.",
-          },
-          { pid: tid, command: process.command },
-        ),
-      );
-      break;
-    }
-  }
-  return problems;
-}
-
-/** Who has an id now: a task, or a process group whose leader has ended but not all of its members. */
-function userOf(id: number): string | undefined {
-  if (existsSync(`/proc/${id}`)) return commandOf(id);
-  return attempt("kill", -id, 0) === -ERRNO.ESRCH ? undefined : "a process group whose members were not frozen";
-}
-
-function isZombie(pid: number): boolean {
-  const state = readStat(pid)?.state;
-  return state === "Z" || state === "X";
-}
-
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-  } catch {
-    return "a process that is ending";
-  }
 }
 
 /** Files that are mapped must be the very same; files that are only open must exist. */
