@@ -84,10 +84,14 @@ async function checkProcesses(pids: readonly number[], options: Options): Promis
 
 async function checkMachine(options: Options): Promise<void> {
   const roots = treesOfMachine();
-  const trees: (CheckOutcome & { readonly root: number })[] = [];
+  const looked: (CheckOutcome & { readonly root: number })[] = [];
   for await (const outcome of checkEach(roots.map((root) => [root]))) {
-    trees.push({ root: roots[trees.length] as number, ...outcome });
+    looked.push({ root: roots[looked.length] as number, ...outcome });
   }
+  // Who has ended since the list was made stands in nobody's way.
+  const trees = looked.filter(
+    ({ refusals }) => !(refusals as Obstacle[]).some(({ code }) => code === "NO_SUCH_PROCESS"),
+  );
   if (options.json) {
     printJson({ trees });
     return;
@@ -98,7 +102,7 @@ async function checkMachine(options: Options): Promise<void> {
     printLine(`  ${processes.map(({ pid, command }) => `${command} (${pid})`).join(", ")}`);
   for (const [code, found] of byCode(trees.flatMap(obstaclesOf))) {
     printLine();
-    printLine(`${code}, ${found.length} times:`);
+    printLine(`${code}, ${found.length === 1 ? "once" : `${found.length} times`}:`);
     for (const obstacle of found) for (const line of describeFailure(obstacle, "  - ", "    ")) printLine(line);
   }
 }
