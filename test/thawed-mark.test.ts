@@ -14,8 +14,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { thaw, type RefusalList } from "../src/index.ts";
-import { childrenOf } from "../src/proc/read.ts";
+import { thaw } from "../src/index.ts";
+import { readStat } from "../src/proc/read.ts";
 import { compile, Program, until } from "./harness.ts";
 import { kmonte } from "./kmonte.ts";
 
@@ -105,7 +105,7 @@ test("a copy of processes that go on is kept out by their ids, and thaws when th
   assert.equal(program.alive, true);
 });
 
-test("a script that thaws at once waits for those whose end nobody has noticed yet, and for nobody else", async () => {
+test("a script that thaws at once waits for those whose end nobody has noticed yet", async () => {
   // A group whose leader is gone: nobody waits for its members before the test's own init does.
   const script = `sleep 1001 & sleep 1002 & echo READY; wait`;
   await using program = Program.start("/bin/sh", ["-c", script]);
@@ -118,18 +118,26 @@ test("a script that thaws at once waits for those whose end nobody has noticed y
     assert.equal(thawed.status, 0, thawed.stderr);
     rmSync(image, { recursive: true });
   }
-  // One that stays in the group keeps the id.
-  await using other = Program.start("/usr/bin/python3", [
-    "-c",
-    `import os, time\nif os.fork() == 0: print("READY", flush=True); time.sleep(1000)\ntime.sleep(1000)`,
-  ]);
-  await other.waitFor(/^READY$/m);
-  const [member = 0] = childrenOf(other.pid);
-  const kept = join(other.directory, "image");
-  assert.equal((await kmonte("freeze", String(other.pid), "-o", kept, "--leave-running")).status, 0);
-  await assert.rejects(thaw({ directory: kept }), { code: "CANNOT_THAW" });
-  await end(other.pid);
-  await assert.rejects(thaw({ directory: kept }), (error: RefusalList) =>
-    error.refusals.some(({ why }) => why?.includes(`process group of python3 (${member})`)),
-  );
+});
+
+test("who stays in the group of somebody frozen is told of, and keeps the thaw waiting", async () => {
+  const script = `import os, time
+leader = os.fork()
+if leader: os.setpgid(leader, leader)
+if leader and os.fork() == 0: os.setpgid(0, leader); print("READY", leader, os.getpid(), flush=True)
+time.sleep(1000)`;
+  await using program = Program.start("/usr/bin/python3", ["-c", script]);
+  await program.waitFor(/^READY \d+ \d+$/m);
+  const [, leader = "", member = ""] = /^READY (\d+) (\d+)$/m.exec(program.output) ?? [];
+  const image = join(program.directory, "image");
+  const frozen = await kmonte("freeze", leader, "-o", image);
+  assert.equal(frozen.status, 0, frozen.stderr);
+  assert.match(frozen.stderr, new RegExp(`process group of python3 \\(${member}\\) keeps the id ${leader} in use`));
+  await until(() => readStat(Number(leader))?.state === "Z", "the end of the leader");
+  const group = { code: "PID_TAKEN", message: new RegExp(`the process group of python3 \\(${member}\\)`) };
+  try {
+    await assert.rejects(thaw({ directory: image }), group);
+  } finally {
+    process.kill(Number(member), "SIGKILL");
+  }
 });

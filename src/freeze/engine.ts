@@ -21,6 +21,7 @@ import { admitting, refuseForeign } from "./admission.ts";
 import { describeForCore } from "./core-description.ts";
 import { BetterMoment, handshakes } from "./better-moment.ts";
 import { dumpMemory } from "./dump.ts";
+import { idsInUse } from "./ids.ts";
 import { Look, type Findings } from "./look.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
 import type { LookOptions } from "./look-options.ts";
@@ -201,8 +202,10 @@ export class Freeze {
     this.#step("commit", () => writer.seal());
     this.#checkAborted();
     // Either the processes live or the image is there: whoever kills kmonte between the two finds one of them.
-    if (this.#job.end === "kill") this.#step("kill", () => writer.publish((move) => this.kill(move)));
-    else writer.publish();
+    if (this.#job.end === "kill") {
+      this.#step("kill", () => writer.publish((move) => this.kill(move)));
+      this.#notes = [...this.#notes, ...idsInUse(findings.state.processes)];
+    } else writer.publish();
   }
 
   #openWriter(): ImageWriter {

@@ -1,4 +1,5 @@
 /** Ids of tasks as they see them themselves, where that is not as we do (pid_namespaces(7), proc_pid_status(5)). */
+import { usersOf } from "../proc/id-users.ts";
 import { readFileSync } from "node:fs";
 import { namespaceOf } from "../abi/namespaces.ts";
 import type { FrozenProcess } from "../image/schema.ts";
@@ -71,4 +72,10 @@ export function refuseHeadless(processes: readonly FrozenProcess[], refuse: (ref
       ),
     );
   }
+}
+
+/** Groups and sessions that go by the id of somebody frozen live on with those of their members who stay. */
+export function idsInUse(processes: readonly FrozenProcess[]): string[] {
+  const living = [...usersOf(new Set(processes.map(({ pid }) => pid)))].filter(([, { ended }]) => !ended);
+  return living.map(([id, { what }]) => `${what} keeps the id ${id} in use: a thaw here needs its end first.`);
 }
