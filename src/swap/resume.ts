@@ -135,7 +135,6 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   const record = withAttempt(pending, here, Date.now());
   // On disk before anything is tried: a boot that ends in the middle counts.
   writeRecord(root, record);
-  const ready = Date.now();
   let report: ThawReport;
   try {
     report = await thaw({
@@ -161,11 +160,18 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   if (!onTrial) unmarkPending(root, record.id);
   await house(record.id, report.processes);
   const left = record.steps.at(-1)?.end ?? record.stopped;
-  const thawing = report.steps[0]?.start ?? running;
-  const booted = bootSteps(readBootTimes(), left, record.network ? ready : thawing);
-  const network = record.network ? [{ step: "network", start: ready, end: thawing }] : [];
+  const [verify, ...thawing] = report.steps;
+  const booted = bootSteps(readBootTimes(), left, verify?.start ?? running);
+  // The image is verified while the network comes up.
+  const network = { step: "network", start: verify?.end ?? running, end: thawing[0]?.start ?? running };
   const { failure: _, ...rest } = record;
-  const steps = [...record.steps, ...booted, ...network, ...report.steps];
+  const steps = [
+    ...record.steps,
+    ...booted,
+    ...(verify ? [verify] : []),
+    ...(record.network ? [network] : []),
+    ...thawing,
+  ];
   const thawed: SwapRecord = { ...rest, state: "trial", arrived: here.kernel, steps, running };
   if (onTrial) {
     writeRecord(root, thawed);

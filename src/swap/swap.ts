@@ -123,7 +123,8 @@ function leave(root: string, departure: Departure, options: SwapOptions): never 
     directory: frozen.directory,
     processes: frozen.processes.map(({ pid, command }) => ({ pid, command })),
     ...(needs.length > 0 && { network: [...needs] }),
-    stopped: frozen.steps[0]?.start ?? Date.now(),
+    // Memory was copied before.
+    stopped: frozen.steps.find(({ step }) => step === "stop")?.start ?? Date.now(),
     wayBack,
     // Written down before it begins: a kernel that never says anything had its try too.
     attempts: [{ kernel: kernel.release, at: Date.now() }],

@@ -55,25 +55,41 @@ export interface ThawOutcome {
   readonly shell?: ShellJob;
 }
 
-export function runThaw(job: ThawJob, watcher: Watcher): ThawOutcome {
+/** An image that may be used, and when it was looked at. */
+export interface Verified {
+  readonly image: Image;
+  readonly step: TimedStep;
+}
+
+/** Checks the image's signature and digests, which nothing but the image is needed for. Whoever calls it disposes of it. */
+export function verifyImage(job: ThawJob, watcher: Watcher): Verified {
   const steps: TimedStep[] = [];
-  const step = <T>(name: string, action: () => T): T => {
-    checkAborted(watcher);
-    watcher.report({ step: name });
-    const start = Date.now();
-    try {
-      return action();
-    } finally {
-      steps.push({ step: name, start, end: Date.now() });
-    }
-  };
-  using read = step("verify", () =>
+  const image = timed(steps, watcher, "verify", () =>
     readImage(job.directory, {
       unsigned: job.unsigned === true,
       identities: identitiesOf(job),
       user: job.user,
     }),
   );
+  return { image, step: steps[0] as TimedStep };
+}
+
+function timed<T>(steps: TimedStep[], watcher: Watcher, name: string, action: () => T): T {
+  checkAborted(watcher);
+  watcher.report({ step: name });
+  const start = Date.now();
+  try {
+    return action();
+  } finally {
+    steps.push({ step: name, start, end: Date.now() });
+  }
+}
+
+/** Thaws, and disposes of the image, which may have been verified before. */
+export function runThaw(job: ThawJob, watcher: Watcher, verified = verifyImage(job, watcher)): ThawOutcome {
+  using read = verified.image;
+  const steps = [verified.step];
+  const step = <T>(name: string, action: () => T): T => timed(steps, watcher, name, action);
   const adopted = job.shell === true ? adoptIntoShell(read.state) : undefined;
   const image = adopted ? { ...read, state: adopted.state } : read;
   const again = job.again === true;

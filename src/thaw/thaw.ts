@@ -27,7 +27,7 @@ export interface ThawOptions {
   readonly remove?: boolean;
   /** Key files that an encrypted image is opened with, beside the machine's own encryption key. */
   readonly identities?: readonly string[] | undefined;
-  /** What must have happened before anything is thawed; the engine is made ready meanwhile. */
+  /** What must have happened before the surroundings are looked at; the image is verified meanwhile. */
   readonly after?: Promise<void>;
   /** Keys themselves, as their files have them. */
   readonly keys?: readonly string[] | undefined;
@@ -46,23 +46,20 @@ export type ThawReport = ThawOutcome;
  */
 export async function thaw(options: ThawOptions): Promise<ThawReport> {
   const engine = new EngineThread(import.meta.url, "./worker", options.onProgress);
+  const job: ThawJob = {
+    directory: options.directory,
+    unsigned: options.unsigned === true,
+    again: options.again === true,
+    shell: options.shell === true,
+    otherProcessor: options.otherProcessor === true,
+    remove: options.remove === true,
+    identities: options.identities,
+    keys: options.keys,
+    user: options.user,
+  };
   try {
-    await options.after;
-    return await engine.ask<ThawOutcome>(
-      "run",
-      {
-        directory: options.directory,
-        unsigned: options.unsigned === true,
-        again: options.again === true,
-        shell: options.shell === true,
-        otherProcessor: options.otherProcessor === true,
-        remove: options.remove === true,
-        identities: options.identities,
-        keys: options.keys,
-        user: options.user,
-      } satisfies ThawJob,
-      options.signal,
-    );
+    if (options.after) await Promise.all([engine.ask("verify", job, options.signal), options.after]);
+    return await engine.ask<ThawOutcome>("run", job, options.signal);
   } finally {
     await engine.end();
   }
