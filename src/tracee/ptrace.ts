@@ -3,6 +3,9 @@ import { attempt, SyscallError, withStruct } from "../abi/call.ts";
 import { ERRNO } from "../abi/errno.ts";
 import { NT, PTRACE } from "../abi/ptrace.ts";
 import { Registers, USER_REGS_SIZE } from "../abi/registers.x86_64.ts";
+import { WAIT, wait4 } from "../abi/wait.ts";
+import { readStat } from "../proc/read.ts";
+import { sleepMicroseconds } from "./stops.ts";
 
 /** Room for any XSAVE area of today, AMX tiles (11 KiB) included. */
 const XSTATE_ROOM = 16 * 1024;
@@ -52,8 +55,22 @@ export function resume(how: "CONT" | "SYSCALL" | "SINGLESTEP", tid: number, sign
 /** PTRACE_DETACH; a task that is gone already is no failure. */
 export function detach(tid: number, signal = 0): void {
   const result = attempt("ptrace", PTRACE.DETACH, tid, 0, signal);
-  if (result < 0 && result !== -ERRNO.ESRCH) {
-    throw new SyscallError("ptrace(PTRACE_DETACH)", result, `Letting go of task ${tid}`, tid);
+  if (result === -ERRNO.ESRCH) passOnEnd(tid);
+  else if (result < 0) throw new SyscallError("ptrace(PTRACE_DETACH)", result, `Letting go of task ${tid}`, tid);
+}
+
+/** How often it is asked, 50 microseconds apart, whether a task that was killed has come to its end. */
+const END_LOOKS = 200;
+
+/**
+ * A tracer hears of a tracee's end before its parent does, who is told when the tracer has listened (ptrace(2)): a relative
+ * that runs already may have killed it. Of our own children our wait would be the parent's.
+ */
+function passOnEnd(tid: number): void {
+  for (let looks = 0; looks < END_LOOKS; looks += 1) {
+    const stat = readStat(tid);
+    if (!stat || stat.ppid === process.pid || wait4(tid, WAIT.WALL | WAIT.WNOHANG) !== undefined) return;
+    sleepMicroseconds(50);
   }
 }
 
