@@ -34,7 +34,7 @@ async function swapAndJudge(machine: Machine, workloads: Workloads, before: Evid
   return { evidence: after, gapSeconds: report.gapSeconds };
 }
 
-test("programs and connections go on across 6.1 → 6.12 → 6.1", { timeout: 10 * 60_000 }, async (t) => {
+test("programs and connections go on across 6.1 → 6.12 → 6.1", { timeout: 25 * 60_000 }, async (t) => {
   await using machine = await Machine.boot({ kernel: "6.1", kernels: ["6.12"], ports: Object.values(PORTS) });
   const workloads = await startWorkloads(machine, { mebibytes: MEBIBYTES });
   using clients = new Clients(machine, workloads);
@@ -60,7 +60,7 @@ test("programs and connections go on across 6.1 → 6.12 → 6.1", { timeout: 10
   );
 });
 
-test("a swap that cannot be made leaves everything as it was", { timeout: 5 * 60_000 }, async () => {
+test("a swap that cannot be made leaves everything as it was", { timeout: 10 * 60_000 }, async () => {
   await using machine = await Machine.boot({ kernel: "6.1", kernels: ["6.12"] });
   const pid = await machine.start(["sleep", "1000"], "/var/lib/lab/sleep.log");
   const attempts = [
