@@ -29,11 +29,11 @@ export class BetterMoment implements Disposable {
   }
 }
 
-/** Never told to anybody: after some attempts, what is not connected yet has to try again. */
-export function handshakes(): Refusal {
-  return new Refusal("TCP_HANDSHAKES", {
-    what: "Connections are just being made.",
-    why: "Who has been answered by a listening socket believes in a connection that nobody has yet.",
+/** Never told to anybody: after some attempts it is frozen as it is. */
+export function passing(): Refusal {
+  return new Refusal("RESTLESS", {
+    what: "Something is going on that will have passed in a moment.",
+    why: "A connection is being made that one side believes in already, or a program is about to read what it was told.",
     remedy: "Try again in a moment.",
   });
 }

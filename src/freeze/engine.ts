@@ -19,7 +19,7 @@ import { ChunkPool } from "../image/chunk-pool.ts";
 import { networkTraces, type NetworkTraces } from "../resources/files/sockets/traces.ts";
 import { admitting, refuseForeign } from "./admission.ts";
 import { describeForCore } from "./core-description.ts";
-import { BetterMoment, handshakes } from "./better-moment.ts";
+import { BetterMoment, passing } from "./better-moment.ts";
 import { dumpMemory } from "./dump.ts";
 import { idsInUse } from "./ids.ts";
 import { Look, type Findings } from "./look.ts";
@@ -176,7 +176,7 @@ export class Freeze {
   #beCalm({ restless, refusals }: Findings, tries: number): void {
     const again = restless.length > 0 && pauseAfter(refusals, tries) !== undefined;
     this.#newMoment(again ? new BetterMoment(restless) : undefined);
-    if (again && refusals.length === 0) throw handshakes();
+    if (again && refusals.length === 0) throw passing();
   }
 
   #newMoment(moment: BetterMoment | undefined): void {

@@ -15,7 +15,7 @@ const PASSING: ReadonlySet<string> = new Set([
   "PACKETS_CAUGHT",
   "PTY_DATA",
   "RAW_PACKETS",
-  "TCP_HANDSHAKES",
+  "RESTLESS",
   "TCP_PENDING_CONNECTIONS",
   "TCP_PENDING_DATA",
   "TCP_RESTLESS",

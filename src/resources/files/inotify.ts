@@ -6,6 +6,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
+import { settling } from "./settling.ts";
 import { MOST_EVENTS, overflow, queueLimit } from "./lost-events.ts";
 import { deviceOf, findWatched, queuedBytes, watchedSchema, wayToWatched } from "./watched.ts";
 
@@ -53,6 +54,8 @@ function losesEvents({ local, pid, fd, command, context }: OpenFile): true | und
   if (bytes === 0) return undefined;
   const who = `Process ${pid} (${command}) has ${bytes} bytes of events waiting at descriptor ${fd}`;
   if (queueLimit() > MOST_EVENTS) throw refuseQueued(who, { pid, fd, command, resource: "inotify" });
+  // A program that is about to read them gets the time to do so.
+  context.restless(() => settling(local, (own) => queuedBytes(own) === 0));
   context.note(`${who}. After a thaw inotify tells it that events were lost (IN_Q_OVERFLOW) in their place.`);
   return true;
 }

@@ -1,30 +1,13 @@
 /** What of a socket passes by itself when its program goes on for a moment. */
 import { closeSync } from "node:fs";
-import { call } from "../../../abi/call.ts";
-import { F } from "../../../abi/fcntl.ts";
 import { openSocketNamespace, within } from "../../../abi/namespaces.ts";
 import { tcpInfo, TCP_STATE } from "../../../abi/tcp.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { Settling } from "../../contract.ts";
+import { settling } from "../settling.ts";
 import { dumpTcp } from "./inet-look.ts";
 import { nftIsThere, Silence } from "./silence.ts";
 import type { QuietPort } from "./silence-rules.ts";
-
-/** Until a socket answers yes; it is asked through a duplicate of ours. */
-export function settling(
-  socket: LocalFd,
-  settled: (socket: LocalFd) => boolean,
-  end = (): void => undefined,
-): Settling {
-  const own = call("fcntl", "Duplicating a descriptor", socket, F.F_DUPFD_CLOEXEC, 0) as LocalFd;
-  return {
-    settled: () => settled(own),
-    [Symbol.dispose]() {
-      closeSync(own);
-      end();
-    },
-  };
-}
 
 /** Until a listening socket's program has accepted who waits. Nobody else comes in meanwhile, and until it is over. */
 export function backlogSettling(listener: LocalFd, port: QuietPort | undefined): Settling {
