@@ -25,7 +25,6 @@ const PASSING: ReadonlySet<string> = new Set([
   "UNIX_PENDING_DATA",
   "UNIX_SENDER_GONE",
   "UNKNOWN_SLEEP",
-  "VFORK_IN_PROGRESS",
 ]);
 
 /** How long to wait before another look; undefined when that would be in vain. */
