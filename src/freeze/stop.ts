@@ -31,8 +31,8 @@ const STOP_DEADLINE_MS = 10_000;
 const TRACED = "t";
 /** Nearly all tasks stop within this time. */
 const USUAL_STOP_MS = 100;
-/** The child of a vfork starts another program within milliseconds as a rule. */
-const VFORK_PATIENCE_MS = 1000;
+/** The child of a vfork starts another program within milliseconds as a rule, and within seconds on a busy machine. */
+const VFORK_PATIENCE_MS = 3000;
 /** Ending takes no longer as a rule, with much memory to give back. */
 const END_PATIENCE_MS = 2000;
 const RELEASE_PATIENCE_MS = 500;
