@@ -1,7 +1,7 @@
 /** The two that are measured: kmonte from this checkout, and criu from a newer Debian. */
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { runTool } from "../lab/tool.ts";
 import { DEBIAN_KEYRING, debianMirror } from "../lab/mirror.ts";
 
@@ -85,7 +85,9 @@ export const criu: Tool = {
 export async function ensureCriu(): Promise<string> {
   if (!existsSync(CRIU_ROOT)) {
     const source = `deb [signed-by=${DEBIAN_KEYRING}] ${debianMirror()} ${CRIU_SUITE} main`;
-    await runTool("mmdebstrap", ["--mode=root", "--variant=extract", "--include=criu", CRIU_SUITE, CRIU_ROOT, source]);
+    mkdirSync(dirname(CRIU_ROOT), { recursive: true });
+    const packages = "--include=criu,libnftables1";
+    await runTool("mmdebstrap", ["--mode=root", "--variant=extract", packages, CRIU_SUITE, CRIU_ROOT, source]);
   }
   const [command, ...args] = criuCommand();
   return timed(command, [...args, "--version"]).output.split("\n")[0] ?? "";

@@ -2,7 +2,7 @@
 import { call } from "./call.ts";
 import { getInt, getOption, IPPROTO, setInt, setOption, SO, SOL, trySetOption, intBytes } from "./socket.ts";
 
-const TCP = {
+export const TCP = {
   TCP_MAXSEG: 2,
   TCP_INFO: 11,
   TCP_REPAIR: 19,
@@ -54,7 +54,12 @@ export interface TcpInfo {
 }
 
 export function tcpInfo(fd: number): TcpInfo | undefined {
-  const info = getOption(fd, level, TCP.TCP_INFO, 104);
+  return parseTcpInfo(getOption(fd, level, TCP.TCP_INFO, TCP_INFO_SIZE));
+}
+
+export const TCP_INFO_SIZE = 104;
+
+export function parseTcpInfo(info: Buffer | undefined): TcpInfo | undefined {
   if (!info || info.length < 32) return undefined;
   const options = info[5] as number;
   const scales = info[6] as number;
@@ -88,11 +93,6 @@ export function chooseQueue(fd: number, queue: number): void {
   setInt(fd, level, TCP.TCP_REPAIR_QUEUE, queue, "Choosing a queue of a TCP connection");
 }
 
-/** The sequence number at the end of the chosen queue. */
-export function queueEnd(fd: number): number {
-  return (getInt(fd, level, TCP.TCP_QUEUE_SEQ) ?? 0) >>> 0;
-}
-
 export function setQueueEnd(fd: number, sequence: number): void {
   setInt(fd, level, TCP.TCP_QUEUE_SEQ, sequence | 0, "Setting a sequence number");
 }
@@ -106,24 +106,14 @@ export interface TcpWindow {
 }
 const WINDOW = ["snd_wl1", "snd_wnd", "max_window", "rcv_wnd", "rcv_wup"] as const;
 
-export function getWindow(fd: number): TcpWindow {
-  const bytes = getOption(fd, level, TCP.TCP_REPAIR_WINDOW, 20) ?? Buffer.alloc(20);
-  return Object.fromEntries(WINDOW.map((name, i) => [name, bytes.readUInt32LE(i * 4)])) as unknown as TcpWindow;
+export function parseWindow(bytes: Buffer | undefined): TcpWindow {
+  return Object.fromEntries(WINDOW.map((name, i) => [name, bytes?.readUInt32LE(i * 4) ?? 0])) as unknown as TcpWindow;
 }
 
 export function setWindow(fd: number, window: TcpWindow): void {
   const bytes = Buffer.alloc(20);
   WINDOW.forEach((name, i) => bytes.writeUInt32LE(window[name] >>> 0, i * 4));
   setOption(fd, level, TCP.TCP_REPAIR_WINDOW, bytes, "Setting the window of a TCP connection");
-}
-
-/** The largest segment that the peer takes; in repair mode it is what was agreed on. */
-export function agreedMss(fd: number): number {
-  return getInt(fd, level, TCP.TCP_MAXSEG) ?? 536;
-}
-
-export function timestampNow(fd: number): number {
-  return (getInt(fd, level, TCP.TCP_TIMESTAMP) ?? 0) >>> 0;
 }
 
 export function setTimestamp(fd: number, value: number): void {

@@ -1,7 +1,8 @@
 /** What sockets of the internet families have in common. */
-import { closeSync, fstatSync, statSync } from "node:fs";
+import { closeSync } from "node:fs";
 import * as v from "valibot";
-import { attempt, call } from "../../../abi/call.ts";
+import { call } from "../../../abi/call.ts";
+import { networkHere, socketNamespace } from "../../../abi/namespaces.ts";
 import { parseInet, type InetAddress } from "../../../abi/sockaddr.ts";
 import { AF, getInt, IPPROTO, POLL, pollNow, SO, SOCK, SOCK_CLOEXEC, socketAddress, SOL } from "../../../abi/socket.ts";
 import { S_IF } from "../../../abi/stat.ts";
@@ -39,8 +40,19 @@ export interface InetSort {
   readonly protocol: number;
 }
 
-/** Family, type and protocol, if the file is a socket of IPv4 or IPv6. */
+const sorts = new WeakMap<OpenFile, InetSort | false>();
+
+/** Family, type and protocol, if the file is a socket of IPv4 or IPv6; asked of each file once. */
 export function inetSort(file: OpenFile): InetSort | undefined {
+  let sort = sorts.get(file);
+  if (sort === undefined) {
+    sort = readSort(file) ?? false;
+    sorts.set(file, sort);
+  }
+  return sort === false ? undefined : sort;
+}
+
+function readSort(file: OpenFile): InetSort | undefined {
   if (file.stat.type !== S_IF.S_IFSOCK) return undefined;
   const family = getInt(file.local, SOL.SOL_SOCKET, SO.SO_DOMAIN) ?? 0;
   if (family !== AF.AF_INET && family !== AF.AF_INET6) return undefined;
@@ -100,29 +112,11 @@ export function showAddress({ address, port }: InetAddress): string {
   return `${address.includes(":") ? `[${address}]` : address}:${port}`;
 }
 
-/** linux/sockios.h: a descriptor of the network namespace that a socket was made in. */
-const SIOCGSKNS = 0x894c;
-
-function networkOf(socket: LocalFd): number | undefined {
-  const fd = attempt("ioctl", socket, SIOCGSKNS, 0);
-  if (fd < 0) return undefined;
-  try {
-    return fstatSync(fd).ino;
-  } finally {
-    closeSync(fd);
-  }
-}
-
 /** Sockets are made in the network namespace that kmonte runs in. */
 export function refuseForeignNetwork(file: OpenFile): void {
-  const network = networkOf(file.local);
-  if (network === undefined || network === statSync("/proc/thread-self/ns/net").ino) return;
-  throw socketRefusal(
-    file,
-    "NETWORK_NAMESPACE",
-    "a socket of another network namespace",
-    `it belongs to net:[${network}].`,
-  );
+  const network = socketNamespace(file.local);
+  if (network === undefined || network === networkHere()) return;
+  throw socketRefusal(file, "NETWORK_NAMESPACE", "a socket of another network namespace", `it belongs to ${network}.`);
 }
 
 /** Other networks, and upper layers that cannot be made again. */

@@ -1,15 +1,17 @@
 /** Socket options that carry state, as a table: read at the freeze, set at the thaw, by their own names. */
 import * as v from "valibot";
-import { getInt, getOption, setOption, SO, SOL, trySetOption, intBytes, AF } from "../../../abi/socket.ts";
+import { setOption, SO, SOL, trySetOption, intBytes, AF } from "../../../abi/socket.ts";
+import { SocketSeries } from "../../../abi/socket-series.ts";
 import { SyscallError } from "../../../abi/call.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import { ALL_OPTIONS, IP_OPTIONS, IPV6_OPTIONS, SOCKET_OPTIONS, type Table } from "./option-tables.ts";
+import { ALL_OPTIONS, IP_OPTIONS, IPV6_OPTIONS, SOCKET_OPTIONS, type Option, type Table } from "./option-tables.ts";
 
 /** Values by option name: ints as numbers, everything else in hexadecimal. */
 export const optionsSchema = v.record(v.string(), v.union([v.number(), v.string()]));
 export type Options = v.InferOutput<typeof optionsSchema>;
 
-const fresh = new Map<string, Options>();
+/** For each sort of socket: what reads its options, and what a new one has. */
+const known = new Map<string, { readonly reader: OptionReader; readonly usual: Options }>();
 
 /** What a new socket of the same sort has: only what differs from it is state. `make` opens one. */
 export function freezeOptions(
@@ -19,38 +21,43 @@ export function freezeOptions(
   make: () => LocalFd,
   close: (fd: LocalFd) => void,
 ): Options {
-  let usual = fresh.get(sort);
-  if (!usual) {
+  let of = known.get(sort);
+  if (!of) {
+    const reader = new OptionReader(tables);
     const example = make();
-    usual = readOptions(example, tables);
+    of = { reader, usual: reader.read(example, {}) };
     close(example);
-    fresh.set(sort, usual);
+    known.set(sort, of);
   }
-  const now = readOptions(fd, tables);
-  return Object.fromEntries(Object.entries(now).filter(([name, value]) => usual[name] !== value));
+  return of.reader.read(fd, of.usual);
 }
 
-function readOptions(fd: LocalFd, tables: readonly Table[]): Options {
-  const options: Options = {};
-  for (const table of tables) {
-    for (const [name, { level, option, size }] of Object.entries(table)) {
-      if (size === undefined) {
-        const value = getInt(fd, level, option);
-        if (value !== undefined) options[name] = value;
-      } else {
-        const value = getOption(fd, level, option, size);
-        if (value) options[name] = value.toString("hex");
-      }
-    }
+/** Buffer sizes are no part of a table, because reading gives twice what setting takes. */
+const SIZES = {
+  SO_SNDBUF: { level: SOL.SOL_SOCKET, option: SO.SO_SNDBUF },
+  SO_RCVBUF: { level: SOL.SOL_SOCKET, option: SO.SO_RCVBUF },
+} satisfies Table;
+
+/** Asks for all options of some tables in one go. */
+class OptionReader {
+  readonly #options: readonly (readonly [name: string, option: Option])[];
+  readonly #series: SocketSeries;
+
+  constructor(tables: readonly Table[]) {
+    this.#options = [...tables, SIZES].flatMap((table) => Object.entries(table));
+    this.#series = new SocketSeries(this.#options.map(([, option]) => ({ ask: "option", ...option })));
   }
-  for (const [name, option] of [
-    ["SO_SNDBUF", SO.SO_SNDBUF],
-    ["SO_RCVBUF", SO.SO_RCVBUF],
-  ] as const) {
-    const value = getInt(fd, SOL.SOL_SOCKET, option);
-    if (value !== undefined) options[name] = value;
+
+  /** Those that are not as usual. */
+  read(fd: LocalFd, usual: Options): Options {
+    const options: Options = {};
+    this.#series.run(fd);
+    this.#options.forEach(([name, { size }], i) => {
+      const value = size === undefined ? this.#series.int(i) : this.#series.bytes(i)?.toString("hex");
+      if (value !== undefined && value !== usual[name]) options[name] = value;
+    });
+    return options;
   }
-  return options;
 }
 
 /** Options that stand in the way while a socket is bound, connected and filled, or that only then mean something. */
@@ -91,11 +98,11 @@ export function thawOptions(
 }
 
 function setOne(fd: LocalFd, name: string, value: number | string): void {
-  const known = ALL_OPTIONS[name];
-  if (!known) throw new RangeError(`unknown socket option ${name}`);
+  const its = ALL_OPTIONS[name];
+  if (!its) throw new RangeError(`unknown socket option ${name}`);
   let bytes = typeof value === "number" ? intBytes(value) : Buffer.from(value, "hex");
   if (name === "SO_RCVLOWAT" && bytes.readInt32LE(0) === 0) bytes = intBytes(1);
-  setOption(fd, known.level, known.option, bytes, `Setting ${name} to ${value}`);
+  setOption(fd, its.level, its.option, bytes, `Setting ${name} to ${value}`);
 }
 
 /** The kernel doubles what is set (socket(7)), and the …FORCE form goes past the system's limit. */

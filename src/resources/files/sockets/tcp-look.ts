@@ -2,23 +2,18 @@
 import { NativeBuffer } from "../../../abi/ffi.unsafe.ts";
 import { receive } from "../../../abi/message.ts";
 import { SyscallError } from "../../../abi/call.ts";
-import { getInt, ioctlInt, MSG, SIOCINQ, SIOCOUTQ, SO, SOL } from "../../../abi/socket.ts";
+import { getInt, MSG, SO, SOL } from "../../../abi/socket.ts";
 import {
-  agreedMss,
   chooseQueue,
   enterRepair,
-  getWindow,
   LEAVE,
   leaveRepair,
   QUEUE,
-  queueEnd,
-  SIOCOUTQNSD,
   TCP_STATE,
-  tcpInfo,
-  timestampNow,
   type TcpInfo,
   type TcpWindow,
 } from "../../../abi/tcp.ts";
+import { readInside, readOutside } from "../../../abi/tcp-series.ts";
 import { nameOf } from "../../../lib/flags.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { FreezeContext, OpenFile } from "../../contract.ts";
@@ -151,37 +146,37 @@ function isSame(a: TcpSnapshot, b: TcpSnapshot): boolean {
 
 /** The time in repair mode is as short as can be: a program that went on in it could not send. */
 function snapshotOf(fd: LocalFd, reuseAddress: number): TcpSnapshot {
-  const info = tcpInfo(fd) as TcpInfo;
-  const receivedLength = ioctlInt(fd, SIOCINQ) ?? 0;
-  const received = peek(fd, receivedLength);
-  const sentLength = ioctlInt(fd, SIOCOUTQ) ?? 0;
+  const { info, unread, unacknowledged, notSent } = readOutside(fd);
+  const received = peek(fd, unread);
   // While the queue for sending is chosen, what the kernel would send is marked as sent and stays here.
   const fin = Number(WE_ENDED.includes(nameOf(TCP_STATE, info.state) ?? ""));
-  const unsent = Math.max((ioctlInt(fd, SIOCOUTQNSD) ?? 0) - fin, 0);
-  const room = new NativeBuffer(sentLength + 4096);
-  try {
+  const unsent = Math.max(notSent - fin, 0);
+  return withRoom(unacknowledged, (room) => {
     enterRepair(fd);
     try {
-      const [mss, timestamp, window] = [agreedMss(fd), timestampNow(fd), getWindow(fd)];
-      chooseQueue(fd, QUEUE.RECEIVE);
-      const receiveEnd = queueEnd(fd);
-      chooseQueue(fd, QUEUE.SEND);
-      const sendEnd = queueEnd(fd);
-      const sent = peekInto(fd, room, sentLength);
+      const inside = readInside(fd);
+      const sent = peekInto(fd, room, unacknowledged);
       chooseQueue(fd, QUEUE.NONE);
-      return { info, mss, timestamp, window, sendEnd, receiveEnd, unsent, sent, received };
+      return { info, ...inside, unsent, sent, received };
     } finally {
       leaveRepair(fd, LEAVE.SILENT, reuseAddress);
     }
-  } finally {
-    room[Symbol.dispose]();
-  }
+  });
 }
 
 function peek(fd: LocalFd, length: number): Buffer {
   if (length === 0) return Buffer.alloc(0);
-  using room = new NativeBuffer(length);
-  return peekInto(fd, room, length);
+  return withRoom(length, (room) => peekInto(fd, room, length));
+}
+
+/** Most queues are short: one piece of memory serves for all of them. */
+const ROOM = 64 * 1024;
+let common: NativeBuffer | undefined;
+
+function withRoom<T>(length: number, use: (room: NativeBuffer) => T): T {
+  if (length <= ROOM) return use((common ??= new NativeBuffer(ROOM)));
+  using own = new NativeBuffer(length);
+  return use(own);
 }
 
 function peekInto(fd: LocalFd, room: NativeBuffer, length: number): Buffer {
