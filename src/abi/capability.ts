@@ -43,8 +43,17 @@ export const CAPABILITIES = [
   "CAP_CHECKPOINT_RESTORE",
 ] as const;
 
+/** The same few sets are met in thread after thread. */
+const known = new Map<bigint, readonly string[]>();
+
 /** The names in a 64-bit set, as /proc/PID/status prints it. */
 export function capabilityNames(mask: bigint): string[] {
+  const names = known.get(mask) ?? namesIn(mask);
+  known.set(mask, names);
+  return [...names];
+}
+
+function namesIn(mask: bigint): readonly string[] {
   const names: string[] = [];
   for (let bit = 0; bit < 64; bit += 1) if (mask & (1n << BigInt(bit))) names.push(CAPABILITIES[bit] ?? `CAP_${bit}`);
   return names;
@@ -53,8 +62,8 @@ export function capabilityNames(mask: bigint): string[] {
 /** The set with these names; throws a RangeError at one that is not known. */
 export function capabilityMask(names: readonly string[]): bigint {
   return names.reduce((mask, name) => {
-    const known = (CAPABILITIES as readonly string[]).indexOf(name);
-    const bit = known >= 0 ? known : Number(/^CAP_(\d+)$/.exec(name)?.[1]);
+    const place = (CAPABILITIES as readonly string[]).indexOf(name);
+    const bit = place >= 0 ? place : Number(/^CAP_(\d+)$/.exec(name)?.[1]);
     if (!Number.isInteger(bit) || bit > 63) throw new RangeError(`unknown capability ${name}`);
     return mask | (1n << BigInt(bit));
   }, 0n);

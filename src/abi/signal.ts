@@ -58,6 +58,7 @@ export function signalNumber(name: string): number {
 /** The names of the signals in a 64-bit set; bit 0 is signal 1. */
 export function signalsInMask(mask: bigint): string[] {
   const names: string[] = [];
+  if (mask === 0n) return names;
   for (let number = 1; number <= NSIG; number += 1) {
     if (mask & (1n << BigInt(number - 1))) names.push(signalName(number));
   }

@@ -50,6 +50,27 @@ const WITHOUT_MPX: ReadonlyMap<number, Place> = new Map([
 /** Without AVX-512 either, protection keys are all that follows. */
 const KEYS_ALONE: ReadonlyMap<number, Place> = new Map([[PKRU, [COMMON_SIZE, 8]]]);
 
+/** As an image has it. Of what is not in use there may be many times as much as of what is, and it is zero. */
+export interface PackedXstate {
+  /** base64, without the zeros at its end. */
+  readonly xstate: string;
+  /** Its whole length. */
+  readonly xstateSize?: number | undefined;
+}
+
+const WORD = 8;
+
+export function packXstate(area: Buffer): PackedXstate {
+  let end = area.length;
+  while (end >= WORD && area.readBigUInt64LE(end - WORD) === 0n) end -= WORD;
+  return { xstate: area.toString("base64", 0, end), xstateSize: area.length };
+}
+
+export function unpackXstate({ xstate, xstateSize = 0 }: PackedXstate): Buffer {
+  const bytes = Buffer.from(xstate, "base64");
+  return Buffer.concat([bytes, Buffer.alloc(Math.max(xstateSize - bytes.length, 0))]);
+}
+
 /** Whether there is as much of it as every area has. */
 function isWhole(area: Buffer): boolean {
   return area.length >= HEADER_END;

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { taskOf } from "../abi/living.ts";
 import { maskOfSignals } from "../abi/signal.ts";
+import { unpackXstate, type PackedXstate } from "../abi/xstate.x86_64.ts";
 import type { CoreProcess } from "../image/core-notes.ts";
 import type { FrozenProcess, FrozenState } from "../image/schema.ts";
 import { unhex } from "../lib/hex.ts";
@@ -11,7 +12,7 @@ export function describeForCore(process: FrozenProcess, state: FrozenState): Cor
   const body = process.body as NonNullable<FrozenProcess["body"]>;
   const threads = body.threads as unknown as {
     tid: number;
-    execution: { general: CoreProcess["threads"][number]["registers"]; xstate: string; blocked: string[] };
+    execution: PackedXstate & { general: CoreProcess["threads"][number]["registers"]; blocked: string[] };
     credentials: { uids: number[]; gids: number[] };
   }[];
   const { layout } = body.resources as unknown as { layout: { auxv: string } };
@@ -38,7 +39,7 @@ export function describeForCore(process: FrozenProcess, state: FrozenState): Cor
       .map(({ tid, execution }) => ({
         tid,
         registers: execution.general,
-        xstate: Buffer.from(execution.xstate, "base64"),
+        xstate: unpackXstate(execution),
         blocked: maskOfSignals(execution.blocked),
       })),
   };

@@ -14,10 +14,10 @@ import { correctSleep, measureSleeps } from "./sleepers.ts";
 import { cannotSeize, doesNotStop, leaderEnded, staysInVdso, vforkInProgress } from "./stop-failures.ts";
 import { waitsInVfork } from "./vfork.ts";
 import {
+  awaitEnd,
   awaitStop,
   expectNodeToWatch,
   expectOthersBeside,
-  pollStop,
   sleepMicroseconds,
   TraceeGone,
   type Stop,
@@ -292,8 +292,8 @@ export class StoppedSet implements Disposable {
     // The main thread can be waited for only when all others have been.
     // Children before parents: the init of a pid namespace waits until all in it have gone.
     for (const { pid, threads } of living.toReversed()) {
-      for (const { tid } of threads) if (tid !== pid) waitUntilGone(tid);
-      waitUntilGone(pid);
+      for (const { tid } of threads) if (tid !== pid) awaitEnd(tid, STOP_DEADLINE_MS);
+      awaitEnd(pid, STOP_DEADLINE_MS);
       seeThrough(pid, undefined);
     }
     this.#seized.clear();
@@ -301,17 +301,6 @@ export class StoppedSet implements Disposable {
 
   [Symbol.dispose](): void {
     this.release();
-  }
-}
-
-function waitUntilGone(tid: number): void {
-  const deadline = Date.now() + STOP_DEADLINE_MS;
-  try {
-    while (Date.now() < deadline) {
-      if (!pollStop(tid)) sleepMicroseconds(20);
-    }
-  } catch (error) {
-    if (!(error instanceof TraceeGone)) throw error;
   }
 }
 

@@ -1,7 +1,7 @@
 /** The surroundings of a thaw: everything that the image needs from this machine, before anything is made. */
 import { existsSync } from "node:fs";
 import { S_IF, stat } from "../abi/stat.ts";
-import { flagsNeeded } from "../abi/xstate.x86_64.ts";
+import { flagsNeeded, unpackXstate } from "../abi/xstate.x86_64.ts";
 import { Refusal, RefusalList } from "../lib/errors.ts";
 import { cpuFeatures } from "../image/manifest.ts";
 import type { Image } from "../image/read.ts";
@@ -74,7 +74,7 @@ function checkVectors(image: Image): Refusal[] {
   const here = new Set(cpuFeatures());
   for (const { pid, command, body } of image.state.processes) {
     for (const { tid, execution } of (body?.threads ?? []) as (ThreadBase & { execution: ExecutionState })[]) {
-      const missing = flagsNeeded(Buffer.from(execution.xstate, "base64")).filter((flag) => !here.has(flag));
+      const missing = flagsNeeded(unpackXstate(execution)).filter((flag) => !here.has(flag));
       if (missing.length === 0) continue;
       const refusal = new Refusal(
         "CPU_FEATURE",

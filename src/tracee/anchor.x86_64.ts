@@ -31,6 +31,9 @@ export interface Anchor {
 const RED_ZONE = 128;
 /** Programs' text is searched for the restorer in pieces of this size. */
 const TEXT_CHUNK = 1024 * 1024;
+/** No pattern is longer. */
+const AROUND = 64;
+const SYSCALL = Buffer.from("0f05", "hex");
 /** `mov $15, %rax; syscall` and the shorter `mov $15, %eax; syscall`. */
 const RESTORERS = ["48c7c00f0000000f05", "b80f0000000f05"].map((hex) => Buffer.from(hex, "hex"));
 
@@ -57,16 +60,48 @@ export function findAnchor(tid: number, memory: TraceeMemory, mappings: readonly
 
 /** In the vDSO, or in the text of a program that has taken the vDSO away (valgrind). */
 function findGate(memory: TraceeMemory, mappings: readonly Mapping[]): Pick<Anchor, "syscall" | "pops"> | undefined {
-  const vdso = mappings.find((mapping) => mapping.path === "[vdso]");
-  const texts = mappings.filter(({ prot, inode }) => prot.includes("x") && inode !== 0);
-  for (const { start, end } of vdso ? [vdso, ...texts] : texts) {
-    for (let at = start; at < end; at += TEXT_CHUNK) {
-      const found = findSyscallReturn(memory.read(remoteAddress(at), Math.min(TEXT_CHUNK + 16, end - at)));
-      if (found) return { syscall: remoteAddress(at + found.offset), pops: found.pops };
-    }
-  }
-  return undefined;
+  const vdso = mappings.filter((mapping) => mapping.path === "[vdso]");
+  const found = gates.find(memory, [...vdso, ...textsOf(mappings)], findSyscallReturn);
+  return found && { syscall: remoteAddress(found.at), pops: found.pops };
 }
+
+function textsOf(mappings: readonly Mapping[]): readonly Mapping[] {
+  return mappings.filter(({ prot, inode }) => prot.includes("x") && inode !== 0);
+}
+
+/** Text is searched once for each file: where something was found in one process, it is looked for first in the next. */
+class Finds {
+  /** By file: offsets into it. */
+  readonly #known = new Map<string, number>();
+
+  /** The first place that `look` finds in the mappings. */
+  find<T extends { readonly offset: number }>(
+    memory: TraceeMemory,
+    mappings: readonly Mapping[],
+    look: (code: Buffer) => T | undefined,
+  ): (T & { readonly at: number }) | undefined {
+    for (const mapping of mappings) {
+      const at = mapping.start + (this.#known.get(fileOf(mapping)) ?? Infinity) - mapping.offset;
+      if (at < mapping.start || at >= mapping.end) continue;
+      const found = look(memory.read(remoteAddress(at), Math.min(AROUND, mapping.end - at)));
+      if (found) return { ...found, at: at + found.offset };
+    }
+    for (const mapping of mappings) {
+      const { start, end } = mapping;
+      for (let at = start; at < end; at += TEXT_CHUNK) {
+        const found = look(memory.read(remoteAddress(at), Math.min(TEXT_CHUNK + AROUND, end - at)));
+        if (!found) continue;
+        this.#known.set(fileOf(mapping), at + found.offset - start + mapping.offset);
+        return { ...found, at: at + found.offset };
+      }
+    }
+    return undefined;
+  }
+}
+
+const fileOf = ({ device, inode, path }: Mapping): string => `${device} ${inode} ${path}`;
+const gates = new Finds();
+const restorers = new Finds();
 
 /** `xor reg, reg`, with which kernels built to clear used registers (-fzero-call-used-regs) end their functions. */
 function isRegisterXor(code: Buffer, at: number): boolean {
@@ -76,7 +111,7 @@ function isRegisterXor(code: Buffer, at: number): boolean {
 
 /** Finds `0f 05`, any number of `pop`s and register clearings, and a `ret`. */
 function findSyscallReturn(code: Buffer): { offset: number; pops: number } | undefined {
-  for (let at = code.indexOf("0f05", 0, "hex"); at >= 0; at = code.indexOf("0f05", at + 1, "hex")) {
+  for (let at = code.indexOf(SYSCALL); at >= 0; at = code.indexOf(SYSCALL, at + 1)) {
     let next = at + 2;
     let pops = 0;
     for (;;) {
@@ -94,17 +129,11 @@ function findSyscallReturn(code: Buffer): { offset: number; pops: number } | und
 }
 
 function findRestorer(memory: TraceeMemory, mappings: readonly Mapping[]): RemoteAddress | undefined {
-  for (const mapping of mappings) {
-    if (!mapping.prot.includes("x") || mapping.inode === 0) continue;
-    for (let start = mapping.start; start < mapping.end; start += TEXT_CHUNK) {
-      const text = memory.read(remoteAddress(start), Math.min(TEXT_CHUNK + 16, mapping.end - start));
-      for (const pattern of RESTORERS) {
-        const found = text.indexOf(pattern);
-        if (found >= 0) return remoteAddress(start + found);
-      }
-    }
-  }
-  return undefined;
+  const found = restorers.find(memory, textsOf(mappings), (text) => {
+    const offset = RESTORERS.map((pattern) => text.indexOf(pattern)).find((place) => place >= 0);
+    return offset === undefined ? undefined : { offset };
+  });
+  return found && remoteAddress(found.at);
 }
 
 function findDeadStack(tid: number, mappings: readonly Mapping[], size: number): RemoteAddress {

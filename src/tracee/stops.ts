@@ -29,6 +29,17 @@ export class TraceeGone extends KmonteError {
   }
 }
 
+/** Waits until a task that has been killed has ended; false when that takes longer than `patience` milliseconds. */
+export function awaitEnd(tid: number, patience: number): boolean {
+  const deadline = Date.now() + patience;
+  for (;;) {
+    const status = wait4(tid, WAIT.WALL | WAIT.WNOHANG);
+    if (status !== undefined && (typeof status === "number" || status.state !== "stopped")) return true;
+    if (Date.now() >= deadline) return false;
+    if (status === undefined) sleepMicroseconds(20);
+  }
+}
+
 /** Looks once whether `tid` has stopped; undefined when it has not. */
 export function pollStop(tid: number): Stop | undefined {
   const status = wait4(tid, WAIT.WALL | WAIT.WNOHANG);

@@ -37,8 +37,9 @@ export const layout: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "layout",
   of: "memory",
   schema,
-  freeze(process) {
-    const { stat: fields, scope, pid } = process;
+  asks: { bytes: 0, calls: () => [["brk", 0]] },
+  freeze(process, answers) {
+    const { stat: fields, pid } = process;
     const via = `/proc/${taskOf(pid)}/exe`;
     const exe = contentsObject(process.context, {
       via,
@@ -47,8 +48,7 @@ export const layout: ProcessResource<v.InferOutput<typeof schema>> = {
       pid,
       command: process.command,
     });
-    const brk = scope.attempt("brk", 0);
-    const places = { ...fields, brk };
+    const places = { ...fields, brk: answers.attempt(0) };
     return {
       ...(Object.fromEntries(FIELDS.map((name) => [name, hex(places[name])])) as Record<
         (typeof FIELDS)[number],

@@ -10,7 +10,7 @@ import { KCMP } from "../../abi/fcntl.ts";
 import { nameOfNamespace, namespaceOf, openNamespace, ownerOf } from "../../abi/namespaces.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
-import type { FreezeThread, ThawProcess } from "../contract.ts";
+import type { FreezeContext, FreezeThread, ThawProcess } from "../contract.ts";
 import { filesystemContext, freezeFilesystem } from "../process/filesystem-context.ts";
 import { CARRIED } from "../namespaces/own.ts";
 import { enterNamespaces, freezeNamespaces, namespacesSchema } from "../process/namespaces.ts";
@@ -34,12 +34,12 @@ export function freezeApart(thread: FreezeThread, before: readonly number[]): Ap
   if (tid === main) return undefined;
   if (attempt("kcmp", main, tid, KCMP.FILES, 0, 0) > 0) refuse(thread, "UNSHARED_THREAD", "its own open files");
   for (const type of ["pid_for_children", "time_for_children"])
-    if (namespaceOf(tid, type) !== namespaceOf(main, type))
+    if (namespaceOf(tid, type) !== namespaceOfMain(process, type))
       refuse(thread, "THREAD_NAMESPACE", `another ${type.split("_")[0]} namespace for its children`);
   const own = hasOwnDirectory(main, tid);
   const twin = own && before.find((other) => attempt("kcmp", other, tid, KCMP.FS, 0, 0) === 0);
   if (twin) refuse(thread, "UNSHARED_THREAD", `a working directory in common with thread ${twin} alone`);
-  const others = CARRIED.filter((type) => namespaceOf(tid, type) !== namespaceOf(main, type));
+  const others = CARRIED.filter((type) => namespaceOf(tid, type) !== namespaceOfMain(process, type));
   const elsewhere = others.length > 0;
   if (!own && !elsewhere) return undefined;
   // Threads come to be when their process has gone where nothing of ours can be entered.
@@ -68,6 +68,17 @@ export function freezeApart(thread: FreezeThread, before: readonly number[]): Ap
       ),
     );
   }
+}
+
+const namespacesOfMain = new WeakMap<FreezeContext, Map<string, string | undefined>>();
+
+/** Asked once for all threads: while it stands still, it stays where it is. */
+function namespaceOfMain({ context, main }: FreezeThread["process"], type: string): string | undefined {
+  const known = namespacesOfMain.get(context) ?? new Map<string, string | undefined>();
+  namespacesOfMain.set(context, known);
+  const key = `${main} ${type}`;
+  if (!known.has(key)) known.set(key, namespaceOf(main, type));
+  return known.get(key);
 }
 
 /** Whether a namespace that a task lives in belongs to its user namespace. */

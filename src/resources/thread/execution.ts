@@ -5,7 +5,7 @@ import { NT } from "../../abi/ptrace.ts";
 import { REGISTER_NAMES, Registers, type RegisterName } from "../../abi/registers.x86_64.ts";
 import { maskOfSignals, signalsInMask } from "../../abi/signal.ts";
 import { SYS } from "../../abi/syscalls.x86_64.ts";
-import { fitted } from "../../abi/xstate.x86_64.ts";
+import { fitted, packXstate, unpackXstate, type PackedXstate } from "../../abi/xstate.x86_64.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { hexSchema } from "../../lib/hex.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
@@ -13,12 +13,20 @@ import { isResumed } from "../../tracee/interrupted-call.x86_64.ts";
 import { getXstate, setRegisters, setRegisterSet, setSignalMask } from "../../tracee/ptrace.ts";
 import type { ThreadResource } from "../contract.ts";
 
+/** Far more than any processor has. */
+const MOST_XSTATE = 1 << 20;
+
 const schema = v.strictObject({
   general: v.strictObject(
     Object.fromEntries(REGISTER_NAMES.map((name) => [name, hexSchema])) as Record<RegisterName, typeof hexSchema>,
   ),
-  /** The XSAVE area in standard form, base64; features are named by its own header (Intel SDM 1, chapter 13). */
+  /**
+   * The XSAVE area in standard form, base64, without the zeros at its end; features are named by its own header (Intel
+   * SDM 1, chapter 13).
+   */
   xstate: v.string(),
+  /** Its length in bytes, those zeros among them. */
+  xstateSize: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MOST_XSTATE))),
   blocked: v.array(v.string()),
 });
 
@@ -31,21 +39,21 @@ export const execution: ThreadResource<ExecutionState> = {
     const general = scope.registers;
     return {
       general: general.toJSON(),
-      xstate: getXstate(tid).toString("base64"),
+      ...packXstate(getXstate(tid)),
       blocked: signalsInMask(scope.blocked),
     };
   },
   /** The very last: every remote call uses the registers, and runs with all signals blocked. */
   thaw({ tid, scope }, state) {
-    setXstate(tid, state.xstate);
+    setXstate(tid, state);
     setRegisters(tid, resumable(Registers.fromJSON(state.general), scope));
     setSignalMask(tid, maskOfSignals(state.blocked));
   },
 };
 
 /** As this processor's areas are laid out. */
-function setXstate(tid: number, state: string): void {
-  const area = fitted(Buffer.from(state, "base64"), getXstate(tid));
+function setXstate(tid: number, state: PackedXstate): void {
+  const area = fitted(unpackXstate(state), getXstate(tid));
   if (!area) {
     throw new Refusal("CPU_FEATURE", {
       what: "This processor cannot run the processes.",
