@@ -46,7 +46,7 @@ function median(numbers: readonly number[]): number {
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1
     ? (sorted[middle] ?? Number.NaN)
-    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+    : ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2;
 }
 
 function medians(samples: readonly Sample[]): Sample {
@@ -56,9 +56,11 @@ function medians(samples: readonly Sample[]): Sample {
 
 function row(title: string, ours: Sample, theirs: Sample | undefined): string {
   const cell = (field: keyof Sample): string => {
-    const value = (number: number): string => (number < 10 ? number.toFixed(1) : number.toFixed(0));
+    const value = (number: number): string =>
+      Number.isNaN(number) ? "–" : number < 10 ? number.toFixed(1) : number.toFixed(0);
     if (!theirs) return value(ours[field]);
-    return `${value(ours[field])} / ${value(theirs[field])} = ${(ours[field] / theirs[field]).toFixed(2)}`;
+    const ratio = Number.isNaN(theirs[field]) ? "" : ` = ${(ours[field] / theirs[field]).toFixed(2)}`;
+    return `${value(ours[field])} / ${value(theirs[field])}${ratio}`;
   };
   return `| ${title} | ${cell("frozen")} | ${cell("freeze")} | ${cell("thaw")} | ${cell("mib")} |`;
 }
@@ -73,7 +75,15 @@ for (const load of loads) {
   if (positionals.length > 0 && !positionals.includes(load.name)) continue;
   const samples = new Map<Tool, Sample[]>(tools.map((tool) => [tool, []]));
   for (let i = 0; i < Number(values.runs ?? load.runs); i += 1) {
-    for (const tool of tools) samples.get(tool)?.push(await measure(load, tool));
+    for (const tool of tools) {
+      try {
+        samples.get(tool)?.push(await measure(load, tool));
+      } catch (error) {
+        // What criu does not take says nothing of kmonte.
+        if (tool !== criu) throw error;
+        console.error((error as Error).message);
+      }
+    }
   }
   const byTool = Object.fromEntries(tools.map((tool) => [tool.name, medians(samples.get(tool) ?? [])]));
   results[load.name] = byTool;

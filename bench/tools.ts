@@ -59,18 +59,13 @@ export const criu: Tool = {
   name: "criu",
   freeze(pid, directory, options) {
     const [command, ...args] = criuCommand();
-    const { wall } = timed(command, [
-      ...args,
-      "dump",
-      "-t",
-      String(pid),
-      "-D",
-      directory,
-      "-o",
-      "dump.log",
-      ...options,
-    ]);
-    return { wall, frozen: readFrozenTime(join(directory, "stats-dump")) };
+    const where = ["-D", directory, "-o", "dump.log"];
+    try {
+      const { wall } = timed(command, [...args, "dump", "-t", String(pid), ...where, ...options]);
+      return { wall, frozen: readFrozenTime(join(directory, "stats-dump")) };
+    } catch (cause) {
+      throw new Error(readFileSync(join(directory, "dump.log"), "utf8").slice(-2000), { cause });
+    }
   },
   thaw(directory, options) {
     const [command, ...args] = criuCommand();

@@ -1,5 +1,5 @@
 /** socket(2), socket(7): families, types, levels (include/uapi/asm-generic/socket.h, include/linux/socket.h). */
-import { attempt, call, SyscallError, withStruct } from "./call.ts";
+import { attempt, SyscallError, withStruct } from "./call.ts";
 import { ERRNO } from "./errno.ts";
 
 export const AF = {
@@ -161,8 +161,12 @@ export function pollNow(fd: number, events: number): number {
   return withStruct(8, (bytes, address) => {
     bytes.writeInt32LE(fd, 0);
     bytes.writeInt16LE(events, 4);
-    call("poll", "Asking for the state of a socket", address, 1, 0);
-    return bytes.readInt16LE(6);
+    for (;;) {
+      const result = attempt("poll", address, 1, 0);
+      if (result >= 0) return bytes.readInt16LE(6);
+      // A signal of ours came in between.
+      if (result !== -ERRNO.EINTR) throw new SyscallError("poll", result, "Asking for the state of a socket");
+    }
   });
 }
 

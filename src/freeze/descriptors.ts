@@ -1,7 +1,8 @@
 /** The open files of the set: which descriptors share one open file description, and what kind each is. */
 import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { openTask, taskOf } from "../abi/living.ts";
-import { attempt, call } from "../abi/call.ts";
+import { attempt, SyscallError } from "../abi/call.ts";
+import { ERRNO } from "../abi/errno.ts";
 import { KCMP, O, OPEN_STATUS } from "../abi/fcntl.ts";
 import { TUN } from "../abi/tun.ts";
 import { fstat, S_IF, stat, type FileStat } from "../abi/stat.ts";
@@ -52,9 +53,7 @@ export class FileTable {
   }
 
   #addDescriptor(pidfd: number, pid: number, command: string, fd: number): FrozenDescriptor {
-    const local = this.#context.keep(
-      call("pidfd_getfd", `Duplicating descriptor ${fd} of process ${pid}`, pidfd, fd, 0) as LocalFd,
-    );
+    const local = duplicate(pidfd, pid, fd);
     const info = parseFdInfo(readFileSync(`/proc/${taskOf(pid)}/fdinfo/${fd}`, "utf8"));
     const link = readlinkSync(`/proc/${taskOf(pid)}/fd/${fd}`);
     const file: OpenFile = {
@@ -67,8 +66,12 @@ export class FileTable {
       stat: statOf(local, link, info),
       info,
     };
+    const before = this.#order.length;
     const id = this.#identify(file);
     this.#ids.set(`${pid}:${fd}`, id);
+    // One duplicate of each open file description is enough.
+    if (this.#order.length > before) this.#context.keep(local);
+    else closeSync(local);
     return { fd, file: id, closeOnExec: (info.flags & O.O_CLOEXEC) !== 0 };
   }
 
@@ -119,6 +122,22 @@ export class FileTable {
     }
     return files;
   }
+}
+
+function duplicate(pidfd: number, pid: number, fd: number): LocalFd {
+  const local = attempt("pidfd_getfd", pidfd, fd, 0);
+  if (local >= 0) return local as LocalFd;
+  if (local !== -ERRNO.EMFILE)
+    throw new SyscallError("pidfd_getfd", local, `Duplicating descriptor ${fd} of process ${pid}`);
+  throw new Refusal(
+    "OPEN_FILES_LIMIT",
+    {
+      what: "The processes have more files open together than kmonte may have.",
+      why: `kmonte has each of them open too while it looks, and reached its own limit at descriptor ${fd} of process ${pid}.`,
+      remedy: "Raise the limit of open files that kmonte is started with (ulimit -Hn, LimitNOFILE=) and try again.",
+    },
+    { pid, fd, resource: "file" },
+  );
 }
 
 /** A socket is looked at from inside the network namespace that it was made in. */
