@@ -1,8 +1,7 @@
 /** The open files of the set: which descriptors share one open file description, and what kind each is. */
 import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { openTask, taskOf } from "../abi/living.ts";
-import { attempt, SyscallError } from "../abi/call.ts";
-import { ERRNO } from "../abi/errno.ts";
+import { attempt, call } from "../abi/call.ts";
 import { KCMP, O, OPEN_STATUS } from "../abi/fcntl.ts";
 import { TUN } from "../abi/tun.ts";
 import { fstat, S_IF, stat, type FileStat } from "../abi/stat.ts";
@@ -10,6 +9,7 @@ import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
 import { networkHere, openSocketNamespace, socketNamespace, within } from "../abi/namespaces.ts";
 import { formatFlags } from "../lib/flags.ts";
+import { errnoOf } from "../lib/gone.ts";
 import type { FrozenDescriptor, FrozenFile } from "../image/schema.ts";
 import { fdInfoValue, parseFdInfo, type FdInfo } from "../proc/fdinfo.ts";
 import type { FreezeContext, OpenFile } from "../resources/contract.ts";
@@ -47,13 +47,15 @@ export class FileTable {
         .map(Number)
         .sort((a, b) => a - b)
         .map((fd) => this.#addDescriptor(pidfd, pid, command, fd));
+    } catch (error) {
+      throw errnoOf(error) === "EMFILE" ? tooMany(pid, command, error) : error;
     } finally {
       closeSync(pidfd);
     }
   }
 
   #addDescriptor(pidfd: number, pid: number, command: string, fd: number): FrozenDescriptor {
-    const local = duplicate(pidfd, pid, fd);
+    const local = call("pidfd_getfd", `Duplicating descriptor ${fd} of process ${pid}`, pidfd, fd, 0) as LocalFd;
     const info = parseFdInfo(readFileSync(`/proc/${taskOf(pid)}/fdinfo/${fd}`, "utf8"));
     const link = readlinkSync(`/proc/${taskOf(pid)}/fd/${fd}`);
     const file: OpenFile = {
@@ -124,19 +126,16 @@ export class FileTable {
   }
 }
 
-function duplicate(pidfd: number, pid: number, fd: number): LocalFd {
-  const local = attempt("pidfd_getfd", pidfd, fd, 0);
-  if (local >= 0) return local as LocalFd;
-  if (local !== -ERRNO.EMFILE)
-    throw new SyscallError("pidfd_getfd", local, `Duplicating descriptor ${fd} of process ${pid}`);
-  throw new Refusal(
+function tooMany(pid: number, command: string, cause: unknown): Refusal {
+  return new Refusal(
     "OPEN_FILES_LIMIT",
     {
       what: "The processes have more files open together than kmonte may have.",
-      why: `kmonte has each of them open too while it looks, and reached its own limit at descriptor ${fd} of process ${pid}.`,
+      why: `kmonte has each of them open too while it looks, and reached its own limit at process ${pid} (${command}).`,
       remedy: "Raise the limit of open files that kmonte is started with (ulimit -Hn, LimitNOFILE=) and try again.",
     },
-    { pid, fd, resource: "file" },
+    { pid, command, resource: "file" },
+    cause,
   );
 }
 
