@@ -37,6 +37,7 @@ export const PR = {
   SET_MEMORY_MERGE: 67,
   GET_MEMORY_MERGE: 68,
   TIMER_CREATE_RESTORE_IDS: 77,
+  FUTEX_HASH: 78,
   SET_VMA: 0x53564d41,
 } as const;
 
@@ -46,6 +47,16 @@ export const PR_SET_VMA_ANON_NAME = 0;
 export const PR_CAP_AMBIENT = { IS_SET: 1, RAISE: 2, LOWER: 3, CLEAR_ALL: 4 } as const;
 export const PR_MCE_KILL = { CLEAR: 0, SET: 1 } as const;
 export const PR_SCHED_CORE_GET = 0;
+export const PR_THP_DISABLE_EXCEPT_ADVISED = 2;
+export const PR_TIMER_CREATE_RESTORE_IDS = { OFF: 0, ON: 1, GET: 2 } as const;
+export const PR_FUTEX_HASH = { SET_SLOTS: 1, GET_SLOTS: 2 } as const;
 export const PR_SPEC = { STORE_BYPASS: 0, INDIRECT_BRANCH: 1 } as const;
 export const PR_SPEC_CONTROL = { disabled: 4, forceDisabled: 8 } as const;
-export const ARCH = { SET_GS: 0x1001, SET_FS: 0x1002, GET_CPUID: 0x1011, SET_CPUID: 0x1012 } as const;
+export const ARCH = {
+  SET_GS: 0x1001,
+  SET_FS: 0x1002,
+  GET_CPUID: 0x1011,
+  SET_CPUID: 0x1012,
+  GET_XCOMP_PERM: 0x1022,
+  REQ_XCOMP_PERM: 0x1023,
+} as const;

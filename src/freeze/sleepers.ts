@@ -11,7 +11,7 @@ import { CLOCK, clockNow } from "../abi/time.ts";
 import { parseSleeperTimers, parseTimerListNow } from "../proc/timer-list.ts";
 import { isResumed, resumedCall, rewritingCall } from "../tracee/interrupted-call.x86_64.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
-import { getRegisters } from "../tracee/ptrace.ts";
+import { getRegisters, setRegisters } from "../tracee/ptrace.ts";
 import { reportedRest, requestedTime, rewriteRest, rewrittenRest } from "../tracee/sleep-time.x86_64.ts";
 import { orIfGone } from "../lib/gone.ts";
 
@@ -37,6 +37,7 @@ export interface SleepControl {
 export function measureSleeps(stopped: readonly Sleeper[], control: SleepControl): Map<number, bigint> {
   const deadlines = new Map<number, bigint>();
   const unknown = new Map<number, bigint>();
+  const calls = new Map<number, number>();
   for (const { pid, tid, stoppedAt } of stopped) {
     const registers = getRegisters(tid);
     const rewriting = rewritingCall(registers);
@@ -49,7 +50,10 @@ export function measureSleeps(stopped: readonly Sleeper[], control: SleepControl
     if (!call || call === "unknown" || requested === undefined) continue;
     const rest = reportedRest(call, memory);
     if (rest !== undefined) deadlines.set(tid, stoppedAt + rest);
-    else if (requested >= SHORT_NS) unknown.set(tid, requested);
+    else if (requested >= SHORT_NS) {
+      unknown.set(tid, requested);
+      calls.set(tid, registers.getInt("orig_rax"));
+    }
   }
   for (let tries = 0; tries < TRIES && unknown.size > 0 && canRead(); tries += 1) {
     for (const [tid, found] of findTimers([...unknown.keys()], control)) {
@@ -65,7 +69,19 @@ export function measureSleeps(stopped: readonly Sleeper[], control: SleepControl
       unknown.delete(tid);
     }
   }
+  for (const [tid, call] of calls) tellCallAgain(tid, call);
   return deadlines;
+}
+
+/** Who went on with its sleep shows the number of restart_syscall(2) in the place of that of its call. */
+function tellCallAgain(tid: number, call: number): void {
+  try {
+    const registers = getRegisters(tid);
+    if (isResumed(registers)) setRegisters(tid, registers.set("orig_rax", call));
+  } catch (error) {
+    // Whoever has been killed meanwhile sleeps no more.
+    if (!(error instanceof KmonteError)) throw error;
+  }
 }
 
 /** Takes the time of the stop off a call that finds the rest of its time in memory, before its thread goes on. */

@@ -21,6 +21,8 @@ export interface Workshop {
   readonly single: RemoteAddress;
   /** Runs a table of calls; rbx points at it, ebp counts it. Ends at an int3. */
   readonly loop: RemoteAddress;
+  /** Uses a tile of AMX as the configuration at rbx has it. Ends at an int3. */
+  readonly tile: RemoteAddress;
   readonly data: RemoteAddress;
   readonly dataSize: number;
   readonly start: RemoteAddress;
@@ -36,6 +38,11 @@ const WAIT_CODE = [
 ];
 const INT3 = 0xcc;
 const SINGLE_CODE = [0x0f, 0x05, INT3];
+const TILE_CODE = [
+  ...[0xc4, 0xe2, 0x78, 0x49, 0x03], // ldtilecfg [rbx]
+  ...[0xc4, 0xe2, 0x7b, 0x49, 0xc0], // tilezero tmm0
+  INT3,
+];
 export function workshopAt(start: number): Workshop {
   const code = start + PROGRAM_HEADERS + WAIT_CODE.length;
   return {
@@ -43,6 +50,7 @@ export function workshopAt(start: number): Workshop {
     end: remoteAddress(start + WORKSHOP_SIZE),
     single: remoteAddress(code),
     loop: remoteAddress(code + SINGLE_CODE.length),
+    tile: remoteAddress(code + SINGLE_CODE.length + LOOP_CODE.length + 1),
     data: remoteAddress(start + PAGE),
     dataSize: WORKSHOP_SIZE - PAGE,
   };
@@ -50,7 +58,7 @@ export function workshopAt(start: number): Workshop {
 
 /** A static program whose only segments are the workshop, at its final address. */
 function buildBlank(start: number): Buffer {
-  const code = Buffer.from([...WAIT_CODE, ...SINGLE_CODE, ...LOOP_CODE, INT3]);
+  const code = Buffer.from([...WAIT_CODE, ...SINGLE_CODE, ...LOOP_CODE, INT3, ...TILE_CODE]);
   return buildProgram(start, code, [
     { flags: PF_R | PF_X, address: start, fileSize: PROGRAM_HEADERS + code.length },
     { flags: PF_R | PF_W, address: start + PAGE, fileSize: 0, memorySize: WORKSHOP_SIZE - PAGE },

@@ -119,6 +119,17 @@ export class BuildScope extends RemoteScope {
     setSignalMask(tid, ALL_SIGNALS);
   }
 
+  /** Has the thread use a tile register: only then does its kernel have room for tiles (arch_prctl(2)). */
+  useTile(): void {
+    const config = Buffer.alloc(64);
+    config[0] = 1; // palette
+    config[16] = 64; // bytes in a row of tile 0
+    config[48] = 1; // rows of it
+    const registers = this.registers.clone().set("rip", this.workshop.tile).set("rbx", this.put(config));
+    setRegisters(this.tid, registers);
+    this.#toBreakpoint();
+  }
+
   /** exit(2): this thread alone ends. */
   exitThread(status = 0): void {
     const registers = this.registers.clone().set("rip", this.workshop.single).set("rax", SYS.exit);

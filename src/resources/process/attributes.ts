@@ -7,7 +7,14 @@ import * as v from "valibot";
 import { taskOf } from "../../abi/living.ts";
 import { asOurselves } from "../../abi/identity.ts";
 import { orIfGone } from "../../lib/gone.ts";
-import { PR } from "../../abi/prctl.ts";
+import { TILE_DATA, XFEATURE_XTILE_DATA } from "../../abi/registers.x86_64.ts";
+import {
+  ARCH,
+  PR,
+  PR_FUTEX_HASH,
+  PR_THP_DISABLE_EXCEPT_ADVISED,
+  PR_TIMER_CREATE_RESTORE_IDS,
+} from "../../abi/prctl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
 
@@ -15,6 +22,14 @@ const schema = v.strictObject({
   dumpable: v.picklist([0, 1, 2]),
   childSubreaper: v.boolean(),
   thpDisabled: v.boolean(),
+  /** Huge pages are off but where madvise(2) asks for them (Linux 6.18). */
+  thpWhereAdvised: v.optional(v.literal(true)),
+  /** timer_create(2) takes the ids that it is given (Linux 6.16). */
+  timerIdsChosen: v.optional(v.literal(true)),
+  /** The size of the process's own table of futexes (Linux 6.16); absent while it uses that of all. */
+  futexSlots: v.optional(v.number()),
+  /** It may use tile registers (Intel AMX), for which it has asked. */
+  mayUseTiles: v.optional(v.literal(true)),
   /** All memory is offered for merging (PR_SET_MEMORY_MERGE). */
   memoryMerge: v.optional(v.literal(true)),
   /** /proc/PID/oom_score_adj, -1000 to 1000. */
@@ -28,6 +43,8 @@ const schema = v.strictObject({
 });
 type Attributes = v.InferOutput<typeof schema>;
 
+/** Where the answer about permissions stands among those in memory. */
+const PERMISSIONS = 8;
 const NO_LOGIN = 0xffff_ffff;
 /** Set by the kernel itself for a program that was more than who started it; nobody else can (fs.suid_dumpable). */
 const DUMPABLE_BY_ROOT = 2;
@@ -36,12 +53,15 @@ export const attributes: ProcessResource<Attributes> = {
   name: "attributes",
   schema,
   asks: {
-    bytes: 4,
+    bytes: 16,
     calls: (at) => [
       ["prctl", PR.GET_CHILD_SUBREAPER, at],
       ["prctl", PR.GET_DUMPABLE],
       ["prctl", PR.GET_THP_DISABLE, 0, 0, 0, 0],
       ["prctl", PR.GET_MEMORY_MERGE, 0, 0, 0, 0],
+      ["prctl", PR.TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS.GET, 0, 0, 0],
+      ["prctl", PR.FUTEX_HASH, PR_FUTEX_HASH.GET_SLOTS, 0, 0, 0],
+      ["arch_prctl", ARCH.GET_XCOMP_PERM, at + PERMISSIONS],
     ],
   },
   freeze(process, answers) {
@@ -51,8 +71,13 @@ export const attributes: ProcessResource<Attributes> = {
     return {
       childSubreaper: answers.result(0) === 0 && answers.bytes.readInt32LE(0) === 1,
       dumpable: answers.result(1) as 0 | 1 | 2,
-      thpDisabled: answers.result(2) === 1,
+      thpDisabled: (answers.result(2) & 1) === 1,
+      ...((answers.result(2) & PR_THP_DISABLE_EXCEPT_ADVISED) !== 0 && { thpWhereAdvised: true as const }),
       ...(answers.attempt(3) === 1 && { memoryMerge: true as const }),
+      ...(answers.attempt(4) === 1 && { timerIdsChosen: true as const }),
+      ...(answers.attempt(5) > 0 && { futexSlots: answers.attempt(5) }),
+      ...(answers.attempt(6) === 0 &&
+        (answers.bytes.readBigUInt64LE(PERMISSIONS) & TILE_DATA) !== 0n && { mayUseTiles: true as const }),
       oomScoreAdj: Number(readFileSync(`/proc/${process.pid}/oom_score_adj`, "utf8")),
       ...(coredumpFilter !== undefined && { coredumpFilter }),
       ...(loginUser !== NO_LOGIN && { loginUser }),
@@ -66,9 +91,19 @@ export const attributes: ProcessResource<Attributes> = {
       writeFileSync(`/proc/${pid}/oom_score_adj`, String(state.oomScoreAdj));
       if (state.sessionNice !== undefined) writeFileSync(`/proc/${pid}/autogroup`, String(state.sessionNice));
     });
+    if (state.mayUseTiles) {
+      scope.call("arch_prctl", "Asking for tile registers", ARCH.REQ_XCOMP_PERM, XFEATURE_XTILE_DATA);
+    }
     logIn(process, state.loginUser ?? NO_LOGIN);
     if (process.isBorrowed("memory")) return;
-    if (state.thpDisabled) scope.call("prctl", "Switching huge pages off", PR.SET_THP_DISABLE, 1, 0, 0, 0);
+    if (state.thpDisabled) {
+      const but = state.thpWhereAdvised ? PR_THP_DISABLE_EXCEPT_ADVISED : 0;
+      scope.call("prctl", "Switching huge pages off", PR.SET_THP_DISABLE, 1, but, 0, 0);
+    }
+    // Before there are threads, for which the kernel would choose a size; nothing but speed depends on it.
+    if (state.futexSlots !== undefined) {
+      scope.attempt("prctl", PR.FUTEX_HASH, PR_FUTEX_HASH.SET_SLOTS, state.futexSlots, 0, 0);
+    }
     if (state.memoryMerge) scope.call("prctl", "Offering memory for merging", PR.SET_MEMORY_MERGE, 1, 0, 0, 0);
     if (state.coredumpFilter !== undefined) {
       asOurselves(() => writeFileSync(`/proc/${pid}/coredump_filter`, `0x${state.coredumpFilter}`));
@@ -81,6 +116,12 @@ export const attributes: ProcessResource<Attributes> = {
       const wanted = state.dumpable === DUMPABLE_BY_ROOT ? 0 : state.dumpable;
       scope.call("prctl", "Setting whether a process is dumpable", PR.SET_DUMPABLE, wanted);
     });
+  },
+  /** Making the timers switches it off. */
+  last({ scope }, { timerIdsChosen }) {
+    if (!timerIdsChosen) return;
+    const { ON } = PR_TIMER_CREATE_RESTORE_IDS;
+    scope.lastCall("prctl", "Choosing timer ids", PR.TIMER_CREATE_RESTORE_IDS, ON, 0, 0, 0);
   },
 };
 

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { taskOf } from "../../abi/living.ts";
 import { ERRNO } from "../../abi/errno.ts";
-import { PR } from "../../abi/prctl.ts";
+import { PR, PR_TIMER_CREATE_RESTORE_IDS } from "../../abi/prctl.ts";
 import { signalName, signalNumber } from "../../abi/signal.ts";
 import { CLOCK, decodeTimespec, encodeItimerspec } from "../../abi/time.ts";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
@@ -44,7 +44,6 @@ const OWN_PROCESS_CLOCK = -6;
 const OWN_THREAD_CLOCK = -2;
 const SI_TIMER = -2;
 const TIMER_ABSTIME = 1;
-const RESTORE_IDS = { OFF: 0, ON: 1 } as const;
 
 export const posixTimers: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "posixTimers",
@@ -129,11 +128,19 @@ function clockOf(process: FreezeProcess, timer: ListedTimer): TimerState["clock"
 
 /** Ids are the kernel's to give: since 6.16 one can ask for them, before that they count up from 0. */
 function createAll(scope: RemoteScope, timers: readonly TimerState[]): void {
-  if (scope.attempt("prctl", PR.TIMER_CREATE_RESTORE_IDS, RESTORE_IDS.ON, 0, 0, 0) === 0) {
+  if (scope.attempt("prctl", PR.TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS.ON, 0, 0, 0) === 0) {
     for (const timer of timers) {
       if (create(scope, timer, timer.id) !== timer.id) throw wrongId(scope, timer);
     }
-    scope.call("prctl", "Ending the choice of timer ids", PR.TIMER_CREATE_RESTORE_IDS, RESTORE_IDS.OFF, 0, 0, 0);
+    scope.call(
+      "prctl",
+      "Ending the choice of timer ids",
+      PR.TIMER_CREATE_RESTORE_IDS,
+      PR_TIMER_CREATE_RESTORE_IDS.OFF,
+      0,
+      0,
+      0,
+    );
     return;
   }
   for (const timer of timers) {

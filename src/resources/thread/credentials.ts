@@ -60,7 +60,9 @@ export const credentials: ThreadResource<Credentials> = {
     const { scope } = thread;
     const ids = idRows(thread, state);
     const [header, sets] = capabilityArguments(state);
-    const headerAt = scope.put(Buffer.concat([header, sets]), GROUPS_SIZE);
+    const heldNow = state.ambient.length > 0 ? encodeSets(heldBy(thread), state.inheritable) : Buffer.alloc(0);
+    const headerAt = scope.put(Buffer.concat([header, sets, heldNow]), GROUPS_SIZE);
+    const inheritableAt = headerAt + header.length + sets.length;
     const bounding = capabilityMask(state.bounding);
     const absent = CAPABILITIES.map((_, bit) => bit).filter((bit) => (bounding & (1n << BigInt(bit))) === 0n);
     const ambient = state.ambient.map((name) => (CAPABILITIES as readonly string[]).indexOf(name));
@@ -69,9 +71,11 @@ export const credentials: ThreadResource<Credentials> = {
       // Capabilities that this kernel does not know answer EINVAL: nobody has them here.
       ...absent.map((bit): IdRow => [["prctl", PR.CAPBSET_DROP, bit], "tried"]),
       ...ids.users,
+      // What is in the ambient set must be inheritable first, and to raise it may be forbidden by securebits later.
+      ...(ambient.length > 0 ? [[["capset", headerAt, inheritableAt]] as IdRow] : []),
+      ...ambient.map((bit): IdRow => [["prctl", PR.CAP_AMBIENT, PR_CAP_AMBIENT.RAISE, bit, 0, 0]]),
       [["prctl", PR.SET_SECUREBITS, state.securebits]],
       [["capset", headerAt, headerAt + header.length]],
-      ...ambient.map((bit): IdRow => [["prctl", PR.CAP_AMBIENT, PR_CAP_AMBIENT.RAISE, bit, 0, 0]]),
       ...(state.noNewPrivs ? [[["prctl", PR.SET_NO_NEW_PRIVS, 1, 0, 0, 0]] as IdRow] : []),
     ]);
   },
@@ -168,10 +172,23 @@ const GROUPS_SIZE = 3600;
 function capabilityArguments(state: Credentials): [header: Buffer, sets: Buffer] {
   const header = Buffer.alloc(8);
   header.writeUInt32LE(CAPABILITY_VERSION, 0);
+  return [header, encodeSets(state, state.inheritable)];
+}
+
+type HeldSets = Pick<Credentials, "effective" | "permitted">;
+
+function encodeSets({ effective, permitted }: HeldSets, inheritable: readonly string[]): Buffer {
   const data = Buffer.alloc(24);
-  [state.effective, state.permitted, state.inheritable].map(capabilityMask).forEach((mask, i) => {
+  [effective, permitted, inheritable].map(capabilityMask).forEach((mask, i) => {
     data.writeUInt32LE(Number(mask & 0xffff_ffffn), i * 4);
     data.writeUInt32LE(Number(mask >> 32n), 12 + i * 4);
   });
-  return [header, data];
+  return data;
+}
+
+/** The sets that the thread has while it is being built. */
+function heldBy({ process, tid }: ThawThread): HeldSets {
+  const status = parseStatus(readFileSync(`/proc/${process.pid}/task/${tid}/status`, "utf8"));
+  const names = (name: string): string[] => capabilityNames(BigInt(`0x${status.get(name) ?? "0"}`));
+  return { effective: names("CapEff"), permitted: names("CapPrm") };
 }

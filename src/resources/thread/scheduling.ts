@@ -51,6 +51,8 @@ const RESET_ON_FORK = 1n;
 const DEADLINE_FLAGS = 6n;
 const UTIL_CLAMP = 0x60n;
 const UTIL_MOST = 1024;
+const REALTIME: readonly Scheduling["policy"][] = ["SCHED_FIFO", "SCHED_RR", "SCHED_DEADLINE"];
+const PRIO_PROCESS = 0;
 const IOPRIO_WHO_PROCESS = 1;
 const IOPRIO_CLASS_SHIFT = 13;
 const CPU_SET_SIZE = 1024;
@@ -66,7 +68,7 @@ export const scheduling: ThreadResource<Scheduling> = {
         return {
           policy: POLICIES[bytes.readUInt32LE(4)] as Scheduling["policy"],
           resetOnFork: (bytes.readBigUInt64LE(8) & RESET_ON_FORK) !== 0n,
-          nice: bytes.readInt32LE(16),
+          nice: niceOf(tid),
           realtimePriority: bytes.readUInt32LE(20),
           runtime: bytes.readBigUInt64LE(24).toString(),
           deadline: bytes.readBigUInt64LE(32).toString(),
@@ -96,6 +98,10 @@ export const scheduling: ThreadResource<Scheduling> = {
       bytes.writeBigUInt64LE(BigInt(state.period), 40);
       call("sched_setattr", `Setting the scheduling of thread ${tid}`, tid, address, 0);
     });
+    // A policy in real time keeps the nice value that a thread will have without it, and sched_setattr(2) leaves it.
+    if (REALTIME.includes(state.policy) && state.nice !== 0) {
+      call("setpriority", `Setting the nice value of thread ${tid}`, PRIO_PROCESS, tid, state.nice);
+    }
     if (state.affinity) setAffinity(tid, state.affinity);
     // Without a class there is nothing to set: kernels before 5.16 tell a level then, which later ones refuse.
     if (state.ioPriority >> IOPRIO_CLASS_SHIFT !== 0) {
@@ -104,6 +110,11 @@ export const scheduling: ThreadResource<Scheduling> = {
     scope.call("prctl", "Setting the timer slack", PR.SET_TIMERSLACK, state.timerSlackNs);
   },
 };
+
+/** Of every policy, which sched_getattr(2) does not tell. The system call itself answers 20 less the nice value. */
+function niceOf(tid: number): number {
+  return 20 - call("getpriority", `Asking for the nice value of thread ${tid}`, PRIO_PROCESS, tid);
+}
 
 /** A kernel that does not clamp says 0 for both. */
 function utilizationOf(least: number, most: number): { utilization?: [number, number] } {

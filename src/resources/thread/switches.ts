@@ -6,6 +6,8 @@ import * as v from "valibot";
 import { attempt, withStruct } from "../../abi/call.ts";
 import { ARCH, PR, PR_MCE_KILL, PR_SCHED_CORE_GET, PR_SPEC, PR_SPEC_CONTROL } from "../../abi/prctl.ts";
 import { Refusal } from "../../lib/errors.ts";
+import { getXstate } from "../../tracee/ptrace.ts";
+import { TILE_DATA, xstateFeatures } from "../../abi/registers.x86_64.ts";
 import type { FreezeThread, ThreadResource } from "../contract.ts";
 
 const speculation = v.picklist(["disabled", "forceDisabled"]);
@@ -16,6 +18,8 @@ const schema = v.strictObject({
   noCpuid: v.optional(v.literal(true)),
   memoryErrors: v.optional(v.picklist(["PR_MCE_KILL_LATE", "PR_MCE_KILL_EARLY"])),
   ioFlusher: v.optional(v.literal(true)),
+  /** It has something in tile registers (Intel AMX). */
+  tiles: v.optional(v.literal(true)),
   storeBypass: v.optional(speculation),
   indirectBranch: v.optional(speculation),
 });
@@ -46,6 +50,7 @@ export const switches: ThreadResource<Switches> = {
       ...(answers.attempt(3) === 0 && { noCpuid: true as const }),
       ...(memoryErrors && { memoryErrors }),
       ...(answers.attempt(2) === 1 && { ioFlusher: true as const }),
+      ...((xstateFeatures(getXstate(thread.tid)) & TILE_DATA) !== 0n && { tiles: true as const }),
       ...(storeBypass && { storeBypass }),
       ...(indirectBranch && { indirectBranch }),
     };
@@ -59,6 +64,7 @@ export const switches: ThreadResource<Switches> = {
       scope.call("prctl", about, PR.MCE_KILL, PR_MCE_KILL.SET, policy, 0, 0);
     }
     if (state.ioFlusher) scope.call("prctl", about, PR.SET_IO_FLUSHER, 1, 0, 0, 0);
+    if (state.tiles) scope.useTile();
     // A processor that does not need it does not offer it.
     for (const [which, control] of [
       [PR_SPEC.STORE_BYPASS, state.storeBypass],
