@@ -280,6 +280,8 @@ export interface FileKind<S> extends Kind<S> {
   thaw(state: S, context: ThawContext, flags: number): LocalFd;
   /** Whether it can be opened only when threads stand; their process gets it then. */
   late?(state: S): boolean;
+  /** Ids of the files that `settle` needs opened. */
+  watches?(state: S): readonly string[];
   /** What stands in the way of opening it here, asked before anything is made. */
   check?(state: S): Refusal | undefined;
   /** What needs a process that holds the file, once all descriptors of all processes stand. */

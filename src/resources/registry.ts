@@ -33,6 +33,7 @@ import { tcpConnecting } from "./files/sockets/tcp-connecting.ts";
 import { tcpConnection } from "./files/sockets/tcp-connection.ts";
 import { unixSocket } from "./files/sockets/unix.ts";
 import { denyWriteExecute } from "./memory/deny-write-execute.ts";
+import { protectionKeys } from "./memory/protection-keys.ts";
 import { futureLocks } from "./memory/future-locks.ts";
 import { layout } from "./memory/layout.ts";
 import { nodePolicy } from "./memory/node-policy.ts";
@@ -99,6 +100,7 @@ export const processResources: readonly ProcessResource<Any>[] = [
   futureLocks,
   nodePolicy,
   denyWriteExecute,
+  protectionKeys,
   signalActions,
   filesystemContext,
   attributes,

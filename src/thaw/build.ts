@@ -2,6 +2,7 @@
 import { CLONE } from "../abi/clone.ts";
 import { unhex } from "../lib/hex.ts";
 import { finishMappings, isPoked, thawMappings } from "../resources/memory/place.ts";
+import { allocateKeys } from "../resources/memory/protection-keys.ts";
 import { thawVdso } from "../resources/memory/vdso.x86_64.ts";
 import { firstResources, processResources } from "../resources/registry.ts";
 import type { NamespaceHandle } from "../resources/namespaces/handle.ts";
@@ -28,6 +29,7 @@ export function buildMemory(
   const { mappings } = process.body;
   const parked = { start: Math.min(...vdso.parts.map((p) => p.start)), end: Math.max(...vdso.parts.map((p) => p.end)) };
   const kept = heritage.settle(process);
+  allocateKeys(process);
   thawMappings(process, mappings, kept);
   const contents = mappings.map((mapping) => ({
     start: mapping.start,
@@ -35,7 +37,7 @@ export function buildMemory(
     poked: isPoked(mapping),
   }));
   readContents(process, process.pid, contents, onBytes);
-  finishMappings(process, mappings);
+  finishMappings(process);
   const taken = [
     ...mappings.map((m) => ({ start: unhex(m.start), end: unhex(m.end), growsDown: m.growsDown === true })),
     ...process.body.vdso.parts.map((part) => ({ start: unhex(part.start), end: unhex(part.end) })),

@@ -66,8 +66,21 @@ export class ThawedFiles {
 
   /** What needs the processes and their descriptors to be there: epoll sets, owners of signals. */
   settle(processes: readonly BuiltProcess[]): void {
+    this.#settle(processes, (file) => !this.#settlesLate(file));
+  }
+
+  /** That of files which could not be opened before the threads stood, and of those that watch them. */
+  settleLate(processes: readonly BuiltProcess[]): void {
+    this.#settle(processes, (file) => this.#settlesLate(file));
+  }
+
+  #settlesLate(file: FrozenFile): boolean {
+    return isLate(file) || (kindOf(file).watches?.(file.state) ?? []).some((id: string) => isLate(this.#files[id]));
+  }
+
+  #settle(processes: readonly BuiltProcess[], now: (file: FrozenFile) => boolean): void {
     for (const [id, file] of Object.entries(this.#files)) {
-      if (isLate(file)) continue;
+      if (!now(file)) continue;
       const local = this.#localOf(id);
       if (file.owner) setOwner(local, file.owner);
       const { settle } = kindOf(file);

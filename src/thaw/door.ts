@@ -4,6 +4,7 @@
  */
 import { closeSync } from "node:fs";
 import { call, withStruct } from "../abi/call.ts";
+import { ERRNO } from "../abi/errno.ts";
 import { F } from "../abi/fcntl.ts";
 import { rightsMessage, send } from "../abi/message.ts";
 import { MSG } from "../abi/socket.ts";
@@ -59,11 +60,12 @@ export class Door {
     return receive(scope, this.#channel, about);
   }
 
-  /** Puts the door out of the way of the descriptors up to `highest`. */
-  moveAbove(scope: BuildScope, highest: number): void {
+  /** Puts the door out of the way of these descriptors. */
+  moveAside(scope: BuildScope, taken: ReadonlySet<number>): void {
+    const highest = [...taken].reduce((most, fd) => Math.max(most, fd), -1);
     const move = (fd: number): number => {
       if (fd > highest) return fd;
-      const moved = scope.call("fcntl", "Moving a descriptor of ours", fd, F.F_DUPFD_CLOEXEC, highest + 1);
+      const moved = duplicate(scope, fd, highest, taken);
       scope.call("close", "Closing a descriptor of ours", fd);
       return moved;
     };
@@ -75,6 +77,19 @@ export class Door {
     scope.call("close", "Closing a descriptor of ours", this.#pidfd);
     if (this.#channel !== undefined) scope.call("close", "Closing a descriptor of ours", this.#channel);
   }
+}
+
+/** Above all others, or where the highest is the last number that there may be (RLIMIT_NOFILE) in a gap below it. */
+function duplicate(scope: BuildScope, fd: number, highest: number, taken: ReadonlySet<number>): number {
+  const above = scope.attempt("fcntl", fd, F.F_DUPFD_CLOEXEC, highest + 1);
+  if (above !== -ERRNO.EINVAL && above !== -ERRNO.EMFILE) return above;
+  for (let wanted = highest - 1; wanted >= 0; wanted -= 1) {
+    if (taken.has(wanted) || wanted === fd) continue;
+    const moved = scope.attempt("fcntl", fd, F.F_DUPFD_CLOEXEC, wanted);
+    if (moved === wanted) return moved;
+    if (moved >= 0) scope.call("close", "Closing a descriptor of ours", moved);
+  }
+  return scope.call("fcntl", "Moving a descriptor of ours", fd, F.F_DUPFD_CLOEXEC, highest + 1);
 }
 
 function socketPair(): [LocalFd, LocalFd] {

@@ -198,6 +198,7 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
   for (const process of tree.processes) enterUserNamespace(process);
   const threads = new Map(tree.processes.map((process) => [process, buildThreads(process, tree.users)]));
   files.handOutLate(tree.processes);
+  files.settleLate(tree.processes);
   for (const process of tree.processes) {
     const { inside, childrenNamespace } = process.state;
     const namespace = childrenNamespace ?? inside?.namespace;

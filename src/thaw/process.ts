@@ -64,10 +64,7 @@ export class BuiltProcess implements ThawProcess {
 
   /** Puts the door out of the way of the descriptors to come. */
   moveDoor(): void {
-    this.door.moveAbove(
-      this.scope,
-      this.body.descriptors.reduce((most, { fd }) => Math.max(most, fd), -1),
-    );
+    this.door.moveAside(this.scope, new Set(this.body.descriptors.map(({ fd }) => fd)));
   }
 
   /** Brings a descriptor of the process to us. */

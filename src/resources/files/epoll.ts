@@ -61,6 +61,7 @@ export const epoll: FileKind<EpollState> = {
     if (busyPoll) setBusyPoll(fd, busyPoll);
     return fd;
   },
+  watches: ({ entries }) => entries.map(({ file }) => file),
   settle(state, holder, local) {
     // Entries that have fired first, while nothing else is there: adding one arms it for errors and hang-ups.
     const fired = state.entries.filter((one) => (parseFlags(EPOLL, one.events) & CONDITIONS) === 0);

@@ -1,6 +1,8 @@
 /** A namespace that is held open (namespaces(7)): that of a process of the set, or the one that kmonte lives in. */
 import * as v from "valibot";
 import { nameOfNamespace, namespaceOf, placed } from "../../abi/namespaces.ts";
+import { O } from "../../abi/fcntl.ts";
+import type { LocalFd } from "../../lib/brand.ts";
 import { stat } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
@@ -28,29 +30,38 @@ export const namespaceFile: FileKind<v.InferOutput<typeof schema>> = {
   schema,
   recognise: (file) => LINK.test(file.link) || file.stat.device === stat("/proc/self/ns/uts").device,
   freeze(file) {
-    const name = nameOfNamespace(file.local);
+    const local = readable(file);
+    const name = nameOfNamespace(local);
     const type = LINK.exec(name)?.[1] as (typeof TYPES)[number];
+    // Whose clocks went on with the machine's has a time namespace of its own after the thaw.
+    if (type === "time" && namespaceOf(file.pid, type) === name) return { type, process: file.pid };
     if (namespaceOf("self", type) === name) return { type };
     // By a mount that is made again with its namespace.
     if (file.link.startsWith("/") && isMountOwn(file)) return { type, path: file.link };
     const process = [file.pid, ...file.context.pids].find((pid) => namespaceOf(pid, type) === name);
     if (process !== undefined) return { type, process };
-    const object = emptyNamespace(file, type);
+    const object = emptyNamespace(file, local, type);
     if (object === undefined) throw unknown(file);
     return { type, object };
   },
-  thaw({ type, process, object, path }, context) {
-    if (path !== undefined) return openPath(placed(path), 0);
-    if (object === undefined) return openPath(`/proc/${process ?? "self"}/ns/${type}`, 0);
-    return openPath(`/proc/self/fd/${context.object<NamespaceHandle>(object).fd}`, 0);
+  thaw({ type, process, object, path }, context, flags) {
+    const how = flags & O.O_PATH;
+    if (path !== undefined) return openPath(placed(path), how);
+    if (object === undefined) return openPath(`/proc/${process ?? "self"}/ns/${type}`, how);
+    return openPath(`/proc/self/fd/${context.object<NamespaceHandle>(object).fd}`, how);
   },
 };
 
 /** One that the descriptor alone keeps. */
-function emptyNamespace(file: OpenFile, type: (typeof TYPES)[number]): string | undefined {
-  if (type === "user") return userObject(file.context, file.local);
+function emptyNamespace(file: OpenFile, local: LocalFd, type: (typeof TYPES)[number]): string | undefined {
+  if (type === "user") return userObject(file.context, local);
   const carried = CARRIED.find((one) => one === type);
-  return carried && namespaceObject(file, carried, file.local);
+  return carried && namespaceObject(file, carried, local);
+}
+
+/** A descriptor of O_PATH answers no questions. */
+function readable({ context, info, local }: OpenFile): LocalFd {
+  return (info.flags & O.O_PATH) === 0 ? local : context.keep(openPath(`/proc/self/fd/${local}`, 0));
 }
 
 function isMountOwn({ context, pid, fd }: OpenFile): boolean {

@@ -27,8 +27,7 @@ export const regularFile: FileKind<v.InferOutput<typeof schema>> = {
   },
   thaw(state, context, flags) {
     const contents = context.object<ContentsHandle>(state.contents);
-    const temporary = (flags & O.O_TMPFILE) === O.O_TMPFILE ? contents.temporary?.(flags) : undefined;
-    return temporary ?? contents.open(flags & OPEN_ONLY);
+    return contents.made?.(flags) ?? contents.open(flags & OPEN_ONLY);
   },
 };
 

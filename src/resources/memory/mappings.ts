@@ -45,6 +45,8 @@ export const mappingSchema = v.strictObject({
   pages: v.array(v.tuple([v.number(), v.number()])),
   /** Those of them that another process has too, as fork(2) leaves them: first page, count, and that process. */
   common: v.optional(v.array(v.tuple([v.number(), v.number(), v.number()]))),
+  /** The memory protection key that guards it (pkeys(7)), when it is not key 0. */
+  protectionKey: v.optional(v.number()),
   /** Guard regions (madvise(2), MADV_GUARD_INSTALL): first page and count. */
   guards: v.optional(v.array(v.tuple([v.number(), v.number()]))),
 });
@@ -100,6 +102,7 @@ function freezeMapping(process: FreezeProcess, mapping: Mapping, pagemap: Pagema
     ...(name !== undefined && { name }),
     ...(isBacked(mapping) && { backing: freezeBacking(process, mapping) }),
     pages: pages.map(([first, count]) => [first, count]),
+    ...(mapping.protectionKey && { protectionKey: mapping.protectionKey }),
     ...(guards.length > 0 && { guards: guards.map(([first, count]): [number, number] => [first, count]) }),
   };
 }
@@ -175,10 +178,6 @@ function refuseSpecial(process: FreezeProcess, mapping: Mapping): void {
   };
   if (mapping.flags.includes("um") || mapping.flags.includes("uw")) {
     refuse("USERFAULTFD", "is watched through userfaultfd", "Let the program unregister the range first.");
-  }
-  // Memory that can only be executed has a key that the kernel chose, and will choose again.
-  if ((mapping.protectionKey ?? 0) !== 0 && mapping.prot !== "x") {
-    refuse("PROTECTION_KEY", "is guarded by a memory protection key (pkeys(7))", "Let the program free the key first.");
   }
   if (mapping.flags.includes("ss")) {
     refuse("SHADOW_STACK", "is a shadow stack", "Start the program without user shadow stacks (GLIBC_TUNABLES).");

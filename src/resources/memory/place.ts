@@ -1,5 +1,6 @@
 /** Making the mappings of a process again: shape first, then contents (`thaw/build.ts`), then marks and protection. */
 import { closeSync } from "node:fs";
+import { SyscallError } from "../../abi/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { O } from "../../abi/fcntl.ts";
 import { MADV, MAP, MLOCK_ONFAULT, PAGE_SIZE, PROT, protBits } from "../../abi/mman.ts";
@@ -14,7 +15,8 @@ import type { MappingState } from "./mappings.ts";
 import { oddOnes, wouldMerge } from "./neighbours.ts";
 import { isAio, placeAio } from "./place-aio.ts";
 import { isRing, placeRing } from "./place-ring.ts";
-import { isSegment, placeSegment } from "./place-sysv.ts";
+import { freeKeys, protectionKeyOf, type ProcessOfKeys } from "./protection-keys.ts";
+import { isSegment, placeSegments } from "./place-sysv.ts";
 
 /** Marks that decide whether a fault brings a huge page: they must stand before the contents come. */
 const HUGE_MARKS: readonly string[] = ["MADV_HUGEPAGE", "MADV_NOHUGEPAGE"];
@@ -68,7 +70,7 @@ export function thawMappings(
       const key = keyOf(mapping);
       if (!backing || sources.has(key) || inherited.has(mapping)) continue;
       const contents = process.context.object<ContentsHandle>(backing.object);
-      sources.set(key, contents.open(backing.writable ? O.O_RDWR : 0));
+      sources.set(key, openToMap(contents, backing.writable ? O.O_RDWR : 0));
     }
     lendAll(process, [...sources], new Map(), (fds) => {
       const rows = mappings.flatMap((mapping) => {
@@ -88,7 +90,17 @@ export function thawMappings(
     }
   }
   separate(process, mappings, odd);
-  for (const mapping of all) if (isSegment(mapping)) placeSegment(process, mapping);
+  placeSegments(process, all.filter(isSegment));
+}
+
+/** Mapping a file counts as reading it (st_atime), and it was read before the freeze. Only its owner may say so. */
+function openToMap(contents: ContentsHandle, flags: number): LocalFd {
+  try {
+    return contents.open(flags | O.O_NOATIME);
+  } catch (error) {
+    if (!(error instanceof SyscallError) || error.errno !== "EPERM") throw error;
+    return contents.open(flags);
+  }
 }
 
 /** How a mapping stands that was there at the process's birth. */
@@ -167,8 +179,9 @@ function lendAll(
 }
 
 /** After the contents: guards, advice, locks, names and protection as they were. */
-export function finishMappings(process: ThawProcess, mappings: readonly MappingState[]): void {
+export function finishMappings(process: ProcessOfKeys): void {
   const { scope } = process;
+  const { mappings } = process.body;
   const about = `Marking the mappings of process ${process.pid}`;
   const tolerated: Row[] = [];
   const needed: Row[] = [];
@@ -196,7 +209,9 @@ export function finishMappings(process: ThawProcess, mappings: readonly MappingS
     }
     // Memory that cannot be faulted in is locked all the same, and the answer is ENOMEM (mlock(2)).
     if (mapping.locked) tolerated.push(["mlock2", start, length, mapping.locked === "on-fault" ? MLOCK_ONFAULT : 0]);
-    if (workingProt(mapping) !== protBits(mapping.prot) && !isSegment(mapping))
+    const key = protectionKeyOf(process.body, mapping);
+    if (key !== undefined) last.push(["pkey_mprotect", start, length, protBits(mapping.prot), key]);
+    else if (workingProt(mapping) !== protBits(mapping.prot) && !isSegment(mapping))
       last.push(["mprotect", start, length, protBits(mapping.prot)]);
     if (odd.has(mapping) && !mapping.backing && !mapping.advice?.includes("MADV_DONTDUMP")) {
       last.push(["madvise", start, length, MADV.MADV_DODUMP]);
@@ -209,6 +224,7 @@ export function finishMappings(process: ThawProcess, mappings: readonly MappingS
       scope.call(row[0], about, ...(row.slice(1) as number[]));
   });
   scope.callAll(about, last);
+  freeKeys(process);
   const sealed = mappings.filter((mapping) => mapping.sealed).map(shape);
   scope.callAll(
     about,

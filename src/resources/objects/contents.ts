@@ -34,8 +34,8 @@ export interface ContentsLook {
 export interface ContentsHandle {
   /** Opens it anew with these flags of open(2): a new open file description each time, which the caller owns. */
   open(flags: number): LocalFd;
-  /** The descriptor of O_TMPFILE itself, once. */
-  temporary?(flags: number): LocalFd | undefined;
+  /** The descriptor that it was made with, once, for the open file that had made it: memfd_create(2), O_TMPFILE. */
+  made?(flags: number): LocalFd | undefined;
 }
 
 /** The path that a magic link shows, without the kernel's mark for files that have no name any more. */

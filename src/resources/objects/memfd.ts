@@ -1,14 +1,15 @@
 /** An anonymous file of memory: memfd_create(2). */
 import * as v from "valibot";
 import { attempt, call, withText } from "../../abi/call.ts";
-import { F, F_SEAL, MFD } from "../../abi/fcntl.ts";
+import { F, F_SEAL, MFD, O, O_ACCMODE } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
 import { copyContents } from "./copy.ts";
 import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.ts";
+import { extraAttributes, freezeAttributes, thawAttributes } from "./file-attributes.ts";
 import { hugePageOf, hugeSizeFlag } from "./huge-file.ts";
-import { asReader, openPath } from "./path-file.ts";
+import { openPath } from "./path-file.ts";
 
 const schema = v.strictObject({
   kind: v.literal("memfd"),
@@ -21,12 +22,14 @@ const schema = v.strictObject({
   size: v.number(),
   /** The size of its huge pages (MFD_HUGETLB). */
   hugePage: v.optional(v.number()),
+  ...extraAttributes,
   blob: v.string(),
 });
 export type MemfdState = v.InferOutput<typeof schema>;
 
 export function freezeMemfd(context: FreezeContext, id: string, look: ContentsLook): MemfdState {
-  const fd = context.keep(openPath(look.via, 0));
+  const attributes = freezeAttributes(look.via);
+  const fd = context.keep(openPath(look.via, O.O_NOATIME));
   const seals = attempt("fcntl", fd, F.F_GET_SEALS, 0);
   const hugePage = hugePageOf(`/proc/self/fd/${fd}`);
   return {
@@ -38,6 +41,7 @@ export function freezeMemfd(context: FreezeContext, id: string, look: ContentsLo
     seals: formatFlags(F_SEAL, Math.max(seals, 0)),
     size: look.stat.size,
     ...(hugePage && { hugePage }),
+    ...attributes,
     blob: context.blob(id, { fd }),
   };
 }
@@ -56,6 +60,9 @@ export const memfd: ObjectKind<MemfdState, ContentsHandle> = {
     copyContents(context.openBlob(state.blob), writer, state.size);
     call("fchown", `Owning memfd ${state.name}`, writer, state.uid, state.gid);
     call("fchmod", `Marking memfd ${state.name}`, writer, state.mode);
+    thawAttributes(writer, state);
+    // Contents of shared mappings come later.
+    context.atResume(() => thawAttributes(writer, { times: state.times }));
     const seals = parseFlags(F_SEAL, state.seals);
     const seal = (): void => {
       if (seals !== 0) call("fcntl", `Sealing memfd ${state.name}`, writer, F.F_ADD_SEALS, seals);
@@ -64,7 +71,16 @@ export const memfd: ObjectKind<MemfdState, ContentsHandle> = {
     const late = (seals & (F_SEAL.F_SEAL_FUTURE_WRITE | F_SEAL.F_SEAL_WRITE)) === F_SEAL.F_SEAL_FUTURE_WRITE;
     if (late) context.atResume(seal);
     else seal();
-    const fd = context.keep(late ? writer : asReader(writer));
-    return { open: (flags) => openPath(`/proc/self/fd/${fd}`, flags) };
+    // Unlike one that was opened, this descriptor does not keep the file from being a running program (execve(2)).
+    context.keep(writer);
+    let fresh = true;
+    return {
+      open: (flags) => openPath(`/proc/self/fd/${writer}`, flags),
+      made(flags) {
+        if (!fresh || (flags & O.O_PATH) !== 0 || (flags & O_ACCMODE) !== O.O_RDWR) return undefined;
+        fresh = false;
+        return writer;
+      },
+    };
   },
 };

@@ -85,8 +85,8 @@ export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
     let fresh = state.temporary;
     return {
       open: (flags) => named?.take(flags) ?? openPath(`/proc/self/fd/${fd}`, flags),
-      temporary(flags) {
-        if (!fresh || (flags & O_ACCMODE) !== O.O_RDWR) return undefined;
+      made(flags) {
+        if (!fresh || (flags & O.O_TMPFILE) !== O.O_TMPFILE || (flags & O_ACCMODE) !== O.O_RDWR) return undefined;
         fresh = undefined;
         return fd;
       },
