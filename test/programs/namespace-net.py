@@ -25,16 +25,26 @@ for command in [
     "ip addr add 10.7.0.1/24 dev right", "ip addr add fd07::1/64 dev right nodad", "ip addr add 10.9.9.9/32 dev lo",
     "ip route add 10.8.0.0/16 via 10.7.0.2 metric 5", "ip route add default via 10.7.0.254 table 77",
     "ip rule add from 10.7.0.1 lookup 77 pref 500", "ip neigh add 10.7.0.2 lladdr 02:00:00:00:00:09 dev right",
+    "ip link set right alias seen group 5 multicast off", "ip link property add dev right altname other",
+    "ip link set left type bridge_slave hairpin on cost 7 isolated on",
+    "ip route add 10.11.0.0/16 nexthop via 10.7.0.2 weight 2 dev right nexthop via 10.7.0.3 dev right",
+    "ip nexthop add id 5 via 10.7.0.2 dev right", "ip route add 10.12.0.0/16 nhid 5",
+    "ip neigh add proxy 10.7.0.9 dev right", "ip rule add iif later lookup 77 pref 501",
     "sysctl -w net.ipv4.ip_forward=1 || echo 1 > /proc/sys/net/ipv4/ip_forward",
 ]:
     run(command)
 run("nft -f -", input="table inet mine {\n chain incoming {\n type filter hook input priority 0; policy accept;\n tcp dport 7 drop\n }\n}\n")
 
+def port():
+    left, = json.loads(run("ip -j -d link show left"))
+    return [left["linkinfo"]["info_slave_data"][k] for k in ("hairpin", "cost", "isolated", "learning", "priority")]
+
 def look():
-    links = [{k: l.get(k) for k in ("ifindex", "ifname", "mtu", "address", "master", "flags")} for l in json.loads(run("ip -j link"))]
+    links = [{k: l.get(k) for k in ("ifindex", "ifname", "mtu", "address", "master", "flags", "ifalias", "altnames", "group")} for l in json.loads(run("ip -j link"))]
     addresses = [sorted((a["local"], a["prefixlen"]) for a in l["addr_info"]) for l in json.loads(run("ip -j addr"))]
     clean = lambda text: sorted(line.strip() for line in text.splitlines())
-    return links, addresses, clean(run("ip route show table all")), clean(run("ip rule")), run("ip neigh show nud permanent"), \
+    return links, addresses, clean(run("ip route show table all")), clean(run("ip rule")), \
+        clean(run("ip neigh show proxy")), clean(run("ip nexthop")), port(), run("ip neigh show nud permanent"), \
         run("nft list ruleset"), open("/proc/sys/net/ipv4/ip_forward").read()
 
 listener = socket.create_server(("10.9.9.9", 7777))

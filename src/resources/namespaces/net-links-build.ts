@@ -7,7 +7,7 @@ import { attachTun, IFF, TUN_PATH } from "../../abi/tun.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { parseFlags } from "../../lib/flags.ts";
 import { openPath } from "../objects/path-file.ts";
-import { bridgeSettings, listLinks, type LinkState } from "./net-links.ts";
+import { bridgeSettings, listLinks, portSettings, type LinkState } from "./net-links.ts";
 import { ip } from "./net-tools.ts";
 
 /** A network namespace under construction. */
@@ -27,6 +27,7 @@ export function thawLinks(site: NetSite, elsewhere: (id: string) => NetSite, con
   for (const link of site.links) setUp(link);
   configure();
   for (const link of site.links) raise(link);
+  for (const { name, port } of site.links) if (port) setPort(name, port);
 }
 
 /** Makes one device, after the one that it stands on, with its other end if it has one. */
@@ -88,12 +89,22 @@ function setBridge(name: string, settings: readonly string[]): void {
   if (wanted.length > 0) ip(["link", "set", "dev", name, "type", "bridge", ...words(wanted)]);
 }
 
+/** The cost of a port follows from its carrier until somebody sets it, so only what differs is asked for. */
+function setPort(name: string, settings: readonly string[]): void {
+  const port = listLinks().find((link) => link.ifname === name);
+  const now = port ? portSettings(port) : [];
+  const wanted = settings.filter((setting) => !now.includes(setting));
+  if (wanted.length > 0) ip(["link", "set", "dev", name, "type", "bridge_slave", ...words(wanted)]);
+}
+
 function setUp(link: LinkState): void {
   const set = ["link", "set", "dev", link.name, "mtu", String(link.mtu)];
   if (link.txqlen !== undefined) set.push("txqlen", String(link.txqlen));
   if (link.alias !== undefined) set.push("alias", link.alias);
   if (link.master !== undefined) set.push("master", link.master);
+  if (link.group !== undefined) set.push("group", link.group);
   ip([...set, ...words(link.flags)]);
+  for (const name of link.names ?? []) ip(["link", "property", "add", "dev", link.name, "altname", name]);
 }
 
 function raise(link: LinkState): void {

@@ -29,6 +29,10 @@ export const linkSchema = v.strictObject({
   /** The device that it stands on, in this namespace or in that of kmonte. */
   below: v.optional(v.strictObject({ name: v.string(), outside: v.optional(v.literal(true)) })),
   alias: v.optional(v.string()),
+  /** Further names of it (altname of ip-link(8)). */
+  names: v.optional(v.array(v.string())),
+  /** The group of devices that it belongs to, unless it is the first one. */
+  group: v.optional(v.string()),
   /** Of what a program plays through /dev/net/tun: IFF_… names joined by |. */
   tun: v.optional(v.string()),
   /** The other end of a veth, in this namespace, in another one of the set or in that of kmonte. */
@@ -48,6 +52,8 @@ export const linkSchema = v.strictObject({
   master: v.optional(v.string()),
   /** What follows `type bridge`. */
   settings: v.optional(v.array(v.string())),
+  /** What follows `type bridge_slave`, of a port of a bridge. */
+  port: v.optional(v.array(v.string())),
   /** What follows `ip addr add`. */
   addresses: v.array(v.string()),
 });
@@ -68,12 +74,19 @@ export interface Link {
   readonly master?: string;
   readonly link_type: string;
   readonly ifalias?: string;
+  readonly altnames?: readonly string[];
+  readonly group?: string;
   readonly address?: string;
   /** Name or index of the other end. */
   readonly link?: string;
   readonly link_index?: number;
   readonly link_netnsid?: number;
-  readonly linkinfo?: { readonly info_kind?: string; readonly info_data?: Record<string, unknown> };
+  readonly linkinfo?: {
+    readonly info_kind?: string;
+    readonly info_data?: Record<string, unknown>;
+    readonly info_slave_kind?: string;
+    readonly info_slave_data?: Record<string, unknown>;
+  };
   readonly addr_info: readonly Address[];
 }
 
@@ -129,6 +142,8 @@ function freezeLink(
     }),
     ...(below && { below }),
     ...(link.ifalias !== undefined && { alias: link.ifalias }),
+    ...(link.altnames !== undefined && { names: [...link.altnames] }),
+    ...(link.group !== undefined && link.group !== "default" && { group: link.group }),
     ...(kind === "tun" && { tun: tunFlags(link) }),
     ...(kind !== "loopback" && link.address !== undefined && { address: link.address }),
     mtu: link.mtu,
@@ -137,10 +152,12 @@ function freezeLink(
     flags: [
       ...(link.flags.includes("PROMISC") ? ["promisc on"] : []),
       ...(link.flags.includes("ALLMULTI") ? ["allmulticast on"] : []),
+      ...(link.flags.includes("MULTICAST") || (kind !== "veth" && kind !== "bridge") ? [] : ["multicast off"]),
       ...(link.flags.includes("NOARP") && kind !== "dummy" && kind !== "ifb" ? ["arp off"] : []),
     ],
     ...(link.master !== undefined && { master: link.master }),
     ...(kind === "bridge" && { settings: bridgeSettings(link) }),
+    ...(link.linkinfo?.info_slave_kind === "bridge" && { port: portSettings(link) }),
     addresses: link.addr_info.map(wordsOf),
   };
 }
@@ -169,6 +186,20 @@ export function linkNamed(file: Holder, name: string): LinkState {
 export function bridgeSettings(link: Link): string[] {
   const data = link.linkinfo?.info_data ?? {};
   return BRIDGE_SETTINGS.flatMap((name) => (data[name] === undefined ? [] : [`${name} ${String(data[name])}`]));
+}
+
+/** Of a port of a bridge, likewise. */
+const PORT_SETTINGS = [
+  ...["priority", "cost", "hairpin", "guard", "root_block", "fastleave", "learning", "flood", "mcast_flood"],
+  ...["bcast_flood", "mcast_to_unicast", "proxy_arp", "proxy_arp_wifi", "neigh_suppress", "isolated", "locked"],
+];
+
+export function portSettings({ linkinfo }: Link): string[] {
+  const data = linkinfo?.info_slave_data ?? {};
+  return PORT_SETTINGS.filter((name) => data[name] !== undefined).map((name) => {
+    const value = data[name];
+    return `${name} ${typeof value === "boolean" ? (value ? "on" : "off") : String(value)}`;
+  });
 }
 
 /** The device below, if there is one; that of a container may be the machine's. */

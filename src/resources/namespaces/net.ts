@@ -26,6 +26,10 @@ const schema = v.strictObject({
   rules: v.strictObject({ inet: lines, inet6: lines }),
   /** What follows `ip neigh add`: the lasting ones. */
   neighbours: lines,
+  /** What follows `ip neigh replace proxy`: for whom a device answers. */
+  proxies: v.optional(lines),
+  /** What follows `ip nexthop replace`: ways that routes share. */
+  nexthops: v.optional(lines),
   /** As `nft list ruleset` writes it; empty without any. */
   ruleset: v.string(),
   sysctls: v.record(v.string(), v.string()),
@@ -48,6 +52,10 @@ function readNet(process: Holder, elsewhere: Elsewhere): NetState {
     rules: { inet: rules("-4"), inet6: rules("-6") },
     neighbours: linesOf(ip(["neigh", "show", "nud", "permanent"])).map((line) =>
       line.replace("PERMANENT", "nud permanent"),
+    ),
+    proxies: linesOf(ip(["neigh", "show", "proxy"])).map((line) => line.replace(/ +proxy\b/, "")),
+    nexthops: linesOf(ip(["nexthop", "show"])).map((line) =>
+      line.replaceAll(STATE_OF_ROUTES, "").replace(/ scope \w+/, ""),
     ),
     ruleset: nft(["list", "ruleset"]),
     sysctls: readSysctls("net"),
@@ -93,15 +101,24 @@ type Holder = Pick<FreezeProcess, "pid" | "command">;
 const STATE_OF_ROUTES =
   / (?:linkdown|dead|offload|trap|rt_offload|rt_trap|pref medium|error -?\d+|expires -?\d+sec)(?= |$)/g;
 
+/** Of several ways to one place, each stands on a line of its own unless they are asked for as one (-o). */
 function routes(family: "-4" | "-6"): string[] {
-  return linesOf(ip([family, "route", "show", "table", "all"]))
-    .filter((line) => !/ proto (kernel|ra)( |$)/.test(line) && !line.startsWith("multicast ff00::/8"))
-    .map((line) => line.replaceAll(STATE_OF_ROUTES, ""));
+  return (
+    linesOf(ip([family, "-o", "route", "show", "table", "all"]))
+      .filter((line) => !/ proto (kernel|ra)( |$)/.test(line) && !line.startsWith("multicast ff00::/8"))
+      .map((line) => line.replaceAll("\\", " ").replaceAll(STATE_OF_ROUTES, ""))
+      // The kernel shows where a shared way leads, too.
+      .map((line) => line.replace(/( nhid \d+)(?: via \S+)?(?: dev \S+)?(?:\s+nexthop .*)?/, "$1"))
+  );
 }
 
-/** `0:\tfrom all lookup local` becomes `pref 0 from all lookup local`. */
+/**
+ * A rule for a device that is not there by now is marked as detached, which is not a word to add it with.
+ * `0:\tfrom all lookup local` becomes `pref 0 from all lookup local`. */
 function rules(family: "-4" | "-6"): string[] {
-  return linesOf(ip([family, "rule", "show"])).map((line) => line.replace(/^(\d+):\s*/, "pref $1 "));
+  return linesOf(ip([family, "rule", "show"])).map((line) =>
+    line.replace(/^(\d+):\s*/, "pref $1 ").replaceAll(" [detached]", ""),
+  );
 }
 
 function linesOf(text: string): string[] {
@@ -137,6 +154,8 @@ export const netNamespace: ObjectKind<NetState, NamespaceHandle> = {
         for (const rule of list) if (!now.includes(rule)) ip([family, "rule", "add", ...rule.split(/\s+/)]);
       }
       for (const neighbour of state.neighbours) ip(["neigh", "replace", ...neighbour.split(/\s+/)]);
+      for (const proxy of state.proxies ?? []) ip(["neigh", "replace", "proxy", ...proxy.split(/\s+/)]);
+      for (const way of groupsLast(state.nexthops ?? [])) ip(["nexthop", "replace", ...way.split(/\s+/)]);
       for (const [family, list] of [
         ["-4", state.routes.inet],
         ["-6", state.routes.inet6],
@@ -167,4 +186,9 @@ function siteOf(state: NetState, context: ThawContext): NetSite {
 /** A gateway must be within reach when its route is added. */
 function gatewaysLast(list: readonly string[]): string[] {
   return list.toSorted((a, b) => Number(a.includes(" via ")) - Number(b.includes(" via ")));
+}
+
+/** A group of ways is made of others. */
+function groupsLast(list: readonly string[]): string[] {
+  return list.toSorted((a, b) => Number(a.includes(" group ")) - Number(b.includes(" group ")));
 }
