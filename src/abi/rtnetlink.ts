@@ -65,6 +65,12 @@ export function linkData(index: number): Buffer {
   return Buffer.from(attributesOf(info, 0).get(IFLA_INFO.DATA) ?? []);
 }
 
+/** Who may attach to a device of /dev/net/tun that stays by itself: IFLA_TUN_OWNER and IFLA_TUN_GROUP of its data. */
+export function tunOwners(index: number): { user: number | undefined; group: number | undefined } {
+  const data = attributesOf(linkData(index), 0);
+  return { user: data.get(1)?.readUInt32LE(0), group: data.get(2)?.readUInt32LE(0) };
+}
+
 /** How attributes are told otherwise than they are wanted. */
 export interface Told {
   /** They are only told. */

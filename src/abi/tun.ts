@@ -20,6 +20,8 @@ export const IFF = {
 
 const TUNSETIFF = 0x400454ca;
 const TUNSETPERSIST = 0x400454cb;
+const TUNSETOWNER = 0x400454cc;
+const TUNSETGROUP = 0x400454ce;
 const TUNGETIFF = 0x800454d2;
 const TUNGETSNDBUF = 0x800454d3;
 const TUNSETSNDBUF = 0x400454d4;
@@ -61,6 +63,13 @@ export function attachTun(fd: number, name: string, flags: number, index: number
   if ((flags & IFF.IFF_DETACH_QUEUE) !== 0) {
     request(IFF.IFF_DETACH_QUEUE, (at) => call("ioctl", about, fd, TUNSETQUEUE, at));
   }
+}
+
+/** Whose it is (TUNSETOWNER, TUNSETGROUP): nobody in particular, as a new one is, when absent. */
+export function ownTun(fd: number, user: number | undefined, group: number | undefined): void {
+  const about = "Giving a network device to its owner";
+  if (user !== undefined) call("ioctl", about, fd, TUNSETOWNER, user);
+  if (group !== undefined) call("ioctl", about, fd, TUNSETGROUP, group);
 }
 
 function getInt(fd: number, command: number): number {

@@ -29,7 +29,7 @@ for command in [
     "ip link set left type bridge_slave hairpin on cost 7 isolated on",
     "ip route add 10.11.0.0/16 nexthop via 10.7.0.2 weight 2 dev right nexthop via 10.7.0.3 dev right",
     "ip nexthop add id 5 via 10.7.0.2 dev right", "ip route add 10.12.0.0/16 nhid 5",
-    "ip neigh add proxy 10.7.0.9 dev right", "ip rule add iif later lookup 77 pref 501",
+    "ip tuntap add dev kept mode tap user 1000 group 1001", "ip neigh add proxy 10.7.0.9 dev right", "ip rule add iif later lookup 77 pref 501",
     "sysctl -w net.ipv4.ip_forward=1 || echo 1 > /proc/sys/net/ipv4/ip_forward",
 ]:
     run(command)
@@ -44,7 +44,7 @@ def look():
     addresses = [sorted((a["local"], a["prefixlen"]) for a in l["addr_info"]) for l in json.loads(run("ip -j addr"))]
     clean = lambda text: sorted(line.strip() for line in text.splitlines())
     return links, addresses, clean(run("ip route show table all")), clean(run("ip rule")), \
-        clean(run("ip neigh show proxy")), clean(run("ip nexthop")), port(), run("ip neigh show nud permanent"), \
+        clean(run("ip neigh show proxy")), clean(run("ip nexthop")), run("ip tuntap"), port(), run("ip neigh show nud permanent"), \
         run("nft list ruleset"), open("/proc/sys/net/ipv4/ip_forward").read()
 
 listener = socket.create_server(("10.9.9.9", 7777))

@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { O_ACCMODE } from "../../abi/fcntl.ts";
 import { namespaceOf, placed } from "../../abi/namespaces.ts";
 import { POLL, pollNow } from "../../abi/socket.ts";
-import { attachTun, IFF, setTunSizes, TUN, tunDevice, tunSizes } from "../../abi/tun.ts";
+import { attachTun, IFF, ownTun, setTunSizes, TUN, tunDevice, tunSizes } from "../../abi/tun.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import type { FileKind } from "../contract.ts";
 import { linkNamed, linkSchema } from "../namespaces/net-links.ts";
@@ -54,6 +54,7 @@ export const tun: FileKind<v.InferOutput<typeof schema>> = {
     if (!device) return fd;
     attachTun(fd, device.name, parseFlags(IFF, device.flags), device.index);
     setTunSizes(fd, device);
+    ownTun(fd, device.link?.owners?.user, device.link?.owners?.group);
     if (device.link) setUpLink(device.link);
     return fd;
   },

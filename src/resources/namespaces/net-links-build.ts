@@ -3,7 +3,7 @@ import { closeSync } from "node:fs";
 import { O } from "../../abi/fcntl.ts";
 import { atHome } from "../../abi/namespaces.ts";
 import { makeLink } from "../../abi/rtnetlink.ts";
-import { attachTun, IFF, TUN_PATH } from "../../abi/tun.ts";
+import { attachTun, IFF, ownTun, TUN_PATH } from "../../abi/tun.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { parseFlags } from "../../lib/flags.ts";
 import { openPath } from "../objects/path-file.ts";
@@ -130,11 +130,12 @@ export function setUpLink(link: LinkState): void {
   raise(link);
 }
 
-function makeTun({ name, tun, address, index }: LinkState): void {
+function makeTun({ name, tun, owners, address, index }: LinkState): void {
   const flags = parseFlags(IFF, tun ?? "0");
   const fd = openPath(TUN_PATH, O.O_RDWR);
   try {
     attachTun(fd, name, flags, index);
+    ownTun(fd, owners?.user, owners?.group);
   } finally {
     closeSync(fd);
   }

@@ -3,7 +3,7 @@ import { closeSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { atHome, openNamespace } from "../../abi/namespaces.ts";
-import { linkData, namespaceId, asWanted, type Told } from "../../abi/rtnetlink.ts";
+import { linkData, namespaceId, asWanted, tunOwners, type Told } from "../../abi/rtnetlink.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FreezeProcess } from "../contract.ts";
 import { ip } from "./net-tools.ts";
@@ -35,6 +35,8 @@ export const linkSchema = v.strictObject({
   group: v.optional(v.string()),
   /** Of what a program plays through /dev/net/tun: IFF_… names joined by |. */
   tun: v.optional(v.string()),
+  /** Who besides the superuser may play it: ids as kmonte sees them. */
+  owners: v.optional(v.strictObject({ user: v.optional(v.number()), group: v.optional(v.number()) })),
   /** The other end of a veth, in this namespace, in another one of the set or in that of kmonte. */
   peer: v.optional(
     v.strictObject({
@@ -144,7 +146,7 @@ function freezeLink(
     ...(link.ifalias !== undefined && { alias: link.ifalias }),
     ...(link.altnames !== undefined && { names: [...link.altnames] }),
     ...(link.group !== undefined && link.group !== "default" && { group: link.group }),
-    ...(kind === "tun" && { tun: tunFlags(link) }),
+    ...(kind === "tun" && { tun: tunFlags(link), owners: tunOwners(link.ifindex) }),
     ...(kind !== "loopback" && link.address !== undefined && { address: link.address }),
     mtu: link.mtu,
     ...(link.txqlen !== undefined && { txqlen: link.txqlen }),
