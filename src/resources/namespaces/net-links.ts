@@ -221,17 +221,19 @@ function peerOf(
   links: readonly Link[],
   elsewhere: Elsewhere,
 ): NonNullable<LinkState["peer"]> {
+  const home = link.link_netnsid !== undefined && isHome(link.link_netnsid);
   if (link.link_netnsid === undefined) {
     const found = links.find((other) => other.ifname === link.link || other.ifindex === link.link_index);
     if (found) return { name: found.ifname };
-  } else if (!isHome(link.link_netnsid)) {
+  } else if (!home) {
     const there = elsewhere(link.link_netnsid);
     const found = there?.links.find((other) => other.ifindex === link.link_index);
     if (there && found) return { name: found.ifname, namespace: there.name };
   }
-  const outside = atHome(listLinks).find(
-    (other) => other.ifindex === link.link_index && other.linkinfo?.info_kind === "veth",
-  );
+  // Every namespace counts from 1: the same numbers may be there for another pair.
+  const outside = home
+    ? atHome(listLinks).find((other) => other.ifindex === link.link_index && other.linkinfo?.info_kind === "veth")
+    : undefined;
   if (!outside || outside.link_index !== link.ifindex) {
     throw refuseLink(process, link, "Its other end is in a network namespace that is neither the set's nor kmonte's.");
   }
