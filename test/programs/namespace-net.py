@@ -30,6 +30,8 @@ for command in [
     "ip route add 10.11.0.0/16 nexthop via 10.7.0.2 weight 2 dev right nexthop via 10.7.0.3 dev right",
     "ip nexthop add id 5 via 10.7.0.2 dev right", "ip route add 10.12.0.0/16 nhid 5",
     "ip tuntap add dev kept mode tap user 1000 group 1001", "ip neigh add proxy 10.7.0.9 dev right", "ip rule add iif later lookup 77 pref 501",
+    "bridge fdb add 02:00:00:00:09:09 dev left master static", "bridge fdb add 02:00:00:00:09:0a dev left master permanent",
+    "bridge mdb add dev br0 port left grp 239.1.1.1 permanent",
     "sysctl -w net.ipv4.ip_forward=1 || echo 1 > /proc/sys/net/ipv4/ip_forward",
 ]:
     run(command)
@@ -45,6 +47,7 @@ def look():
     clean = lambda text: sorted(line.strip() for line in text.splitlines())
     return links, addresses, clean(run("ip route show table all")), clean(run("ip rule")), \
         clean(run("ip neigh show proxy")), clean(run("ip nexthop")), run("ip tuntap"), port(), run("ip neigh show nud permanent"), \
+        sorted(l for l in run("bridge fdb show").splitlines() if "09:0" in l), [l for l in run("bridge mdb show").splitlines() if "permanent" in l], \
         run("nft list ruleset"), open("/proc/sys/net/ipv4/ip_forward").read()
 
 listener = socket.create_server(("10.9.9.9", 7777))

@@ -29,6 +29,11 @@ export function tc(args: readonly string[]): string {
   return FOLDERS.some((folder) => existsSync(`${folder}/tc`)) ? run("tc", args) : "";
 }
 
+/** Another part of it. */
+export function bridge(args: readonly string[]): string {
+  return run("bridge", args);
+}
+
 /** Without nft there can be no rules of nftables, as a rule; a kernel without nftables answers as an empty one. */
 export function nft(args: readonly string[], input?: string): string {
   if (input === undefined && !FOLDERS.some((folder) => existsSync(`${folder}/nft`))) return "";

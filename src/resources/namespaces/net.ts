@@ -10,6 +10,7 @@ import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/gone.ts";
 import type { FreezeProcess, ObjectKind, ThawContext } from "../contract.ts";
 import { bareNamespace, ownerSchema, type NamespaceHandle } from "./handle.ts";
+import { bridgesSchema, freezeBridges, thawBridges } from "./net-bridges.ts";
 import { freezeLinks, linkSchema, type Elsewhere } from "./net-links.ts";
 import { thawLinks, type NetSite } from "./net-links-build.ts";
 import { ip, nft, tc } from "./net-tools.ts";
@@ -30,6 +31,7 @@ const schema = v.strictObject({
   proxies: v.optional(lines),
   /** What follows `ip nexthop replace`: ways that routes share. */
   nexthops: v.optional(lines),
+  bridges: v.optional(bridgesSchema),
   /** As `nft list ruleset` writes it; empty without any. */
   ruleset: v.string(),
   sysctls: v.record(v.string(), v.string()),
@@ -45,9 +47,11 @@ export function freezeNet(namespace: LocalFd, process: Holder, elsewhere: Elsewh
 }
 
 function readNet(process: Holder, elsewhere: Elsewhere): NetState {
+  const links = freezeLinks(process, elsewhere);
   return {
     kind: "net-namespace",
-    links: freezeLinks(process, elsewhere),
+    links,
+    ...(links.some(({ kind }) => kind === "bridge") && { bridges: freezeBridges() }),
     routes: { inet: routes("-4"), inet6: routes("-6") },
     rules: { inet: rules("-4"), inet6: rules("-6") },
     neighbours: linesOf(ip(["neigh", "show", "nud", "permanent"])).map((line) =>
@@ -153,6 +157,7 @@ export const netNamespace: ObjectKind<NetState, NamespaceHandle> = {
         for (const rule of now) if (!list.includes(rule)) ip([family, "rule", "del", ...rule.split(/\s+/)]);
         for (const rule of list) if (!now.includes(rule)) ip([family, "rule", "add", ...rule.split(/\s+/)]);
       }
+      if (state.bridges) thawBridges(state.bridges);
       for (const neighbour of state.neighbours) ip(["neigh", "replace", ...neighbour.split(/\s+/)]);
       for (const proxy of state.proxies ?? []) ip(["neigh", "replace", "proxy", ...proxy.split(/\s+/)]);
       for (const way of groupsLast(state.nexthops ?? [])) ip(["nexthop", "replace", ...way.split(/\s+/)]);
