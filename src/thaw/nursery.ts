@@ -2,10 +2,10 @@
 import { attempt, SyscallError } from "../abi/call.ts";
 import { CLONE } from "../abi/clone.ts";
 import { SIGNAL } from "../abi/signal.ts";
-import { WAIT, wait4 } from "../abi/wait.ts";
+import { WAIT } from "../abi/wait.ts";
 import type { FrozenProcess } from "../image/schema.ts";
 import { readdirOrEmpty } from "../proc/read.ts";
-import { expectNodeToWatch, sleepMicroseconds } from "../tracee/stops.ts";
+import { awaitEnd, expectNodeToWatch } from "../tracee/stops.ts";
 import type { Workshop } from "../tracee/blank.x86_64.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
@@ -44,13 +44,7 @@ const END_DEADLINE_MS = 10_000;
 
 /** Takes all news of a task until there are no more; never waits for ever, whatever became of it. */
 export function waitForEnd(tid: number): void {
-  const deadline = Date.now() + END_DEADLINE_MS;
-  for (;;) {
-    const status = wait4(tid, WAIT.WALL | WAIT.WNOHANG);
-    if (typeof status === "number" || Date.now() > deadline) return;
-    if (status === undefined) sleepMicroseconds(20);
-    else if (status.state !== "stopped") return;
-  }
+  awaitEnd(tid, END_DEADLINE_MS);
 }
 
 /** A process that leads a session or group for the moment, with the ids that this has in all namespaces. */

@@ -1,6 +1,6 @@
 /** What bridges were told to keep (bridge(8)): where addresses are, and who is in which group. What they learn, they learn anew. */
 import * as v from "valibot";
-import { bridge } from "./net-tools.ts";
+import { bridge, linesOf } from "./net-tools.ts";
 
 const lines = v.array(v.string());
 export const bridgesSchema = v.strictObject({
@@ -13,11 +13,7 @@ export type BridgesState = v.InferOutput<typeof bridgesSchema>;
 
 /** Of the network namespace that this thread is in, which has a bridge. */
 export function freezeBridges(): BridgesState {
-  const kept = (text: string): string[] =>
-    text
-      .split("\n")
-      .map((line) => line.trim())
-      .filter((line) => /\b(?:static|permanent)\b/.test(line));
+  const kept = (text: string): string[] => linesOf(text).filter((line) => /\b(?:static|permanent)\b/.test(line));
   return {
     addresses: kept(bridge(["fdb", "show"])).flatMap((line) => {
       const [, way, master, rest] = /^(\S+ dev \S+(?: vlan \d+)?) master (\S+)(.*)$/.exec(line) ?? [];

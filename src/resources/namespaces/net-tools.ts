@@ -39,3 +39,11 @@ export function nft(args: readonly string[], input?: string): string {
   if (input === undefined && !FOLDERS.some((folder) => existsSync(`${folder}/nft`))) return "";
   return run("nft", args, input);
 }
+
+/** What a tool has printed, line by line. */
+export function linesOf(text: string): string[] {
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
+}

@@ -13,7 +13,7 @@ import { bareNamespace, ownerSchema, type NamespaceHandle } from "./handle.ts";
 import { bridgesSchema, freezeBridges, thawBridges } from "./net-bridges.ts";
 import { freezeLinks, linkSchema, type Elsewhere } from "./net-links.ts";
 import { thawLinks, type NetSite } from "./net-links-build.ts";
-import { ip, nft, tc } from "./net-tools.ts";
+import { ip, linesOf, nft, tc } from "./net-tools.ts";
 import { readSysctls, writeSysctls } from "./sysctls.ts";
 
 const lines = v.array(v.string());
@@ -123,13 +123,6 @@ function rules(family: "-4" | "-6"): string[] {
   return linesOf(ip([family, "rule", "show"])).map((line) =>
     line.replace(/^(\d+):\s*/, "pref $1 ").replaceAll(" [detached]", ""),
   );
-}
-
-function linesOf(text: string): string[] {
-  return text
-    .split("\n")
-    .map((line) => line.trim())
-    .filter(Boolean);
 }
 
 export const netNamespace: ObjectKind<NetState, NamespaceHandle> = {
