@@ -80,12 +80,3 @@ export class Registers {
     return registers;
   }
 }
-
-/** XSTATE_BV: the features of which an XSAVE area holds something (Intel SDM 1, 13.4.2). */
-export function xstateFeatures(area: Buffer): bigint {
-  return area.readBigUInt64LE(512);
-}
-
-/** The number of the feature that programs must ask for (ARCH_REQ_XCOMP_PERM of arch_prctl(2)), and its bit. */
-export const XFEATURE_XTILE_DATA = 18;
-export const TILE_DATA = 1n << BigInt(XFEATURE_XTILE_DATA);

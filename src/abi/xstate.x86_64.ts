@@ -71,6 +71,15 @@ export function unpackXstate({ xstate, xstateSize = 0 }: PackedXstate): Buffer {
   return Buffer.concat([bytes, Buffer.alloc(Math.max(xstateSize - bytes.length, 0))]);
 }
 
+/** XSTATE_BV: the features of which an area holds something (Intel SDM 1, 13.4.2). */
+export function xstateFeatures(area: Buffer): bigint {
+  return area.readBigUInt64LE(XSTATE_BV);
+}
+
+/** The number of the feature that programs must ask for (ARCH_REQ_XCOMP_PERM of arch_prctl(2)), and its bit. */
+export const XFEATURE_XTILE_DATA = 18;
+export const TILE_DATA = 1n << BigInt(XFEATURE_XTILE_DATA);
+
 /** Whether there is as much of it as every area has. */
 function isWhole(area: Buffer): boolean {
   return area.length >= HEADER_END;
@@ -89,7 +98,7 @@ function placesIn(area: Buffer): ReadonlyMap<number, Place> {
 
 /** Components that hold something other than what every program begins with. */
 function used(area: Buffer): number[] {
-  const bits = area.readBigUInt64LE(XSTATE_BV);
+  const bits = xstateFeatures(area);
   const places = placesIn(area);
   return [...Array(63).keys()].filter((bit) => {
     if (((bits >> BigInt(bit)) & 1n) === 0n) return false;
@@ -116,9 +125,9 @@ export function fitted(area: Buffer, like: Buffer): Buffer | undefined {
   const result = Buffer.from(like);
   area.copy(result, 0, 0, Math.min(COMMON_SIZE, area.length, like.length));
   like.copy(result, XCR0, XCR0, XCR0 + 8);
-  let bits = area.readBigUInt64LE(XSTATE_BV) & COMMON;
+  let bits = xstateFeatures(area) & COMMON;
   // What a new program has of the others stays.
-  bits |= like.readBigUInt64LE(XSTATE_BV) & ~COMMON;
+  bits |= xstateFeatures(like) & ~COMMON;
   for (const bit of used(area)) {
     if (bit < 3) continue;
     const [source, target] = [from.get(bit), to.get(bit)];

@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { taskOf } from "../../abi/living.ts";
 import { asOurselves } from "../../abi/identity.ts";
 import { orIfGone } from "../../lib/gone.ts";
-import { TILE_DATA, XFEATURE_XTILE_DATA } from "../../abi/registers.x86_64.ts";
+import { TILE_DATA, XFEATURE_XTILE_DATA } from "../../abi/xstate.x86_64.ts";
 import {
   ARCH,
   PR,

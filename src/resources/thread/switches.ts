@@ -7,7 +7,7 @@ import { attempt, withStruct } from "../../abi/call.ts";
 import { ARCH, PR, PR_MCE_KILL, PR_SCHED_CORE_GET, PR_SPEC, PR_SPEC_CONTROL } from "../../abi/prctl.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { getXstate } from "../../tracee/ptrace.ts";
-import { TILE_DATA, xstateFeatures } from "../../abi/registers.x86_64.ts";
+import { TILE_DATA, xstateFeatures } from "../../abi/xstate.x86_64.ts";
 import type { FreezeThread, ThreadResource } from "../contract.ts";
 
 const speculation = v.picklist(["disabled", "forceDisabled"]);
