@@ -15,6 +15,7 @@ const LAYERS = [
   ["resources"],
   ["image"],
   ["freeze", "thaw"],
+  ["units"],
   ["swap", "move", "door"],
   ["agent"],
   ["fleet"],

@@ -1,5 +1,5 @@
 /** What goes to the terminal: results on standard output, everything else on standard error. */
-import { EXIT_STATUS, KmonteError, RefusalList } from "../lib/errors.ts";
+import { EXIT_STATUS, type FailureSummary, KmonteError, RefusalList } from "../lib/errors.ts";
 
 /**
  * A reader that goes away (`kmonte inspect DIR | head`) is no failure, and must not end work in progress: its EPIPE is
@@ -47,14 +47,6 @@ export function fail(error: unknown, json: boolean): void {
       for (const line of describeFailure(refusal, `  ${i + 1}. `, "     ")) tell(line);
     });
   }
-}
-
-/** What any failure says of itself; as an object from `--json` or from another thread too. */
-export interface FailureSummary {
-  readonly code: string;
-  readonly what: string;
-  readonly why?: string | undefined;
-  readonly remedy?: string | undefined;
 }
 
 /** A failure in lines: what happened with its code, then why, then what to do. */

@@ -8,9 +8,11 @@ import { addFreeze } from "./commands/freeze.ts";
 import { addInspect } from "./commands/inspect.ts";
 import { addKernels } from "./commands/kernels.ts";
 import { addKey } from "./commands/key.ts";
+import { addProtect } from "./commands/protect.ts";
 import { addRehearse } from "./commands/rehearse.ts";
 import { addReport } from "./commands/report.ts";
 import { addServe } from "./commands/serve.ts";
+import { addServices } from "./commands/services.ts";
 import { addSwap } from "./commands/swap.ts";
 import { addThaw } from "./commands/thaw.ts";
 
@@ -45,6 +47,8 @@ export function createProgram(): Command {
     addThaw,
     addInspect,
     addDecrypt,
+    addServices,
+    addProtect,
     addSwap,
     addBack,
     addRehearse,

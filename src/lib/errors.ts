@@ -26,9 +26,14 @@ export interface FailureText {
   /** One sentence: what happened. */
   readonly what: string;
   /** One sentence: why (pid, command, descriptor, path, system call, errno by name). */
-  readonly why?: string;
+  readonly why?: string | undefined;
   /** One sentence: what the reader can do. */
-  readonly remedy?: string;
+  readonly remedy?: string | undefined;
+}
+
+/** What any failure says of itself; as an object from `--json` or from another thread too. */
+export interface FailureSummary extends FailureText {
+  readonly code: string;
 }
 
 /** The one base class of failures. `code` is stable: scripts match on it, and docs/errors.md lists them. */

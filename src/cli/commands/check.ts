@@ -5,11 +5,11 @@ import type { CheckOutcome } from "../../freeze/check.ts";
 import { askDoor, hasDoor } from "../../door/client.ts";
 import { check } from "../../freeze/freeze.ts";
 import { checkEach, treesOfMachine } from "../../freeze/machine.ts";
-import { EXIT_STATUS, KmonteError } from "../../lib/errors.ts";
+import { EXIT_STATUS, type FailureSummary, KmonteError } from "../../lib/errors.ts";
 import { lackingIn, readOffer } from "../../swap/kernel-config.ts";
 import { findKernel } from "../../swap/kernels.ts";
 import { parsePid } from "../arguments.ts";
-import { describeFailure, formatMilliseconds, printJson, printLine, tell, type FailureSummary } from "../output.ts";
+import { describeFailure, formatMilliseconds, printJson, printLine, tell } from "../output.ts";
 
 interface Options {
   readonly all?: boolean;

@@ -1,0 +1,102 @@
+/** `kmonte protect UNIT…` and `kmonte unprotect UNIT…`: which units a swap takes along. */
+import type { Command } from "commander";
+import { KmonteError, Refusal, RefusalList } from "../../lib/errors.ts";
+import { addProtections, PROTECT_DIRECTORY, readProtections, removeProtections } from "../../units/protected.ts";
+import { survey, type SurveyedUnit } from "../../units/survey.ts";
+import { requireSystemd } from "../../units/systemctl.ts";
+import { fullName, readUnits, requireLoaded } from "../../units/unit.ts";
+import { printJson, printLine } from "../output.ts";
+import { requireRoot } from "../require-root.ts";
+
+interface Options {
+  readonly all?: boolean;
+  readonly json?: boolean;
+}
+
+const FILES = `
+The names stand in ${PROTECT_DIRECTORY}/*.conf, a name or a pattern a line; this command changes local.conf there.`;
+
+export function addProtect(program: Command): void {
+  program
+    .command("protect")
+    .description("choose units that a swap takes along")
+    .argument("[unit...]", "names of services, or patterns such as 'postgresql@*'")
+    .option("--all", "every service that can go along")
+    .option("--json", "print the result as JSON")
+    .addHelpText(
+      "after",
+      `
+Each unit is looked at as a swap would look at it. One that could not go along is refused with the reason, and nothing
+is written. A unit that does not run now is taken along when it runs. Sessions come with the service that they were
+opened through: ssh.service brings the people logged in through it, their shells and what runs in them.
+${FILES}
+
+Examples:
+  sudo kmonte protect redis-server nginx
+  sudo kmonte protect 'postgresql@*'
+  sudo kmonte services --protected`,
+    )
+    .action(async (units: string[], options: Options) => {
+      requireSystemd("kmonte protect");
+      requireRoot("protect units");
+      if ((units.length === 0) !== (options.all === true)) throw nothingNamed("protect");
+      if (!options.all) requireUnits(units);
+      const wanted = options.all ? await allThatCan() : units;
+      if (!options.all) await requireAble(wanted);
+      const added = addProtections(wanted);
+      if (options.json) return printJson({ added });
+      for (const name of added) printLine(`${name} is protected.`);
+      if (added.length === 0) printLine("Nothing to do: protected already.");
+    });
+  program
+    .command("unprotect")
+    .description("choose units that a swap takes along no more")
+    .argument("<unit...>", "names or patterns as kmonte protect was given them")
+    .option("--json", "print the result as JSON")
+    .addHelpText("after", FILES)
+    .action((units: string[], options: Options) => {
+      requireRoot("change what is protected");
+      removeProtections(units);
+      if (options.json) printJson({ removed: units.map(fullName) });
+      else for (const name of units) printLine(`${fullName(name)} is not protected any more.`);
+    });
+}
+
+function nothingNamed(command: string): KmonteError {
+  const what = "Name units, or give --all.";
+  return new KmonteError("USAGE", { what, remedy: `See kmonte ${command} --help.` }, { kind: "usage" });
+}
+
+/** Patterns may stand for units that come later; names must be of units that there are. */
+function requireUnits(names: readonly string[]): void {
+  const plain = names.filter((name) => !/[*?[]/.test(name));
+  readUnits(plain).forEach((unit, i) => requireLoaded(unit, plain[i] as string));
+}
+
+/** Looks at all that would be protected then, as one set. */
+async function requireAble(names: readonly string[]): Promise<void> {
+  const added = names.map((pattern) => ({ pattern: fullName(pattern), file: "" }));
+  const looked = await survey([...readProtections(), ...added]);
+  const obstacles = looked
+    .filter(({ verdict }) => verdict === "in-the-way")
+    .flatMap((one) => one.obstacles.map((obstacle) => refusalOf(one, obstacle)));
+  if (obstacles.length === 0) return;
+  throw new RefusalList(
+    "CANNOT_PROTECT",
+    { what: "Nothing was protected: a swap could not take all of them along." },
+    obstacles,
+  );
+}
+
+function refusalOf({ unit }: SurveyedUnit, { code, what, ...rest }: SurveyedUnit["obstacles"][number]): Refusal {
+  return new Refusal(code, { what: `${unit.name}: ${what}`, why: rest.why, remedy: rest.remedy });
+}
+
+async function allThatCan(): Promise<string[]> {
+  const looked = await survey([]);
+  return looked
+    .filter(
+      ({ unit, verdict, obstacles }) => verdict === "anew" && obstacles.length === 0 && unit.name.endsWith(".service"),
+    )
+    .map(({ unit }) => unit.name);
+}

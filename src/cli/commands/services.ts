@@ -1,0 +1,96 @@
+/** `kmonte services`: what a swap would do with each unit that runs. */
+import type { Command } from "commander";
+import { EXIT_STATUS } from "../../lib/errors.ts";
+import { readProtections } from "../../units/protected.ts";
+import { survey, type SurveyedUnit, type Verdict } from "../../units/survey.ts";
+import { requireSystemd } from "../../units/systemctl.ts";
+import { requireRoot } from "../require-root.ts";
+import { describeFailure, formatBytes, formatMilliseconds, printJson, printLine } from "../output.ts";
+
+interface Options {
+  readonly protected?: boolean;
+  readonly all?: boolean;
+  readonly json?: boolean;
+}
+
+export function addServices(program: Command): void {
+  program
+    .command("services")
+    .description("say of each running unit what a swap would do with it, and what stands in the way")
+    .option("--protected", "protected units alone")
+    .option("--all", "also what every boot starts for itself, such as systemd's own services")
+    .option("--json", "print the result as JSON")
+    .addHelpText(
+      "after",
+      `
+Protected units (kmonte protect) go along; all others are stopped by systemd before and started by the boot. The
+processes of a unit stand still for the time of one look, some milliseconds, and go on. Protected units are looked at as
+one set, as a swap freezes them. A session that was opened through a service, such as those of ssh.service, comes with
+it. The exit status is 3 when something stands in the way of a protected unit.
+
+Examples:
+  sudo kmonte services
+  sudo kmonte services --protected --json`,
+    )
+    .action(async (options: Options) => {
+      requireSystemd("kmonte services");
+      requireRoot("look into the processes of all units");
+      const units = (await survey(readProtections())).filter(
+        (one) => (!options.protected || one.protected) && (options.all || one.verdict !== "system"),
+      );
+      if (units.some(({ verdict }) => verdict === "in-the-way")) process.exitCode = EXIT_STATUS.refused;
+      if (options.json) printJson({ services: units.map(asJson) });
+      else printTable(units);
+    });
+}
+
+function asJson({ unit, scopes, pids, verdict, obstacles, notes, pausedMs, ...one }: SurveyedUnit): object {
+  return {
+    unit: unit.name,
+    description: unit.description,
+    protected: one.protected,
+    verdict,
+    wouldGoAlong: verdict !== "system" && obstacles.length === 0,
+    sessions: scopes.map(({ name }) => name),
+    processes: pids,
+    ...(unit.memory !== undefined && { memoryBytes: unit.memory }),
+    ...(pausedMs !== undefined && { lookMilliseconds: pausedMs }),
+    refusals: obstacles,
+    notes,
+  };
+}
+
+const HEADINGS: readonly (readonly [Verdict, string])[] = [
+  ["along", "Goes along:"],
+  ["in-the-way", "Protected, and in the way of a swap:"],
+  ["anew", "Is stopped before, and started by the boot:"],
+  ["system", "Is part of every boot:"],
+];
+
+function printTable(units: readonly SurveyedUnit[]): void {
+  if (units.length === 0) return printLine("No such unit is running.");
+  const width = Math.max(...units.map(({ unit }) => unit.name.length));
+  for (const [verdict, heading] of HEADINGS) {
+    const found = units.filter((one) => one.verdict === verdict);
+    if (found.length === 0) continue;
+    printLine(heading);
+    for (const one of found) printUnit(one, width);
+  }
+}
+
+function printUnit({ unit, scopes, pids, verdict, obstacles, notes, pausedMs }: SurveyedUnit, width: number): void {
+  const facts = [
+    pids.length === 1 ? "1 process" : `${pids.length} processes`,
+    ...(unit.memory === undefined ? [] : [formatBytes(unit.memory)]),
+    ...(pausedMs === undefined || obstacles.length > 0 ? [] : [`looked at in ${formatMilliseconds(pausedMs)}`]),
+    ...(scopes.length === 0 ? [] : [`with ${scopes.map(({ name }) => name).join(", ")}`]),
+    ...(verdict === "anew" ? [obstacles.length === 0 ? "would go along" : "would not go along"] : []),
+  ];
+  printLine(`  ${unit.name.padEnd(width)}  ${facts.join(", ")}`);
+  for (const [first, ...more] of Map.groupBy(obstacles, ({ code }) => code).values()) {
+    if (first === undefined) continue;
+    for (const line of describeFailure(first, "    - ", "      ")) printLine(line);
+    if (more.length > 0) printLine(`      ${more.length} more of this kind: see --json.`);
+  }
+  if (verdict === "along") for (const note of notes) printLine(`    note: ${note}`);
+}

@@ -1,0 +1,158 @@
+/** A unit as systemd has it now, and the processes in its control group. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Refusal } from "../lib/errors.ts";
+import { orIfGone } from "../lib/gone.ts";
+import { cgroupFolder } from "../proc/cgroup.ts";
+import { parseMountInfo } from "../proc/mountinfo.ts";
+import { childrenOf } from "../proc/read.ts";
+import { listUnits, showUnits, type UnitProperties } from "./systemctl.ts";
+
+export interface Unit {
+  /** Its name with the ending, as systemd calls it (Id=), whatever alias was asked for. */
+  readonly name: string;
+  readonly description: string;
+  readonly loadState: string;
+  readonly activeState: string;
+  readonly subState: string;
+  /** Type= of a service; empty for other units. */
+  readonly type: string;
+  /** The process that systemd watches for the unit (MainPID=); 0 when there is none. */
+  readonly mainPid: number;
+  /** The path of its control group; empty when it has none. */
+  readonly controlGroup: string;
+  /** The processes in its control group and in those below it. */
+  readonly pids: readonly number[];
+  /** Memory of the control group in bytes, where systemd accounts for it. */
+  readonly memory: number | undefined;
+  readonly properties: UnitProperties;
+}
+
+const PROPERTIES = [
+  "Id",
+  "Description",
+  "LoadState",
+  "ActiveState",
+  "SubState",
+  "Type",
+  "MainPID",
+  "ControlGroup",
+  "MemoryCurrent",
+  "Slice",
+  "BusName",
+  "DefaultDependencies",
+  "Before",
+  "After",
+  "Requires",
+  "Requisite",
+  "BindsTo",
+  "Wants",
+  "TriggeredBy",
+  "PIDFile",
+  "RuntimeDirectory",
+  "User",
+  "DynamicUser",
+  "PrivateTmp",
+  "NFileDescriptorStore",
+  "RemainAfterExit",
+  "SurviveFinalKillSignal",
+];
+
+/** Units by their names or patterns of names, loaded or not. Names without an ending are services. */
+export function readUnits(names: readonly string[]): Unit[] {
+  return showUnits(names.map(fullName), PROPERTIES).map(toUnit);
+}
+
+/** All units of some types that are active. */
+export function activeUnits(types: readonly string[]): Unit[] {
+  return readUnits(listUnits(types, "active"));
+}
+
+/** `redis-server` as systemctl takes it: redis-server.service. */
+export function fullName(name: string): string {
+  return /\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$/.test(name)
+    ? name
+    : `${name}.service`;
+}
+
+function toUnit(properties: UnitProperties): Unit {
+  const text = (name: string): string => properties.get(name) ?? "";
+  const controlGroup = text("ControlGroup");
+  const memory = Number(properties.get("MemoryCurrent") ?? Number.NaN);
+  return {
+    name: text("Id"),
+    description: text("Description"),
+    loadState: text("LoadState"),
+    activeState: text("ActiveState"),
+    subState: text("SubState"),
+    type: text("Type"),
+    mainPid: Number(properties.get("MainPID") ?? 0),
+    controlGroup,
+    pids: controlGroup === "" ? [] : processesBelow(controlGroup),
+    // "[not set]" without accounting, and 2^64 - 1 in old versions.
+    memory: Number.isSafeInteger(memory) && memory > 0 ? memory : undefined,
+    properties,
+  };
+}
+
+/** The words of a property that is a list. */
+export function wordsOf({ properties }: Unit, property: string): string[] {
+  return (properties.get(property) ?? "").split(" ").filter(Boolean);
+}
+
+/** The folder of a control group of systemd's: in the unified hierarchy, or in its own named one (cgroups(7)). */
+export function folderOf(controlGroup: string): string | undefined {
+  const mounts = parseMountInfo(readFileSync("/proc/thread-self/mountinfo", "utf8"));
+  const unified = cgroupFolder(mounts, "", controlGroup);
+  return cgroupFolder(mounts, "name=systemd", controlGroup) ?? unified;
+}
+
+/** The processes of a control group and of those below it, lowest id first. */
+export function processesBelow(controlGroup: string): number[] {
+  const folder = folderOf(controlGroup);
+  if (folder === undefined) return [];
+  const pids: number[] = [];
+  const visit = (path: string): void => {
+    const text = orIfGone(() => readFileSync(join(path, "cgroup.procs"), "utf8"), "");
+    pids.push(...text.split("\n").filter(Boolean).map(Number));
+    for (const entry of orIfGone(() => readdirSync(path, { withFileTypes: true }), []))
+      if (entry.isDirectory()) visit(join(path, entry.name));
+  };
+  visit(folder);
+  return pids.sort((a, b) => a - b);
+}
+
+/** A process and all its descendants. */
+export function withDescendants(pids: readonly number[]): Set<number> {
+  const all = new Set<number>();
+  const visit = (pid: number): void => {
+    if (all.has(pid)) return;
+    all.add(pid);
+    for (const child of childrenOf(pid)) visit(child);
+  };
+  for (const pid of pids) visit(pid);
+  return all;
+}
+
+/** Throws a {@link Refusal} for a name that stands for no unit that could run. */
+export function requireLoaded(unit: Unit, asked: string): void {
+  const refuse = (code: string, why: string, remedy: string): never => {
+    throw new Refusal(code, { what: `${asked} is not a unit that can be taken along.`, why, remedy });
+  };
+  if (/@\.[a-z]+$/.test(unit.name))
+    refuse(
+      "UNIT_TEMPLATE",
+      "It is a template without an instance.",
+      `Name an instance, or a pattern: ${unit.name.replace("@.", "@*.")}`,
+    );
+  if (unit.loadState === "masked")
+    refuse("UNIT_MASKED", "It is masked, so that systemd never starts it.", `systemctl unmask ${unit.name}`);
+  if (unit.loadState === "not-found")
+    refuse("NO_SUCH_UNIT", `systemd knows no unit ${unit.name}.`, "systemctl list-units shows those that there are.");
+  if (unit.loadState !== "loaded")
+    refuse(
+      "UNIT_NOT_LOADED",
+      `systemd could not load it (${unit.loadState}).`,
+      `systemctl status ${unit.name} says why.`,
+    );
+}
