@@ -5,6 +5,7 @@ import { addBack } from "./commands/back.ts";
 import { addCheck } from "./commands/check.ts";
 import { addDecrypt } from "./commands/decrypt.ts";
 import { addFreeze } from "./commands/freeze.ts";
+import { addHandOver } from "./commands/hand-over.ts";
 import { addInspect } from "./commands/inspect.ts";
 import { addKernels } from "./commands/kernels.ts";
 import { addKey } from "./commands/key.ts";
@@ -13,6 +14,7 @@ import { addRehearse } from "./commands/rehearse.ts";
 import { addReport } from "./commands/report.ts";
 import { addServe } from "./commands/serve.ts";
 import { addServices } from "./commands/services.ts";
+import { addSuspend } from "./commands/suspend.ts";
 import { addSwap } from "./commands/swap.ts";
 import { addThaw } from "./commands/thaw.ts";
 
@@ -50,7 +52,9 @@ export function createProgram(): Command {
     addServices,
     addProtect,
     addSwap,
+    addSuspend,
     addBack,
+    addHandOver,
     addRehearse,
     addKernels,
     addReport,

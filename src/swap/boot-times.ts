@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { closeSync, constants, openSync, readFileSync, readSync } from "node:fs";
 import type { TimedStep } from "../lib/progress.ts";
 import { USERLAND_MARK } from "./initrd.ts";
+import { orIfGone } from "../lib/gone.ts";
 
 export interface BootTimes {
   /** When the kernel's clock began to count. */
@@ -58,11 +59,12 @@ function userspaceTimestamp(): number | undefined {
   return microseconds > 0 ? microseconds / 1000 : undefined;
 }
 
-/** All of /dev/kmsg: one read, one record. */
+/** All of /dev/kmsg: one read, one record. Containers have none, or may not read it. */
 function readKernelLog(): string {
   let text = "";
   const record = Buffer.alloc(8192);
-  const file = openSync("/dev/kmsg", constants.O_RDONLY | constants.O_NONBLOCK);
+  const file = orIfGone(() => openSync("/dev/kmsg", constants.O_RDONLY | constants.O_NONBLOCK), undefined);
+  if (file === undefined) return text;
   try {
     for (;;) text += record.toString("latin1", 0, readSync(file, record));
   } catch {

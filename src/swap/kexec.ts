@@ -14,6 +14,7 @@ const LINUX_REBOOT_MAGIC1 = 0xfee1dead;
 const LINUX_REBOOT_MAGIC2 = 672274793;
 const LINUX_REBOOT_CMD_KEXEC = 0x45584543;
 const LINUX_REBOOT_CMD_RESTART = 0x1234567;
+const LINUX_REBOOT_CMD_POWER_OFF = 0x4321fedc;
 
 const KEXEC_LOADED = "/sys/kernel/kexec_loaded";
 
@@ -116,12 +117,21 @@ export function startLoadedKernel(): never {
       remedy: "Run kmonte swap again when nothing else (kexec-tools, kdump) is loading kernels.",
     });
   }
-  call("reboot", "Starting the new kernel", LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC);
-  throw new Error("reboot(LINUX_REBOOT_CMD_KEXEC) returned");
+  return reboot(LINUX_REBOOT_CMD_KEXEC, "Starting the new kernel");
 }
 
-/** Starts the machine anew through its firmware, at once. Everything must be on the disks. */
+/** Starts the machine anew through its firmware, at once; in a container, the container. Everything must be on the disks. */
 export function restartMachine(): never {
-  call("reboot", "Restarting the machine", LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_RESTART);
-  throw new Error("reboot(LINUX_REBOOT_CMD_RESTART) returned");
+  return reboot(LINUX_REBOOT_CMD_RESTART, "Restarting the machine");
+}
+
+/** Powers the machine off, at once; in a container, ends the container. Everything must be on the disks. */
+export function powerOffMachine(): never {
+  return reboot(LINUX_REBOOT_CMD_POWER_OFF, "Powering the machine off");
+}
+
+/** reboot(2): in a pid namespace other than the first one it ends the namespace's init. */
+function reboot(command: number, about: string): never {
+  call("reboot", about, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, command);
+  throw new RangeError("reboot(2) returned");
 }

@@ -20,6 +20,8 @@ import { DEFAULT_SWAP_ROOT, type Failure, presentBoot, readPending, readRecords,
 import { unmarkPending, writeRecord } from "./store.ts";
 import { keepTmp } from "./tmp-files.ts";
 import { afterFailure, changeAttempt, type Here, nextStep, withAttempt } from "./trial.ts";
+import { announceThawed, finishHandOver, removeHandOver } from "../units/hand-over.ts";
+import { reloadUnits } from "../units/others.ts";
 import { HeldWatchdog } from "./watchdog.ts";
 import { goBack } from "./way-back.ts";
 
@@ -49,6 +51,25 @@ export async function resumePendingSwaps(options: ResumeOptions = {}): Promise<S
   for (const record of now) results.push(await bringBack(root, record, options));
   notifyReady();
   for (const record of later) results.push(await bringBack(root, record, options));
+  return results;
+}
+
+/** Once the boot has started its units: sees to it that those of this boot's swaps have their processes, and notes how they are. */
+export async function handOverUnits(root: string = DEFAULT_SWAP_ROOT): Promise<SwapRecord[]> {
+  const boot = presentBoot();
+  const results: SwapRecord[] = [];
+  for (const found of readRecords(root)) {
+    const record = await whenThawed(root, found, hereFor(found));
+    const isOurs = record.attempts?.some((attempt) => attempt.boot === boot && !attempt.failure);
+    if (!record.units || !isOurs || record.running === undefined) continue;
+    const states = await finishHandOver(record.units);
+    // The trial may have changed it meanwhile.
+    const now = readRecords(root, (id) => id === record.id)[0] ?? record;
+    const units = record.units.map((unit) => ({ ...unit, after: states.find(({ name }) => name === unit.name) }));
+    const noted = { ...now, units };
+    writeRecord(root, noted);
+    results.push(noted);
+  }
   return results;
 }
 
@@ -148,6 +169,8 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   } catch (error) {
     const failure = describe(error);
     if (afterFailure(record, here, idsTaken(error)) === "go back") goBack({ root, record, here, watchdog }, failure);
+    // systemd starts the units anew.
+    if (record.units && removeHandOver()) reloadUnits();
     // The mark stays: another boot tries again with the same images.
     const failed = changeAttempt({ ...record, state: "failed", arrived: here.kernel, failure }, here, { failure });
     writeRecord(root, failed);
@@ -159,6 +182,7 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   const onTrial = record.health !== undefined && here.kernel !== record.from;
   if (!onTrial) unmarkPending(root, record.id);
   await house(record.id, report.processes);
+  announceThawed(record.units ?? []);
   const left = record.steps.at(-1)?.end ?? record.stopped;
   const [verify, ...thawing] = report.steps;
   const booted = bootSteps(readBootTimes(), left, verify?.start ?? running);

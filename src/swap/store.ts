@@ -11,6 +11,16 @@ export const DEFAULT_SWAP_ROOT = "/var/lib/kmonte/swap";
 
 const StepSchema = v.object({ step: v.string(), start: v.number(), end: v.number() });
 const ProcessSchema = v.object({ pid: v.number(), command: v.string() });
+const UnitSchema = v.object({
+  name: v.string(),
+  /** The main process that systemd is told of again; without one it is the scope of a session. */
+  mainPid: v.optional(v.number()),
+  description: v.string(),
+  slice: v.string(),
+  processes: v.array(v.object({ pid: v.number(), group: v.string() })),
+  /** How systemd had it when the boot had started its units. */
+  after: v.optional(v.object({ name: v.string(), activeState: v.string(), mainPid: v.number() })),
+});
 const FailureSchema = v.object({
   code: v.string(),
   what: v.string(),
@@ -50,13 +60,18 @@ const SwapRecordSchema = v.object({
    * done: running again for good; failed: still only on disk.
    */
   state: v.picklist(["pending", "trial", "done", "failed"]),
+  /** A swap of kernels, unless it says otherwise. */
+  kind: v.optional(v.literal("suspend")),
   from: v.string(),
+  /** The kernel that was to come; with a suspend, the one that was left. */
   to: v.string(),
   /** The kernel that the processes run on now, which is not `to` when the machine came up with another. */
   arrived: v.optional(v.string()),
   /** The frozen directory. */
   directory: v.string(),
   processes: v.array(ProcessSchema),
+  /** The units that the processes belong to, for systemd to have them back. */
+  units: v.optional(v.array(UnitSchema)),
   /** What must be there of the network before the thaw. */
   network: v.optional(v.array(networkNeedSchema)),
   steps: v.array(StepSchema),

@@ -17,6 +17,8 @@ const TRIES = 8;
 
 /** A new kernel has one try, and then the old one has its own. */
 export function nextStep(record: SwapRecord, here: Here): NextStep {
+  // Nobody chose the kernel that comes after a suspend, and there is no other to go back to.
+  if (record.kind === "suspend") return "try";
   const earlier = earlierAttempts(record, here).filter(({ kernel }) => kernel === here.kernel).length;
   if ((record.attempts?.length ?? 0) >= TRIES) return "give up";
   if (here.kernel === record.from) return earlier < TRIES_OF_OLD ? "try" : "give up";
@@ -25,7 +27,7 @@ export function nextStep(record: SwapRecord, here: Here): NextStep {
 
 /** After a try that failed. `idsTaken`: what stood in the way were process ids, which a prepared boot keeps free. */
 export function afterFailure(record: SwapRecord, here: Here, idsTaken: boolean): Exclude<NextStep, "try"> {
-  if ((record.attempts?.length ?? 0) >= TRIES) return "give up";
+  if (record.kind === "suspend" || (record.attempts?.length ?? 0) >= TRIES) return "give up";
   if (here.kernel !== record.from) return "go back";
   return idsTaken && !here.prepared ? "go back" : "give up";
 }

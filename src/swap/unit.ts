@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFile
 import { dirname, join, resolve } from "node:path";
 import { keyDirectory, machineKey } from "../image/keys.ts";
 import { Refusal } from "../lib/errors.ts";
+import { DROP_IN } from "../units/hand-over.ts";
 import { SWAP_PARAMETER } from "./kexec.ts";
 import { hasOtherDisks, presentMounts, requireLasting } from "./mounts.ts";
 import { PLAIN_SILENCE_FILE, SILENCE_FILE } from "./network.ts";
@@ -10,6 +11,7 @@ import { PENDING_MARK } from "./store.ts";
 
 export const THAW_UNIT = "kmonte-thaw.service";
 export const HEALTH_UNIT = "kmonte-health.service";
+export const HAND_OVER_UNIT = "kmonte-hand-over.service";
 export const BACK_UNIT = "kmonte-back.service";
 
 const UNIT_DIRECTORY = "/etc/systemd/system";
@@ -78,6 +80,30 @@ WantedBy=sysinit.target
 `;
 }
 
+/** The unit that sees to it that systemd has the thawed units again, when all else has been started. */
+export function handOverUnitText({ command }: UnitOptions): string {
+  return `# Written by kmonte swap.
+[Unit]
+Description=Gives systemd the units back that kmonte thawed
+Documentation=man:kmonte(1)
+DefaultDependencies=no
+ConditionPathExistsGlob=${UNIT_DIRECTORY}/*.d/${DROP_IN}
+After=${THAW_UNIT} multi-user.target
+Before=shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+ExecStart=${command} hand-over
+StandardOutput=journal+console
+StandardError=journal+console
+TimeoutStartSec=600
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
 /** The unit that asks the health command, when all else has been started. */
 export function healthUnitText({ command, root }: UnitOptions): string {
   return `# Written by kmonte swap.
@@ -87,7 +113,7 @@ Documentation=man:kmonte(1)
 DefaultDependencies=no
 ConditionPathExistsGlob=${root}/*/${PENDING_MARK}
 OnFailure=${BACK_UNIT}
-After=${THAW_UNIT} multi-user.target
+After=${THAW_UNIT} ${HAND_OVER_UNIT} multi-user.target
 Before=shutdown.target
 Conflicts=shutdown.target
 
@@ -133,6 +159,7 @@ export function installUnits(root: string): void {
   const options = { command: COMMAND, root, keys, otherDisks: hasOtherDisks(presentMounts()) };
   writeUnit(BACK_UNIT, backUnitText(options));
   writeUnit(THAW_UNIT, unitText(options), "sysinit.target");
+  writeUnit(HAND_OVER_UNIT, handOverUnitText(options), "multi-user.target");
   writeUnit(HEALTH_UNIT, healthUnitText(options), "multi-user.target");
 }
 

@@ -1,9 +1,7 @@
 /** What a swap would do with each unit that runs: whether it would go along, and what stands in the way. */
-import { readFileSync } from "node:fs";
 import { checkEach } from "../freeze/machine.ts";
 import type { CheckOutcome } from "../freeze/check.ts";
 import type { FailureSummary } from "../lib/errors.ts";
-import { parseCgroups } from "../proc/cgroup.ts";
 import { isProtected, type Protection } from "./protected.ts";
 import { activeUnits, type Unit, withDescendants } from "./unit.ts";
 
@@ -87,10 +85,4 @@ export async function survey(protections: readonly Protection[]): Promise<Survey
 /** Which of some units each process belongs to. */
 function ownersOf(units: readonly { readonly unit: Unit; readonly all: readonly number[] }[]): Map<number, Unit> {
   return new Map(units.flatMap(({ unit, all }) => all.map((pid) => [pid, unit] as const)));
-}
-
-/** The control group of systemd's that a process is in, such as /system.slice/redis-server.service. */
-export function controlGroupOf(pid: number | "self"): string {
-  const paths = parseCgroups(readFileSync(`/proc/${pid}/cgroup`, "utf8"));
-  return paths["name=systemd"] ?? paths[""] ?? "/";
 }

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Refusal } from "../lib/errors.ts";
 import { orIfGone } from "../lib/gone.ts";
-import { cgroupFolder } from "../proc/cgroup.ts";
-import { parseMountInfo } from "../proc/mountinfo.ts";
+import { cgroupFolder, parseCgroups } from "../proc/cgroup.ts";
+import { type Mount, parseMountInfo } from "../proc/mountinfo.ts";
 import { childrenOf } from "../proc/read.ts";
 import { listUnits, showUnits, type UnitProperties } from "./systemctl.ts";
 
@@ -100,16 +100,26 @@ export function wordsOf({ properties }: Unit, property: string): string[] {
   return (properties.get(property) ?? "").split(" ").filter(Boolean);
 }
 
-/** The folder of a control group of systemd's: in the unified hierarchy, or in its own named one (cgroups(7)). */
-export function folderOf(controlGroup: string): string | undefined {
-  const mounts = parseMountInfo(readFileSync("/proc/thread-self/mountinfo", "utf8"));
-  const unified = cgroupFolder(mounts, "", controlGroup);
-  return cgroupFolder(mounts, "name=systemd", controlGroup) ?? unified;
+/** Where systemd keeps its units' control groups: a hierarchy of its own, or version 2 (cgroups(7)). */
+function systemdHierarchy(mounts: readonly Mount[]): string {
+  const own = "name=systemd";
+  return cgroupFolder(mounts, own, "/") === undefined ? "" : own;
+}
+
+function mountsHere(): Mount[] {
+  return parseMountInfo(readFileSync("/proc/thread-self/mountinfo", "utf8"));
+}
+
+/** The control group of systemd's that a process is in, such as /system.slice/redis-server.service. */
+export function controlGroupOf(pid: number | "self"): string {
+  const paths = parseCgroups(readFileSync(`/proc/${pid}/cgroup`, "utf8"));
+  return paths[systemdHierarchy(mountsHere())] ?? "/";
 }
 
 /** The processes of a control group and of those below it, lowest id first. */
 export function processesBelow(controlGroup: string): number[] {
-  const folder = folderOf(controlGroup);
+  const mounts = mountsHere();
+  const folder = cgroupFolder(mounts, systemdHierarchy(mounts), controlGroup);
   if (folder === undefined) return [];
   const pids: number[] = [];
   const visit = (path: string): void => {

@@ -1,0 +1,106 @@
+/** What is about to happen to the machine's units, shown and agreed to before anything is done. */
+import { createInterface } from "node:readline/promises";
+import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
+import { planUnits, type UnitPlan } from "../units/others.ts";
+import { readProtections } from "../units/protected.ts";
+import { survey, type SurveyedUnit } from "../units/survey.ts";
+import { requireSystemd } from "../units/systemctl.ts";
+import { formatBytes, printJson, printLine } from "./output.ts";
+
+export interface PlanOptions {
+  /** Show it, and do nothing. */
+  readonly plan?: boolean;
+  /** Do not ask. */
+  readonly yes?: boolean;
+  readonly json?: boolean;
+}
+
+/**
+ * The plan for the protected units, once a person or --yes has agreed to it; undefined when it was only to be shown.
+ * `purpose` is what happens at its end, such as "power off". Throws a {@link RefusalList} when something is in the way.
+ */
+export async function agreedPlan(
+  purpose: string,
+  pids: readonly number[],
+  options: PlanOptions,
+): Promise<UnitPlan | undefined> {
+  requireSystemd(`kmonte, to ${purpose},`);
+  const looked = (await survey(readProtections())).filter((one) => one.protected);
+  if (looked.length === 0 && pids.length === 0) throw nothingProtected();
+  refuseObstacles(looked);
+  const plan = planUnits(looked);
+  if (options.plan && options.json) printJson(planJson(plan));
+  else if (!options.json) printPlan(plan, purpose);
+  if (options.plan) return undefined;
+  if (!options.yes) await ask(purpose);
+  return plan;
+}
+
+function nothingProtected(): Refusal {
+  return new Refusal("NOTHING_PROTECTED", {
+    what: "There is nothing to take along.",
+    why: "No protected unit is running, and no process was named.",
+    remedy: "Choose units: kmonte services, kmonte protect UNIT.",
+  });
+}
+
+function refuseObstacles(looked: readonly SurveyedUnit[]): void {
+  const refusals = looked.flatMap(({ unit, obstacles }) =>
+    obstacles.map(({ code, what, why, remedy }) => new Refusal(code, { what: `${unit.name}: ${what}`, why, remedy })),
+  );
+  if (refusals.length === 0) return;
+  throw new RefusalList(
+    "UNITS_IN_THE_WAY",
+    {
+      what: "Not all protected units can go along; nothing was stopped.",
+      remedy: "kmonte unprotect UNIT leaves one out.",
+    },
+    refusals,
+  );
+}
+
+function planJson({ along, stop, kept }: UnitPlan): object {
+  const name = ({ name: one }: { readonly name: string }): string => one;
+  return {
+    along: along.map(({ unit, scopes, pids }) => ({ unit: unit.name, sessions: scopes.map(name), processes: pids })),
+    stop: stop.map(name),
+    kept: kept.map(name),
+  };
+}
+
+function printPlan({ along, stop, kept }: UnitPlan, purpose: string): void {
+  printLine("Go along:");
+  for (const { unit, scopes, pids } of along) {
+    const memory = unit.memory === undefined ? "" : `, ${formatBytes(unit.memory)}`;
+    const sessions = scopes.length === 0 ? "" : `, with ${scopes.map(({ name }) => name).join(", ")}`;
+    printLine(`  ${unit.name}: ${pids.length === 1 ? "1 process" : `${pids.length} processes`}${memory}${sessions}`);
+  }
+  const list = (heading: string, units: UnitPlan["stop"]): void => {
+    if (units.length > 0) printLine(`${heading}\n  ${units.map(({ name }) => name).join(", ")}`);
+  };
+  list("Are stopped by systemd before, and started by the boot:", stop);
+  list("End with the kernel, because units that go along need them or kmonte runs in them:", kept);
+  printLine(`Then the protected units are frozen, and the machine will ${purpose}.`);
+}
+
+async function ask(purpose: string): Promise<void> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) {
+    throw new KmonteError(
+      "USAGE",
+      {
+        what: `Nobody was there to agree to ${purpose}.`,
+        why: "Standard input is no terminal.",
+        remedy: "Give --yes.",
+      },
+      { kind: "usage" },
+    );
+  }
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await lines.question(`Go on and ${purpose}? [y/N] `);
+    if (/^y(es)?$/i.test(answer.trim())) return;
+  } finally {
+    lines.close();
+  }
+  throw new KmonteError("INTERRUPTED", { what: "Nothing was done." }, { kind: "interrupted" });
+}

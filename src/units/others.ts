@@ -1,0 +1,118 @@
+/** The units that systemd stops, in their order, before the protected ones are frozen: each as at any shutdown. */
+import { spawn } from "node:child_process";
+import { KmonteError } from "../lib/errors.ts";
+import { isOfSystem, type SurveyedUnit } from "./survey.ts";
+import { systemctl } from "./systemctl.ts";
+import { activeUnits, controlGroupOf, readUnits, type Unit, wordsOf } from "./unit.ts";
+
+/** What a swap does with the units of the machine; shown to a person before anything is done. */
+export interface UnitPlan {
+  readonly along: readonly SurveyedUnit[];
+  /** Stopped before the freeze, sockets, timers and paths that would start them again first. */
+  readonly stop: readonly Unit[];
+  /** Not stopped, because a protected unit needs them or kmonte itself runs in them; they end with the kernel. */
+  readonly kept: readonly Unit[];
+}
+
+/** Dependencies by which the end of one unit ends another (systemd.unit(5)). */
+const ENDS_TOO = ["Requires", "Requisite", "BindsTo"];
+
+/** Plans what becomes of each unit; `along` are those that are taken along. */
+export function planUnits(along: readonly SurveyedUnit[]): UnitPlan {
+  const taken = new Set(along.flatMap(({ unit, scopes }) => [unit, ...scopes].map(({ name }) => name)));
+  const needed = requiredBy([...taken]);
+  const own = controlGroupOf("self");
+  const active = activeUnits(["service", "scope", "socket", "timer", "path"]);
+  const candidates = active.filter((unit) => !taken.has(unit.name) && isStoppable(unit));
+  const isKept = ({ name, controlGroup }: Unit): boolean =>
+    needed.has(name) || (controlGroup !== "" && (own === controlGroup || own.startsWith(`${controlGroup}/`)));
+  const kept = candidates.filter(isKept);
+  const stopped = candidates.filter((unit) => !isKept(unit));
+  const triggers = new Set(stopped.flatMap((unit) => wordsOf(unit, "TriggeredBy")));
+  const first = active.filter(({ name }) => triggers.has(name) && !needed.has(name));
+  return { along, stop: [...first, ...stopped], kept };
+}
+
+/** Services and sessions that hold something to put away; the network's own, which the protected ones use, is not among them. */
+function isStoppable(unit: Unit): boolean {
+  const { name, pids, properties } = unit;
+  if (/\.(socket|timer|path)$/.test(name) || name === "init.scope" || isOfSystem(unit)) return false;
+  if (wordsOf(unit, "Before").some((before) => /^(network|network-pre|network-online|sysinit)\.target$/.test(before)))
+    return false;
+  return pids.length > 0 || (unit.subState === "exited" && properties.get("DefaultDependencies") === "yes");
+}
+
+/** Units that the given ones cannot be without, and those that these cannot be without. */
+function requiredBy(names: readonly string[]): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (let next = [...names]; next.length > 0;) {
+    const units = readUnits(next);
+    next = [...new Set(units.flatMap((unit) => ENDS_TOO.flatMap((property) => wordsOf(unit, property))))].filter(
+      (name) => !found.has(name),
+    );
+    for (const name of next) found.add(name);
+  }
+  return found;
+}
+
+/** Units that have been stopped, and are started again when the swap does not take place. */
+export class StoppedUnits implements AsyncDisposable {
+  readonly #names: readonly string[];
+
+  private constructor(names: readonly string[]) {
+    this.#names = names;
+  }
+
+  /** Stops them all in one transaction; each may take as long as its own settings say (TimeoutStopSec=). */
+  static async stop(units: readonly Unit[], signal?: AbortSignal): Promise<StoppedUnits> {
+    const stopped = new StoppedUnits(units.map(({ name }) => name));
+    if (units.length === 0) return stopped;
+    try {
+      await run(["stop", "--", ...stopped.#names], signal);
+      return stopped;
+    } catch (error) {
+      await stopped[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Scopes are made by who started their processes, and cannot be started.
+    const names = this.#names.filter((name) => !name.endsWith(".scope"));
+    if (names.length === 0) return;
+    await run(["start", "--", ...names]).catch((error: unknown) => {
+      process.stderr.write(`kmonte: note: not all units were started again: ${String(error)}\n`);
+    });
+  }
+}
+
+/** systemctl that may take long; an abort ends the wait, not what systemd does. */
+function run(args: readonly string[], signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("systemctl", ["--no-ask-password", ...args], { stdio: ["ignore", "ignore", "pipe"] });
+    let errors = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));
+    const onAbort = (): void => void child.kill();
+    signal?.addEventListener("abort", onAbort);
+    child.once("error", reject);
+    child.once("close", (status) => {
+      signal?.removeEventListener("abort", onAbort);
+      if (signal?.aborted) reject(signal.reason as Error);
+      else if (status === 0) resolve();
+      else reject(notStopped(args[0] ?? "", errors));
+    });
+  });
+}
+
+function notStopped(verb: string, errors: string): KmonteError {
+  return new KmonteError("UNITS_NOT_STOPPED", {
+    what: `systemd could not ${verb} all units; everything that was stopped is started again.`,
+    why: errors.trim().replace(/\n/g, " ") || "systemctl did not say why.",
+    remedy: "systemctl --failed and journalctl -xe say more.",
+  });
+}
+
+/** Makes systemd read its units' files again. */
+export function reloadUnits(): void {
+  systemctl(["daemon-reload"], undefined);
+}

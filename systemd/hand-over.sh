@@ -1,0 +1,29 @@
+#!/bin/sh
+# hand-over.sh UNIT: what a unit's ExecStart= is for the one boot in which kmonte has thawed its processes. Moves them
+# into the unit's control group and tells systemd which is the main one (sd_notify(3), MAINPID=).
+# /run/kmonte/hand-over/UNIT, which kmonte-thaw.service writes, has the main process's id in its first line, then a line
+# for each process: its id, and its control group below the unit's.
+file=/run/kmonte/hand-over/$1
+until [ -e "$file" ]; do
+  case $(systemctl is-active kmonte-thaw.service) in
+    active | activating) sleep 0.2 ;;
+    *) echo "kmonte thawed no process of $1." >&2; exit 1 ;;
+  esac
+done
+{
+  read -r main
+  while read -r pid below; do
+    while IFS=: read -r _ controllers path; do
+      case $controllers in
+        "") folder=/sys/fs/cgroup; [ -e $folder/cgroup.controllers ] || folder=/sys/fs/cgroup/unified ;;
+        name=*) folder=/sys/fs/cgroup/${controllers#name=} ;;
+        *) folder=/sys/fs/cgroup/$controllers ;;
+      esac
+      [ -d "$folder$path" ] || continue
+      [ -z "$below" ] || mkdir -p "$folder$path$below"
+      # One that has ended since is in no group.
+      echo "$pid" 2>/dev/null >"$folder$path$below/cgroup.procs" || :
+    done </proc/self/cgroup
+  done
+} <"$file"
+exec systemd-notify --ready --pid="$main"
