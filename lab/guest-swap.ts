@@ -14,7 +14,7 @@ export interface GuestSwapOptions {
 
 /** The command as a person would type it. */
 export function swapCommand(to: string, pids: readonly number[]): string[] {
-  return ["kmonte", "swap", "--to", to, ...pids.flatMap((pid) => ["--pid", String(pid)])];
+  return ["kmonte", "swap", "--yes", "--to", to, ...pids.flatMap((pid) => ["--pid", String(pid)])];
 }
 
 export async function swapInGuest(machine: Machine, options: GuestSwapOptions): Promise<SwapReport> {

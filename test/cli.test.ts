@@ -28,8 +28,11 @@ describe("wrong usage is told with status 2", () => {
     ["thaw", "x", "--boot"],
     ["inspect"],
     ["inspect", "a", "b"],
-    ["swap", "--to", "6.12"],
-    ["swap", "--pid", "1"],
+    ["swap", "--to"],
+    ["swap", "--pid", "abc"],
+    ["suspend", "now"],
+    ["unprotect"],
+    ["services", "--nonsense"],
     ["kernels", "--nonsense"],
   ];
   for (const args of wrong) {

@@ -1,10 +1,13 @@
 /** What is about to happen to the machine's units, shown and agreed to before anything is done. */
 import { createInterface } from "node:readline/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
 import { planUnits, type UnitPlan } from "../units/others.ts";
 import { readProtections } from "../units/protected.ts";
 import { survey, type SurveyedUnit } from "../units/survey.ts";
 import { requireSystemd } from "../units/systemctl.ts";
+import { formatReport, readLastReport, type SwapReport } from "../swap/report.ts";
+import { isInTheWay, rerunOutside } from "./outside.ts";
 import { formatBytes, printJson, printLine } from "./output.ts";
 
 export interface PlanOptions {
@@ -25,16 +28,45 @@ export async function agreedPlan(
   options: PlanOptions,
 ): Promise<UnitPlan | undefined> {
   requireSystemd(`kmonte, to ${purpose},`);
-  const looked = (await survey(readProtections())).filter((one) => one.protected);
+  if (!options.plan && !options.yes) requireTerminal(purpose);
+  if (isInTheWay(readProtections(), "protected")) return await agreeOutside(purpose, options);
+  const looked = (await survey(readProtections(), "protected")).filter((one) => one.protected);
   if (looked.length === 0 && pids.length === 0) throw nothingProtected();
   refuseObstacles(looked);
-  const plan = planUnits(looked);
+  const plan = planUnits(looked, pids);
   if (options.plan && options.json) printJson(planJson(plan));
   else if (!options.json) printPlan(plan, purpose);
   if (options.plan) return undefined;
   if (!options.yes) await ask(purpose);
   return plan;
 }
+
+/** The same from outside of the session that is to be frozen; this process goes along with it. */
+async function agreeOutside(purpose: string, options: PlanOptions): Promise<undefined> {
+  if (options.plan || !options.yes) {
+    const { status } = await rerunOutside(options.plan ? [] : ["--plan"]);
+    if (options.plan || status !== 0) return;
+    await ask(purpose);
+  }
+  const { status } = await rerunOutside(options.yes ? [] : ["--yes"]);
+  // Another boot: this session has been thawed, and its record with it.
+  if (status === undefined && !options.json) printLine(formatReport(await lastReport()).trimEnd());
+}
+
+/** The report of the departure that this process went along with, as soon as it says how long that took. */
+async function lastReport(): Promise<SwapReport> {
+  const end = Date.now() + LONGEST_WAIT_MS;
+  let report = readLastReport();
+  while (report.running === undefined && Date.now() < end) {
+    await delay(PAUSE_MS);
+    report = readLastReport();
+  }
+  return report;
+}
+
+/** How long the boot may take to write down that the processes run, in milliseconds. */
+const LONGEST_WAIT_MS = 60_000;
+const PAUSE_MS = 200;
 
 function nothingProtected(): Refusal {
   return new Refusal("NOTHING_PROTECTED", {
@@ -69,7 +101,7 @@ function planJson({ along, stop, kept }: UnitPlan): object {
 }
 
 function printPlan({ along, stop, kept }: UnitPlan, purpose: string): void {
-  printLine("Go along:");
+  if (along.length > 0) printLine("Go along:");
   for (const { unit, scopes, pids } of along) {
     const memory = unit.memory === undefined ? "" : `, ${formatBytes(unit.memory)}`;
     const sessions = scopes.length === 0 ? "" : `, with ${scopes.map(({ name }) => name).join(", ")}`;
@@ -79,22 +111,20 @@ function printPlan({ along, stop, kept }: UnitPlan, purpose: string): void {
     if (units.length > 0) printLine(`${heading}\n  ${units.map(({ name }) => name).join(", ")}`);
   };
   list("Are stopped by systemd before, and started by the boot:", stop);
-  list("End with the kernel, because units that go along need them or kmonte runs in them:", kept);
-  printLine(`Then the protected units are frozen, and the machine will ${purpose}.`);
+  list("End with the kernel, because what goes along needs them, or runs in them, or kmonte does:", kept);
+  printLine(`Then what goes along is frozen, and the machine will ${purpose}.`);
+}
+
+function requireTerminal(purpose: string): void {
+  if (process.stdin.isTTY && process.stderr.isTTY) return;
+  throw new KmonteError(
+    "USAGE",
+    { what: `Nobody is there to agree to ${purpose}.`, why: "Standard input is no terminal.", remedy: "Give --yes." },
+    { kind: "usage" },
+  );
 }
 
 async function ask(purpose: string): Promise<void> {
-  if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw new KmonteError(
-      "USAGE",
-      {
-        what: `Nobody was there to agree to ${purpose}.`,
-        why: "Standard input is no terminal.",
-        remedy: "Give --yes.",
-      },
-      { kind: "usage" },
-    );
-  }
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await lines.question(`Go on and ${purpose}? [y/N] `);

@@ -12,6 +12,7 @@ import { reloadUnits, StoppedUnits, type UnitPlan } from "../units/others.ts";
 import { pidsOf } from "../units/survey.ts";
 import type { HealthCommand } from "./health.ts";
 import { requireOpenableAtBoot } from "./boot-key.ts";
+import { makeDisksReadOnly, makeDisksWritable, writableDisks } from "./disks.ts";
 import { syncDisks } from "./kexec.ts";
 import { lockRoot, removeForgotten } from "./leftovers.ts";
 import { requireLasting } from "./mounts.ts";
@@ -46,6 +47,8 @@ export interface WayOut {
   readonly lastStep: readonly [step: string, detail: string];
   /** Gets ready, before anything is stopped. */
   prepare(id: string): { readonly steps: readonly TimedStep[]; readonly wayBack?: WayBack | undefined };
+  /** Whether the disks are this machine's alone, to be made read-only at the end. */
+  readonly ownsDisks: boolean;
   /** Right before the disks are synced. */
   beforeLeaving(): void;
   /** Does not return; throws when the kernel goes on. */
@@ -155,7 +158,8 @@ function leave({ root, record, steps, way }: Leaving, { onProgress }: DepartOpti
   const { id } = record;
   writeRecord(root, { ...record, steps: [...steps] });
   if (record.units) prepareHandOver(record.units);
-  using _ = new PendingGuard(pendingMark(root, id), join(root, id));
+  const disks = way.ownsDisks ? writableDisks() : [];
+  using _ = new PendingGuard(pendingMark(root, id), join(root, id), disks);
   markPending(root, id);
   way.beforeLeaving();
   const start = Date.now();
@@ -164,7 +168,12 @@ function leave({ root, record, steps, way }: Leaving, { onProgress }: DepartOpti
   writeRecord(root, { ...record, steps: [...steps, { step: "sync", start, end: Date.now() }] });
   const [step, detail] = way.lastStep;
   onProgress?.({ step, detail, at: Date.now() });
-  return way.leave();
+  try {
+    if (way.ownsDisks) makeDisksReadOnly();
+    return way.leave();
+  } finally {
+    makeDisksWritable(disks);
+  }
 }
 
 /** Nothing of a departure that did not happen stays: neither a loaded kernel, nor images that the next boot would thaw. */

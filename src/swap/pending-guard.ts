@@ -7,13 +7,15 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { KmonteError } from "../lib/errors.ts";
 
 /** Its standard input is ours alone: it ends when we do, however that comes about. */
-const SCRIPT = `trap "" HUP INT TERM; read -r _; rm -f "$1"; sync "$2"; rm -rf "$2"`;
+const SCRIPT = `trap "" HUP INT TERM; read -r _; mark=$1 directory=$2; shift 2
+for point; do mount -o remount,rw "$point"; done; rm -f "$mark"; sync "$directory"; rm -rf "$directory"`;
 
 export class PendingGuard implements Disposable {
   readonly #shell: ChildProcess;
 
-  constructor(mark: string, directory: string) {
-    this.#shell = spawn("/bin/sh", ["-c", SCRIPT, "sh", mark, directory], {
+  /** `disks` are mount points that may have become read-only by then. */
+  constructor(mark: string, directory: string, disks: readonly string[] = []) {
+    this.#shell = spawn("/bin/sh", ["-c", SCRIPT, "sh", mark, directory, ...disks], {
       stdio: ["pipe", "ignore", "ignore"],
       cwd: "/",
       detached: true,

@@ -1,4 +1,5 @@
 /** Suspends processes to disk over a power-off or a restart; the next boot, of whatever kernel, brings them back (resume.ts). */
+import { isFirstPidNamespace } from "../proc/first-namespace.ts";
 import { depart, type DepartOptions, type WayOut } from "./depart.ts";
 import { powerOffMachine, restartMachine } from "./kexec.ts";
 
@@ -19,6 +20,7 @@ function byPower(restart: boolean): WayOut {
     to: undefined,
     lastStep: restart ? ["restart", "this machine"] : ["power-off", "this machine"],
     prepare: () => ({ steps: [] }),
+    ownsDisks: isFirstPidNamespace(),
     beforeLeaving: nothing,
     leave: restart ? restartMachine : powerOffMachine,
     cancel: nothing,

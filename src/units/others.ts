@@ -1,31 +1,33 @@
 /** The units that systemd stops, in their order, before the protected ones are frozen: each as at any shutdown. */
 import { spawn } from "node:child_process";
 import { KmonteError } from "../lib/errors.ts";
+import { orIfGone } from "../lib/gone.ts";
 import { isOfSystem, type SurveyedUnit } from "./survey.ts";
 import { systemctl } from "./systemctl.ts";
-import { activeUnits, controlGroupOf, readUnits, type Unit, wordsOf } from "./unit.ts";
+import { activeUnits, controlGroupOf, readUnits, type Unit, withDescendants, wordsOf } from "./unit.ts";
 
 /** What a swap does with the units of the machine; shown to a person before anything is done. */
 export interface UnitPlan {
   readonly along: readonly SurveyedUnit[];
   /** Stopped before the freeze, sockets, timers and paths that would start them again first. */
   readonly stop: readonly Unit[];
-  /** Not stopped, because a protected unit needs them or kmonte itself runs in them; they end with the kernel. */
+  /** Not stopped, because a protected unit needs them, or kmonte itself or a named process runs in them; they end with the kernel. */
   readonly kept: readonly Unit[];
 }
 
 /** Dependencies by which the end of one unit ends another (systemd.unit(5)). */
 const ENDS_TOO = ["Requires", "Requisite", "BindsTo"];
 
-/** Plans what becomes of each unit; `along` are those that are taken along. */
-export function planUnits(along: readonly SurveyedUnit[]): UnitPlan {
+/** Plans what becomes of each unit; `along` are those that are taken along, `pids` processes named by themselves. */
+export function planUnits(along: readonly SurveyedUnit[], pids: readonly number[] = []): UnitPlan {
   const taken = new Set(along.flatMap(({ unit, scopes }) => [unit, ...scopes].map(({ name }) => name)));
   const needed = requiredBy([...taken]);
-  const own = controlGroupOf("self");
+  const inUse = ["self" as const, ...withDescendants(pids)].map((pid) => orIfGone(() => controlGroupOf(pid), "/"));
   const active = activeUnits(["service", "scope", "socket", "timer", "path"]);
   const candidates = active.filter((unit) => !taken.has(unit.name) && isStoppable(unit));
   const isKept = ({ name, controlGroup }: Unit): boolean =>
-    needed.has(name) || (controlGroup !== "" && (own === controlGroup || own.startsWith(`${controlGroup}/`)));
+    needed.has(name) ||
+    (controlGroup !== "" && inUse.some((group) => group === controlGroup || group.startsWith(`${controlGroup}/`)));
   const kept = candidates.filter(isKept);
   const stopped = candidates.filter((unit) => !isKept(unit));
   const triggers = new Set(stopped.flatMap((unit) => wordsOf(unit, "TriggeredBy")));

@@ -54,11 +54,15 @@ export function pidsOf({ unit, scopes }: { readonly unit: Unit; readonly scopes:
 }
 
 /**
- * Looks at every unit that runs. Protected units are looked at as one set, as a swap freezes them: what connects two of
+ * Looks at every unit that runs, or with `which` only at the protected ones. Protected units are looked at as one set, as a swap freezes them: what connects two of
  * them stands in nobody's way. The others are looked at one by one.
  */
-export async function survey(protections: readonly Protection[]): Promise<SurveyedUnit[]> {
-  const units = runningUnits().map((one) => ({ ...one, all: pidsOf(one) }));
+export async function survey(
+  protections: readonly Protection[],
+  which: "all" | "protected" = "all",
+): Promise<SurveyedUnit[]> {
+  const running = runningUnits().map((one) => ({ ...one, all: pidsOf(one) }));
+  const units = which === "all" ? running : running.filter(({ unit }) => isProtected(unit.name, protections));
   const chosen = units.filter(({ unit }) => !isOfSystem(unit) && isProtected(unit.name, protections));
   const others = units.filter((one) => !isOfSystem(one.unit) && !chosen.includes(one));
   const sets = [...(chosen.length > 0 ? [chosen.flatMap(({ all }) => all)] : []), ...others.map(({ all }) => all)];

@@ -28,7 +28,7 @@ test("an encrypted swap", { timeout: 20 * 60_000 }, async (t) => {
 
   await t.test("a swap that this machine could not open is refused, and nothing is stopped", async () => {
     const stranger = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
-    const argv = ["kmonte", "swap", "--to", "6.12", "--pid", "1", "--encrypt-to", stranger];
+    const argv = ["kmonte", "swap", "--yes", "--to", "6.12", "--pid", "1", "--encrypt-to", stranger];
     const { code, stderr } = await machine.run(argv);
     assert.equal(code, 3);
     assert.match(stderr.toString(), /SWAP_NOT_OPENABLE/);
@@ -46,7 +46,7 @@ test("an encrypted swap", { timeout: 20 * 60_000 }, async (t) => {
       await shell(machine, `until [ -s ${log} ]; do sleep 0.2; done`);
       const earlier = machine.boots.length;
       const options = ["--encrypt-to", own, "--health", `test -d /proc/${pid}`, ...(keep ? ["--keep"] : [])];
-      const answer = machine.run(["kmonte", "swap", "--to", to, "--pid", String(pid), ...options]).then(
+      const answer = machine.run(["kmonte", "swap", "--yes", "--to", to, "--pid", String(pid), ...options]).then(
         ({ stderr }) => assert.fail(`not swapped: ${stderr.toString()}`),
         () => undefined,
       );

@@ -103,7 +103,7 @@ test("the ways back", { timeout: 30 * 60_000 }, async (t) => {
       last = trouble.name;
       const before = (await numbers(machine)).length;
       const earlier = machine.boots.length;
-      const argv = ["kmonte", "swap", "--to", NEW, "--pid", String(pid), ...trouble.options];
+      const argv = ["kmonte", "swap", "--yes", "--to", NEW, "--pid", String(pid), ...trouble.options];
       const answer = machine.run(argv).then(
         ({ stderr }) => assert.fail(`not swapped: ${stderr.toString()}`),
         () => new Promise<never>(() => {}),

@@ -1,11 +1,18 @@
 /** `kmonte protect UNIT…` and `kmonte unprotect UNIT…`: which units a swap takes along. */
 import type { Command } from "commander";
 import { KmonteError, Refusal, RefusalList } from "../../lib/errors.ts";
-import { addProtections, PROTECT_DIRECTORY, readProtections, removeProtections } from "../../units/protected.ts";
+import {
+  addProtections,
+  PROTECT_DIRECTORY,
+  type Protection,
+  readProtections,
+  removeProtections,
+} from "../../units/protected.ts";
 import { survey, type SurveyedUnit } from "../../units/survey.ts";
 import { requireSystemd } from "../../units/systemctl.ts";
 import { fullName, readUnits, requireLoaded } from "../../units/unit.ts";
 import { printJson, printLine } from "../output.ts";
+import { isInTheWay, rerunOutside } from "../outside.ts";
 import { requireRoot } from "../require-root.ts";
 
 interface Options {
@@ -41,8 +48,11 @@ Examples:
       requireRoot("protect units");
       if ((units.length === 0) !== (options.all === true)) throw nothingNamed("protect");
       if (!options.all) requireUnits(units);
+      const named = units.map((pattern) => ({ pattern: fullName(pattern), file: "" }));
+      const protections = [...readProtections(), ...named];
+      if (isInTheWay(protections, options.all ? "all" : "protected")) return void (await rerunOutside());
       const wanted = options.all ? await allThatCan() : units;
-      if (!options.all) await requireAble(wanted);
+      if (!options.all) await requireAble(protections);
       const added = addProtections(wanted);
       if (options.json) return printJson({ added });
       for (const name of added) printLine(`${name} is protected.`);
@@ -74,9 +84,8 @@ function requireUnits(names: readonly string[]): void {
 }
 
 /** Looks at all that would be protected then, as one set. */
-async function requireAble(names: readonly string[]): Promise<void> {
-  const added = names.map((pattern) => ({ pattern: fullName(pattern), file: "" }));
-  const looked = await survey([...readProtections(), ...added]);
+async function requireAble(protections: readonly Protection[]): Promise<void> {
+  const looked = await survey(protections, "protected");
   const obstacles = looked
     .filter(({ verdict }) => verdict === "in-the-way")
     .flatMap((one) => one.obstacles.map((obstacle) => refusalOf(one, obstacle)));

@@ -4,6 +4,7 @@ import { EXIT_STATUS } from "../../lib/errors.ts";
 import { readProtections } from "../../units/protected.ts";
 import { survey, type SurveyedUnit, type Verdict } from "../../units/survey.ts";
 import { requireSystemd } from "../../units/systemctl.ts";
+import { isInTheWay, rerunOutside } from "../outside.ts";
 import { requireRoot } from "../require-root.ts";
 import { describeFailure, formatBytes, formatMilliseconds, printJson, printLine } from "../output.ts";
 
@@ -35,7 +36,10 @@ Examples:
     .action(async (options: Options) => {
       requireSystemd("kmonte services");
       requireRoot("look into the processes of all units");
-      const units = (await survey(readProtections())).filter(
+      const which = options.protected ? "protected" : "all";
+      const protections = readProtections();
+      if (isInTheWay(protections, which)) return void (await rerunOutside());
+      const units = (await survey(protections, which)).filter(
         (one) => (!options.protected || one.protected) && (options.all || one.verdict !== "system"),
       );
       if (units.some(({ verdict }) => verdict === "in-the-way")) process.exitCode = EXIT_STATUS.refused;

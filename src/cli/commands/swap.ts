@@ -1,15 +1,19 @@
 /** `kmonte swap --to KERNEL --pid PID…` */
 import type { Command } from "commander";
-import { swap } from "../../swap/swap.ts";
+import { swap, swapTarget } from "../../swap/swap.ts";
 import { DEFAULT_HEALTH_SECONDS } from "../../swap/health.ts";
 import { DEFAULT_DEADLINE_SECONDS } from "../../swap/watchdog.ts";
 import { collect, parsePid, parseSeconds } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
 import { showProgress } from "../progress.ts";
+import { requireRoot } from "../require-root.ts";
+import { agreedPlan } from "../unit-plan.ts";
 
 interface Options {
-  readonly to: string;
-  readonly pid: number[];
+  readonly to?: string;
+  readonly pid?: number[];
+  readonly plan?: boolean;
+  readonly yes?: boolean;
   readonly health?: string;
   readonly healthTimeout: number;
   readonly deadline: number;
@@ -22,9 +26,14 @@ interface Options {
 export function addSwap(program: Command): void {
   program
     .command("swap")
-    .description("boot another kernel with kexec, and take processes along")
-    .requiredOption("--to <kernel>", "a version in /boot, or the beginning of one, or the path of a kernel image")
-    .requiredOption("--pid <pid>", "a process to take along, with all its descendants; may be given again", parsePid)
+    .description("boot another kernel with kexec, and take the protected units along")
+    .option(
+      "--to <kernel>",
+      "a version in /boot, or the beginning of one, or the path of a kernel image; without it, the newest in /boot",
+    )
+    .option("--pid <pid>", "a process to take along, with all its descendants; may be given again", parsePid)
+    .option("--plan", "show what would be done, and do nothing")
+    .option("-y, --yes", "do not ask")
     .option(
       "--health <command>",
       "a command for sh, asked when the new kernel is up: if it fails, go back to the old one",
@@ -43,10 +52,12 @@ export function addSwap(program: Command): void {
     .addHelpText(
       "after",
       `
-The kernel is loaded with its initramfs and the present command line, the processes are frozen to /var/lib/kmonte/swap,
-and the new kernel is started without going through the firmware. kmonte-thaw.service, which this command writes, sets
-the processes running again at boot; kmonte report then shows how long each step took. Everything else on the machine
-ends, as with any reboot, but without being asked: stop databases that are not taken along first.
+What goes along are the protected units (kmonte protect) and the processes named with --pid. A plan is shown and agreed
+to first. The kernel is loaded with its initramfs and the present command line. Then systemd stops all other units in
+their order, while those that go along still serve; these are frozen to /var/lib/kmonte/swap, the file systems are synced
+and remounted read-only, and the new kernel is started without going through the firmware. kmonte-thaw.service, which
+this command writes, sets the processes running again at boot, and systemd has the same units with the same processes;
+kmonte report then shows how long each step took.
 
 If the new kernel cannot take the processes, or the health command fails, the machine goes back to the old kernel by
 kexec, and they go on there from the same images. A kernel that panics or hangs is ended by panic= and a watchdog; the
@@ -58,24 +69,33 @@ What the images hold is removed when the processes run again and the health comm
 kmonte report stays. With --encrypt-to the images are never on disk in the clear; one of the keys must be this machine's
 own (kmonte key new --encryption), which opens them at boot.
 
-Until the moment of the kexec every failure, ^C included, leaves the machine and the processes as they were.
+Until the moment of the kexec every failure, ^C included, leaves the machine and the processes as they were, and starts
+again what was stopped.
 
 Examples:
   kmonte kernels
-  kmonte check 4711
-  sudo kmonte swap --to 6.12 --pid 4711`,
+  sudo kmonte protect redis-server nginx
+  sudo kmonte swap --plan
+  sudo kmonte swap --to 6.12 --health 'redis-cli ping'
+  sudo kmonte swap --to 6.12 --pid 4711 --yes`,
     )
-    .action(async ({ to, pid, json, health, healthTimeout, deadline, append, encryptTo, keep }: Options) => {
-      const progress = showProgress(json === true);
+    .action(async (options: Options) => {
+      requireRoot("change the kernel");
+      const { pid = [], health, healthTimeout, ...more } = options;
+      const kernel = swapTarget(options.to);
+      const plan = await agreedPlan(`change to Linux ${kernel.release}`, pid, options);
+      if (plan === undefined) return;
+      const progress = showProgress(options.json === true);
       await interruptible((signal) =>
         swap({
-          to,
+          to: more.to,
           pids: pid,
+          plan,
           ...(health !== undefined && { health: { command: health, seconds: healthTimeout } }),
-          ...(append !== undefined && { append }),
-          ...(encryptTo !== undefined && { encryptTo }),
-          ...(keep && { keep }),
-          deadlineSeconds: deadline,
+          append: more.append,
+          encryptTo: more.encryptTo,
+          keep: more.keep,
+          deadlineSeconds: more.deadline,
           onProgress: progress.listen,
           signal,
         }),
