@@ -48,7 +48,9 @@ static int client(const char *name) {
 
 int main(void) {
   test_begin();
-  snprintf(folder, sizeof folder, "%s/%0100d", getcwd(folder, sizeof folder), 1);
+  char here[128];
+  test_check(getcwd(here, sizeof here) != NULL, "a place");
+  snprintf(folder, sizeof folder, "%s/folder-%0100d", here, getpid());
   test_check(mkdir(folder, 0700) == 0 && chdir(folder) == 0, "a folder");
   int directory = open(".", O_PATH | O_DIRECTORY);
   snprintf(names[0], sizeof names[0], "/proc/self/fd/%d/attach", directory);
