@@ -31,6 +31,11 @@ export function isForUser(): boolean {
   return now !== undefined;
 }
 
+/** The user of {@link asUser}, if any. */
+export function userNow(): Identity | undefined {
+  return now;
+}
+
 /** Runs `action` with our own rights again, within {@link asUser}: for what concerns only us and our tracees in /proc. */
 export function asOurselves<T>(action: () => T): T {
   return now === undefined ? action() : become(undefined, action);

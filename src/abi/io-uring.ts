@@ -7,7 +7,15 @@ import type { LocalFd } from "../lib/brand.ts";
 const PARAMS_SIZE = 120;
 const IORING_SETUP_CQSIZE = 8;
 /** Offsets at which mmap(2) finds the parts of a ring. */
-export const IORING_OFF = { SQ_RING: 0, SQES: 0x1000_0000 } as const;
+export const IORING_OFF = { SQ_RING: 0, CQ_RING: 0x800_0000, SQES: 0x1000_0000 } as const;
+export const IORING_REGISTER_EVENTFD = 4;
+export const IORING_ENTER_REGISTERED_RING = 0x10;
+/** An address that no process has: the kernel looks whether an eventfd is registered before it reads the argument. */
+export const UNREADABLE = 8;
+/** A submission entry, and where things stand in it. */
+export const SQE = { SIZE: 64, OPCODE: 0, TIMEOUT_FLAGS: 28 } as const;
+export const IORING_OP_TIMEOUT = 11;
+export const IORING_TIMEOUT_MULTISHOT = 0x40;
 const CQE_SIZE = 16;
 
 /** Where things stand in the memory of a ring, as io_uring_setup told; part of the user-space interface. */

@@ -1,7 +1,7 @@
 /** Keys that the kernel keeps: keyctl(2), add_key(2), include/uapi/linux/keyctl.h, and /proc/keys (proc_keys(5)). */
 import { readFileSync } from "node:fs";
 import { orIfGone } from "../lib/gone.ts";
-import { call } from "./call.ts";
+import { attempt, call, withStruct } from "./call.ts";
 
 export const KEYCTL = {
   GET_KEYRING_ID: 0,
@@ -23,8 +23,8 @@ export const KEY_SPEC = {
 
 /** All rights for whoever holds the key and for its user; … */
 export const KEY_USER_ALL = 0x3f3f_0000;
-/** … and for everybody to search for it by its name. */
-export const KEY_ALL_SEARCH = 0x0808;
+/** … but for its user's right to find it: nobody joins such a keyring by its name. */
+export const KEY_USER_UNSEARCHABLE = 0x3f37_0000;
 
 export interface ListedKey {
   readonly perm: number;
@@ -57,3 +57,14 @@ export function setKeyOwner(serial: number, uid: number, gid: number): void {
 export function setKeyRights(serial: number, perm: number): void {
   call("keyctl", "Giving a key its rights", KEYCTL.SETPERM, serial, perm);
 }
+
+/** What a key says of itself (DESCRIBE) or holds (READ), as far as this thread may have it. */
+export function askKey(operation: typeof KEYCTL.DESCRIBE | typeof KEYCTL.READ, serial: number): Buffer | undefined {
+  return withStruct(MOST_BYTES, (bytes, address) => {
+    const length = attempt("keyctl", operation, serial, address, MOST_BYTES);
+    return length < 0 ? undefined : Buffer.from(bytes.subarray(0, length));
+  });
+}
+
+/** A key of type "user" holds no more (add_key(2)). */
+const MOST_BYTES = 32_767;

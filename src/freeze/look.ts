@@ -12,6 +12,7 @@ import type { Answers, FreezeProcess, FreezeThread } from "../resources/contract
 import { noteCommonPages } from "../resources/memory/common-pages.ts";
 import { freezeMappings } from "../resources/memory/mappings.ts";
 import { freezeVdso } from "../resources/memory/vdso.x86_64.ts";
+import { RING_PREFIX } from "../resources/objects/io-uring.ts";
 import { freezeControllingTerminal } from "../resources/process/controlling-terminal.ts";
 import { freezeApart, hasOwnDirectory, type Apart } from "../resources/thread/apart.ts";
 import { freezeEndedLeader, type EndedLeader } from "../resources/thread/ended-leader.ts";
@@ -192,7 +193,7 @@ export class Look extends Collection {
   /** A mapping of something that only a descriptor can tell of, when that descriptor has been closed. */
   #refuseOrphanMappings(process: FrozenProcess): void {
     for (const { start, backing } of process.body?.mappings ?? []) {
-      if (!backing || this.has(backing.object)) continue;
+      if (!backing || this.has(backing.object) || this.#isRefusedRing(process.pid, backing.object)) continue;
       this.refuse(
         new Refusal(
           "MAPPING_WITHOUT_DESCRIPTOR",
@@ -205,6 +206,12 @@ export class Look extends Collection {
         ),
       );
     }
+  }
+
+  /** A ring in use has been refused by a better name already, and is at rest in a moment. */
+  #isRefusedRing(pid: number, object: string): boolean {
+    if (!object.startsWith(RING_PREFIX)) return false;
+    return this.collected.refusals.some(({ code, facts }) => code === "IO_URING" && facts["pid"] === pid);
   }
 
   #freezeAll<C>(

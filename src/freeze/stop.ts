@@ -5,6 +5,7 @@ import { PTRACE_EVENT, PTRACE_O } from "../abi/ptrace.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import { SIGNAL, signalName } from "../abi/signal.ts";
 import { KmonteError } from "../lib/errors.ts";
+import { isKernelWorker } from "../proc/kernel-workers.ts";
 import { childrenOf, readdirOrEmpty, readStat } from "../proc/read.ts";
 import type { ProcessStat } from "../proc/status.ts";
 import { endAll, type Move } from "../tracee/end-all.x86_64.ts";
@@ -180,7 +181,7 @@ export class StoppedSet implements Disposable {
     const fresh: number[] = [];
     for (const name of readdirOrEmpty(`/proc/${process.pid}/task`)) {
       const tid = Number(name);
-      if (this.#seized.has(tid)) continue;
+      if (this.#seized.has(tid) || isKernelWorker(tid)) continue;
       if (!this.#seize(process, tid)) continue;
       fresh.push(tid);
     }

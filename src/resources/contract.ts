@@ -13,6 +13,7 @@ import type { FdInfo } from "../proc/fdinfo.ts";
 import type { ProcessStat } from "../proc/status.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import type { RemoteScope, Row } from "../tracee/scope.ts";
+import type { Identity } from "../abi/identity.ts";
 import type { NamespaceType } from "../abi/namespaces.ts";
 import type { FileStat } from "../abi/stat.ts";
 import type { UserState } from "./namespaces/user.ts";
@@ -60,6 +61,8 @@ export interface FreezeContext {
   readonly closeExternal: boolean;
   /** Whether the processes are to end when the image is complete. */
   readonly ends: boolean;
+  /** The ordinary user who asks: nothing is read that this user could not read. Undefined for a freeze by root. */
+  readonly user: Identity | undefined;
   /** Something that a person should know, though it stops nothing. */
   note(text: string): void;
   /** Notes a refusal and goes on looking, so that the user sees all of them. */

@@ -85,6 +85,7 @@ import { keyrings } from "./thread/keyrings.ts";
 import { marks } from "./thread/marks.ts";
 import { switches } from "./thread/switches.ts";
 import { memoryPolicy } from "./thread/memory-policy.ts";
+import { ringUse } from "./thread/ring-use.ts";
 import { scheduling } from "./thread/scheduling.ts";
 import { seccomp } from "./thread/seccomp.ts";
 import { semaphoreUndo } from "./thread/semaphore-undo.ts";
@@ -127,6 +128,7 @@ export const threadResources: readonly ThreadResource<Any>[] = [
   seccomp,
   switches,
   memoryPolicy,
+  ringUse,
   credentials,
   keyrings,
   marks,

@@ -10,6 +10,7 @@ import { parseStat } from "../proc/status.ts";
 import { takeTerminal } from "../resources/process/controlling-terminal.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { enterNamespaces, type NamespacesState } from "../resources/process/namespaces.ts";
+import { joinSessionAtBirth } from "../resources/thread/keyrings.ts";
 import { beginProcess } from "./build.ts";
 import { visible } from "./births.ts";
 import { cloneBlank, endProcess, standInFor, type Nursery } from "./nursery.ts";
@@ -105,6 +106,7 @@ class Bearing {
     context.processes.set(pid, process);
     if (state.shares?.filesystem === pid) beginProcess(process);
     else if (this.#bearsIntoUser(state)) this.#enterEarly(process);
+    joinSessionAtBirth(process, state.body?.threads[0] as Parameters<typeof joinSessionAtBirth>[1]);
     this.#nursery.heritage.prepare(process);
   }
 

@@ -4,14 +4,14 @@ import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import { pidNamespaceOwners } from "../namespaces/user.ts";
 import type { ContentsHandle } from "../objects/contents.ts";
-import { freezeIoUring, ringId } from "../objects/io-uring.ts";
+import { freezeIoUring, isRing, ringId } from "../objects/io-uring.ts";
 
 const schema = v.strictObject({ ring: v.string() });
 
 export const ioUringFile: FileKind<v.InferOutput<typeof schema>> = {
   name: "io-uring",
   schema,
-  recognise: (file) => file.link === "anon_inode:[io_uring]",
+  recognise: isRing,
   freeze(file) {
     // Whoever is born in a user namespace gets descriptors sent, and the kernel sends no rings (unix(7)).
     if (pidNamespaceOwners(file.context, file.pid).some((owner) => owner !== "")) throw cannotSend(file);

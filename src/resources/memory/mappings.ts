@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { taskOf } from "../../abi/living.ts";
 import { attempt } from "../../abi/call.ts";
 import { F, F_SEAL } from "../../abi/fcntl.ts";
+import { IORING_OFF } from "../../abi/io-uring.ts";
 import { ADVICE_BY_VMFLAG } from "../../abi/mman.ts";
 import { stat } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
@@ -13,7 +14,7 @@ import type { FreezeProcess } from "../contract.ts";
 import { aioObject, isAioRing } from "../objects/aio.ts";
 import { contentsObject } from "../objects/contents.ts";
 import { hugePageOf } from "../objects/huge-file.ts";
-import { ringId } from "../objects/io-uring.ts";
+import { isRing, refuseRing, ringId } from "../objects/io-uring.ts";
 import { openPath } from "../objects/path-file.ts";
 import { freezePacketRing, isPacketRing } from "../objects/packet-ring.ts";
 import { isAttachment, segmentObject } from "../objects/sysv-segment.ts";
@@ -112,7 +113,9 @@ function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<Ma
     return { object: freezePacketRing(process, mapping), offset: mapping.offset, writable: true };
   }
   if (isAioRing(mapping)) return { object: aioObject(process, mapping), offset: 0, writable: true };
-  if (mapping.path === "anon_inode:[io_uring]") {
+  if (isRing({ link: mapping.path })) {
+    if (!Object.values<number>(IORING_OFF).includes(mapping.offset))
+      refuseRing(process, `The mapping at ${hex(mapping.start)} shows buffers that are registered with a ring`);
     return { object: ringId(formatMapDevice(mapping.device), mapping.inode), offset: mapping.offset, writable: true };
   }
   const writable = mapping.shared && mapping.flags.includes("mw");
@@ -182,7 +185,7 @@ function refuseSpecial(process: FreezeProcess, mapping: Mapping): void {
   if (mapping.flags.includes("ss")) {
     refuse("SHADOW_STACK", "is a shadow stack", "Start the program without user shadow stacks (GLIBC_TUNABLES).");
   }
-  if (mapping.path.startsWith("anon_inode:") && mapping.path !== "anon_inode:[io_uring]") {
+  if (mapping.path.startsWith("anon_inode:") && !isRing({ link: mapping.path })) {
     refuse("ANON_INODE_MAPPING", "belongs to a kernel object that cannot be made again", "Let the program unmap it.");
   }
   if (mapping.flags.includes("pf") || mapping.flags.includes("io")) {

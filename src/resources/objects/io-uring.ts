@@ -2,13 +2,25 @@
  * An io_uring that is at rest: everything submitted has been completed (io_uring(7)). Node keeps one for each event
  * loop. A ring with work in flight, a polling thread or registered resources is refused.
  */
+import { readFileSync } from "node:fs";
 import * as v from "valibot";
-import { attempt, call } from "../../abi/call.ts";
-import { IORING_OFF, RingMemory, ringSizes, setupRing } from "../../abi/io-uring.ts";
+import { attempt, call, SyscallError } from "../../abi/call.ts";
+import { ERRNO } from "../../abi/errno.ts";
+import {
+  IORING_OFF,
+  IORING_OP_TIMEOUT,
+  IORING_REGISTER_EVENTFD,
+  IORING_TIMEOUT_MULTISHOT,
+  RingMemory,
+  ringSizes,
+  setupRing,
+  SQE,
+  UNREADABLE,
+} from "../../abi/io-uring.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
-import type { ObjectKind, OpenFile, ThawContext } from "../contract.ts";
+import type { FreezeContext, ObjectKind, OpenFile, ThawContext } from "../contract.ts";
 import type { ContentsHandle } from "./contents.ts";
 
 const layoutSchema = v.strictObject({
@@ -46,32 +58,47 @@ export function ringId(device: string, inode: bigint | number): string {
   return `${RING_PREFIX}${device}:${inode}`;
 }
 
+export function isRing({ link }: Pick<OpenFile, "link">): boolean {
+  return link === "anon_inode:[io_uring]";
+}
+
+/** What IORING_REGISTER_EVENTFD without an eventfd answers, by ring, in whatever thread it is asked. */
+const answered = new WeakMap<FreezeContext, Map<string, number>>();
+
+/** Keeps an answer, unless the ring gave none to the one who asked (IORING_SETUP_SINGLE_ISSUER). */
+export function noteAnswer({ context, stat }: OpenFile, result: number): void {
+  if (result === -ERRNO.EEXIST) return;
+  const known = answered.get(context) ?? new Map<string, number>();
+  answered.set(context, known.set(ringId(stat.device, stat.inode), result));
+}
+
 export function freezeIoUring(file: OpenFile): IoUringState {
+  const { context, stat } = file;
   const field = (name: string): number => Number(fdInfoValue(file.info, name) ?? 0);
   const count = field("CachedSqHead");
+  noteAnswer(file, attempt("io_uring_register", file.local, IORING_REGISTER_EVENTFD, UNREADABLE, 1));
+  const eventfd = answered.get(context)?.get(ringId(stat.device, stat.inode));
+  const info = readFileSync(`/proc/self/fdinfo/${file.local}`, "utf8");
   const busy = [
+    [fdInfoValue(file.info, "UserFiles") === undefined, "is being used by the kernel"],
     [count !== field("CachedCqTail") || field("SqTail") !== count, "has work in flight"],
+    [/^PollList:\n\s/m.test(info), "waits for an event (a poll that has not completed)"],
+    [/^CqOverflowList:\n\s/m.test(info), "has completions that did not fit into it"],
+    [/^NAPI:\s*enabled/m.test(info), "polls network devices (IORING_REGISTER_NAPI)"],
     [field("SqThread") !== -1, "has a polling thread (IORING_SETUP_SQPOLL)"],
     [field("UserFiles") > 0 || field("UserBufs") > 0, "has registered files or buffers"],
+    [eventfd === -ERRNO.EBUSY, "has a registered eventfd (IORING_REGISTER_EVENTFD)"],
+    [eventfd !== -ERRNO.EBUSY && eventfd !== -ERRNO.EFAULT, "does not tell whether an eventfd is registered with it"],
     [count > MOST_COUNT, "has served more requests than can be counted again"],
   ].find(([refused]) => refused)?.[1];
-  if (busy !== undefined) {
-    throw new Refusal(
-      "IO_URING",
-      {
-        what: `Process ${file.pid} (${file.command}) has an io_uring that cannot be frozen.`,
-        why: `The ring of descriptor ${file.fd} ${busy}.`,
-        remedy: "Try again when it is idle, or switch io_uring off in the program (UV_USE_IO_URING=0 for Node).",
-      },
-      { pid: file.pid, fd: file.fd, command: file.command, resource: "io-uring" },
-    );
-  }
+  if (busy !== undefined) refuseRing(file, `The ring of descriptor ${file.fd} ${busy}`);
   const sqEntries = field("SqMask") + 1;
   const cqEntries = field("CqMask") + 1;
   const model = setupRing(sqEntries, cqEntries);
   call("close", "Closing an io_uring", model.fd);
   const sizes = ringSizes(model.layout, sqEntries, cqEntries);
-  using ring = new RingMemory(file.local, IORING_OFF.SQ_RING, sizes.completions);
+  using ring = memoryOf(file, IORING_OFF.SQ_RING, sizes.completions);
+  refuseRepeating(file, sqEntries);
   return {
     kind: "io-uring",
     sqEntries,
@@ -81,6 +108,44 @@ export function freezeIoUring(file: OpenFile): IoUringState {
     memory: ring.bytes.toString("base64"),
     ...readArray(file.local, model.layout.sqArray, sizes.array),
   };
+}
+
+/** Throws for a ring that is not at rest, or has what cannot be made again. */
+export function refuseRing(
+  { pid, command, ...file }: { readonly pid: number; readonly command: string; readonly fd?: number },
+  why: string,
+): never {
+  throw new Refusal(
+    "IO_URING",
+    {
+      what: `Process ${pid} (${command}) has an io_uring that cannot be frozen.`,
+      why: `${why}.`,
+      remedy: "Try again when it is idle, or switch io_uring off in the program (UV_USE_IO_URING=0 for Node).",
+    },
+    { pid, command, ...(file.fd !== undefined && { fd: file.fd }), resource: "io-uring" },
+  );
+}
+
+function memoryOf(file: OpenFile, offset: number, size: number): RingMemory {
+  try {
+    return new RingMemory(file.local, offset, size);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    return refuseRing(
+      file,
+      `The memory of the ring of descriptor ${file.fd} is not the kernel's (IORING_SETUP_NO_MMAP)`,
+    );
+  }
+}
+
+/** A timeout that repeats completes again and again, so that nothing is missing in the counters. */
+function refuseRepeating(file: OpenFile, sqEntries: number): void {
+  using entries = memoryOf(file, IORING_OFF.SQES, sqEntries * SQE.SIZE);
+  for (let at = 0; at < entries.bytes.length; at += SQE.SIZE) {
+    const repeats = (entries.bytes.readUInt32LE(at + SQE.TIMEOUT_FLAGS) & IORING_TIMEOUT_MULTISHOT) !== 0;
+    if (entries.bytes[at + SQE.OPCODE] === IORING_OP_TIMEOUT && repeats)
+      refuseRing(file, `The ring of descriptor ${file.fd} may have a timeout that repeats (IORING_TIMEOUT_MULTISHOT)`);
+  }
 }
 
 /** A ring without a submission array has less memory to map. */

@@ -6,9 +6,9 @@ import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { asUser, type Identity } from "../../abi/identity.ts";
 import {
-  KEY_ALL_SEARCH,
+  askKey,
   KEY_SPEC,
-  KEY_USER_ALL,
+  KEY_USER_UNSEARCHABLE,
   KEYCTL,
   listKeys,
   setKeyOwner,
@@ -17,8 +17,8 @@ import {
 } from "../../abi/keyctl.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { parseStatus } from "../../proc/status.ts";
-import { SCRATCH_SIZE, type RemoteScope } from "../../tracee/scope.ts";
-import type { FreezeThread, ObjectKind, ThawContext, ThawThread } from "../contract.ts";
+import { SCRATCH_SIZE } from "../../tracee/scope.ts";
+import type { FreezeThread, ObjectKind, ThawThread } from "../contract.ts";
 
 const owned = { perm: v.number(), uid: v.number(), gid: v.number() };
 const schema = v.strictObject({
@@ -36,6 +36,9 @@ export interface KeyringHandle {
   readonly state: KeyringState;
   /** Its new number, once a thread has made it. */
   serial?: number;
+  /** Whose it is while the set is being built. */
+  owner?: Identity;
+  filled?: true;
 }
 
 export const keyring: ObjectKind<KeyringState, KeyringHandle> = {
@@ -47,13 +50,12 @@ export const keyring: ObjectKind<KeyringState, KeyringHandle> = {
 
 const LINKS = ["USER_KEYRING", "USER_SESSION_KEYRING"] as const;
 
-/** Looks at it from inside the thread, which holds it. */
+/** Looks at it from inside the thread, which holds it; what the thread may not read, with the right of the key's owner. */
 export function freezeKeyring(thread: FreezeThread, serial: number): KeyringState {
-  const { scope, status, process } = thread;
-  const listed = asUser(userOf(status), listKeys);
-  const own = listed.get(serial) ?? refuse(thread, `the rights of keyring ${serial} cannot be seen`);
+  const { scope, process } = thread;
+  const own = lookUp(thread, serial);
   const known = LINKS.map((name) => [name, scope.attempt("keyctl", KEYCTL.GET_KEYRING_ID, KEY_SPEC[name], 0)] as const);
-  const members = read(thread, serial);
+  const members = read(thread, serial, own);
   const links: KeyringState["links"] = [];
   const keys: KeyringState["keys"] = [];
   for (let at = 0; at + 4 <= members.length; at += 4) {
@@ -63,21 +65,21 @@ export function freezeKeyring(thread: FreezeThread, serial: number): KeyringStat
       links.push(link[0]);
       continue;
     }
-    const { type, description } = describe(scope, id);
+    const key = lookUp(thread, id);
+    const { type, description } = key;
     if (type !== "user") return refuse(thread, `${description} is of type ${type}, which the kernel gives to nobody`);
-    const seen = listed.get(id) ?? refuse(thread, `the rights of ${description} cannot be seen`);
-    if (seen.expires) return refuse(thread, `${description} ends by itself, and the kernel does not tell exactly when`);
-    keys.push({ description, payload: read(thread, id).toString("base64"), ...rightsOf(seen) });
+    if (key.expires) return refuse(thread, `${description} ends by itself, and the kernel does not tell exactly when`);
+    keys.push({ description, payload: read(thread, id, key).toString("base64"), ...rightsOf(key) });
   }
   if (keys.length > 0)
     process.context.note(
       `The keys of process ${process.pid} (${process.command}) will have other numbers: it finds them by their descriptions.`,
     );
-  return { kind: "keyring", name: describe(scope, serial).description, ...rightsOf(own), links, keys };
+  return { kind: "keyring", name: own.description, ...rightsOf(own), links, keys };
 }
 
 /** The kernel looks at the file system ids of who asks for a key, and gives new ones to them. */
-function userOf(status: ReadonlyMap<string, string>): Identity {
+export function userOf(status: ReadonlyMap<string, string>): Identity {
   const idOf = (name: string): number => Number((status.get(name) ?? "").split(/\s+/)[3] ?? 0);
   return { uid: idOf("Uid"), gid: idOf("Gid"), groups: [] };
 }
@@ -86,23 +88,48 @@ function rightsOf({ perm, uid, gid }: ListedKey): Pick<ListedKey, "perm" | "uid"
   return { perm, uid, gid };
 }
 
-/** "type;uid;gid;rights;description" */
-function describe(scope: RemoteScope, id: number): { type: string; description: string } {
-  const length = scope.attempt("keyctl", KEYCTL.DESCRIBE, id, scope.scratch, SCRATCH_SIZE);
-  if (length <= 0 || length > SCRATCH_SIZE) return { type: "unknown", description: `key ${id}` };
-  const [type = "", , , , ...rest] = scope
-    .take(length - 1)
-    .toString("latin1")
-    .split(";");
-  return { type, description: rest.join(";") };
+type Key = ListedKey & { readonly type: string; readonly description: string };
+
+/**
+ * A key as those see it who may: the thread, its user, and for a freeze by root, root and the key's owner. systemd's
+ * "invocation_id" in the session keyring of a service belongs to root, and the service's user cannot list it.
+ */
+function lookUp(thread: FreezeThread, id: number): Key {
+  const inside = describe(ask(thread, KEYCTL.DESCRIBE, id));
+  const owner = inside && { uid: inside.uid, gid: inside.gid, groups: [] };
+  for (const user of [
+    userOf(thread.status),
+    ...(thread.process.context.user ? [] : [ROOT, ...(owner ? [owner] : [])]),
+  ]) {
+    const [listed, outside] = asUser(user, () => [listKeys().get(id), describe(askKey(KEYCTL.DESCRIBE, id))]);
+    const text = inside ?? outside;
+    if (listed && text) return { ...listed, type: text.type, description: text.description };
+  }
+  return refuse(thread, `the rights of ${inside?.description ?? `key ${id}`} cannot be seen`);
 }
 
-function read(thread: FreezeThread, id: number): Buffer {
-  const { scope } = thread;
-  const length = scope.attempt("keyctl", KEYCTL.READ, id, scope.scratch, SCRATCH_SIZE);
-  if (length < 0) return refuse(thread, `${describe(scope, id).description} cannot be read`);
-  if (length > SCRATCH_SIZE) return refuse(thread, `${describe(scope, id).description} has ${length} bytes`);
-  return scope.take(length);
+const ROOT: Identity = { uid: 0, gid: 0, groups: [] };
+
+/** "type;uid;gid;rights;description" */
+function describe(
+  text: Buffer | undefined,
+): { type: string; uid: number; gid: number; description: string } | undefined {
+  if (!text) return undefined;
+  const [type = "", uid, gid, , ...rest] = text.subarray(0, -1).toString("latin1").split(";");
+  return { type, uid: Number(uid), gid: Number(gid), description: rest.join(";") };
+}
+
+/** What keyctl(2) gives the thread itself; undefined when it may not have it, or it is too much. */
+function ask({ scope }: FreezeThread, operation: number, id: number): Buffer | undefined {
+  const length = scope.attempt("keyctl", operation, id, scope.scratch, SCRATCH_SIZE);
+  return length < 0 || length > SCRATCH_SIZE ? undefined : scope.take(length);
+}
+
+function read(thread: FreezeThread, id: number, { uid, gid, description }: Key): Buffer {
+  const inside = ask(thread, KEYCTL.READ, id);
+  if (inside) return inside;
+  const user = thread.process.context.user ? userOf(thread.status) : { uid, gid, groups: [] };
+  return asUser(user, () => askKey(KEYCTL.READ, id)) ?? refuse(thread, `${description} cannot be read`);
 }
 
 function refuse({ tid, process: { pid, command } }: FreezeThread, why: string): never {
@@ -118,8 +145,9 @@ function refuse({ tid, process: { pid, command } }: FreezeThread, why: string): 
 }
 
 /** Fills a keyring that the thread has just got, and gives everything to whom it belongs when all threads stand. */
-export function fillKeyring({ scope, process, tid }: ThawThread, serial: number, state: KeyringState): void {
-  scope.call("keyctl", "Opening a keyring", KEYCTL.SETPERM, serial, KEY_USER_ALL | KEY_ALL_SEARCH);
+export function fillKeyring({ scope, process, tid }: ThawThread, serial: number, handle: KeyringHandle): void {
+  const { state } = handle;
+  scope.call("keyctl", "Opening a keyring", KEYCTL.SETPERM, serial, KEY_USER_UNSEARCHABLE);
   const about = "Filling a keyring";
   for (const link of state.links) scope.call("keyctl", about, KEYCTL.LINK, KEY_SPEC[link], serial);
   const made = state.keys.map((key) => {
@@ -128,23 +156,23 @@ export function fillKeyring({ scope, process, tid }: ThawThread, serial: number,
     const type = scope.put(texts, 0);
     const at = scope.put(payload, texts.length);
     const id = scope.call("add_key", about, type, type + 5, at, payload.length, serial);
-    scope.call("keyctl", about, KEYCTL.SETPERM, id, KEY_USER_ALL);
+    scope.call("keyctl", about, KEYCTL.SETPERM, id, KEY_USER_UNSEARCHABLE);
     return [id, key] as const;
   });
-  const status = parseStatus(readFileSync(`/proc/${process.pid}/task/${tid}/status`, "utf8"));
-  giveAway(process.context, userOf(status), [[serial, state], ...made]);
+  const maker = identityOf(process.pid, tid);
+  process.context.atResume(() => {
+    // Rights come last: whoever has none over a key cannot take the rest away any more.
+    for (const [id, key] of made.toReversed()) giveAway(id, maker, key);
+    giveAway(serial, handle.owner ?? maker, state);
+  });
 }
 
-/** Rights come last: whoever has none over a key cannot take the rest away any more. */
-function giveAway(
-  context: ThawContext,
-  maker: Identity,
-  all: readonly (readonly [number, Pick<ListedKey, "perm" | "uid" | "gid">])[],
-): void {
-  context.atResume(() => {
-    for (const [id, { uid, gid, perm }] of all.toReversed()) {
-      asUser(maker, () => setKeyOwner(id, uid, gid));
-      asUser({ uid, gid, groups: [] }, () => setKeyRights(id, perm));
-    }
-  });
+function giveAway(id: number, maker: Identity, { uid, gid, perm }: Pick<ListedKey, "perm" | "uid" | "gid">): void {
+  asUser(maker, () => setKeyOwner(id, uid, gid));
+  asUser({ uid, gid, groups: [] }, () => setKeyRights(id, perm));
+}
+
+/** To whom keys of a thread belong that it makes now. */
+export function identityOf(pid: number, tid: number): Identity {
+  return userOf(parseStatus(readFileSync(`/proc/${pid}/task/${tid}/status`, "utf8")));
 }

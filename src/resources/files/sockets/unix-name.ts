@@ -25,6 +25,7 @@ import { KmonteError } from "../../../lib/errors.ts";
 import type { UnixSocketInfo } from "../../../proc/unix-diag.ts";
 import type { OpenFile, ThawContext } from "../../contract.ts";
 import { linkedPath } from "../../objects/contents.ts";
+import { bindByOwnName, freezeOwnName, isOwnName, ownNameSchema } from "./unix-own-name.ts";
 import { inFolder as inGivenFolder } from "../../objects/gone-directory.ts";
 
 const owned = { mode: v.number(), uid: v.number(), gid: v.number() };
@@ -36,6 +37,8 @@ export const nameSchema = v.strictObject({
   directory: v.optional(v.string()),
   /** The root directory that an absolute path began in, where it was not that of the namespace (chroot(2)). */
   root: v.optional(v.string()),
+  /** For a name that only the process itself understands. */
+  own: v.optional(ownNameSchema),
   /** The socket file, if the name still leads to it, with the directory that it lies in. */
   file: v.optional(v.strictObject({ ...owned, parent: v.strictObject(owned) })),
 });
@@ -45,7 +48,8 @@ export function isPathName(name: string): boolean {
   return name !== "" && !name.startsWith("@");
 }
 
-function pathOf({ name, directory, root }: Pick<BoundName, "name" | "directory" | "root">): string {
+function pathOf({ name, directory, root, own }: Pick<BoundName, "name" | "directory" | "root" | "own">): string {
+  if (own) return join(own.directory, own.rest);
   const path = parseUnixName(name).toString();
   return isAbsolute(path) ? join(root ?? "/", path) : join(directory ?? "/", path);
 }
@@ -55,17 +59,19 @@ export function freezeName(file: OpenFile, info: UnixSocketInfo): BoundName | un
   if (info.name === "") return undefined;
   if (!isPathName(info.name)) return { name: info.name };
   const name = parseUnixName(info.name).toString();
-  const directory = name.startsWith("/") ? undefined : beginningOf(file, name);
-  const root = directory === undefined ? rootOf(file, name) : undefined;
-  const base = {
-    name: info.name,
-    ...(directory !== undefined && { directory }),
-    ...(root !== undefined && { root }),
-  };
+  const base = { name: info.name, ...placeOf(file, name) };
   const path = placed(pathOf(base));
   const seen = lstatSync(path, { throwIfNoEntry: false });
   if (!seen?.isSocket() || seen.ino !== info.file?.inode) return base;
   return { ...base, file: { ...ownership(seen), parent: ownership(statSync(dirname(path))) } };
+}
+
+/** What a name means only together with. */
+function placeOf(file: OpenFile, name: string): Pick<BoundName, "directory" | "root" | "own"> {
+  if (isOwnName(name)) return { own: freezeOwnName(file, name, boundFile(file)) };
+  if (!name.startsWith("/")) return { directory: beginningOf(file, name) };
+  const root = rootOf(file, name);
+  return root === undefined ? {} : { root };
 }
 
 /**
@@ -120,7 +126,8 @@ export function bindUnix(context: ThawContext, fd: LocalFd, bound: BoundName): (
   const other = lstatSync(placed(path), { throwIfNoEntry: false })?.isSocket() === false;
   if (other && bound.file) throw nameTaken(path);
   const aside = moveAside(context, path);
-  inPlaceOf(bound, () => useAddress("bind", fd, unixAddress(bound.name), about));
+  if (bound.own) bindByOwnName(context, fd, bound.name, bound.own);
+  else inPlaceOf(bound, () => useAddress("bind", fd, unixAddress(bound.name), about));
   if (other && aside !== undefined) return hide(context, path, aside);
   context.undo(`socket file ${path}`, () => unlinkSync(placed(path)));
   if (bound.file) {
@@ -163,7 +170,7 @@ function hide(context: ThawContext, path: string, aside: string): () => void {
 export function reachOf(bound: BoundName): Pick<BoundName, "name" | "directory"> {
   if (!isPathName(bound.name)) return bound;
   const path = pathOf(bound);
-  const place = hidden.get(placed(path)) ?? (bound.root === undefined ? undefined : path);
+  const place = hidden.get(placed(path)) ?? (bound.root === undefined && !bound.own ? undefined : path);
   return place === undefined ? bound : { name: basename(place), directory: dirname(place) };
 }
 

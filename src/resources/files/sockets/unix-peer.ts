@@ -9,6 +9,7 @@ import { peerCredentials, type Creator } from "./creator.ts";
 import { noteClosed } from "./close-external.ts";
 import { externalSocket, socketRefusal } from "./external.ts";
 import type { SeenSocket, UnixLook } from "./unix-look.ts";
+import { isOwnName } from "./unix-own-name.ts";
 import { freezeName, isPathName, type BoundName } from "./unix-name.ts";
 
 export interface PeerState {
@@ -139,16 +140,24 @@ function describeListener(accepted: SeenSocket, look: UnixLook): NonNullable<Uni
 }
 
 function withoutFile(bound: BoundName | undefined): BoundName | undefined {
-  return bound && { name: bound.name, ...(bound.directory !== undefined && { directory: bound.directory }) };
+  return (
+    bound && {
+      name: bound.name,
+      ...(bound.directory !== undefined && { directory: bound.directory }),
+      ...(bound.own && { own: bound.own }),
+    }
+  );
 }
 
 /** A datagram that came from an abstract name, whose owner stays outside: nobody else can send from there. */
 function refuseForeignSenders(me: SeenSocket, look: UnixLook): void {
   for (const { from } of me.queue?.messages ?? []) {
-    if (from === undefined || isPathName(from)) continue;
-    const sender = [...look.everywhere.values()].find(({ name }) => name === from);
-    if (sender && !look.inside.has(sender.inode))
-      throw externalSocket(me.file, `a datagram from ${from}`, sender.inode);
+    if (from === undefined || (isPathName(from) && !isOwnName(from))) continue;
+    const [sender, ...others] = [...look.everywhere.values()].filter(({ name }) => name === from);
+    // Several processes may have such a name, and who has gone leaves one that nobody else can give itself.
+    const isUnclear = isOwnName(from) && (!sender || others.length > 0);
+    if (isUnclear || (sender && !look.inside.has(sender.inode)))
+      throw externalSocket(me.file, `a datagram from ${from}`, sender?.inode);
   }
 }
 

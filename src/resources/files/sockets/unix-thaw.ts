@@ -15,7 +15,7 @@ import { asCreator } from "./creator.ts";
 import { thawFilter } from "./filter.ts";
 import { setBufferSize, thawOptions } from "./options.ts";
 import { refillQueue, type Queue } from "./queue.ts";
-import { bindUnix, connectUnix, inPlaceOf, type BoundName } from "./unix-name.ts";
+import { bindUnix, connectUnix, inPlaceOf, reachOf, type BoundName } from "./unix-name.ts";
 import type { UnixState } from "./unix.ts";
 
 /** While a queue is filled, so that no message has to wait. */
@@ -89,7 +89,8 @@ function fill(state: UnixState, queue: Queue, context: ThawContext, peer: LocalF
   }
   const done: (() => void)[] = [];
   const senders = new Map<string | undefined, LocalFd>();
-  const to = unixAddress(state.name?.name ?? "");
+  const reach = state.name && reachOf(state.name);
+  const to = unixAddress(reach?.name ?? "");
   const route = (from: string | undefined): { fd: LocalFd; to: Buffer } => {
     let sender = senders.get(from) ?? (from === undefined ? undefined : namesOf(context).get(from));
     if (sender === undefined) {
@@ -113,7 +114,7 @@ function fill(state: UnixState, queue: Queue, context: ThawContext, peer: LocalF
   // What is in flight is opened before this thread goes where it may not find it.
   for (const id of queue.messages.flatMap(({ files }) => files ?? [])) context.file(id);
   const bytes = context.blob(queue.blob);
-  inPlaceOf(state.name ?? {}, () => refillQueue(context, queue, route, bytes));
+  inPlaceOf(reach ?? {}, () => refillQueue(context, queue, route, bytes));
   for (const action of done) action();
 }
 
