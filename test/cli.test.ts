@@ -28,7 +28,6 @@ describe("wrong usage is told with status 2", () => {
     ["thaw", "x", "--boot"],
     ["inspect"],
     ["inspect", "a", "b"],
-    ["swap", "--to"],
     ["swap", "--pid", "abc"],
     ["suspend", "now"],
     ["unprotect"],

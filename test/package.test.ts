@@ -9,7 +9,17 @@ import { Program } from "./harness.ts";
 import { launch } from "./kmonte.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-const PARTS = ["src", "bin", "man", "schema", "systemd", "package.json", "tsconfig.json", "tsconfig.build.json"];
+const PARTS = [
+  "src",
+  "scripts",
+  "bin",
+  "man",
+  "schema",
+  "systemd",
+  "package.json",
+  "tsconfig.json",
+  "tsconfig.build.json",
+];
 const DOCUMENTS = ["README.md", "LICENSE", ".npmrc"];
 
 test("the package freezes and thaws", { timeout: 120_000 }, async () => {

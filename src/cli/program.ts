@@ -1,6 +1,7 @@
 /** All verbs of the command line. Each has a file of its own in commands/; the manual pages are made from this too. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { projectFile } from "../lib/program-files.ts";
 import { addBack } from "./commands/back.ts";
 import { addCheck } from "./commands/check.ts";
 import { addDecrypt } from "./commands/decrypt.ts";
@@ -18,8 +19,6 @@ import { addSuspend } from "./commands/suspend.ts";
 import { addSwap } from "./commands/swap.ts";
 import { addThaw } from "./commands/thaw.ts";
 
-const PACKAGE = new URL("../../package.json", import.meta.url);
-
 /** What `kmonte --help` and kmonte(1) say of exit statuses; EXIT_STATUS in lib/errors.ts has the numbers. */
 const EXIT_STATUSES = `
 Exit status:
@@ -33,7 +32,7 @@ Every command takes --json for scripts: one JSON object on standard output, {"er
 The codes are stable; docs/errors.md lists them.`;
 
 export function createProgram(): Command {
-  const { version } = JSON.parse(readFileSync(PACKAGE, "utf8")) as { version: string };
+  const { version } = JSON.parse(readFileSync(projectFile("package.json"), "utf8")) as { version: string };
   const program = new Command("kmonte")
     .description("Freezes running programs to files, boots another kernel under them, and thaws them where they were.")
     .version(version, "-V, --version", "print the version")

@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { Refusal } from "../lib/errors.ts";
+import { programFile } from "../lib/program-files.ts";
 import { credentialsOf } from "./peer.ts";
 import { doorPath } from "./protocol.ts";
 
@@ -56,9 +57,7 @@ function receive(socket: Socket, present: Map<number, number>): void {
     if (left > 0) present.set(uid, left);
     else present.delete(uid);
   };
-  const ending = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
-  const program = new URL(`./answer-main${ending}`, import.meta.url).pathname;
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program], {
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", programFile("door/answer-main")], {
     stdio: [socket, "ignore", "inherit"],
     cwd: "/",
     detached: true,

@@ -55,7 +55,7 @@ export interface FrozenSet {
 export async function freeze(options: FreezeOptions): Promise<FrozenSet> {
   const { pids, directory, end, expiresAt, encryptTo, closeExternal, user } = options;
   const job: FreezeJob = { pids, directory, end, expiresAt, encryptTo, closeExternal, user };
-  const engine = new EngineThread(import.meta.url, "./worker", options.onProgress);
+  const engine = new EngineThread("freeze/worker", options.onProgress);
   try {
     const outcome = await engine.ask<FreezeOutcome>("run", job, options.signal);
     if (end !== "hold") await engine.end();
@@ -77,7 +77,7 @@ async function finish(engine: EngineThread, request: "release" | "kill"): Promis
 
 /** Looks whether processes would freeze, and lets them go on. Throws only when they cannot be looked at at all. */
 export async function check(pids: readonly number[], options: CheckOptions = {}): Promise<CheckOutcome> {
-  const engine = new EngineThread(import.meta.url, "./worker", undefined);
+  const engine = new EngineThread("freeze/worker", undefined);
   try {
     return await engine.ask<CheckOutcome>("check", { pids, ...options });
   } finally {

@@ -30,7 +30,7 @@ export function treesOfMachine(): number[] {
 
 /** Looks at several sets, one after the other; what cannot be looked at at all is among the refusals. */
 export async function* checkEach(sets: readonly (readonly number[])[]): AsyncGenerator<CheckOutcome> {
-  const engine = new EngineThread(import.meta.url, "./worker", undefined);
+  const engine = new EngineThread("freeze/worker", undefined);
   try {
     for (const pids of sets) {
       yield await engine.ask<CheckOutcome>("check", { pids }).catch((error: unknown) => {

@@ -5,6 +5,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { ChunkSource } from "./chunk-copy.ts";
+import { programFile } from "../lib/program-files.ts";
 
 export const DIGEST_SIZE = 32;
 const MOST_WORKERS = 8;
@@ -32,10 +33,9 @@ export class ChunkPool implements Disposable {
 
   /** Starting a worker takes some 50 ms of a processor: of use for large images only. */
   constructor() {
-    const ending = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
     const count = Math.min(availableParallelism(), MOST_WORKERS);
     this.#workers = Array.from({ length: count }, () => {
-      const worker = new Worker(new URL(`./chunk-worker${ending}`, import.meta.url), { trackUnmanagedFds: false });
+      const worker = new Worker(programFile("image/chunk-worker"), { trackUnmanagedFds: false });
       worker.unref();
       return worker;
     });

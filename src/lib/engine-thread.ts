@@ -5,6 +5,7 @@
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { KmonteError, Refusal, RefusalList, type FailureFacts, type FailureKind } from "./errors.ts";
 import { errnoOf } from "./gone.ts";
+import { programFile } from "./program-files.ts";
 import type { ProgressListener } from "./progress.ts";
 import type { Watcher } from "./watcher.ts";
 
@@ -51,10 +52,9 @@ export class EngineThread {
   readonly #abort = new SharedArrayBuffer(4);
   readonly #onProgress: ProgressListener | undefined;
 
-  /** `url` is the engine's file, without its ending: the checkout runs .ts, a package .js. */
-  constructor(base: string, name: string, onProgress: ProgressListener | undefined) {
-    const ending = base.endsWith(".ts") ? ".ts" : ".js";
-    this.#worker = new Worker(new URL(`${name}${ending}`, base), {
+  /** `name` is the engine's file, as {@link programFile} takes it. */
+  constructor(name: string, onProgress: ProgressListener | undefined) {
+    this.#worker = new Worker(programFile(name), {
       workerData: { abort: this.#abort },
       // Descriptors come and go by system calls that Node does not see.
       trackUnmanagedFds: false,

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { keyDirectory, machineKey } from "../image/keys.ts";
+import { projectFile } from "../lib/program-files.ts";
 import { Refusal } from "../lib/errors.ts";
 import { DROP_IN } from "../units/hand-over.ts";
 import { SWAP_PARAMETER } from "./kexec.ts";
@@ -17,7 +18,7 @@ export const BACK_UNIT = "kmonte-back.service";
 const UNIT_DIRECTORY = "/etc/systemd/system";
 
 /** kmonte's own command, as it was started: the same place relative to the sources and to the compiled files. */
-const COMMAND = resolve(import.meta.dirname, "../../bin/kmonte");
+const COMMAND = projectFile("bin/kmonte");
 
 export interface UnitOptions {
   readonly command: string;

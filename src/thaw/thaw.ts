@@ -45,7 +45,7 @@ export type ThawReport = ThawOutcome;
  * when it throws, no process is left, and the image is as it was.
  */
 export async function thaw(options: ThawOptions): Promise<ThawReport> {
-  const engine = new EngineThread(import.meta.url, "./worker", options.onProgress);
+  const engine = new EngineThread("thaw/worker", options.onProgress);
   const job: ThawJob = {
     directory: options.directory,
     unsigned: options.unsigned === true,

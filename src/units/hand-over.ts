@@ -5,9 +5,10 @@
  * are active, they are removed, and the units are again as they were (docs/decisions/0005-handing-units-back.md).
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError } from "../lib/errors.ts";
+import { projectFile } from "../lib/program-files.ts";
 import { orIfGone } from "../lib/gone.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { reloadUnits } from "./others.ts";
@@ -21,7 +22,7 @@ const UNIT_DIRECTORY = "/etc/systemd/system";
 export const DROP_IN = "50-kmonte-hand-over.conf";
 /** What hand-over.sh reads, a file for each unit. */
 const THAWED_DIRECTORY = "/run/kmonte/hand-over";
-const SCRIPT = resolve(import.meta.dirname, "../../systemd/hand-over.sh");
+const SCRIPT = projectFile("systemd/hand-over.sh");
 
 /** How long units have to take their processes, in milliseconds, once the boot has started all that it starts. */
 const LONGEST_WAIT_MS = 120_000;

@@ -7,11 +7,9 @@ import { EngineThread } from "../../src/lib/engine-thread.ts";
 import type { Engines } from "../harness.ts";
 import type { ThawJob } from "../../src/thaw/engine.ts";
 
-const SRC = new URL("../../src/index.ts", import.meta.url).href;
-
 export class LastingEngines implements Engines, AsyncDisposable {
-  #freezer = new EngineThread(SRC, "./freeze/worker", undefined);
-  #thawer = new EngineThread(SRC, "./thaw/worker", undefined);
+  #freezer = new EngineThread("freeze/worker", undefined);
+  #thawer = new EngineThread("thaw/worker", undefined);
 
   async freeze(pids: readonly number[], directory: string): Promise<FreezeOutcome> {
     const job: FreezeJob = { pids, directory, end: "kill" };

@@ -2,8 +2,9 @@
  * A rehearsal of a swap: the processes are copied while they run, the target kernel is started in a virtual machine that
  * sees the host's files and cannot write them, and the copy is thawed there. Says go or no-go.
  */
+import { projectFile } from "../../lib/program-files.ts";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { check, freeze } from "../../freeze/freeze.ts";
 import type { ProgressListener } from "../../lib/progress.ts";
 import type { HealthCommand } from "../health.ts";
@@ -19,7 +20,7 @@ import { runMachine } from "./machine.ts";
 export const DEFAULT_REHEARSAL_ROOT = "/var/lib/kmonte/rehearsal";
 export const DEFAULT_REHEARSAL_SECONDS = 300;
 
-const COMMAND = resolve(import.meta.dirname, "../../../bin/kmonte");
+const COMMAND = projectFile("bin/kmonte");
 
 export interface RehearsalOptions {
   readonly to: string;
