@@ -1,5 +1,6 @@
 /** What looking collects for the whole set, and what is to be done before and after the end of its processes. */
 import { closeSync } from "node:fs";
+import type { Identity } from "../abi/identity.ts";
 import { later } from "../abi/namespaces.ts";
 import { mountIdOf } from "../abi/stat.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
@@ -40,9 +41,11 @@ export class Collection implements FreezeContext, Disposable {
   readonly #atRelease: (() => void)[] = [];
   readonly closeExternal: boolean;
   readonly ends: boolean;
+  readonly user: Identity | undefined;
 
-  constructor(pids: ReadonlySet<number>, { closeExternal = false, end = "resume" }: LookOptions = {}) {
+  constructor(pids: ReadonlySet<number>, { closeExternal = false, end = "resume", user }: LookOptions = {}) {
     this.closeExternal = closeExternal;
+    this.user = user;
     this.ends = end !== "resume";
     this.pids = pids;
     this.places = new Places(this);
