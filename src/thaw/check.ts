@@ -10,6 +10,7 @@ import { fileKinds, objectKinds } from "../resources/registry.ts";
 import { CGROUP_TREE, isInCgroups, type CgroupTreeState } from "../resources/process/cgroup-tree.ts";
 import type { CarriedFilesState } from "../resources/objects/carried-files.ts";
 import type { PathFileState } from "../resources/objects/path-file.ts";
+import { isNamedFile } from "../resources/objects/volatile-file.ts";
 import { CARRIED } from "../resources/volatile/carrying.ts";
 import { isSame, lookAt } from "../resources/volatile/entry.ts";
 import { bootId } from "../resources/volatile/places.ts";
@@ -111,7 +112,7 @@ function checkFiles(image: Image): Refusal[] {
   const problems: Refusal[] = [];
   for (const [id, object] of Object.entries(state.objects)) {
     // What stands in a mount namespace of the set's own cannot be seen before that is made.
-    if (!/^(path|volatile)-file$/.test(object.kind) || state.places?.[id] !== undefined) continue;
+    if (!isNamedFile(object) || state.places?.[id] !== undefined) continue;
     const file = object as unknown as PathFileState;
     const problem = checkFile(file, mapped.has(id) && !isOther(file, state.objects[CARRIED]));
     if (problem) problems.push(problem);

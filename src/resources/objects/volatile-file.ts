@@ -1,7 +1,7 @@
 /** A file with a name where nothing outlives a boot: it is opened by its name, as those that stay on disk, and made before. */
 import { later, placed } from "../../abi/namespaces.ts";
 import * as v from "valibot";
-import type { FreezeContext, ObjectKind } from "../contract.ts";
+import type { FreezeContext, ObjectKind, ObjectState } from "../contract.ts";
 import { carryingOf } from "../volatile/carrying.ts";
 import { machinePathOf } from "../volatile/machine-path.ts";
 import { isTemporary, isVolatile } from "../volatile/places.ts";
@@ -19,6 +19,11 @@ const schema = v.strictObject({
   gid: v.number(),
 });
 type VolatileFileState = v.InferOutput<typeof schema>;
+
+/** Objects that are files under their names, on disk or in memory. */
+export function isNamedFile(object: ObjectState | undefined): boolean {
+  return object?.kind === "path-file" || object?.kind === "volatile-file";
+}
 
 /** What a program shares with others in a temporary folder, such as the figures of a Java program: up to this size. */
 const MOST_TEMPORARY = 1024 ** 2;

@@ -205,6 +205,19 @@ function readAll(fd: LocalFd, size: number): Buffer {
   return bytes.subarray(0, done);
 }
 
+/** What a mount of the set's own shows, if it would be gone after a boot. */
+export function carrySource(context: FreezeContext, path: string, about: string): void {
+  const [volatile, top] = context.within(undefined, () => [isVolatile(path), isTop(path, dirname(path))]);
+  if (top) carryingOf(context).one(path, "above");
+  else if (volatile) carryWhole(context, path, about);
+}
+
+/** What a mount of the set's own stands on. */
+export function carryMountPoint(context: FreezeContext, path: string): void {
+  const here = context.within(undefined, () => lookAt(path) !== undefined && isVolatile(path));
+  if (here) carryingOf(context).one(path, "above");
+}
+
 /** What somebody has named, or a mount shows: all of it, or a refusal. */
 export function carryWhole(context: FreezeContext, path: string, about: string): void {
   if (isMadeAtBoot(path)) carryingOf(context).one(path, "above");
@@ -256,7 +269,7 @@ function tooLarge(path: string, about: string): Refusal {
     "CARRY_TOO_LARGE",
     {
       what: `${path} holds more than is carried across a boot.`,
-      why: `${about}, lies where nothing outlives a boot, and holds more than ${ASKED_FOR.entries} files or ${ASKED_FOR.bytes / 1024 ** 2} MiB.`,
+      why: `${about}: it lies where nothing outlives a boot, and holds more than ${ASKED_FOR.entries} files or ${ASKED_FOR.bytes / 1024 ** 2} MiB.`,
       remedy: "Remove what is not needed in it, or keep it on a disk.",
     },
     { path, resource: "file" },

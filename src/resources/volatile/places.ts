@@ -2,7 +2,7 @@
  * Where nothing outlives a boot: file systems in memory (tmpfs(5), ramfs, hugetlbfs), and the folders of PrivateTmp=
  * (systemd.exec(5)), which systemd-tmpfiles(8) removes at the next boot wherever they lie.
  */
-import { closeSync, readFileSync } from "node:fs";
+import { closeSync, lstatSync, readFileSync, statSync } from "node:fs";
 import { O } from "../../abi/fcntl.ts";
 import { fileSystemOf, HUGETLBFS_MAGIC, RAMFS_MAGIC, TMPFS_MAGIC } from "../../abi/stat.ts";
 import { openPath } from "../objects/path-file.ts";
@@ -17,6 +17,8 @@ const MADE_AT_BOOT =
 /** Whether what stands at a path that exists is gone after a boot. */
 export function isVolatile(path: string): boolean {
   if (PRIVATE_TMP.test(path)) return true;
+  // A machine that lives in memory as a whole is made again as a whole, or not.
+  if (lstatSync(path).dev === statSync("/").dev) return false;
   const fd = openPath(path, O.O_PATH | O.O_NOFOLLOW);
   try {
     return IN_MEMORY.has(fileSystemOf(fd) ?? 0);

@@ -1,5 +1,5 @@
 /** What becomes of each carried thing at a thaw: it is there, something as good is, it has to be made, or it is in the way. */
-import { readFileSync, readlinkSync, type BigIntStats } from "node:fs";
+import { closeSync, openSync, readFileSync, readlinkSync, readSync, type BigIntStats } from "node:fs";
 import { dirname } from "node:path";
 import { formatDevice } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
@@ -67,18 +67,26 @@ function whyNot(entry: Entry, path: string, seen: BigIntStats, openBlob: (name: 
   return hasContents(entry, path, openBlob) ? undefined : "It holds something else than it held.";
 }
 
-/** Of another name of a file, that file is asked. */
+/** Another name of a file is as good as the file, which is asked itself. */
 function hasContents({ data, blob, size = 0 }: Entry, path: string, openBlob: (name: string) => Blob): boolean {
   if (data !== undefined) return readFileSync(path).equals(Buffer.from(data, "base64"));
-  // What is large is not compared: programs write such files while they run.
-  if (blob === undefined || size > MOST_COMPARED) return false;
+  if (blob === undefined) return true;
   using kept = openBlob(blob);
-  const bytes = Buffer.alloc(Math.min(size, kept.size));
-  kept.read(bytes, 0);
-  return readFileSync(path).equals(bytes);
+  const fd = openSync(path, "r");
+  try {
+    for (let at = 0; at < Math.min(size, kept.size); at += PIECE) {
+      const [there, here] = [0, 1].map(() => Buffer.alloc(Math.min(PIECE, size - at)));
+      readSync(fd, there as Buffer, 0, there?.length ?? 0, at);
+      kept.read(here as Buffer, at);
+      if (!there?.equals(here as Buffer)) return false;
+    }
+    return true;
+  } finally {
+    closeSync(fd);
+  }
 }
 
-const MOST_COMPARED = 1024 ** 2;
+const PIECE = 1024 ** 2;
 
 const WORDS: Readonly<Record<Entry["type"], string>> = {
   S_IFSOCK: "a socket",
