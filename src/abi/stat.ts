@@ -54,6 +54,12 @@ export function formatDevice(device: bigint): string {
   return `${major}:${minor}`;
 }
 
+/** The number of a device node from `major:minor`, as makedev(3) puts it together for numbers of the usual size. */
+export function makeDevice(text: string): number {
+  const [major = 0, minor = 0] = text.split(":").map(Number);
+  return ((minor & ~0xff) << 12) | (major << 8) | (minor & 0xff);
+}
+
 export function fstat(fd: number): FileStat {
   return fromStats(fstatSync(fd, { bigint: true }));
 }
@@ -76,9 +82,12 @@ export function fileTimes(path: string): { readonly access: bigint; readonly mod
 /** Include/uapi/linux/magic.h. */
 export const PROC_SUPER_MAGIC = 0x9fa0;
 export const OVERLAYFS_SUPER_MAGIC = 0x794c7630;
+export const NSFS_MAGIC = 0x6e73_6673;
 export const DEVPTS_SUPER_MAGIC = 0x1cd1;
 
 export const TMPFS_MAGIC = 0x0102_1994;
+export const RAMFS_MAGIC = 0x8584_58f6;
+export const HUGETLBFS_MAGIC = 0x9584_58f6;
 
 /** Struct statfs of an open file's file system (statfs(2)). */
 export function fileSystemFacts(

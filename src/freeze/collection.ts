@@ -44,8 +44,8 @@ export class Collection implements FreezeContext, Disposable {
   readonly user: Identity | undefined;
 
   constructor(pids: ReadonlySet<number>, { closeExternal = false, end = "resume", user }: LookOptions = {}) {
-    this.user = user;
     this.closeExternal = closeExternal;
+    this.user = user;
     this.ends = end !== "resume";
     this.pids = pids;
     this.places = new Places(this);

@@ -5,7 +5,7 @@
 import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
-import { asUser, type Identity } from "../abi/identity.ts";
+import { asUser } from "../abi/identity.ts";
 import { parseRecipient } from "../image/age-keys.ts";
 import { machineKey } from "../image/keys.ts";
 import { PAGE_SIZE } from "../abi/mman.ts";
@@ -40,8 +40,6 @@ export interface FreezeJob extends LookOptions {
   readonly expiresAt?: number | undefined;
   /** Keys of age (age1…) that the image is encrypted to. */
   readonly encryptTo?: readonly string[] | undefined;
-  /** The ordinary user who asks: only processes that are wholly this user's are touched. */
-  readonly user?: Identity | undefined;
 }
 
 export interface FreezeOutcome {

@@ -26,6 +26,11 @@ export interface FreezeOptions {
    * Peers on other machines and in other network namespaces stay connected.
    */
   readonly closeExternal?: boolean | undefined;
+  /**
+   * Paths that come along as a whole where they would be gone after a boot (below /run, for example): folders with all
+   * that is in them, files, links, FIFOs and socket names. They are made again before anything is opened.
+   */
+  readonly carry?: readonly string[] | undefined;
   /** The ordinary user on whose behalf it is done (src/door): only processes wholly this user's are touched. */
   readonly user?: Identity | undefined;
   readonly onProgress?: ProgressListener;
@@ -53,8 +58,8 @@ export interface FrozenSet {
  * processes untouched.
  */
 export async function freeze(options: FreezeOptions): Promise<FrozenSet> {
-  const { pids, directory, end, expiresAt, encryptTo, closeExternal, user } = options;
-  const job: FreezeJob = { pids, directory, end, expiresAt, encryptTo, closeExternal, user };
+  const { pids, directory, end, expiresAt, encryptTo, closeExternal, carry, user } = options;
+  const job: FreezeJob = { pids, directory, end, expiresAt, encryptTo, closeExternal, carry, user };
   const engine = new EngineThread("freeze/worker", options.onProgress);
   try {
     const outcome = await engine.ask<FreezeOutcome>("run", job, options.signal);

@@ -4,8 +4,10 @@ import type { Identity } from "../abi/identity.ts";
 export interface LookOptions {
   /** Connections to processes of this machine that stay outside come back closed. */
   readonly closeExternal?: boolean | undefined;
+  /** Paths that come along as a whole where they would be gone after a boot. */
+  readonly carry?: readonly string[] | undefined;
+  /** The ordinary user who asks: only processes that are wholly this user's are touched. */
+  readonly user?: Identity | undefined;
   /** What becomes of the processes when the image is complete; a check leaves them as they are. */
   readonly end?: "kill" | "resume" | "hold" | undefined;
-  /** The ordinary user who asks. */
-  readonly user?: Identity | undefined;
 }

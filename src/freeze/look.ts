@@ -9,6 +9,7 @@ import { FORMAT_VERSION } from "../image/version.ts";
 import { parseMaps } from "../proc/maps.ts";
 import { parseStat, parseStatus } from "../proc/status.ts";
 import type { Answers, FreezeProcess, FreezeThread } from "../resources/contract.ts";
+import { carryCredentials, carryNamed } from "../resources/volatile/named.ts";
 import { noteCommonPages } from "../resources/memory/common-pages.ts";
 import { freezeMappings } from "../resources/memory/mappings.ts";
 import { freezeVdso } from "../resources/memory/vdso.x86_64.ts";
@@ -43,9 +44,12 @@ export class Look extends Collection {
   readonly #unwaited = new Map<number, Unwaited>();
   #shares: ReturnType<typeof findShares> = new Map();
 
+  readonly #carry: readonly string[];
+
   constructor(set: StoppedSet, options: LookOptions = {}) {
     super(new Set(set.processes.keys()), options);
     this.#set = set;
+    this.#carry = options.carry ?? [];
   }
 
   run(): Findings {
@@ -59,6 +63,8 @@ export class Look extends Collection {
     refuseTangled(processes, (refusal) => this.refuse(refusal));
     refuseMakers(processes, (refusal) => this.refuse(refusal));
     const files = this.files.freezeFiles();
+    this.#orRefuse(() => carryCredentials(this));
+    for (const path of this.#carry) this.#orRefuse(() => carryNamed(this, path));
     for (const process of processes) this.#noteTerminal(process);
     for (const process of processes) this.#refuseOrphanMappings(process);
     const { objects, places, ...found } = this.collected;

@@ -5,6 +5,7 @@ import { parseMountInfo } from "../proc/mountinfo.ts";
 import type { KernelNeed } from "../resources/contract.ts";
 import { fileSystemNeeds } from "../resources/file-system-needs.ts";
 import { fileKinds, objectKinds, processResources, threadResources } from "../resources/registry.ts";
+import { isNamedFile } from "../resources/objects/volatile-file.ts";
 
 export interface HeldNeed extends KernelNeed {
   /** The first process that has such a thing. */
@@ -59,7 +60,7 @@ function pathNeeds(state: FrozenState): KernelNeed[] {
   const mounts = parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
   const types = new Set<string>();
   for (const [id, object] of Object.entries(state.objects)) {
-    if (object.kind !== "path-file" || state.places?.[id] !== undefined) continue;
+    if (!isNamedFile(object) || state.places?.[id] !== undefined) continue;
     const { path } = object as unknown as { path: string };
     const type = mounts
       .filter(({ mountPoint }) => mountPoint === "/" || path === mountPoint || path.startsWith(`${mountPoint}/`))

@@ -15,7 +15,7 @@ const FILES = new Set(
   ),
 );
 const OBJECTS = new Set(
-  "path-file unlinked-file memfd shared-anonymous pipe fifo gone-directory pty unix-connection cgroup-tree keyring".split(
+  "path-file volatile-file carried-files unlinked-file memfd shared-anonymous pipe fifo gone-directory pty unix-connection cgroup-tree keyring".split(
     " ",
   ),
 );
@@ -56,6 +56,11 @@ const unixShape = v.looseObject({ listening: v.optional(v.looseObject({ creator:
 const connectionShape = v.looseObject({ creators: v.optional(v.array(creatorShape)) });
 const keyShape = v.looseObject({ uid: v.number() });
 const keyringShape = v.looseObject({ uid: v.number(), keys: v.array(keyShape) });
+const carriedShape = v.looseObject({
+  entries: v.array(
+    v.looseObject({ path: v.string(), type: v.string(), role: v.string(), uid: v.number(), gid: v.number() }),
+  ),
+});
 const inetShape = v.looseObject({
   local: v.optional(v.looseObject({ port: v.optional(v.number()) })),
   options: v.optional(v.record(v.string(), v.unknown())),
@@ -83,6 +88,7 @@ class Ownership {
     for (const [id, object] of Object.entries(this.#state.objects)) {
       if (!OBJECTS.has(object.kind)) yield this.#refuse(`It holds ${id}, which is not for ordinary users.`);
       else if (object.kind === "keyring") yield* this.#keyring(id, object);
+      else if (object.kind === "carried-files") yield* this.#carried(object);
       else if (object.kind === "unix-connection") yield* this.#creators(id, v.parse(connectionShape, object).creators);
     }
     if (this.#state.places) yield this.#refuse("It lives in a mount namespace of its own.");
@@ -112,6 +118,17 @@ class Ownership {
     const { keys, ...ring } = v.parse(keyringShape, object);
     if ([ring, ...keys].some(({ uid }) => uid !== this.#user.uid))
       yield this.#refuse(`It holds ${id}, which is another user's.`);
+  }
+
+  /** Folders above may be anybody's: they are made with the user's rights, or not at all. */
+  *#carried(object: object): Generator<Refusal> {
+    const { uid, gid, groups } = this.#user;
+    for (const entry of v.parse(carriedShape, object).entries) {
+      if (entry.role === "above") continue;
+      const device = entry.type === "S_IFCHR" || entry.type === "S_IFBLK";
+      if (device || entry.uid !== uid || ![gid, ...groups].includes(entry.gid))
+        yield this.#refuse(`It takes ${entry.path} along, which is not the user's.`);
+    }
   }
 
   #thread({ credentials, scheduling, seccomp }: v.InferOutput<typeof threadShape>): string | undefined {

@@ -5,6 +5,7 @@ import { asUser, asUserAlone, type Identity } from "../abi/identity.ts";
 import { errnoName } from "../abi/errno.ts";
 import { Refusal } from "../lib/errors.ts";
 import { parseFlags } from "../lib/flags.ts";
+import { isNamedFile } from "../resources/objects/volatile-file.ts";
 import type { FrozenState } from "./schema.ts";
 
 const AT_EACCESS = 0x200;
@@ -18,9 +19,9 @@ export function checkReach(state: FrozenState, user: Identity): Refusal[] {
   const want = (path: unknown, access: number): void => {
     if (typeof path === "string" && path.startsWith("/")) wanted.set(path, (wanted.get(path) ?? 0) | access);
   };
-  for (const { kind, ...object } of Object.values(state.objects)) {
-    if (kind === "path-file") want(object["path"], 0);
-    if (kind === "fifo" && object["linked"] === true) want(object["path"], R_OK);
+  for (const object of Object.values(state.objects)) {
+    if (isNamedFile(object)) want(object["path"], 0);
+    if (object.kind === "fifo" && object["linked"] === true) want(object["path"], R_OK);
   }
   for (const file of Object.values(state.files)) {
     const { path, contents, outside } = file.state as {
@@ -31,13 +32,13 @@ export function checkReach(state: FrozenState, user: Identity): Refusal[] {
     const flags = parseFlags(OPEN_STATUS, file.flags);
     const access = (flags & O.O_PATH) === 0 ? (ACCESS[flags & O_ACCMODE] as number) : 0;
     const object = contents === undefined ? undefined : state.objects[contents];
-    want(path ?? outside?.path ?? (object?.kind === "path-file" ? object["path"] : undefined), access);
+    want(path ?? outside?.path ?? (isNamedFile(object) ? object?.["path"] : undefined), access);
   }
   for (const { body } of state.processes) {
     want((body?.resources as { filesystemContext?: { cwd?: unknown } } | undefined)?.filesystemContext?.cwd, 0);
     for (const { backing } of body?.mappings ?? []) {
       const object = backing && state.objects[backing.object];
-      if (object?.kind === "path-file") want(object["path"], backing?.writable ? R_OK | W_OK : R_OK);
+      if (object && isNamedFile(object)) want(object["path"], backing?.writable ? R_OK | W_OK : R_OK);
     }
   }
   return asUser(user, () => asUserAlone(() => [...wanted].flatMap(([path, access]) => checkPath(path, access))));

@@ -13,8 +13,8 @@ import type { FdInfo } from "../proc/fdinfo.ts";
 import type { ProcessStat } from "../proc/status.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import type { RemoteScope, Row } from "../tracee/scope.ts";
-import type { Identity } from "../abi/identity.ts";
 import type { NamespaceType } from "../abi/namespaces.ts";
+import type { Identity } from "../abi/identity.ts";
 import type { FileStat } from "../abi/stat.ts";
 import type { UserState } from "./namespaces/user.ts";
 
@@ -294,7 +294,7 @@ export interface FileKind<S> extends Kind<S> {
 /** Something that files and mappings refer to together: a file's contents, a pipe … */
 export interface ObjectKind<S, H> extends Kind<S> {
   /** What stands in the way of making it here, asked before anything is made. */
-  check?(state: S): Refusal | undefined;
+  check?(state: S, image: Pick<ThawContext, "openBlob">): Refusal | readonly Refusal[] | undefined;
   /** Makes the object in this process; the handle is what files and mappings of it are thawed from. */
   thaw(state: S, context: ThawContext): H;
 }

@@ -39,6 +39,7 @@ import { layout } from "./memory/layout.ts";
 import { nodePolicy } from "./memory/node-policy.ts";
 import { aio } from "./objects/aio.ts";
 import { bpfMap } from "./objects/bpf-map.ts";
+import { carriedFiles } from "./objects/carried-files.ts";
 import { coveredFile } from "./objects/covered-file.ts";
 import { detachedMount } from "./objects/detached-mount.ts";
 import { fifo } from "./objects/fifo.ts";
@@ -56,6 +57,7 @@ import { sysvSegment } from "./objects/sysv-segment.ts";
 import { sysvQueue, sysvSemaphores } from "./objects/sysv-shared.ts";
 import { unixConnection } from "./objects/unix-connection.ts";
 import { unlinkedFile } from "./objects/unlinked-file.ts";
+import { volatileFile } from "./objects/volatile-file.ts";
 import { ipcNamespace } from "./namespaces/ipc.ts";
 import { cgroupNamespace } from "./namespaces/cgroup.ts";
 import { fileSystem } from "./namespaces/file-system.ts";
@@ -174,7 +176,9 @@ export const fileKinds: readonly FileKind<Any>[] = [
 ];
 
 export const objectKinds: readonly ObjectKind<Any, Any>[] = [
+  carriedFiles,
   pathFile,
+  volatileFile,
   coveredFile,
   unlinkedFile,
   memfd,

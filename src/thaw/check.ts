@@ -8,7 +8,13 @@ import type { Image } from "../image/read.ts";
 import type { FrozenBody } from "../image/schema.ts";
 import { fileKinds, objectKinds } from "../resources/registry.ts";
 import { CGROUP_TREE, isInCgroups, type CgroupTreeState } from "../resources/process/cgroup-tree.ts";
+import type { CarriedFilesState } from "../resources/objects/carried-files.ts";
 import type { PathFileState } from "../resources/objects/path-file.ts";
+import { isNamedFile } from "../resources/objects/volatile-file.ts";
+import { CARRIED } from "../resources/volatile/carrying.ts";
+import { isSame, lookAt } from "../resources/volatile/entry.ts";
+import { bootId } from "../resources/volatile/places.ts";
+import type { ObjectState } from "../resources/contract.ts";
 import type { ExecutionState } from "../resources/thread/execution.ts";
 import { checkIds } from "./check-ids.ts";
 
@@ -19,7 +25,9 @@ export function checkSurroundings(image: Image, otherProcessor = false): void {
     ...(otherProcessor ? [] : checkCpu(image)),
     ...checkVectors(image),
     ...checkIds(image),
-    ...[...checkFiles(image), ...checkOpenFiles(image)].filter((problem) => !isRemade(problem, image)),
+    ...[...checkFiles(image), ...checkOpenFiles(image)].filter(
+      (problem) => !isRemade(problem, image) && !isCarried(problem, image),
+    ),
     ...checkObjects(image),
   ];
   if (problems.length === 0) return;
@@ -104,11 +112,20 @@ function checkFiles(image: Image): Refusal[] {
   const problems: Refusal[] = [];
   for (const [id, object] of Object.entries(state.objects)) {
     // What stands in a mount namespace of the set's own cannot be seen before that is made.
-    if (object.kind !== "path-file" || state.places?.[id] !== undefined) continue;
-    const problem = checkFile(object as unknown as PathFileState, mapped.has(id));
+    if (!isNamedFile(object) || state.places?.[id] !== undefined) continue;
+    const file = object as unknown as PathFileState;
+    const problem = checkFile(file, mapped.has(id) && !isOther(file, state.objects[CARRIED]));
     if (problem) problems.push(problem);
   }
   return problems;
+}
+
+/** Whether a file that travels with its name is another one here, which has been compared already. */
+function isOther({ path }: PathFileState, carried: ObjectState | undefined): boolean {
+  const { entries = [], bootId: boot } = (carried ?? {}) as Partial<CarriedFilesState>;
+  const entry = entries.find((one) => one.path === path);
+  const seen = entry && lookAt(path);
+  return entry !== undefined && seen !== undefined && !isSame(entry, seen, boot === bootId());
 }
 
 /** What each kind of open file says of itself; many files may miss the same. */
@@ -129,11 +146,17 @@ function isRemade({ facts }: Refusal, { state }: Image): boolean {
   return facts.path !== undefined && tree !== undefined && isInCgroups(facts.path, tree);
 }
 
+/** What comes along with its name; what stands in its way is told by the object that makes it. */
+function isCarried({ code, facts }: Refusal, { state }: Image): boolean {
+  const carried = state.objects[CARRIED] as CarriedFilesState | undefined;
+  return code === "FILE_MISSING" && carried?.entries.some(({ path }) => path === facts.path) === true;
+}
+
 /** What each kind of shared object says of itself. */
 function checkObjects(image: Image): Refusal[] {
   return Object.values(image.state.objects).flatMap((object) => {
-    const problem = objectKinds.find((kind) => kind.name === object.kind)?.check?.(object);
-    return problem ? [problem] : [];
+    const kind = objectKinds.find(({ name }) => name === object.kind);
+    return kind?.check?.(object, { openBlob: (name) => image.files.open(name) }) ?? [];
   });
 }
 

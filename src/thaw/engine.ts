@@ -13,6 +13,7 @@ import { readImage, type Image } from "../image/read.ts";
 import { removeContents } from "../image/remove.ts";
 import { markThawed, refuseThawed } from "../image/thawed-mark.ts";
 import { processResources, threadResources } from "../resources/registry.ts";
+import { CARRIED } from "../resources/volatile/carrying.ts";
 import { thawEndedLeader } from "../resources/thread/ended-leader.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { detach, setOptions } from "../tracee/ptrace.ts";
@@ -176,6 +177,8 @@ interface BuiltTree extends Tree {
 }
 
 function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
+  // Before anything is opened.
+  if (image.state.objects[CARRIED]) context.object(CARRIED);
   const tree = growTree(context, image.state);
   for (const zombie of tree.zombies) makeZombie(zombie);
   for (const process of tree.processes) beginProcess(process);

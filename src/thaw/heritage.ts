@@ -15,6 +15,7 @@ import type { ContentsHandle } from "../resources/objects/contents.ts";
 import type { Row } from "../tracee/scope.ts";
 import type { BuiltProcess } from "./process.ts";
 import { readContents } from "./read-contents.ts";
+import { isNamedFile } from "../resources/objects/volatile-file.ts";
 
 /** Pages, by address, that are those of the process `of`. */
 interface Run extends Range {
@@ -119,7 +120,7 @@ export class Heritage {
     if (!isHeritable(mapping)) return false;
     if (!mapping.backing) return true;
     const { object } = mapping.backing;
-    if (this.#state.objects[object]?.kind !== "path-file") return false;
+    if (!isNamedFile(this.#state.objects[object])) return false;
     const place = this.#state.places?.[object];
     return place === undefined || this.#mountsOf(place).every((pid) => process.context.processes.has(pid));
   }

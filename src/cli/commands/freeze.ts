@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { askDoor, hasDoor } from "../../door/client.ts";
 import { freeze, type FrozenSet } from "../../freeze/freeze.ts";
+import { Refusal } from "../../lib/errors.ts";
 import { collect, parseDuration, parsePid } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
 import { formatBytes, formatMilliseconds, printJson, printLine, tell } from "../output.ts";
@@ -12,6 +13,7 @@ interface Options {
   readonly output: string;
   readonly leaveRunning?: boolean;
   readonly closeExternal?: boolean;
+  readonly carry?: string[];
   readonly expires?: number;
   readonly encryptTo?: string[];
   readonly json?: boolean;
@@ -27,6 +29,11 @@ export function addFreeze(program: Command): void {
     .requiredOption("-o, --output <directory>", "where the image goes: a new or empty directory")
     .option("--leave-running", "let the processes go on when the image is complete")
     .option("--close-external", "let connections to processes that stay outside come back closed")
+    .option(
+      "--carry <path>",
+      "take a file or folder along that would be gone after a boot; may be given again",
+      collect,
+    )
     .option("--expires <duration>", "from then on the image is refused: 90s, 30m, 12h, 7d", parseDuration)
     .option("--encrypt-to <recipient>", "encrypt to a key of age (age1…); may be given again", collect)
     .option("--json", "print the result as JSON")
@@ -40,10 +47,15 @@ A unix socket whose other end a process outside has, such as the journal, stands
 --close-external it comes back as if that process had ended, and so does a TCP connection to a process of this machine
 that stays outside. Peers on other machines or in other network namespaces see a pause and nothing else in any case.
 
+What the processes have open, mapped or mounted where nothing outlives a boot (/run, /dev/shm and other file systems in
+memory) comes along, and is made again by the thaw where it is not there any more. --carry names what else does: pid
+files, the RuntimeDirectory= of a unit, folders with all that is in them.
+
   kmonte freeze 4711 -o /var/lib/images/redis
   kmonte thaw /var/lib/images/redis`,
     )
     .action(async (pids: number[], options: Options) => {
+      if (options.carry && hasDoor()) throw notForUsers();
       const progress = showProgress(options.json === true);
       const end = options.leaveRunning ? "resume" : "kill";
       const job = {
@@ -51,12 +63,14 @@ that stays outside. Peers on other machines or in other network namespaces see a
         directory: options.output,
         end,
         closeExternal: options.closeExternal,
+        carry: options.carry?.map((path) => resolve(path)),
         expiresAt: options.expires === undefined ? undefined : Date.now() + options.expires,
         encryptTo: options.encryptTo,
       } as const;
+      const { carry: _, ...request } = job;
       const set = await interruptible<Frozen>((signal) =>
         hasDoor()
-          ? askDoor({ ...job, verb: "freeze", directory: resolve(job.directory) }, progress.listen, signal)
+          ? askDoor({ ...request, verb: "freeze", directory: resolve(job.directory) }, progress.listen, signal)
           : freeze({ ...job, onProgress: progress.listen, signal }),
       ).finally(() => progress.end());
       const stopped = set.steps.find((step) => step.step === "stop")?.start ?? 0;
@@ -79,4 +93,12 @@ that stays outside. Peers on other machines or in other network namespaces see a
         `${formatBytes(set.bytes)} of memory; ${end === "resume" ? "stood still for" : "took"} ${formatMilliseconds(done - stopped)}.`,
       );
     });
+}
+
+function notForUsers(): Refusal {
+  return new Refusal("CARRY_USER", {
+    what: "Only root can take other files along.",
+    why: "With --carry, files are read that the processes may not be able to read themselves.",
+    remedy: "Leave --carry out, or ask root to freeze them.",
+  });
 }

@@ -12,6 +12,8 @@ import { isLinked, type ContentsHandle } from "../objects/contents.ts";
 import { freezeGoneDirectory, goneDirectoryId } from "../objects/gone-directory.ts";
 import { freezeGoneSpecial, goneSpecialSchema, openGoneSpecial } from "../objects/gone-special.ts";
 import { openPath } from "../objects/path-file.ts";
+import { carryOpened } from "../volatile/carrying.ts";
+import { machinePathOf } from "../volatile/machine-path.ts";
 
 const schema = v.union([
   v.strictObject({ path: v.string() }),
@@ -28,7 +30,10 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
     file.stat.type === S_IF.S_IFDIR || ((file.info.flags & O.O_PATH) !== 0 && file.stat.type !== S_IF.S_IFREG),
   freeze(file) {
     refuseWatched(file);
-    if (isLinked(file.link, file.stat)) return { path: file.link };
+    if (isLinked(file.link, file.stat)) {
+      noteVolatile(file);
+      return { path: file.link };
+    }
     const id = goneDirectoryId(file.stat);
     const { context, link, stat, pid, command } = file;
     const covered = freezeCovered(context, { via: `/proc/self/fd/${file.local}`, link, stat, pid, command });
@@ -55,6 +60,12 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
     return context.object<ContentsHandle>(state.gone).open(wanted);
   },
 };
+
+/** What would be gone after a boot travels with its name. */
+function noteVolatile({ context, pid, local, link, stat }: OpenFile): void {
+  const path = machinePathOf(context, pid, `/proc/self/fd/${local}`, link);
+  if (path !== undefined) carryOpened(context, path, stat.type === S_IF.S_IFDIR);
+}
 
 /**
  * Watches of fcntl(2), F_NOTIFY, are shown nowhere. But setting one makes the process the owner of signals, and there

@@ -23,7 +23,9 @@ export const regularFile: FileKind<v.InferOutput<typeof schema>> = {
     refuseForbidden(file);
     const { context, link, stat, pid, command } = file;
     const via = `/proc/${taskOf(pid)}/fd/${file.fd}`;
-    return { contents: contentsObject(context, { via, link, stat, pid, command }) };
+    const readable = (file.info.flags & O.O_PATH) === 0 && (file.info.flags & O_ACCMODE) !== O.O_WRONLY;
+    const local = readable ? file.local : undefined;
+    return { contents: contentsObject(context, { via, link, stat, pid, command, local }) };
   },
   thaw(state, context, flags) {
     const contents = context.object<ContentsHandle>(state.contents);

@@ -3,7 +3,7 @@
  * folder of a copy of our namespace, whose root it then becomes. Unattached mounts can be carried into a namespace of
  * other owners.
  */
-import { mkdtempSync, rmdirSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, rmdirSync, statfsSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { call, withText } from "../../abi/call.ts";
@@ -21,6 +21,8 @@ import {
   withinMounts,
   type Outside,
 } from "../../abi/mount.ts";
+import { NSFS_MAGIC } from "../../abi/stat.ts";
+import { ofThisBoot } from "../volatile/places.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ThawContext } from "../contract.ts";
 import type { FileSystemHandle } from "./file-system.ts";
@@ -39,7 +41,10 @@ export function buildMounts(state: MountNamespaceState, context: ThawContext): M
       // Nothing of ours may reach the machine.
       mount("none", "/", "", MS.REC | MS.SLAVE, "");
       const builder = new Builder(stage, outside, context);
-      const standing = mounts.map((one): StandingMount => ({ fd: context.keep(builder.add(one)), state: one }));
+      const standing = mounts.flatMap((one): StandingMount[] => {
+        const made = builder.add(one);
+        return made === undefined ? [] : [{ fd: context.keep(made), state: one }];
+      });
       const readOnly: StandingMount[] = [];
       for (const one of standing.toReversed()) {
         const flags = mountFlags(one.state.options);
@@ -72,6 +77,12 @@ export function buildMounts(state: MountNamespaceState, context: ThawContext): M
   }
 }
 
+/** A namespace that was mounted to keep it (ip-netns(8)) leaves an empty file behind. */
+function isStillThere({ from, root }: MountState): boolean {
+  if (!("bind" in from) || !existsSync(from.bind)) return false;
+  return !/^\w+:\[/.test(root) || statfsSync(from.bind).type === NSFS_MAGIC;
+}
+
 class Builder {
   readonly #stage: string;
   readonly #outside: Outside;
@@ -85,7 +96,12 @@ class Builder {
     this.#context = context;
   }
 
-  add(state: MountState): LocalFd {
+  /** Undefined for a mount of the machine's that the machine has no more. */
+  add(state: MountState): LocalFd | undefined {
+    if (state.machines && !this.#outside(() => isStillThere(state))) {
+      this.#context.note(`The machine has no mount at ${state.at} any more, and neither have the processes.`);
+      return undefined;
+    }
     const target = join(this.#stage, state.at);
     const made = this.#make(state, target);
     attachMount(made, target);
@@ -94,7 +110,7 @@ class Builder {
   }
 
   #make({ from }: MountState, target: string): LocalFd {
-    if ("bind" in from) return this.#outside(() => cloneMount(from.bind));
+    if ("bind" in from) return this.#outside(() => cloneMount(ofThisBoot(from.bind)));
     if ("namespaceHere" in from) return this.#outside(() => cloneMount(`/proc/self/ns/${from.namespaceHere}`));
     if ("namespace" in from) {
       return this.#outside(() =>

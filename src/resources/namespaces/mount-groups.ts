@@ -7,6 +7,8 @@ import { changeMount, changeMountHere, joinMountGroup, MS } from "../../abi/moun
 import { O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ThawContext } from "../contract.ts";
+import { orIfGone } from "../../lib/gone.ts";
+import { ofThisBoot } from "../volatile/places.ts";
 import { openPath } from "../objects/path-file.ts";
 import type { MountState } from "./mount.ts";
 
@@ -21,10 +23,10 @@ const known = new WeakMap<ThawContext, Map<number, LocalFd[]>>();
 
 export class MountGroups {
   readonly #members: Map<number, LocalFd[]>;
-  readonly #outside: Readonly<Record<string, string>>;
+  readonly #outside: Readonly<Record<string, readonly string[]>>;
 
-  /** `outside`: a path of the machine for groups that it has a member of. */
-  constructor(context: ThawContext, outside: Readonly<Record<string, string>>) {
+  /** `outside`: paths of the machine for groups that it has members of. */
+  constructor(context: ThawContext, outside: Readonly<Record<string, readonly string[]>>) {
     this.#members = known.get(context) ?? new Map<number, LocalFd[]>();
     known.set(context, this.#members);
     this.#outside = outside;
@@ -56,14 +58,15 @@ export class MountGroups {
 
   #joinAny(group: number, fd: LocalFd): boolean {
     if ((this.#members.get(group) ?? []).some((member) => joinMountGroup(member, fd))) return true;
-    const path = this.#outside[group];
-    if (path === undefined) return false;
-    const outside = openPath(path, O.O_PATH);
-    try {
-      return joinMountGroup(outside, fd);
-    } finally {
-      closeSync(outside);
-    }
+    return (this.#outside[group] ?? []).some((path) => {
+      const outside = orIfGone(() => openPath(ofThisBoot(path), O.O_PATH), undefined);
+      if (outside === undefined) return false;
+      try {
+        return joinMountGroup(outside, fd);
+      } finally {
+        closeSync(outside);
+      }
+    });
   }
 
   #note(group: number, fd: LocalFd): true {

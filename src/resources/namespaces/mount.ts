@@ -2,9 +2,9 @@
  * Mount namespaces (mount_namespaces(7)): all mounts, those under others too, in an order in which they can be made
  * again. What shows a file system of the machine is bound again from where the machine has it; others are made.
  */
-import { closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import {
@@ -18,7 +18,6 @@ import {
   withinMounts,
 } from "../../abi/mount.ts";
 import { nameOfNamespace, namespaceOf, openNamespace } from "../../abi/namespaces.ts";
-import { formatDevice } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/gone.ts";
@@ -26,6 +25,8 @@ import { parseFdInfo } from "../../proc/fdinfo.ts";
 import { parseMountInfo, type Mount } from "../../proc/mountinfo.ts";
 import type { ObjectKind } from "../contract.ts";
 import { openPath } from "../objects/path-file.ts";
+import { carryMountPoint, carrySource } from "../volatile/carrying.ts";
+import { shownAt } from "../volatile/machine-path.ts";
 import { freezeFileSystem } from "./file-system.ts";
 import { ownerSchema, type Holder, type NamespaceHandle } from "./handle.ts";
 import { buildMounts } from "./mount-build.ts";
@@ -49,6 +50,8 @@ export const mountSchema = v.strictObject({
   shared: v.optional(v.number()),
   master: v.optional(v.number()),
   unbindable: v.optional(v.literal(true)),
+  /** The machine's own mount, which the namespace shows too: where the machine has it no more, neither has this. */
+  machines: v.optional(v.literal(true)),
 });
 export type MountState = v.InferOutput<typeof mountSchema>;
 
@@ -56,8 +59,8 @@ const schema = v.strictObject({
   kind: v.literal("mount-namespace"),
   owner: ownerSchema,
   mounts: v.array(mountSchema),
-  /** For groups in which the machine has a mount too: where. */
-  groups: v.optional(v.record(v.string(), v.string())),
+  /** For groups in which the machine has mounts too: where, those that show most first. */
+  groups: v.optional(v.record(v.string(), v.array(v.string()))),
 });
 export type MountNamespaceState = v.InferOutput<typeof schema>;
 
@@ -77,24 +80,35 @@ export function freezeMounts(namespace: LocalFd, process: Holder, note: Note): M
     const ours = parseMountInfo(readMountInfo(proc));
     const theirs = inBuildingOrder(withinMounts(namespace, () => parseMountInfo(readMountInfo(proc))));
     const sourceOf = (one: Mount): MountState["from"] => {
-      if (one.type === "nsfs") return namespaceMount(namespace, process, one, note);
-      const path = machinePath(one, ours);
+      const path = shownAt(one, ours);
+      if (one.type === "nsfs" && (path === undefined || livesIn(process, one)))
+        return namespaceMount(namespace, process, one, note);
       if (path !== undefined) return { bind: path };
       return { fileSystem: ownFileSystem(namespace, process, one, { theirs, ours }), path: one.root };
     };
     const mounts = theirs.map((one): MountState => {
       const from = sourceOf(one);
-      return { at: one.mountPoint, from, root: one.root, options: [...one.options], ...propagationOf(one) };
+      const machines = "bind" in from && (one.type === "nsfs" || ours.some((other) => isAlike(one, other)));
+      return {
+        at: one.mountPoint,
+        from,
+        root: one.root,
+        options: [...one.options],
+        ...propagationOf(one),
+        ...(machines && { machines }),
+      };
     });
+    carrySources(process, theirs, mounts);
     const wanted = new Set(mounts.flatMap(({ shared, master }) => [shared, master]));
-    const groups = ours.flatMap((one): [number, string][] => {
+    const groups: Record<string, string[]> = {};
+    for (const one of ours.toSorted((a, b) => a.root.length - b.root.length)) {
       const { shared } = propagationOf(one);
-      return shared !== undefined && wanted.has(shared) ? [[shared, one.mountPoint]] : [];
-    });
+      if (shared !== undefined && wanted.has(shared)) (groups[shared] ??= []).push(one.mountPoint);
+    }
     return {
       kind: "mount-namespace",
       mounts,
-      ...(groups.length > 0 && { groups: Object.fromEntries(groups) }),
+      ...(Object.keys(groups).length > 0 && { groups }),
     };
   } finally {
     closeSync(proc);
@@ -134,17 +148,27 @@ function namespaceMount(mounts: LocalFd, process: Holder, one: Mount, note: Note
   throw cannotShow(process, one, `It shows a ${type} namespace.`);
 }
 
-/** Where the machine shows what a mount shows. */
-function machinePath({ device, root }: Mount, ours: readonly Mount[]): string | undefined {
-  for (const one of ours) {
-    if (one.device !== device) continue;
-    if (one.root !== "/" && root !== one.root && !root.startsWith(`${one.root}/`)) continue;
-    const path = join(one.mountPoint, one.root === "/" ? root : root.slice(one.root.length));
-    const found = orIfGone(() => statSync(path, { bigint: true, throwIfNoEntry: false }), undefined);
-    // Another mount may cover it. The device of a subvolume (btrfs) is not that of its file system.
-    if (found && (formatDevice(found.dev) === device || one.type === "btrfs" || one.type === "overlay")) return path;
+/** Whether a process of the set lives in the namespace that a mount shows: then it is the set's own. */
+function livesIn({ context }: Holder, { root }: Mount): boolean {
+  const type = root.slice(0, root.indexOf(":"));
+  return [...context.pids].some((pid) => namespaceOf(pid, type) === root) && namespaceOf("self", type) !== root;
+}
+
+function isAlike(one: Mount, other: Mount): boolean {
+  return one.mountPoint === other.mountPoint && one.device === other.device && one.root === other.root;
+}
+
+/** What mounts of the set's own show of the machine, and what they stand on there, must be there at the thaw. */
+function carrySources({ context, pid, command }: Holder, seen: readonly Mount[], mounts: readonly MountState[]): void {
+  const bindOf = new Map(seen.map(({ id }, i) => [id, mounts[i]?.from]));
+  for (const [i, { at, from, machines }] of mounts.entries()) {
+    if (machines) continue;
+    if ("bind" in from)
+      carrySource(context, from.bind, `It is mounted at ${at} in the mount namespace of process ${pid} (${command})`);
+    const below = seen.find(({ id }) => id === seen[i]?.parent);
+    const under = below && below.id !== seen[i]?.id ? bindOf.get(below.id) : undefined;
+    if (below && under && "bind" in under) carryMountPoint(context, join(under.bind, relative(below.mountPoint, at)));
   }
-  return undefined;
 }
 
 /** The object of a file system that only the set has, seen through the mount that shows most of it. */

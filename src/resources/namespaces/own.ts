@@ -78,6 +78,9 @@ function atOtherEnd(
 /** Every network namespace that a process of the set lives in, holds or shows; the caller closes what it gets. */
 function* netNamespacesOf({ pids }: FreezeContext): Generator<LocalFd> {
   const seen = new Set([namespaceOf("self", "net")]);
+  // Those that the machine shows are the machine's (ip-netns(8)), unless somebody of the set lives there.
+  const ours = parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
+  const machines = new Set(ours.flatMap(({ type, root }) => (type === "nsfs" ? [root] : [])));
   const isNew = (name: string | undefined): boolean => {
     if (name === undefined || !name.startsWith("net:[") || seen.has(name)) return false;
     seen.add(name);
@@ -91,7 +94,8 @@ function* netNamespacesOf({ pids }: FreezeContext): Generator<LocalFd> {
     }
     const mounts = parseMountInfo(orIfGone(() => readFileSync(`/proc/${taskOf(pid)}/mountinfo`, "utf8"), ""));
     for (const { type, root, mountPoint } of mounts) {
-      if (type === "nsfs" && isNew(root)) yield openPath(join(`/proc/${taskOf(pid)}/root`, mountPoint), 0);
+      if (type === "nsfs" && !machines.has(root) && isNew(root))
+        yield openPath(join(`/proc/${taskOf(pid)}/root`, mountPoint), 0);
     }
   }
 }

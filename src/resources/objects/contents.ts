@@ -14,9 +14,10 @@ import type { FreezeContext, ObjectState } from "../contract.ts";
 import { freezeCovered } from "./covered-file.ts";
 import { searchName } from "./find-inode.ts";
 import { freezeMemfd } from "./memfd.ts";
-import { freezePathFile, openPath, type PathFileState } from "./path-file.ts";
+import { freezePathFile, openPath } from "./path-file.ts";
 import { freezeSharedAnonymous } from "./shared-anonymous.ts";
 import { freezeUnlinkedFile } from "./unlinked-file.ts";
+import { freezeVolatileFile, noteOtherName } from "./volatile-file.ts";
 import { orIfGone } from "../../lib/gone.ts";
 
 /** A way to contents: a magic link of /proc, what it says, and what it leads to. */
@@ -28,6 +29,10 @@ export interface ContentsLook {
   readonly pid: number;
   readonly command: string;
   readonly sharedAnonymous?: boolean;
+  /** It is mapped so that others see what is written (mmap(2), MAP_SHARED). */
+  readonly sharedWritable?: boolean;
+  /** A descriptor of ours that is the set's own, good for reading. */
+  readonly local?: LocalFd | undefined;
 }
 
 /** A thawed object of contents. */
@@ -69,15 +74,25 @@ export function isLinked(link: string, seen: FileStat): boolean {
 /** Notes the contents as an object of the frozen set and returns the object's id. */
 export function contentsObject(context: FreezeContext, look: ContentsLook): string {
   const id = `file:${look.stat.device}:${look.stat.inode}`;
-  if (context.has(id)) return id;
+  if (context.has(id)) {
+    noteOtherName(context, look, isLinked);
+    return id;
+  }
   const make = (): ObjectState => {
     if (look.sharedAnonymous) return freezeSharedAnonymous(context, id, look);
     if (look.link.startsWith("/memfd:")) return freezeMemfd(context, id, look);
-    if (isLinked(look.link, look.stat)) return freezePathFile(look);
-    return freezeCovered(context, look) ?? freezeLinkedElsewhere(look) ?? freezeUnlinkedFile(context, id, look);
+    if (isLinked(look.link, look.stat)) return freezeNamed(context, look);
+    return (
+      freezeCovered(context, look) ?? freezeLinkedElsewhere(context, look) ?? freezeUnlinkedFile(context, id, look)
+    );
   };
   if (!look.link.startsWith("/")) return context.object(id, make);
   return context.within(context.placeOf(look.pid, look.via), () => context.object(id, make));
+}
+
+/** One that its path leads to: it stays where it is, or travels with its name. */
+function freezeNamed(context: FreezeContext, look: ContentsLook): ObjectState {
+  return freezeVolatileFile(context, look) ?? freezePathFile(look);
 }
 
 /** An overlay counts the names of a lower file as they are below, where what was removed above still has its own. */
@@ -91,11 +106,11 @@ function isCountedBelow({ via }: ContentsLook): boolean {
 }
 
 /** A file whose name was removed but that has another one (link(2)) is not to be doubled. */
-function freezeLinkedElsewhere(look: ContentsLook): PathFileState | undefined {
+function freezeLinkedElsewhere(context: FreezeContext, look: ContentsLook): ObjectState | undefined {
   if (look.stat.type !== S_IF.S_IFREG || look.stat.links === 0 || !look.link.startsWith("/")) return undefined;
   if (look.stat.links === 1 && isCountedBelow(look)) return undefined;
   const path = searchName(look.pid, look.stat, [dirname(linkedPath(look.link))]);
-  if (path !== undefined) return freezePathFile({ ...look, link: path });
+  if (path !== undefined) return freezeNamed(context, { ...look, link: path });
   throw new Refusal(
     "HARD_LINK",
     {

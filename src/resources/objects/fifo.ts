@@ -15,6 +15,8 @@ import { refuseOutside } from "./outside.ts";
 import { openPath } from "./path-file.ts";
 import type { PipeHandle } from "./pipe.ts";
 import { fillPipe, pipeData, readPipe } from "./pipe-data.ts";
+import { carryingOf } from "../volatile/carrying.ts";
+import { machinePathOf } from "../volatile/machine-path.ts";
 import { spareName } from "./unlinked-file.ts";
 
 const schema = v.strictObject({
@@ -36,6 +38,9 @@ export function freezeFifo(file: OpenFile, id: string): FifoState {
   refuseOutside(file);
   const { mode, uid, gid } = file.stat;
   const linked = isLinked(file.link, file.stat);
+  const via = `/proc/self/fd/${file.local}`;
+  const here = linked ? machinePathOf(file.context, file.pid, via, file.link) : undefined;
+  if (here !== undefined) carryingOf(file.context).above(here);
   const awaits = awaitsWriter(file) && { awaitsWriter: true as const };
   const strict = freezeNoFollow(file.context, file.stat);
   return {

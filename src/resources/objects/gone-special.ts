@@ -8,7 +8,7 @@ import * as v from "valibot";
 import { call, withStruct, withText } from "../../abi/call.ts";
 import { AT_FDCWD } from "../../abi/fcntl.ts";
 import { placed } from "../../abi/namespaces.ts";
-import { S_IF, type FileStat } from "../../abi/stat.ts";
+import { makeDevice, S_IF, type FileStat } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { nameOf } from "../../lib/flags.ts";
 import { linkedPath } from "./contents.ts";
@@ -81,8 +81,6 @@ export function openGoneSpecial(state: GoneSpecial, flags: number): LocalFd {
 
 function make(name: string, { type, target, device = "0:0" }: GoneSpecial): void {
   if (type === "S_IFLNK") return symlinkSync(target ?? "", name);
-  const [major = 0, minor = 0] = device.split(":").map(Number);
-  // As makedev(3) puts them together, for numbers of the usual size.
-  const number = ((minor & ~0xff) << 12) | (major << 8) | (minor & 0xff);
-  withText(name, (at) => call("mknodat", `Making ${name}`, AT_FDCWD, at, TYPES[type] | 0o600, number));
+  const mode = TYPES[type] | 0o600;
+  withText(name, (at) => call("mknodat", `Making ${name}`, AT_FDCWD, at, mode, makeDevice(device)));
 }

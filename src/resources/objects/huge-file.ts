@@ -3,10 +3,9 @@ import { statfsSync } from "node:fs";
 import { call } from "../../abi/call.ts";
 import { viewMemory } from "../../abi/ffi.unsafe.ts";
 import { MAP, PROT } from "../../abi/mman.ts";
+import { HUGETLBFS_MAGIC } from "../../abi/stat.ts";
 import type { Blob } from "../contract.ts";
 
-/** HUGETLBFS_MAGIC of statfs(2). */
-const HUGETLBFS_MAGIC = 0x958458f6;
 const CHUNK = 2 * 1024 * 1024;
 
 /** The size of the file's huge pages; undefined for files of other file systems. */

@@ -11,6 +11,8 @@ import { isLinked, type ContentsHandle } from "../objects/contents.ts";
 import { freezeCovered } from "../objects/covered-file.ts";
 import { freezeGoneDirectory, goneDirectoryId } from "../objects/gone-directory.ts";
 import { openPath } from "../objects/path-file.ts";
+import { carryOpened } from "../volatile/carrying.ts";
+import { machinePathOf } from "../volatile/machine-path.ts";
 
 const place = v.union([
   v.string(),
@@ -71,6 +73,8 @@ function readPlace({ pid, command, context }: FreezeProcess, name: "cwd" | "root
   const mnt = context.placeOf(pid, via);
   return context.within(mnt, () => {
     if (isLinked(path, seen)) {
+      const here = machinePathOf(context, pid, via, path);
+      if (here !== undefined) carryOpened(context, here, true);
       if ((mnt ?? namespaceOf("self", "mnt")) === own) return path;
       return { path, ...(mnt !== undefined && { mnt }) };
     }

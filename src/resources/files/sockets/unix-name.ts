@@ -26,6 +26,8 @@ import type { UnixSocketInfo } from "../../../proc/unix-diag.ts";
 import type { OpenFile, ThawContext } from "../../contract.ts";
 import { linkedPath } from "../../objects/contents.ts";
 import { bindByOwnName, freezeOwnName, isOwnName, ownNameSchema } from "./unix-own-name.ts";
+import { carryingOf } from "../../volatile/carrying.ts";
+import { machinePathOfName } from "../../volatile/machine-path.ts";
 import { inFolder as inGivenFolder } from "../../objects/gone-directory.ts";
 
 const owned = { mode: v.number(), uid: v.number(), gid: v.number() };
@@ -60,7 +62,10 @@ export function freezeName(file: OpenFile, info: UnixSocketInfo): BoundName | un
   if (!isPathName(info.name)) return { name: info.name };
   const name = parseUnixName(info.name).toString();
   const base = { name: info.name, ...placeOf(file, name) };
-  const path = placed(pathOf(base));
+  const own = pathOf(base);
+  const parentHere = machinePathOfName(file.context, file.pid, dirname(own));
+  if (parentHere !== undefined) carryingOf(file.context).above(join(parentHere, basename(own)));
+  const path = placed(own);
   const seen = lstatSync(path, { throwIfNoEntry: false });
   if (!seen?.isSocket() || seen.ino !== info.file?.inode) return base;
   return { ...base, file: { ...ownership(seen), parent: ownership(statSync(dirname(path))) } };

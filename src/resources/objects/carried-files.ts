@@ -1,0 +1,32 @@
+/**
+ * What the set uses on file systems that are new at every boot (tmpfs(5)): files, folders, links, FIFOs and socket names
+ * travel with their names, and those that are not there any more are made again before anything is opened.
+ */
+import * as v from "valibot";
+import type { ObjectKind } from "../contract.ts";
+import { CARRIED } from "../volatile/carrying.ts";
+import { entrySchema } from "../volatile/entry.ts";
+import { Maker } from "../volatile/make.ts";
+import { planFor } from "../volatile/plan.ts";
+
+const schema = v.strictObject({
+  kind: v.literal(CARRIED),
+  /** The boot in which it was frozen (random(4)). */
+  bootId: v.string(),
+  /** Folders before what is in them. */
+  entries: v.array(entrySchema),
+});
+export type CarriedFilesState = v.InferOutput<typeof schema>;
+
+export const carriedFiles: ObjectKind<CarriedFilesState, object> = {
+  name: CARRIED,
+  schema,
+  check: (state, { openBlob }) => planFor(state, openBlob).problems,
+  thaw(state, context) {
+    const { steps, problems } = planFor(state, (name) => context.openBlob(name));
+    // It has come since it was looked for.
+    if (problems[0]) throw problems[0];
+    new Maker(context, steps).make(steps);
+    return {};
+  },
+};

@@ -1,0 +1,74 @@
+/** A file with a name where nothing outlives a boot: it is opened by its name, as those that stay on disk, and made before. */
+import { later, placed } from "../../abi/namespaces.ts";
+import * as v from "valibot";
+import type { FreezeContext, ObjectKind, ObjectState } from "../contract.ts";
+import { carryingOf } from "../volatile/carrying.ts";
+import { machinePathOf } from "../volatile/machine-path.ts";
+import { isTemporary, isVolatile } from "../volatile/places.ts";
+import type { ContentsHandle, ContentsLook } from "./contents.ts";
+import { freezePathFile, openPath } from "./path-file.ts";
+
+const schema = v.strictObject({
+  kind: v.literal("volatile-file"),
+  path: v.string(),
+  /** What it was when it was frozen; a privately mapped one that is still there must be the same. */
+  size: v.number(),
+  mtimeNs: v.string(),
+  mode: v.number(),
+  uid: v.number(),
+  gid: v.number(),
+});
+type VolatileFileState = v.InferOutput<typeof schema>;
+
+/** Objects that are files under their names, on disk or in memory. */
+export function isNamedFile(object: ObjectState | undefined): boolean {
+  return object?.kind === "path-file" || object?.kind === "volatile-file";
+}
+
+/** What a program shares with others in a temporary folder, such as the figures of a Java program: up to this size. */
+const MOST_TEMPORARY = 1024 ** 2;
+
+/** Undefined for a file that outlives a boot, or that the machine does not show. */
+export function freezeVolatileFile(context: FreezeContext, look: ContentsLook): VolatileFileState | undefined {
+  const path = machinePathOf(context, look.pid, look.via, look.link);
+  if (path === undefined || !context.within(undefined, () => mayGo(path, look))) return undefined;
+  if (!carryingOf(context).one(path, "used", look.local)) return undefined;
+  namesOf(context).set(keyOf(look), new Set([look.link]));
+  return { ...freezePathFile(look), kind: "volatile-file" };
+}
+
+/** The names of each volatile file under which it has been seen, by device and inode. */
+const names = new WeakMap<FreezeContext, Map<string, Set<string>>>();
+
+function namesOf(context: FreezeContext): Map<string, Set<string>> {
+  const known = names.get(context) ?? new Map<string, Set<string>>();
+  names.set(context, known);
+  return known;
+}
+
+function keyOf({ stat: { device, inode } }: ContentsLook): string {
+  return `${device}:${inode}`;
+}
+
+/** Another descriptor or mapping of a file may have it under another of its names (link(2)). */
+export function noteOtherName(context: FreezeContext, look: ContentsLook, isLinked: IsLinked): void {
+  const known = namesOf(context).get(keyOf(look));
+  if (!known || known.has(look.link)) return;
+  known.add(look.link);
+  context.within(context.placeOf(look.pid, look.via), () => {
+    const path = isLinked(look.link, look.stat) ? machinePathOf(context, look.pid, look.via, look.link) : undefined;
+    if (path !== undefined) carryingOf(context).one(path, "used", look.local);
+  });
+}
+type IsLinked = (link: string, seen: ContentsLook["stat"]) => boolean;
+
+function mayGo(path: string, { sharedWritable, stat }: ContentsLook): boolean {
+  if (isVolatile(path)) return true;
+  return sharedWritable === true && isTemporary(path) && stat.size <= MOST_TEMPORARY;
+}
+
+export const volatileFile: ObjectKind<VolatileFileState, ContentsHandle> = {
+  name: "volatile-file",
+  schema,
+  thaw: (state) => ({ open: later((flags) => openPath(placed(state.path), flags)) }),
+};

@@ -1,0 +1,277 @@
+/**
+ * Collecting what travels with its name: each thing that the set uses where nothing outlives a boot, the folders above
+ * it, and whole folders where that is asked for. Paths here are those of the machine.
+ */
+import { closeSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { O } from "../../abi/fcntl.ts";
+import { formatDevice } from "../../abi/stat.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import { Refusal } from "../../lib/errors.ts";
+import { isGone } from "../../lib/gone.ts";
+import { leasedFiles } from "../../proc/locks.ts";
+import type { FreezeContext, ObjectState } from "../contract.ts";
+import { freezeAttributes } from "../objects/file-attributes.ts";
+import { openPath } from "../objects/path-file.ts";
+import { bothRoles, identityOf, isTop, lookAt, permissionsOf, typeOf, type Entry, type Role } from "./entry.ts";
+import { bootId, isMadeAtBoot, isTemporary, isVolatile } from "./places.ts";
+
+export const CARRIED = "carried-files";
+
+/** Contents up to this stand in state.json itself. */
+const SMALL = 4096;
+/** What stands in the place of bytes that are no text (U+FFFD). */
+const NOT_UTF8 = "\u{fffd}";
+
+/** How much a whole folder may be. */
+export interface Bounds {
+  readonly entries: number;
+  readonly bytes: number;
+}
+/** What is named or mounted comes along in any case, or is refused. */
+export const ASKED_FOR: Bounds = { entries: 10_000, bytes: 1024 ** 3 };
+/** What lies in a folder that somebody has open or stands in. */
+export const BY_THE_WAY: Bounds = { entries: 1000, bytes: 16 * 1024 ** 2 };
+
+const carryings = new WeakMap<FreezeContext, Carrying>();
+
+/** What is collected for a freeze. */
+export function carryingOf(context: FreezeContext): Carrying {
+  let known = carryings.get(context);
+  if (!known) carryings.set(context, (known = new Carrying(context)));
+  return known;
+}
+
+export class Carrying {
+  readonly #context: FreezeContext;
+  readonly #entries = new Map<string, Entry>();
+  /** The first path of each inode that has several. */
+  readonly #linked = new Map<string, string>();
+  #locks: string | undefined;
+
+  constructor(context: FreezeContext) {
+    this.#context = context;
+  }
+
+  /** One thing by itself. `local`: a descriptor of it that may be read from. Returns whether it is carried. */
+  one(path: string, role: Role, local?: LocalFd): boolean {
+    return this.#context.within(undefined, () => {
+      const seen = lookAt(path);
+      if (!seen || !this.#mayCarry(path)) return false;
+      this.above(path);
+      this.#note(path, role, local);
+      return true;
+    });
+  }
+
+  /** The folders above a path, as far as they would be gone as well. */
+  above(path: string): void {
+    this.#context.within(undefined, () => {
+      const folders: string[] = [];
+      for (let at = dirname(path); at !== "/" && lookAt(at) && (isVolatile(at) || isTemporary(at)); at = dirname(at))
+        folders.push(at);
+      for (const folder of folders.toReversed()) this.#note(folder, "above");
+    });
+  }
+
+  /** A file or a folder with all that is in it; false when that is more than `bounds`, and then only itself comes. */
+  tree(path: string, role: Role, bounds: Bounds): boolean {
+    return this.#context.within(undefined, () => {
+      if (!this.one(path, role)) return true;
+      const found = this.#walk(path, bounds);
+      if (!found) return false;
+      for (const below of found) this.#gently(() => this.#note(below, "beside"));
+      return true;
+    });
+  }
+
+  /** All paths below a folder, on the same file system; undefined when there are more than the bounds allow. */
+  #walk(top: string, { entries, bytes }: Bounds): string[] | undefined {
+    const device = lookAt(top)?.dev;
+    const found: string[] = [];
+    let [left, room] = [entries, bytes];
+    const folders = [top];
+    for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {
+      if (lookAt(folder)?.isDirectory() !== true) continue;
+      for (const name of this.#gently(() => readdirSync(folder as string)) ?? []) {
+        const path = join(folder, name);
+        const seen = lookAt(path);
+        if (!seen || seen.dev !== device) continue;
+        if (name.includes(NOT_UTF8)) throw notText(path);
+        left -= 1;
+        // Sparse files count for what they hold.
+        if (seen.isFile()) room -= Number(seen.blocks) * 512;
+        if (left < 0 || room < 0) return undefined;
+        found.push(path);
+        if (seen.isDirectory()) folders.push(path);
+      }
+    }
+    return found;
+  }
+
+  /** Of an ordinary user, what is the user's own comes along, and what this user could make again. */
+  #mayCarry(path: string): boolean {
+    const { user } = this.#context;
+    if (user === undefined) return true;
+    for (let at = path; at !== "/" && (at === path || isVolatile(at)); at = dirname(at)) {
+      if (isTop(at, dirname(at))) break;
+      const seen = lookAt(at);
+      if (Number(seen?.uid) !== user.uid || ![user.gid, ...user.groups].includes(Number(seen?.gid))) return false;
+    }
+    return true;
+  }
+
+  #note(path: string, role: Role, local?: LocalFd): void {
+    const seen = lookAt(path);
+    if (!seen) return;
+    const type = typeOf(seen);
+    const known = this.#entries.get(path);
+    const both = known ? bothRoles(type, known.role, role) : role;
+    if (known?.role === both) return;
+    const entry: Entry = {
+      path,
+      type,
+      role: both,
+      ...permissionsOf(seen),
+      ...((type === "S_IFREG" || type === "S_IFDIR") && freezeAttributes(path)),
+      identity: identityOf(seen),
+      ...(isVolatile(dirname(path)) && { volatile: true }),
+      ...(type === "S_IFDIR" && isTop(path, dirname(path)) && { top: true }),
+      ...(type === "S_IFLNK" && { target: readlinkSync(path) }),
+      ...((type === "S_IFCHR" || type === "S_IFBLK") && { device: formatDevice(seen.rdev) }),
+    };
+    // A mount may stand on a file: only that there is one matters.
+    const contents = type === "S_IFREG" && both !== "above" ? this.#contents(entry, Number(seen.size), local) : {};
+    this.#entries.set(path, { ...entry, ...contents });
+    this.#context.object(CARRIED, () => this.#state());
+  }
+
+  #contents({ path, identity, role }: Entry, size: number, local: LocalFd | undefined): Partial<Entry> {
+    const { device, inode } = identity;
+    const first = this.#linked.get(`${device}:${inode}`);
+    if (first !== undefined && first !== path) return { size, linkTo: first };
+    this.#linked.set(`${device}:${inode}`, path);
+    const name = `${CARRIED}:${device}:${inode}`;
+    if (this.#isLeased(device, BigInt(inode))) {
+      if (local === undefined) throw leased(path, role);
+      const bytes = readAll(local, size);
+      return { size: bytes.length, blob: this.#context.blob(name, { bytes }) };
+    }
+    const fd = openPath(path, O.O_NOATIME | O.O_NOFOLLOW | O.O_NONBLOCK);
+    if (size > SMALL) return { size, blob: this.#context.blob(name, { fd: this.#context.keep(fd) }) };
+    try {
+      const bytes = readAll(fd, size);
+      return { size: bytes.length, data: bytes.toString("base64") };
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** To open such a file tells its holder to give the lease up (fcntl(2), F_SETLEASE). */
+  #isLeased(device: string, inode: bigint): boolean {
+    this.#locks ??= readFileSync("/proc/locks", "utf8");
+    return leasedFiles(this.#locks, device).has(inode);
+  }
+
+  /** What is not used may go away while we look, or be left out. */
+  #gently<T>(action: () => T): T | undefined {
+    try {
+      return action();
+    } catch (error) {
+      if (error instanceof Refusal && error.code === "FILE_LEASE") this.#context.note(`${error.what} ${error.why}`);
+      else if (!isGone(error)) throw error;
+      return undefined;
+    }
+  }
+
+  /** What is noted later is in it too. */
+  #state(): ObjectState & { readonly entries: readonly Entry[] } {
+    const entries = this.#entries;
+    return {
+      kind: CARRIED,
+      bootId: bootId(),
+      get entries() {
+        return [...entries.values()];
+      },
+    } as ObjectState & { readonly entries: readonly Entry[] };
+  }
+}
+
+/** By position: that of the open file stays as it is. */
+function readAll(fd: LocalFd, size: number): Buffer {
+  const bytes = Buffer.alloc(size);
+  let done = 0;
+  for (let got = 1; got > 0 && done < size; done += got) got = readSync(fd, bytes, done, size - done, done);
+  return bytes.subarray(0, done);
+}
+
+/** What a mount of the set's own shows, if it would be gone after a boot. */
+export function carrySource(context: FreezeContext, path: string, about: string): void {
+  const [volatile, top] = context.within(undefined, () => [isVolatile(path), isTop(path, dirname(path))]);
+  if (top) carryingOf(context).one(path, "above");
+  else if (volatile) carryWhole(context, path, about);
+}
+
+/** What a mount of the set's own stands on. */
+export function carryMountPoint(context: FreezeContext, path: string): void {
+  const here = context.within(undefined, () => lookAt(path) !== undefined && isVolatile(path));
+  if (here) carryingOf(context).one(path, "above");
+}
+
+/** What somebody has named, or a mount shows: all of it, or a refusal. */
+export function carryWhole(context: FreezeContext, path: string, about: string): void {
+  if (isMadeAtBoot(path)) carryingOf(context).one(path, "above");
+  else if (!carryingOf(context).tree(path, "used", ASKED_FOR)) context.refuse(tooLarge(path, about));
+}
+
+/**
+ * What is open for its name, or the working directory of a process, if it would be gone after a boot. A folder comes
+ * with what is in it, if that is little.
+ */
+export function carryOpened(context: FreezeContext, path: string, folder: boolean): void {
+  const carrying = carryingOf(context);
+  const [volatile, top] = context.within(undefined, () => [isVolatile(path), isTop(path, dirname(path))]);
+  if (!volatile) return;
+  if (!folder) carrying.one(path, "used");
+  else if (isMadeAtBoot(path) || top) carrying.one(path, "above");
+  else if (!carrying.tree(path, "used", BY_THE_WAY))
+    context.note(
+      `${path} lies in memory, where nothing outlives a boot: it comes along, but of the many or large files in it only those that are open or mapped.`,
+    );
+}
+
+function notText(path: string): Refusal {
+  return new Refusal(
+    "PATH_NOT_TEXT",
+    {
+      what: `${path} cannot be written down.`,
+      why: "Its name, or that of a folder above it, is not valid UTF-8, which state.json is written in.",
+      remedy: "Rename it.",
+    },
+    { path, resource: "file" },
+  );
+}
+
+function leased(path: string, role: Role): Refusal {
+  return new Refusal(
+    "FILE_LEASE",
+    {
+      what: `${path} cannot be carried across a boot${role === "beside" ? ", and is left out" : ""}.`,
+      why: `It lies in memory, and somebody holds a lease on it (fcntl(2), F_SETLEASE): to read ${basename(path)} would break that.`,
+      remedy: "Let the program give the lease up, or keep the file on a disk.",
+    },
+    { path, resource: "file" },
+  );
+}
+
+function tooLarge(path: string, about: string): Refusal {
+  return new Refusal(
+    "CARRY_TOO_LARGE",
+    {
+      what: `${path} holds more than is carried across a boot.`,
+      why: `${about}: it lies where nothing outlives a boot, and holds more than ${ASKED_FOR.entries} files or ${ASKED_FOR.bytes / 1024 ** 2} MiB.`,
+      remedy: "Remove what is not needed in it, or keep it on a disk.",
+    },
+    { path, resource: "file" },
+  );
+}

@@ -1,0 +1,73 @@
+/** Where the machine shows what a process uses: a process in a mount namespace of its own knows it by another path. */
+import { closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { join, relative } from "node:path";
+import { O } from "../../abi/fcntl.ts";
+import { taskOf } from "../../abi/living.ts";
+import { readMountInfo, withinMounts } from "../../abi/mount.ts";
+import { namespaceOf, openNamespace, placed } from "../../abi/namespaces.ts";
+import { formatDevice, mountIdOf } from "../../abi/stat.ts";
+import type { LocalFd, Pid } from "../../lib/brand.ts";
+import { orIfGone } from "../../lib/gone.ts";
+import { parseMountInfo, type Mount } from "../../proc/mountinfo.ts";
+import type { FreezeContext } from "../contract.ts";
+import { openPath } from "../objects/path-file.ts";
+
+/** The path by which the machine shows what of a file system; undefined when it does not. */
+export function shownAt({ device, root }: Pick<Mount, "device" | "root">, ours: readonly Mount[]): string | undefined {
+  for (const one of ours) {
+    if (one.device !== device) continue;
+    if (one.root !== "/" && root !== one.root && !root.startsWith(`${one.root}/`)) continue;
+    const path = join(one.mountPoint, one.root === "/" ? root : root.slice(one.root.length));
+    const found = orIfGone(() => statSync(path, { bigint: true, throwIfNoEntry: false }), undefined);
+    // Another mount may cover it. The device of a subvolume (btrfs) is not that of its file system.
+    if (found && (formatDevice(found.dev) === device || one.type === "btrfs" || one.type === "overlay")) return path;
+  }
+  return undefined;
+}
+
+/** The mounts of a place (a mount namespace, or "" for ours), read once a freeze. */
+const known = new WeakMap<FreezeContext, Map<string, readonly Mount[]>>();
+
+function mountsOf(context: FreezeContext, place: string | undefined): readonly Mount[] {
+  let all = known.get(context);
+  if (!all) known.set(context, (all = new Map<string, readonly Mount[]>()));
+  const mounts = all.get(place ?? "") ?? readMounts(context, place);
+  all.set(place ?? "", mounts);
+  return mounts;
+}
+
+function readMounts({ pids }: FreezeContext, place: string | undefined): readonly Mount[] {
+  if (place === undefined) return parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
+  const member = [...pids].find((pid) => namespaceOf(pid, "mnt") === place);
+  if (member === undefined) return [];
+  const proc = openSync("/proc", O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC) as LocalFd;
+  const there = openNamespace(taskOf(member), "mnt");
+  try {
+    return withinMounts(there, () => parseMountInfo(readMountInfo(proc)));
+  } finally {
+    closeSync(proc);
+    closeSync(there);
+  }
+}
+
+/** Of what a magic link of process `pid` leads to, whose path in its place is `path`. */
+export function machinePathOf(context: FreezeContext, pid: Pid, via: string, path: string): string | undefined {
+  const place = context.placeOf(pid, via);
+  if (place === undefined) return path;
+  const id = mountIdOf(via);
+  const mount = mountsOf(context, place).find((one) => one.id === id);
+  if (!mount) return undefined;
+  const root = join(mount.root, relative(mount.mountPoint, path));
+  return context.within(undefined, () => shownAt({ device: mount.device, root }, mountsOf(context, undefined)));
+}
+
+/** The same for a path that leads to something in the place that is looked at now. */
+export function machinePathOfName(context: FreezeContext, pid: Pid, path: string): string | undefined {
+  const fd = orIfGone(() => openPath(placed(path), O.O_PATH | O.O_NOFOLLOW), undefined);
+  if (fd === undefined) return undefined;
+  try {
+    return machinePathOf(context, pid, `/proc/self/fd/${fd}`, path);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,78 @@
+/** What somebody has named to come along, and the credentials of units (systemd.exec(5), LoadCredential=). */
+import { realpathSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { Refusal } from "../../lib/errors.ts";
+import { errnoOf } from "../../lib/gone.ts";
+import type { FreezeContext } from "../contract.ts";
+import { cgroupsOf } from "../process/cgroup-tree.ts";
+import { carryingOf, carryWhole } from "./carrying.ts";
+import { lookAt } from "./entry.ts";
+import { isVolatile } from "./places.ts";
+
+const CREDENTIALS = "/run/credentials";
+
+/** A path of the machine, absolute, that comes along as a whole. Throws a {@link Refusal} when there is nothing there. */
+export function carryNamed(context: FreezeContext, named: string): void {
+  context.within(undefined, () => {
+    const path = inItsFolder(named);
+    if (!isVolatile(path)) {
+      context.note(`${named} lies on a disk and stays there: it need not be carried.`);
+      return;
+    }
+    carryWhole(context, path, "It was named to be carried");
+    if (lookAt(path)?.isSymbolicLink() !== true) return;
+    // RuntimeDirectory= of a unit with DynamicUser= is a link into /run/private.
+    const target = resolved(path);
+    if (isVolatile(target)) carryWhole(context, target, `${named}, which was named to be carried, leads there`);
+  });
+}
+
+function inItsFolder(named: string): string {
+  const path = join(resolved(dirname(named)), basename(named));
+  if (lookAt(path)) return path;
+  throw missing(named, "lstat answered ENOENT");
+}
+
+function resolved(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (cause) {
+    throw missing(path, `realpath answered ${errnoOf(cause) ?? "an error"}`, cause);
+  }
+}
+
+function missing(path: string, why: string, cause?: unknown): Refusal {
+  return new Refusal(
+    "CARRY_MISSING",
+    {
+      what: `${path} cannot be carried, as it was asked for.`,
+      why: `There is no such file: ${why}.`,
+      remedy: "Leave it out, or name the path that the unit has (systemctl show).",
+    },
+    { path },
+    cause,
+  );
+}
+
+/** The credentials of the units whose control groups the set lives in: no boot makes them for a unit that is thawed. */
+export function carryCredentials(context: FreezeContext): void {
+  if (context.user !== undefined) return;
+  const units = new Set(
+    [...context.pids].flatMap((pid) =>
+      Object.values(cgroupsOf(context, pid, pid)).flatMap((path) => unitOf(path) ?? []),
+    ),
+  );
+  for (const unit of units) {
+    const path = join(CREDENTIALS, unit);
+    context.within(undefined, () => {
+      if (!lookAt(path) || !isVolatile(path)) return;
+      carryingOf(context).above(path);
+      carryWhole(context, path, `It holds the credentials of ${unit}`);
+    });
+  }
+}
+
+/** The unit of systemd that a control group belongs to, by its name: the outermost that runs processes. */
+function unitOf(path: string): string | undefined {
+  return path.split("/").find((part) => /\.(service|socket|mount|swap)$/.test(part));
+}
