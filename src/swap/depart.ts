@@ -7,6 +7,7 @@ import { release } from "node:os";
 import { join } from "node:path";
 import { freeze, type FrozenSet } from "../freeze/freeze.ts";
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
+import { carriedPaths } from "../units/carried.ts";
 import { membersOf, prepareHandOver, removeHandOver, type MemberUnit } from "../units/hand-over.ts";
 import { reloadUnits, StoppedUnits, type UnitPlan } from "../units/others.ts";
 import { pidsOf } from "../units/survey.ts";
@@ -107,6 +108,7 @@ function freezeAll(path: string, { pids, plan, encryptTo, onProgress, signal }: 
     pids: [...new Set([...pids, ...ofUnits])],
     directory: join(path, "frozen"),
     end: "hold",
+    ...(plan && { carry: carriedPaths(plan.along) }),
     ...(encryptTo && { encryptTo }),
     ...(onProgress && { onProgress }),
     ...(signal && { signal }),

@@ -42,7 +42,21 @@ export function formatReport(report: SwapReport): string {
   const lines = report.lines.map(
     ({ step, seconds, after }) => `  ${step.padEnd(width)}  ${at(after)}  ${seconds.toFixed(2).padStart(7)} s`,
   );
-  return [headline(report), ...lines, ...tries(report), ...outcome(report), ""].join("\n");
+  return [headline(report), ...lines, ...tries(report), ...outcome(report), ...units(report), ""].join("\n");
+}
+
+/** A line for each unit: how it is since the boot. Processes of one set stand still together. */
+function units({ units: members = [], gapSeconds }: SwapReport): string[] {
+  const width = Math.max(...members.map(({ name }) => name.length));
+  return members.map(({ name, mainPid, after, processes }) => {
+    const pause = gapSeconds === undefined ? "" : `, stood still for ${gapSeconds.toFixed(2)} s`;
+    const main = mainPid === undefined ? `${processes.length} processes` : mainProcess(mainPid, after?.mainPid);
+    return `  ${name.padEnd(width)}  was active, is ${after?.activeState ?? "not handed over yet"}, ${main}${pause}`;
+  });
+}
+
+function mainProcess(before: number, now: number | undefined): string {
+  return now === undefined || now === before ? `main process ${before}` : `main process was ${before}, is ${now}`;
 }
 
 function headline({ from, to, arrived, processes }: SwapReport): string {
