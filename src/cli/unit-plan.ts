@@ -6,6 +6,7 @@ import { planUnits, type UnitPlan } from "../units/others.ts";
 import { readProtections } from "../units/protected.ts";
 import { survey, type SurveyedUnit } from "../units/survey.ts";
 import { requireSystemd } from "../units/systemctl.ts";
+import { readUnits, requireRunning } from "../units/unit.ts";
 import { formatReport, readLastReport, type SwapReport } from "../swap/report.ts";
 import { isInTheWay, rerunOutside } from "./outside.ts";
 import { formatBytes, printJson, printLine } from "./output.ts";
@@ -30,6 +31,7 @@ export async function agreedPlan(
   requireSystemd(`kmonte, to ${purpose},`);
   if (!options.plan && !options.yes) requireTerminal(purpose);
   if (isInTheWay(readProtections(), "protected")) return await agreeOutside(purpose, options);
+  requireNamedUnits();
   const looked = (await survey(readProtections(), "protected")).filter((one) => one.protected);
   if (looked.length === 0 && pids.length === 0) throw nothingProtected();
   refuseObstacles(looked);
@@ -39,6 +41,12 @@ export async function agreedPlan(
   if (options.plan) return undefined;
   if (!options.yes) await ask(purpose);
   return plan;
+}
+
+/** A unit that is protected by its name and does not run would be missing without a word. */
+function requireNamedUnits(): void {
+  const names = readProtections().flatMap(({ pattern }) => (/[*?[]/.test(pattern) ? [] : [pattern]));
+  readUnits(names).forEach((unit, i) => requireRunning(unit, names[i] as string));
 }
 
 /** The same from outside of the session that is to be frozen; this process goes along with it. */

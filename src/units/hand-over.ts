@@ -2,7 +2,7 @@
  * Giving thawed processes back to systemd. For the boot that thaws them, each unit has a drop-in whose ExecStart= is
  * hand-over.sh: it moves the processes into the unit's control group and tells systemd which is the main one. The
  * drop-ins lie in /etc/systemd/system, as systemd reads its units before other file systems are mounted; when the units
- * are active, they are removed, and the units are again as they were (docs/decisions/0005-handing-units-back.md).
+ * are active, they are removed, and the units are again as they were (docs/decisions/0016-handing-units-back.md).
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -76,6 +76,9 @@ export function dropInText(script: string): string {
   return `# Written by kmonte for one boot, in which this unit's processes are thawed and not started.
 [Unit]
 After=kmonte-thaw.service
+# An empty one takes all conditions and assertions back.
+ConditionPathExists=
+AssertPathExists=
 
 [Service]
 Type=notify

@@ -2,6 +2,7 @@
 import { checkEach } from "../freeze/machine.ts";
 import type { CheckOutcome } from "../freeze/check.ts";
 import type { FailureSummary } from "../lib/errors.ts";
+import { obstaclesOf } from "./obstacles.ts";
 import { isProtected, type Protection } from "./protected.ts";
 import { activeUnits, type Unit, withDescendants } from "./unit.ts";
 
@@ -76,12 +77,14 @@ export async function survey(
     if (isOfSystem(unit)) return { ...about, verdict: "system", obstacles: [], notes: [], pausedMs: undefined };
     if (!about.protected) {
       const { refusals, notes, pausedMs } = outcomes[others.indexOf(one)] as CheckOutcome;
-      return { ...about, verdict: "anew", obstacles: refusals as FailureSummary[], notes, pausedMs };
+      const obstacles = [...obstaclesOf(unit), ...(refusals as FailureSummary[])];
+      return { ...about, verdict: "anew", obstacles, notes, pausedMs };
     }
     const { refusals, notes, pausedMs } = together as CheckOutcome;
-    const obstacles = (refusals as (FailureSummary & { pid?: number })[]).filter(
+    const ofProcesses = (refusals as (FailureSummary & { pid?: number })[]).filter(
       ({ pid }) => pid === undefined || (owners.get(pid) ?? unit) === unit,
     );
+    const obstacles = [...obstaclesOf(unit), ...ofProcesses];
     return { ...about, verdict: obstacles.length > 0 ? "in-the-way" : "along", obstacles, notes, pausedMs };
   });
 }

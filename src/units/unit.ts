@@ -55,12 +55,24 @@ const PROPERTIES = [
   "PrivateTmp",
   "NFileDescriptorStore",
   "RemainAfterExit",
-  "SurviveFinalKillSignal",
+  "FragmentPath",
 ];
 
 /** Units by their names or patterns of names, loaded or not. Names without an ending are services. */
 export function readUnits(names: readonly string[]): Unit[] {
-  return showUnits(names.map(fullName), PROPERTIES).map(toUnit);
+  const full = names.map(fullName);
+  for (const name of full) refuseTemplate(name);
+  return showUnits(full, PROPERTIES).map(toUnit);
+}
+
+/** systemctl show does not take one for a unit. */
+function refuseTemplate(name: string): void {
+  if (!/@\.[a-z]+$/.test(name)) return;
+  throw new Refusal("UNIT_TEMPLATE", {
+    what: `${name} is not a unit that can be taken along.`,
+    why: "It is a template without an instance.",
+    remedy: `Name an instance, or a pattern: '${name.replace("@.", "@*.")}'.`,
+  });
 }
 
 /** All units of some types that are active. */
@@ -144,17 +156,11 @@ export function withDescendants(pids: readonly number[]): Set<number> {
   return all;
 }
 
-/** Throws a {@link Refusal} for a name that stands for no unit that could run. */
-export function requireLoaded(unit: Unit, asked: string): void {
+/** Throws a {@link Refusal} for a name that stands for no unit that runs. `asked` is the name as a person gave it. */
+export function requireRunning(unit: Unit, asked: string): void {
   const refuse = (code: string, why: string, remedy: string): never => {
     throw new Refusal(code, { what: `${asked} is not a unit that can be taken along.`, why, remedy });
   };
-  if (/@\.[a-z]+$/.test(unit.name))
-    refuse(
-      "UNIT_TEMPLATE",
-      "It is a template without an instance.",
-      `Name an instance, or a pattern: ${unit.name.replace("@.", "@*.")}`,
-    );
   if (unit.loadState === "masked")
     refuse("UNIT_MASKED", "It is masked, so that systemd never starts it.", `systemctl unmask ${unit.name}`);
   if (unit.loadState === "not-found")
@@ -164,5 +170,11 @@ export function requireLoaded(unit: Unit, asked: string): void {
       "UNIT_NOT_LOADED",
       `systemd could not load it (${unit.loadState}).`,
       `systemctl status ${unit.name} says why.`,
+    );
+  if (unit.activeState !== "active" || unit.pids.length === 0)
+    refuse(
+      "UNIT_NOT_RUNNING",
+      `It is ${unit.activeState} (${unit.subState}), and has ${unit.pids.length === 0 ? "no process" : "processes"}.`,
+      `Start it first (systemctl start ${unit.name}), or leave it out (kmonte unprotect ${unit.name}).`,
     );
 }

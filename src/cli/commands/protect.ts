@@ -10,7 +10,7 @@ import {
 } from "../../units/protected.ts";
 import { survey, type SurveyedUnit } from "../../units/survey.ts";
 import { requireSystemd } from "../../units/systemctl.ts";
-import { fullName, readUnits, requireLoaded } from "../../units/unit.ts";
+import { fullName, readUnits, requireRunning } from "../../units/unit.ts";
 import { printJson, printLine } from "../output.ts";
 import { isInTheWay, rerunOutside } from "../outside.ts";
 import { requireRoot } from "../require-root.ts";
@@ -34,7 +34,7 @@ export function addProtect(program: Command): void {
       "after",
       `
 Each unit is looked at as a swap would look at it. One that could not go along is refused with the reason, and nothing
-is written. A unit that does not run now is taken along when it runs. Sessions come with the service that they were
+is written. A pattern takes along what runs at the time of the swap. Sessions come with the service that they were
 opened through: ssh.service brings the people logged in through it, their shells and what runs in them.
 ${FILES}
 
@@ -77,10 +77,10 @@ function nothingNamed(command: string): KmonteError {
   return new KmonteError("USAGE", { what, remedy: `See kmonte ${command} --help.` }, { kind: "usage" });
 }
 
-/** Patterns may stand for units that come later; names must be of units that there are. */
+/** Patterns may stand for units that come later; a unit that is named must run, as it could not be looked at otherwise. */
 function requireUnits(names: readonly string[]): void {
   const plain = names.filter((name) => !/[*?[]/.test(name));
-  readUnits(plain).forEach((unit, i) => requireLoaded(unit, plain[i] as string));
+  readUnits(plain).forEach((unit, i) => requireRunning(unit, plain[i] as string));
 }
 
 /** Looks at all that would be protected then, as one set. */

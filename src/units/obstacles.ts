@@ -1,0 +1,44 @@
+/** What of a unit itself, rather than of its processes, keeps systemd from having it again after a boot. */
+import { Refusal, type FailureSummary } from "../lib/errors.ts";
+import type { Unit } from "./unit.ts";
+
+/** All that stands in the way; scopes of sessions have nothing of their own. */
+export function obstaclesOf(unit: Unit): FailureSummary[] {
+  if (!unit.name.endsWith(".service")) return [];
+  const found = [transient(unit), mainProcess(unit), descriptorStore(unit)];
+  return found.flatMap((refusal) => (refusal ? [refusal.toJSON() as FailureSummary] : []));
+}
+
+function transient({ name, properties }: Unit): Refusal | undefined {
+  const path = properties.get("FragmentPath") ?? "";
+  if (!/^\/run\/systemd\/(transient|system)\//.test(path)) return undefined;
+  return new Refusal(
+    "UNIT_TRANSIENT",
+    {
+      what: `systemd would not know ${name} after a boot.`,
+      why: `It was made for this boot alone (systemd-run(1)): its file is ${path}.`,
+      remedy: "Write a unit file for it in /etc/systemd/system, or take its processes along by themselves (--pid).",
+    },
+    { path },
+  );
+}
+
+function mainProcess({ name, mainPid, type, pids }: Unit): Refusal | undefined {
+  if (mainPid > 0 && pids.includes(mainPid)) return undefined;
+  return new Refusal("UNIT_NO_MAIN_PROCESS", {
+    what: `systemd could not be told which process of ${name} is the main one.`,
+    why: mainPid > 0 ? `Process ${mainPid} is not in its control group.` : `It knows none itself (Type=${type}).`,
+    remedy:
+      "Give the unit a PIDFile=, or Type=simple with a program that stays in the foreground (systemd.service(5)).",
+  });
+}
+
+function descriptorStore({ name, properties }: Unit): Refusal | undefined {
+  const stored = Number(properties.get("NFileDescriptorStore") ?? 0);
+  if (!(stored > 0)) return undefined;
+  return new Refusal("UNIT_DESCRIPTOR_STORE", {
+    what: `${name} has left open files with systemd that would be lost.`,
+    why: `systemd keeps ${stored} of its file descriptors (FileDescriptorStoreMax= in systemd.service(5)).`,
+    remedy: "Let it be started anew (kmonte unprotect), or set FileDescriptorStoreMax=0 for it and restart it.",
+  });
+}
