@@ -33,7 +33,7 @@ export function externalSocket(file: OpenFile, what: string, inode: number | und
       what: `Process ${file.pid} (${file.command}) is connected to a process that stays outside.`,
       why: `The other end of descriptor ${file.fd} (${what}) belongs to ${other}.`,
       remedy: holder
-        ? `Freeze process ${holder.pid} together with it, let one of them close the connection, or give --close-external: it then comes back closed.`
+        ? `Freeze process ${holder.pid} together with it, let one of them close the connection, or freeze with --close-external, which kmonte swap does not have: it then comes back closed, and a program that writes to it without expecting that ends (EPIPE, SIGPIPE).`
         : "Let the program close it first.",
     },
     { pid: file.pid, fd: file.fd, command: file.command, resource: "socket" },

@@ -7,7 +7,9 @@ import { TCP_LISTEN } from "../../../proc/unix-diag.ts";
 import type { UnixConnectionState } from "../../objects/unix-connection.ts";
 import { peerCredentials, type Creator } from "./creator.ts";
 import { noteClosed } from "./close-external.ts";
+import { closingService } from "./closing-services.ts";
 import { externalSocket, socketRefusal } from "./external.ts";
+import { freezeJournalStream, isJournal, type JournalStream } from "./journal-stream.ts";
 import type { SeenSocket, UnixLook } from "./unix-look.ts";
 import { isOwnName } from "./unix-own-name.ts";
 import { freezeName, isPathName, type BoundName } from "./unix-name.ts";
@@ -15,6 +17,7 @@ import { freezeName, isPathName, type BoundName } from "./unix-name.ts";
 export interface PeerState {
   readonly connection?: { object: string; end: 0 | 1 };
   readonly target?: BoundName;
+  readonly journal?: JournalStream;
   /** The name is part of the connection. */
   readonly named?: boolean;
 }
@@ -34,9 +37,24 @@ export function freezePeer(me: SeenSocket, look: UnixLook): PeerState {
   if (other && other.info.peer === info.inode) return connect(me, other, look);
   const outside = look.everywhere.get(info.peer);
   if (info.type !== SOCK.SOCK_DGRAM || !outside || outside.peer === info.inode || outside.name === "")
-    return closeExternal(me, look, info.peer);
+    return outsideService(me, look, outside?.name, info.peer) ?? closeExternal(me, look, info.peer);
   const target = other ? freezeName(other.file, other.info) : { name: outside.name };
   return target ? { target } : {};
+}
+
+/** A connection to what every machine has: it is opened anew, or comes back closed whether or not the user wants that. */
+function outsideService(
+  me: SeenSocket,
+  look: UnixLook,
+  name: string | undefined,
+  inode: number,
+): PeerState | undefined {
+  if (name === undefined || me.info.type !== SOCK.SOCK_STREAM) return undefined;
+  if (isJournal(name)) return { journal: freezeJournalStream(me, name, inode) };
+  const service = closingService(name);
+  if (service === undefined) return undefined;
+  noteClosed(me.file, `connection to the ${service}`, inode);
+  return connect(me, undefined, look);
 }
 
 /** Comes back as a connection whose other end is closed, if the user wants that. */
@@ -51,7 +69,8 @@ function freezeLost(me: SeenSocket, look: UnixLook): PeerState {
   const { info } = me;
   if (info.type === SOCK.SOCK_DGRAM || info.shutdown === BOTH_SHUT) return connect(me, undefined, look);
   const listener = [...look.everywhere.values()].find(({ pending }) => pending.includes(info.inode));
-  if (!listener || !look.inside.has(listener.inode)) return closeExternal(me, look, listener?.inode);
+  if (!listener || !look.inside.has(listener.inode))
+    return outsideService(me, look, listener?.name, info.inode) ?? closeExternal(me, look, listener?.inode);
   if ((ioctlInt(me.file.local, SIOCOUTQ) ?? 0) > 0) {
     throw socketRefusal(
       me.file,

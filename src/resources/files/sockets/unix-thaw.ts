@@ -3,7 +3,7 @@
  * the queues; connect, shut down and take temporary names away; close the ends that nobody holds.
  */
 import { closeSync } from "node:fs";
-import { attempt, call } from "../../../abi/call.ts";
+import { attempt, call, SyscallError } from "../../../abi/call.ts";
 import { trySend } from "../../../abi/message.ts";
 import { unixAddress } from "../../../abi/sockaddr.ts";
 import { AF, getInt, SHUT, SO, SOCK, SOCK_CLOEXEC, SOL } from "../../../abi/socket.ts";
@@ -13,6 +13,7 @@ import type { ThawContext } from "../../contract.ts";
 import { connectAs, type UnixConnection } from "../../objects/unix-connection.ts";
 import { asCreator } from "./creator.ts";
 import { thawFilter } from "./filter.ts";
+import { openJournalStream } from "./journal-stream.ts";
 import { setBufferSize, thawOptions } from "./options.ts";
 import { refillQueue, type Queue } from "./queue.ts";
 import { bindUnix, connectUnix, inPlaceOf, reachOf, type BoundName } from "./unix-name.ts";
@@ -30,13 +31,14 @@ export function thawUnixSocket(state: UnixState, context: ThawContext): LocalFd 
   thawOptions(fd, state.options, "early");
   const unname = state.name ? bindUnix(context, fd, state.name) : nothing;
   if (state.name) namesOf(context).set(state.name.name, fd);
+  if (state.journal) openJournalStream(fd, state.journal, context);
   if (state.listening) listen(state.listening, context, fd);
   context.whenOpen(() => {
     if (state.queue) fill(state, state.queue, context, peer);
     const { pending = [], pendingBy = [] } = state.listening ?? {};
     pending.forEach((id, i) => connectAs(pendingBy[i], context, context.file(id), state.name as BoundName));
     context.whenOpen(() => {
-      if (state.target) connectTarget(fd, state.target);
+      if (state.target) connectTarget(fd, state.target, context);
       unname();
       // The other end goes with this byte unread, in the third step.
       if (state.reset) trySend(fd, Buffer.alloc(1), [], undefined);
@@ -74,11 +76,15 @@ function listen({ backlog, creator }: NonNullable<UnixState["listening"]>, conte
   );
 }
 
-function connectTarget(fd: LocalFd, target: BoundName): void {
+/** Datagrams to a service that is not there (yet): senders such as syslog(3) connect again by themselves. */
+function connectTarget(fd: LocalFd, target: BoundName, context: ThawContext): void {
   try {
     connectUnix(fd, target);
-  } catch {
-    // Datagrams to a service that is not there (yet): senders such as syslog(3) connect again by themselves.
+  } catch (error) {
+    const errno = error instanceof SyscallError ? error.errno : (error as NodeJS.ErrnoException).code;
+    context.note(
+      `A socket for datagrams to ${target.name} comes back without a connection (${errno}): what is sent through it fails with ENOTCONN until the program connects it again.`,
+    );
   }
 }
 

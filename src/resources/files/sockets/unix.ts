@@ -10,6 +10,7 @@ import type { FileKind } from "../../contract.ts";
 import { creatorSchema, peerCredentials } from "./creator.ts";
 import { socketRefusal } from "./external.ts";
 import { filterSchema, freezeFilter } from "./filter.ts";
+import { checkJournal, journalStreamSchema } from "./journal-stream.ts";
 import { SOCKET_OPTIONS } from "./option-tables.ts";
 import { freezeOptions, optionsSchema, type Options } from "./options.ts";
 import { queueSchema } from "./queue.ts";
@@ -37,6 +38,8 @@ const schema = v.strictObject({
   ),
   /** A datagram socket that sends to one name unless told otherwise. */
   target: v.optional(nameSchema),
+  /** What it is connected to is opened anew. */
+  journal: v.optional(journalStreamSchema),
   queue: v.optional(queueSchema),
   filter: v.optional(filterSchema),
   /** The other end went away with unread data: the next call here fails with ECONNRESET. */
@@ -80,11 +83,13 @@ export const unixSocket: FileKind<UnixState> = {
       ...(shutdown && { shutdown }),
       ...(peer.connection && { connection: peer.connection }),
       ...(peer.target && { target: peer.target }),
+      ...(peer.journal && { journal: peer.journal }),
       ...(me.info.state === TCP_LISTEN && {
         listening: { backlog: me.info.backlog, ...freezePending(me, look), ...(creator && { creator }) },
       }),
     };
   },
+  check: ({ journal }) => journal && checkJournal(journal),
   thaw: thawUnixSocket,
 };
 
