@@ -45,6 +45,10 @@ export function buildMounts(state: MountNamespaceState, context: ThawContext): M
         const made = builder.add(one);
         return made === undefined ? [] : [{ fd: context.keep(made), state: one }];
       });
+      if (builder.leftOut.length > 0)
+        context.note(
+          `The machine does not mount ${builder.leftOut.join(", ")} any more: it is not there for the processes either.`,
+        );
       const readOnly: StandingMount[] = [];
       for (const one of standing.toReversed()) {
         const flags = mountFlags(one.state.options);
@@ -87,6 +91,8 @@ class Builder {
   readonly #stage: string;
   readonly #outside: Outside;
   readonly #context: ThawContext;
+  /** Mounts of the machine's that it has no more. */
+  readonly leftOut: string[] = [];
   /** Where file systems that are made in place stand first. */
   readonly #inPlace = new Map<string, string>();
 
@@ -99,7 +105,7 @@ class Builder {
   /** Undefined for a mount of the machine's that the machine has no more. */
   add(state: MountState): LocalFd | undefined {
     if (state.machines && !this.#outside(() => isStillThere(state))) {
-      this.#context.note(`The machine has no mount at ${state.at} any more, and neither have the processes.`);
+      this.leftOut.push(state.at);
       return undefined;
     }
     const target = join(this.#stage, state.at);

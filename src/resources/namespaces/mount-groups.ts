@@ -2,7 +2,6 @@
  * Propagation between mounts (mount_namespaces(7)): peer groups and their slaves, within the set's namespaces and to the
  * machine's. All mounts are made private; when they stand, each joins the groups that it was in.
  */
-import { closeSync } from "node:fs";
 import { changeMount, changeMountHere, joinMountGroup, MS } from "../../abi/mount.ts";
 import { O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
@@ -23,13 +22,15 @@ const known = new WeakMap<ThawContext, Map<number, LocalFd[]>>();
 
 export class MountGroups {
   readonly #members: Map<number, LocalFd[]>;
-  readonly #outside: Readonly<Record<string, readonly string[]>>;
+  readonly #outside: ReadonlyMap<number, readonly LocalFd[]>;
 
   /** `outside`: paths of the machine for groups that it has members of. */
   constructor(context: ThawContext, outside: Readonly<Record<string, readonly string[]>>) {
     this.#members = known.get(context) ?? new Map<number, LocalFd[]>();
     known.set(context, this.#members);
-    this.#outside = outside;
+    // The machine's own mounts: where we are going there will be copies of them, which go away again.
+    const open = (path: string): LocalFd[] => orIfGone(() => [context.keep(openPath(ofThisBoot(path), O.O_PATH))], []);
+    this.#outside = new Map(Object.entries(outside).map(([group, paths]) => [Number(group), paths.flatMap(open)]));
   }
 
   /** Those that show most come first: others can join only who shows as much. Returns whom no group takes. */
@@ -58,15 +59,7 @@ export class MountGroups {
 
   #joinAny(group: number, fd: LocalFd): boolean {
     if ((this.#members.get(group) ?? []).some((member) => joinMountGroup(member, fd))) return true;
-    return (this.#outside[group] ?? []).some((path) => {
-      const outside = orIfGone(() => openPath(ofThisBoot(path), O.O_PATH), undefined);
-      if (outside === undefined) return false;
-      try {
-        return joinMountGroup(outside, fd);
-      } finally {
-        closeSync(outside);
-      }
-    });
+    return (this.#outside.get(group) ?? []).some((outside) => joinMountGroup(outside, fd));
   }
 
   #note(group: number, fd: LocalFd): true {
