@@ -18,7 +18,7 @@ import { askHealth } from "./health.ts";
 import { presentSwap } from "./kexec.ts";
 import { DEFAULT_SWAP_ROOT, type Failure, presentBoot, readPending, readRecords, type SwapRecord } from "./store.ts";
 import { unmarkPending, writeRecord } from "./store.ts";
-import { keepTmp } from "./tmp-files.ts";
+import { keepTmp, removeOldPrivateTmp } from "./tmp-files.ts";
 import { afterFailure, changeAttempt, type Here, nextStep, withAttempt } from "./trial.ts";
 import { announceThawed, finishHandOver, removeHandOver } from "../units/hand-over.ts";
 import { reloadUnits } from "../units/others.ts";
@@ -63,6 +63,7 @@ export async function handOverUnits(root: string = DEFAULT_SWAP_ROOT): Promise<S
     const isOurs = record.attempts?.some((attempt) => attempt.boot === boot && !attempt.failure);
     if (!record.units || !isOurs || record.running === undefined) continue;
     const states = await finishHandOver(record.units);
+    removeOldPrivateTmp(boot);
     // The trial may have changed it meanwhile.
     const now = readRecords(root, (id) => id === record.id)[0] ?? record;
     const units = record.units.map((unit) => ({ ...unit, after: states.find(({ name }) => name === unit.name) }));
