@@ -1,10 +1,8 @@
 /** The guest's Debian, without kernels: a tar of what mmdebstrap installs. */
-import { ensurePackages } from "../scripts/packages.ts";
+import { bootstrap, DEBIAN_SUITES } from "./bootstrap.ts";
 import { cached, type CacheEntry } from "./cache.ts";
-import { DEBIAN_KEYRING, debianMirror } from "./mirror.ts";
-import { runTool } from "./tool.ts";
 
-export const GUEST_SUITE = "bookworm";
+export const GUEST_SUITE = DEBIAN_SUITES["12"];
 
 const PACKAGES = [
   "systemd",
@@ -43,19 +41,6 @@ const WITHOUT = [
 /** The tar of the guest's root file system. About a minute and a half when it is not in the cache. */
 export async function guestBase(): Promise<CacheEntry> {
   const recipe = { suite: GUEST_SUITE, PACKAGES, WITHOUT };
-  return cached("base", recipe, async (target) => {
-    ensurePackages(["mmdebstrap"]);
-    await runTool("mmdebstrap", [
-      "--mode=root",
-      "--variant=minbase",
-      `--include=${PACKAGES.join(",")}`,
-      ...WITHOUT.map((pattern) => `--dpkgopt=path-exclude=${pattern}`),
-      // Initramfs are made per kernel, and kexec is asked for by the person alone, never at a shutdown.
-      '--customize-hook=rm -rf "$1"/var/cache/apt/archives/*.deb "$1"/var/lib/apt/lists/*',
-      "--format=tar",
-      GUEST_SUITE,
-      target,
-      `deb [signed-by=${DEBIAN_KEYRING}] ${debianMirror()} ${GUEST_SUITE} main`,
-    ]);
-  });
+  const debian = { suite: GUEST_SUITE, packages: PACKAGES, without: WITHOUT };
+  return cached("base", recipe, (target) => bootstrap(debian, "tar", target));
 }

@@ -30,7 +30,7 @@ WantedBy=basic.target
 `;
 
 /** The machine's end of the wire to the demonstration's clients. */
-const NETWORK = `[Match]
+export const NETWORK = `[Match]
 Name=en* eth*
 
 [Network]
@@ -146,23 +146,36 @@ export async function guestImage(versions: readonly string[]): Promise<CacheEntr
 
 function enableUnits(root: string): void {
   const system = join(root, "etc/systemd/system");
-  for (const unit of MASKED) {
-    rmSync(join(system, unit), { force: true });
-    symlinkSync("/dev/null", join(system, unit));
-  }
+  maskUnits(root, MASKED);
   const generators = join(root, "etc/systemd/system-generators");
   mkdirSync(generators, { recursive: true });
   for (const generator of GENERATORS_MASKED) symlinkSync("/dev/null", join(generators, generator));
   mkdirSync(join(system, "basic.target.wants"), { recursive: true });
   symlinkSync("../lab-agent.service", join(system, "basic.target.wants/lab-agent.service"));
-  mkdirSync(join(system, "multi-user.target.wants"), { recursive: true });
-  symlinkSync(
-    "/lib/systemd/system/systemd-networkd.service",
-    join(system, "multi-user.target.wants/systemd-networkd.service"),
-  );
+  enableNetworkd(root);
+  placeKmonte(root);
+}
+
+/** Where kmonte is found, once it is put or mounted there. */
+export function placeKmonte(root: string): void {
   mkdirSync(join(root, "opt/kmonte"), { recursive: true });
   mkdirSync(join(root, "usr/local/bin"), { recursive: true });
   symlinkSync("/opt/kmonte/bin/kmonte", join(root, "usr/local/bin/kmonte"));
+}
+
+/** Replaces units by nothing, so that systemd starts none of them. */
+export function maskUnits(root: string, units: readonly string[]): void {
+  const system = join(root, "etc/systemd/system");
+  for (const unit of units) {
+    rmSync(join(system, unit), { force: true });
+    symlinkSync("/dev/null", join(system, unit));
+  }
+}
+
+export function enableNetworkd(root: string): void {
+  const wants = join(root, "etc/systemd/system/multi-user.target.wants");
+  mkdirSync(wants, { recursive: true });
+  symlinkSync("/lib/systemd/system/systemd-networkd.service", join(wants, "systemd-networkd.service"));
 }
 
 /** An ext4 image of a directory, made without mounting. The oldest kernel of the lab must be able to mount it. */

@@ -38,7 +38,8 @@ export async function runInRoot(root: string, command: readonly string[]): Promi
   });
 }
 
-function requireRoot(): void {
+/** Refuses when the caller is not root. */
+export function requireRoot(): void {
   if (process.getuid?.() === 0) return;
   throw new Refusal("LAB_NEEDS_ROOT", {
     what: "The guest image cannot be made.",

@@ -11,8 +11,9 @@ import { atEnd } from "./lifetime.ts";
 export const GUEST_ADDRESS = "10.77.0.2";
 export const GUEST_ADDRESS6 = "fd77::2";
 const NETWORK = "10.77.0.0/24";
-const HOST_ADDRESS = "10.77.0.1";
-const HOST_ADDRESS6 = "fd77::1";
+/** The clients' own addresses. */
+export const HOST_ADDRESS = "10.77.0.1";
+export const HOST_ADDRESS6 = "fd77::1";
 const TAP = "tap0";
 const DEVICE = ["-device", "virtio-net-pci,netdev=wire,romfile="];
 
@@ -25,13 +26,17 @@ ip link set ${TAP} up
 echo ready
 exec cat`;
 
-export interface Wire extends Disposable {
-  /** What QEMU is told. */
-  readonly arguments: readonly string[];
+/** Where clients outside of a machine run. */
+export interface ClientNetwork {
   /** Runs a command line where the guest can be reached. */
   inside(command: string, ...args: string[]): [command: string, args: string[]];
   /** Where a client finds a port of the guest; by IPv6 where there is a way. */
   reach(port: number, six: boolean): { host: string; port: number };
+}
+
+export interface Wire extends ClientNetwork, Disposable {
+  /** What QEMU is told. */
+  readonly arguments: readonly string[];
 }
 
 /** A wire for a guest that serves on these ports. */
@@ -49,13 +54,21 @@ async function openTap(): Promise<Wire | undefined> {
   }
   return {
     arguments: ["-netdev", `tap,id=wire,ifname=${TAP},script=no,downscript=no`, ...DEVICE],
-    inside: (command, ...args) => ["nsenter", [`--net=/proc/${keeper.pid}/ns/net`, "--", command, ...args]],
-    reach: (port, six) => ({ host: six ? GUEST_ADDRESS6 : GUEST_ADDRESS, port }),
+    ...networkOf(keeper.pid ?? 0),
     [Symbol.dispose]: () => ending[Symbol.dispose](),
   };
 }
 
-async function saysReady(keeper: ChildProcess): Promise<boolean> {
+/** The network namespace of a process, in which the guest has its own addresses. */
+export function networkOf(pid: number): ClientNetwork {
+  return {
+    inside: (command, ...args) => ["nsenter", [`--net=/proc/${pid}/ns/net`, "--", command, ...args]],
+    reach: (port, six) => ({ host: six ? GUEST_ADDRESS6 : GUEST_ADDRESS, port }),
+  };
+}
+
+/** Whether a process that holds namespaces wrote its first line before it ended. */
+export async function saysReady(keeper: ChildProcess): Promise<boolean> {
   return new Promise((resolve) => {
     keeper.stdout?.once("data", () => resolve(true));
     keeper.once("error", () => resolve(false));

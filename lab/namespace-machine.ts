@@ -1,0 +1,301 @@
+/**
+ * A machine made of namespaces: a Debian on a disk of its own, with its own systemd as PID 1, on the host's kernel.
+ * It boots in seconds.
+ *
+ *     await using machine = await NamespaceMachine.make({ debian: "12", packages: ["redis-server"] });
+ *     await machine.boot();
+ *     await machine.run(["systemctl", "status", "redis-server"]);
+ *     await machine.reboot();
+ *
+ * A reboot here is what a kexec is to programs: no process is left, /run, /tmp, /dev/shm, the network and boot_id are
+ * new, pids begin with 1 again, the disk is as it was. Unlike after a kexec, the kernel is the same one, its
+ * CLOCK_MONOTONIC goes on, what was written to the disk without fsync(2) is there, and what has no namespace (most of
+ * /proc/sys, devices, keys, the quotas of user ids) is the host's.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { constants } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { KmonteError, Refusal } from "../src/lib/errors.ts";
+import { childrenOf } from "../src/proc/read.ts";
+import { ensurePackages } from "../scripts/packages.ts";
+import { type Answer, GuestRestarted } from "./channel.ts";
+import { makeControlGroup } from "./control-groups.ts";
+import { NamespaceBoot } from "./namespace-boot.ts";
+import { type DiskContents, namespaceDisk } from "./namespace-disk.ts";
+import { NamespaceHolder } from "./namespace-holder.ts";
+import type { ClientNetwork } from "./wire.ts";
+
+export interface NamespaceMachineOptions extends DiskContents {
+  /** Told what is being made ready, for people. */
+  readonly onStep?: (step: string) => void;
+}
+
+export interface BootOptions {
+  /**
+   * A shell script that runs as a child of PID 1 before it becomes systemd, as an initramfs would run it: the disk is
+   * the root, /run is the one that systemd will find, the network is not up, no pid but those of the boot is taken.
+   * When it fails, the boot does.
+   */
+  readonly beforeInit?: string;
+}
+
+export interface RunOptions {
+  /** The standard input; nothing by default. */
+  readonly input?: string | Buffer;
+  readonly timeoutMs?: number;
+}
+
+/** What `systemctl is-system-running` says of a machine whose boot is over. */
+export type SystemState = "running" | "degraded" | "maintenance";
+
+export const NAMESPACE_PACKAGES = ["mmdebstrap", "e2fsprogs", "util-linux", "iproute2"];
+
+const BOOT_MS = 90_000;
+/** Units may take 90 s to stop, one after the other. */
+const SHUTDOWN_MS = 180_000;
+const RUN_MS = 120_000;
+
+/** Commands run in a group of their own: where controllers are in use, systemd's root group may have no process. */
+const COMMANDS = "lab";
+
+const ENVIRONMENT = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root" };
+
+export class NamespaceMachine implements AsyncDisposable {
+  readonly #holder: NamespaceHolder;
+  readonly #consoleLog: string;
+  #boot: NamespaceBoot | undefined;
+  #boots = 0;
+
+  private constructor(holder: NamespaceHolder) {
+    this.#holder = holder;
+    this.#consoleLog = join(holder.directory, "console.log");
+  }
+
+  /** A machine with a copy of the disk for itself, not booted yet. */
+  static async make(options: NamespaceMachineOptions): Promise<NamespaceMachine> {
+    const step = options.onStep ?? (() => {});
+    ensurePackages(NAMESPACE_PACKAGES);
+    step(`Debian ${options.debian}`);
+    const disk = await namespaceDisk(options);
+    step("disk and network");
+    return new NamespaceMachine(await NamespaceHolder.open(disk.path));
+  }
+
+  /** Where clients outside of the machine run, on the other side of its network device. */
+  get network(): ClientNetwork {
+    return this.#holder.network;
+  }
+
+  /** The boot_id of the present boot. */
+  get bootId(): string {
+    return this.#running().bootId;
+  }
+
+  /** The host's pid of PID 1. */
+  get init(): number {
+    return this.#init(this.#running());
+  }
+
+  /** Whether the machine has ended, and asked for a reboot by that (`systemctl reboot` in it). */
+  get asksForReboot(): boolean {
+    return this.#boot?.over === true && this.#boot.asksForReboot;
+  }
+
+  /** What the boots so far wrote before systemd had its journal. */
+  console(): string {
+    return readFileSync(this.#consoleLog, { encoding: "utf8", flag: "a+" });
+  }
+
+  /** Boots, and waits until systemd has started all that it means to start. */
+  async boot(options: BootOptions = {}): Promise<SystemState> {
+    if (this.#boot && !this.#boot.over) throw new Error("the machine runs already");
+    await this.#boot?.remove();
+    this.#boots += 1;
+    const boot = new NamespaceBoot(this.#holder, this.#boots, options.beforeInit ?? "", this.#consoleLog);
+    this.#boot = boot;
+    const end = Date.now() + BOOT_MS;
+    while (boot.init === undefined) await this.#pause(boot, end);
+    makeControlGroup(join(boot.group, COMMANDS));
+    for (;;) {
+      const timeoutMs = Math.max(1, end - Date.now());
+      const { stdout } = await this.run(["systemctl", "is-system-running", "--wait"], { timeoutMs });
+      const state = /^(running|degraded|maintenance)$/m.exec(stdout.toString())?.[1];
+      if (state !== undefined) return state as SystemState;
+      await this.#pause(boot, end);
+    }
+  }
+
+  /** Ends all processes without asking them, as kexec does, and boots again. */
+  async reboot(options: BootOptions = {}): Promise<SystemState> {
+    await this.#running().kill();
+    return this.boot(options);
+  }
+
+  /** Shuts down as an administrator does, with systemd stopping all units, and boots again. */
+  async restart(options: BootOptions = {}): Promise<SystemState> {
+    await this.powerOff();
+    return this.boot(options);
+  }
+
+  /** Shuts down with systemd stopping all units; systemd's reboot(2) ends its pid namespace. */
+  async powerOff(): Promise<void> {
+    const boot = this.#running();
+    // The command may not live to see what it asked for.
+    const asked = this.run(["systemctl", "poweroff"]).catch((error: unknown) => {
+      if (!(error instanceof GuestRestarted)) throw error;
+    });
+    await this.#end(boot);
+    await asked;
+  }
+
+  /** Waits for the end of a shutdown, if one is under way. */
+  async settled(): Promise<void> {
+    const boot = this.#boot;
+    if (!boot || boot.over) return;
+    const asked = this.run(["systemctl", "is-system-running"]).then(({ stdout }) => stdout.toString().trim());
+    const state = await asked.catch((error: unknown) => {
+      if (error instanceof GuestRestarted || boot.init === undefined) return "stopping";
+      throw error;
+    });
+    if (state === "stopping") await this.#end(boot);
+  }
+
+  /** Runs a program in the machine, in no unit, and gives what it wrote and its exit status (128 + N after signal N). */
+  async run(argv: readonly string[], options: RunOptions = {}): Promise<Answer> {
+    const boot = this.#running();
+    const [command, args] = this.#inside(boot, argv);
+    const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env: ENVIRONMENT });
+    const stdout: Buffer[] = [];
+    const stderr: Buffer[] = [];
+    child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
+    child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
+    child.stdin.on("error", () => {});
+    child.stdin.end(options.input);
+    let late = false;
+    const timeoutMs = options.timeoutMs ?? RUN_MS;
+    const timer = setTimeout(() => {
+      late = true;
+      // The child waits for the program, its own child.
+      for (const pid of childrenOf(child.pid ?? 0)) process.kill(pid, "SIGKILL");
+    }, timeoutMs);
+    const code = await statusOf(child).finally(() => clearTimeout(timer));
+    if (boot.over || boot.init === undefined) throw new GuestRestarted();
+    if (late) {
+      throw new KmonteError("LAB_COMMAND_LATE", {
+        what: `In the machine, ${argv.join(" ")} did not end within ${timeoutMs / 1000} s.`,
+        why: Buffer.concat([...stderr, ...stdout])
+          .toString()
+          .trim(),
+        remedy: "It was ended with SIGKILL; pass a longer timeout if it needs one.",
+      });
+    }
+    return { code, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr), pid: undefined };
+  }
+
+  /** Runs a program that must succeed and gives what it wrote. */
+  async output(argv: readonly string[], options: RunOptions = {}): Promise<string> {
+    const answer = await this.run(argv, options);
+    if (answer.code === 0) return answer.stdout.toString();
+    throw new KmonteError("LAB_GUEST_COMMAND_FAILED", {
+      what: `In the machine, ${argv.join(" ")} failed (${answer.code}).`,
+      why: (answer.stderr.toString() || answer.stdout.toString()).trim(),
+    });
+  }
+
+  /** Starts a program as a child of init, in a session of its own, and gives its pid; output is added to a file. */
+  async start(argv: readonly string[], output: string): Promise<number> {
+    const program = 'echo $$; exec "$@" </dev/null >>"$0" 2>&1';
+    const script = 'mkdir -p "$(dirname "$1")" && : >>"$1" || exit; setsid sh -c "$0" "$@" &';
+    const said = await this.output(["sh", "-c", script, program, output, ...argv]);
+    return Number(said);
+  }
+
+  /** Writes a file in the machine. */
+  async put(path: string, data: string | Buffer, mode = 0o644): Promise<void> {
+    await this.output(["install", "-D", "-m", mode.toString(8), "/dev/stdin", path], { input: data });
+  }
+
+  /** Reads a file of the machine. */
+  async get(path: string): Promise<Buffer> {
+    const { code, stdout, stderr } = await this.run(["cat", path]);
+    if (code === 0) return stdout;
+    throw new KmonteError("LAB_GUEST_COMMAND_FAILED", {
+      what: `In the machine, ${path} cannot be read.`,
+      why: stderr.toString().trim(),
+    });
+  }
+
+  /** Runs a program with the standard input, output and error of this one; gives its exit status. */
+  async attach(argv: readonly string[]): Promise<number> {
+    const [command, args] = this.#inside(this.#running(), argv);
+    const env = { ...ENVIRONMENT, TERM: process.env["TERM"] ?? "dumb" };
+    const child = spawn(command, args, { stdio: "inherit", env });
+    return statusOf(child);
+  }
+
+  /** A shell for a person, on a terminal of the machine; gives its exit status. */
+  shell(): Promise<number> {
+    return this.attach(["script", "--quiet", "--return", "--command", "bash --login", "/dev/null"]);
+  }
+
+  /** A command line that runs another one in the machine. */
+  #inside(boot: NamespaceBoot, argv: readonly string[]): [command: string, args: string[]] {
+    const joinGroup = 'echo 0 >"$0/cgroup.procs" && exec "$@"';
+    const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"];
+    const enter = ["nsenter", "--target", String(this.#init(boot)), ...namespaces, "--no-fork", "--"];
+    // The shell stays outside of the pid namespace and waits. nsenter(1) itself would stop together with the program,
+    // which systemd stops with all others at the end of a shutdown; nobody would then reap the program, and the pid
+    // namespace could not end.
+    const wait = ["sh", "-c", '"$0" "$@"; exit $?'];
+    return ["sh", ["-c", joinGroup, join(boot.group, COMMANDS), ...enter, ...wait, ...argv]];
+  }
+
+  #running(): NamespaceBoot {
+    if (this.#boot && !this.#boot.over) return this.#boot;
+    throw new Refusal("LAB_NOT_BOOTED", { what: "The machine does not run.", remedy: "Boot it first." });
+  }
+
+  #init(boot: NamespaceBoot): number {
+    const pid = boot.init;
+    if (pid !== undefined) return pid;
+    throw new Refusal("LAB_NOT_BOOTED", { what: "The machine’s systemd does not run.", why: this.#lastWords() });
+  }
+
+  async #end(boot: NamespaceBoot): Promise<void> {
+    await Promise.race([boot.ended, delay(SHUTDOWN_MS, undefined, { ref: false })]);
+    if (!boot.over) throw this.#failure("LAB_NOT_SHUT_DOWN", "shut down", SHUTDOWN_MS);
+  }
+
+  async #pause(boot: NamespaceBoot, end: number): Promise<void> {
+    if (boot.over || Date.now() > end) throw this.#failure("LAB_MACHINE_FAILED", "boot", BOOT_MS);
+    await Promise.race([boot.ended, delay(50)]);
+  }
+
+  #failure(code: string, what: string, timeoutMs: number): KmonteError {
+    const state = this.#boot?.over ? "Its PID 1 ended" : `It still runs after ${timeoutMs / 1000} s`;
+    return new KmonteError(code, {
+      what: `The machine of namespaces did not ${what}.`,
+      why: `${state}; the end of its console:\n${this.#lastWords()}`,
+      remedy: "Try the unit or script that the console names last in a shell of such a machine: npm run machine.",
+    });
+  }
+
+  #lastWords(): string {
+    return this.console().trim().split("\n").slice(-15).join("\n");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#boot?.kill();
+    await this.#holder[Symbol.asyncDispose]();
+  }
+}
+
+/** The exit status of a program, as a shell gives it: 128 and the number of the signal that ended it. */
+function statusOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (status, signal) => resolve(status ?? 128 + constants.signals[signal ?? "SIGKILL"]));
+  });
+}
