@@ -15,7 +15,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError, Refusal } from "../src/lib/errors.ts";
 import { childrenOf } from "../src/proc/read.ts";
@@ -81,6 +81,11 @@ export class NamespaceMachine implements AsyncDisposable {
     const disk = await namespaceDisk(options);
     step("disk and network");
     return new NamespaceMachine(await NamespaceHolder.open(disk.path));
+  }
+
+  /** What the host's names for its control groups and its folder contain. */
+  get name(): string {
+    return basename(this.#holder.directory);
   }
 
   /** Where clients outside of the machine run, on the other side of its network device. */
@@ -214,7 +219,8 @@ export class NamespaceMachine implements AsyncDisposable {
 
   /** Writes a file in the machine. */
   async put(path: string, data: string | Buffer, mode = 0o644): Promise<void> {
-    await this.output(["install", "-D", "-m", mode.toString(8), "/dev/stdin", path], { input: data });
+    const script = 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$0" "$1"';
+    await this.output(["sh", "-c", script, mode.toString(8), path], { input: data });
   }
 
   /** Reads a file of the machine. */
