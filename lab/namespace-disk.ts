@@ -1,6 +1,5 @@
 /** The root disk of a machine made of namespaces: a Debian with the packages to try, and what makes it bootable there. */
 import { join } from "node:path";
-import { MANUALS } from "./base.ts";
 import { bootstrap, DEBIAN_SUITES, type DebianRelease } from "./bootstrap.ts";
 import { cached, type CacheEntry } from "./cache.ts";
 import { enableNetworkd, makeFileSystem, maskUnits, NETWORK, placeKmonte } from "./guest-image.ts";
@@ -17,6 +16,9 @@ export interface DiskContents {
 
 /** A system to log in to, and what kmonte runs and calls. */
 const PACKAGES = ["systemd", "systemd-sysv", "dbus", "procps", "iproute2", "kmod", "nftables", "libstdc++6", "python3"];
+
+/** Texts for people who are not there. Manual pages stay: some packages need their folders to be configured. */
+const WITHOUT = ["/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*"];
 
 /** The file is sparse: it costs nothing until it is used. */
 const DISK_BYTES = 8 * 2 ** 30;
@@ -51,7 +53,7 @@ export async function namespaceDisk(contents: DiskContents): Promise<CacheEntry>
   const debian = {
     suite: DEBIAN_SUITES[contents.debian],
     packages: [...new Set([...PACKAGES, ...contents.packages])].sort(),
-    without: MANUALS,
+    without: WITHOUT,
   };
   const files = { ...FILES, ...contents.files };
   return cached(`namespaces-${debian.suite}`, { debian, files, MASKED, DISK_BYTES }, async (target) => {

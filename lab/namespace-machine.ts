@@ -15,7 +15,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError, Refusal } from "../src/lib/errors.ts";
 import { childrenOf } from "../src/proc/read.ts";
@@ -81,6 +81,11 @@ export class NamespaceMachine implements AsyncDisposable {
     const disk = await namespaceDisk(options);
     step("disk and network");
     return new NamespaceMachine(await NamespaceHolder.open(disk.path));
+  }
+
+  /** What the host's names for its control groups and its folder contain. */
+  get name(): string {
+    return basename(this.#holder.directory);
   }
 
   /** Where clients outside of the machine run, on the other side of its network device. */
@@ -177,7 +182,7 @@ export class NamespaceMachine implements AsyncDisposable {
     const timeoutMs = options.timeoutMs ?? RUN_MS;
     const timer = setTimeout(() => {
       late = true;
-      // nsenter(1) waits for its child, the program itself.
+      // The child waits for the program, its own child.
       for (const pid of childrenOf(child.pid ?? 0)) process.kill(pid, "SIGKILL");
     }, timeoutMs);
     const code = await statusOf(child).finally(() => clearTimeout(timer));
@@ -214,7 +219,8 @@ export class NamespaceMachine implements AsyncDisposable {
 
   /** Writes a file in the machine. */
   async put(path: string, data: string | Buffer, mode = 0o644): Promise<void> {
-    await this.output(["install", "-D", "-m", mode.toString(8), "/dev/stdin", path], { input: data });
+    const script = 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$0" "$1"';
+    await this.output(["sh", "-c", script, mode.toString(8), path], { input: data });
   }
 
   /** Reads a file of the machine. */
@@ -242,10 +248,14 @@ export class NamespaceMachine implements AsyncDisposable {
 
   /** A command line that runs another one in the machine. */
   #inside(boot: NamespaceBoot, argv: readonly string[]): [command: string, args: string[]] {
-    const joined = 'echo 0 >"$0/cgroup.procs" && exec "$@"';
+    const joinGroup = 'echo 0 >"$0/cgroup.procs" && exec "$@"';
     const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"];
-    const enter = ["nsenter", "--target", String(this.#init(boot)), ...namespaces, "--"];
-    return ["sh", ["-c", joined, join(boot.group, COMMANDS), ...enter, ...argv]];
+    const enter = ["nsenter", "--target", String(this.#init(boot)), ...namespaces, "--no-fork", "--"];
+    // The shell stays outside of the pid namespace and waits. nsenter(1) itself would stop together with the program,
+    // which systemd stops with all others at the end of a shutdown; nobody would then reap the program, and the pid
+    // namespace could not end.
+    const wait = ["sh", "-c", '"$0" "$@"; exit $?'];
+    return ["sh", ["-c", joinGroup, join(boot.group, COMMANDS), ...enter, ...wait, ...argv]];
   }
 
   #running(): NamespaceBoot {
