@@ -10,7 +10,7 @@
  * A reboot here is what a kexec is to programs: no process is left, /run, /tmp, /dev/shm, the network and boot_id are
  * new, pids begin with 1 again, the disk is as it was. Unlike after a kexec, the kernel is the same one, its
  * CLOCK_MONOTONIC goes on, what was written to the disk without fsync(2) is there, and what has no namespace (most of
- * /proc/sys, devices, keys, the quotas of user ids) is the host's.
+ * /proc/sys, devices, keys, the quotas of user ids, a kernel loaded for kexec) is the host's.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -39,6 +39,8 @@ export interface BootOptions {
    * When it fails, the boot does.
    */
   readonly beforeInit?: string;
+  /** How long all that may take; 90 s by default. */
+  readonly timeoutMs?: number;
 }
 
 export interface RunOptions {
@@ -120,15 +122,14 @@ export class NamespaceMachine implements AsyncDisposable {
     this.#boots += 1;
     const boot = new NamespaceBoot(this.#holder, this.#boots, options.beforeInit ?? "", this.#consoleLog);
     this.#boot = boot;
-    const end = Date.now() + BOOT_MS;
-    while (boot.init === undefined) await this.#pause(boot, end);
+    const timeoutMs = options.timeoutMs ?? BOOT_MS;
+    const end = Date.now() + timeoutMs;
+    while (boot.init === undefined) await this.#pause(boot, end, timeoutMs);
     makeControlGroup(join(boot.group, COMMANDS));
     for (;;) {
-      const timeoutMs = Math.max(1, end - Date.now());
-      const { stdout } = await this.run(["systemctl", "is-system-running", "--wait"], { timeoutMs });
-      const state = /^(running|degraded|maintenance)$/m.exec(stdout.toString())?.[1];
-      if (state !== undefined) return state as SystemState;
-      await this.#pause(boot, end);
+      const state = await this.#stateAtEnd(end);
+      if (state !== undefined) return state;
+      await this.#pause(boot, end, timeoutMs);
     }
   }
 
@@ -186,7 +187,7 @@ export class NamespaceMachine implements AsyncDisposable {
       for (const pid of childrenOf(child.pid ?? 0)) process.kill(pid, "SIGKILL");
     }, timeoutMs);
     const code = await statusOf(child).finally(() => clearTimeout(timer));
-    if (boot.over || boot.init === undefined) throw new GuestRestarted();
+    if (boot.init === undefined) throw new GuestRestarted();
     if (late) {
       throw new KmonteError("LAB_COMMAND_LATE", {
         what: `In the machine, ${argv.join(" ")} did not end within ${timeoutMs / 1000} s.`,
@@ -271,21 +272,45 @@ export class NamespaceMachine implements AsyncDisposable {
 
   async #end(boot: NamespaceBoot): Promise<void> {
     await Promise.race([boot.ended, delay(SHUTDOWN_MS, undefined, { ref: false })]);
-    if (!boot.over) throw this.#failure("LAB_NOT_SHUT_DOWN", "shut down", SHUTDOWN_MS);
+    if (!boot.over) throw await this.#failure("LAB_NOT_SHUT_DOWN", "shut down", SHUTDOWN_MS);
   }
 
-  async #pause(boot: NamespaceBoot, end: number): Promise<void> {
-    if (boot.over || Date.now() > end) throw this.#failure("LAB_MACHINE_FAILED", "boot", BOOT_MS);
+  /** What systemd says when the boot is over; undefined when it cannot be asked yet, or not any more. */
+  async #stateAtEnd(end: number): Promise<SystemState | undefined> {
+    const ask = ["systemctl", "is-system-running", "--wait"];
+    const timeoutMs = Math.max(1, end - Date.now());
+    const asked = this.run(ask, { timeoutMs }).then(({ stdout }) => stdout.toString());
+    const said = await asked.catch((error: unknown) => {
+      if (error instanceof KmonteError) return "";
+      throw error;
+    });
+    return /^(running|degraded|maintenance)$/m.exec(said)?.[1] as SystemState | undefined;
+  }
+
+  async #pause(boot: NamespaceBoot, end: number, timeoutMs: number): Promise<void> {
+    if (boot.over || Date.now() > end) throw await this.#failure("LAB_MACHINE_FAILED", "boot", timeoutMs);
     await Promise.race([boot.ended, delay(50)]);
   }
 
-  #failure(code: string, what: string, timeoutMs: number): KmonteError {
-    const state = this.#boot?.over ? "Its PID 1 ended" : `It still runs after ${timeoutMs / 1000} s`;
+  async #failure(code: string, what: string, timeoutMs: number): Promise<KmonteError> {
+    const over = this.#boot?.over === true;
+    const state = over ? "Its PID 1 ended" : `It still runs after ${timeoutMs / 1000} s`;
+    const said = `the end of its console:\n${this.#lastWords()}${over ? "" : await this.#waitingJobs()}`;
     return new KmonteError(code, {
       what: `The machine of namespaces did not ${what}.`,
-      why: `${state}; the end of its console:\n${this.#lastWords()}`,
-      remedy: "Try the unit or script that the console names last in a shell of such a machine: npm run machine.",
+      why: `${state}; ${said}`,
+      remedy: "Try the unit or script that is named last in a shell of such a machine: npm run machine.",
     });
+  }
+
+  /** What systemd is waiting for, for people; nothing when it cannot be asked. */
+  async #waitingJobs(): Promise<string> {
+    const script = "systemctl list-jobs --no-pager; journalctl -b -n 10 --no-pager -o cat";
+    const asked = this.run(["sh", "-c", script], { timeoutMs: 5_000 });
+    return asked.then(
+      ({ stdout }) => `\nIts jobs, and the end of its journal:\n${stdout.toString().trim()}`,
+      () => "",
+    );
   }
 
   #lastWords(): string {
@@ -293,8 +318,9 @@ export class NamespaceMachine implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await using _holder = this.#holder;
     await this.#boot?.kill();
-    await this.#holder[Symbol.asyncDispose]();
+    await this.#boot?.remove();
   }
 }
 

@@ -11,6 +11,7 @@ import { cacheDirectory } from "../../lab/cache.ts";
 import { controlGroupRoot } from "../../lab/control-groups.ts";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { runTool } from "../../lab/tool.ts";
+import { runningServices, surveyUnit, verdictLine } from "../../lab/unit-survey.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 
 /** With the making of two Debians, when they are not in the cache. */
@@ -164,6 +165,11 @@ describe("machines made of namespaces", { timeout: PATIENCE_MS }, () => {
         await t.test("kmonte runs in it", async () => {
           const check = await machine.run(["kmonte", "check", "--json", "--all"]);
           assert.ok(JSON.parse(check.stdout.toString()), check.stderr.toString());
+          assert.ok((await runningServices(machine)).includes("nginx.service"));
+          const verdict = await surveyUnit(machine, "nginx.service");
+          assert.equal(verdict.status, 0, verdictLine(verdict));
+          await machine.output(["systemctl", "stop", "nginx"]);
+          assert.equal((await surveyUnit(machine, "nginx.service")).status, undefined);
         });
 
         await t.test("commands that fail, and that do not end, are told", async () => {
@@ -190,7 +196,32 @@ describe("machines made of namespaces", { timeout: PATIENCE_MS }, () => {
       code: "LAB_MACHINE_FAILED",
       why: /no way\n.*failed \(9\)/,
     });
-    assert.equal(await other.boot(), "running");
+    const waits = `mkdir -p /run/systemd/system/multi-user.target.wants
+      printf '[Service]\nType=oneshot\nExecStart=sleep 1000\n' >/run/systemd/system/waits.service
+      ln -s ../waits.service /run/systemd/system/multi-user.target.wants`;
+    await assert.rejects(other.boot({ beforeInit: waits, timeoutMs: 3_000 }), {
+      code: "LAB_MACHINE_FAILED",
+      why: /after 3 s;[^]*waits\.service +start +running/,
+    });
+    assert.equal(await other.reboot(), "running");
+  });
+
+  test("a command that runs while the machine reboots is told so", async () => {
+    await using machine = await NamespaceMachine.make(contents("12"));
+    await machine.boot();
+    for (const again of [() => machine.reboot(), () => machine.restart()]) {
+      const waiting = assert.rejects(machine.run(["sleep", "1000"]), { code: "LAB_GUEST_RESTARTED" });
+      await delay(200);
+      assert.equal(await again(), "running");
+      await waiting;
+    }
+    await machine.run(["systemctl", "reboot"]).catch(() => {});
+    await machine.settled();
+    assert.equal(machine.asksForReboot, true);
+    assert.equal(await machine.boot(), "running");
+    await machine.powerOff();
+    assert.equal(machine.asksForReboot, false);
+    await assert.rejects(machine.run(["true"]), { code: "LAB_NOT_BOOTED" });
   });
 
   for (const signal of ["SIGKILL", "SIGINT"] as const) {
