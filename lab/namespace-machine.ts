@@ -13,7 +13,6 @@
  * /proc/sys, devices, keys, the quotas of user ids, a kernel loaded for kexec) is the host's.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -66,13 +65,11 @@ const ENVIRONMENT = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 
 export class NamespaceMachine implements AsyncDisposable {
   readonly #holder: NamespaceHolder;
-  readonly #consoleLog: string;
   #boot: NamespaceBoot | undefined;
   #boots = 0;
 
   private constructor(holder: NamespaceHolder) {
     this.#holder = holder;
-    this.#consoleLog = join(holder.directory, "console.log");
   }
 
   /** A machine with a copy of the disk for itself, not booted yet. */
@@ -110,9 +107,9 @@ export class NamespaceMachine implements AsyncDisposable {
     return this.#boot?.over === true && this.#boot.asksForReboot;
   }
 
-  /** What the boots so far wrote before systemd had its journal. */
+  /** What was written before systemd had its journal: by the scripts that run before it, and by itself. */
   console(): string {
-    return readFileSync(this.#consoleLog, { encoding: "utf8", flag: "a+" });
+    return this.#boot?.console() ?? "";
   }
 
   /** Boots, and waits until systemd has started all that it means to start. */
@@ -120,7 +117,7 @@ export class NamespaceMachine implements AsyncDisposable {
     if (this.#boot && !this.#boot.over) throw new Error("the machine runs already");
     await this.#boot?.remove();
     this.#boots += 1;
-    const boot = new NamespaceBoot(this.#holder, this.#boots, options.beforeInit ?? "", this.#consoleLog);
+    const boot = new NamespaceBoot(this.#holder, this.#boots, options.beforeInit ?? "");
     this.#boot = boot;
     const timeoutMs = options.timeoutMs ?? BOOT_MS;
     const end = Date.now() + timeoutMs;
