@@ -24,16 +24,18 @@ export class NamespaceBoot {
   /** Settles when no process of the boot is left. */
   readonly ended: Promise<void>;
   readonly #child: ChildProcess;
+  readonly #consoleLog: string;
   #over = false;
   #ending = false;
 
   /** Starts PID 1; `beforeInit` is a script that it runs before it becomes systemd. */
-  constructor(holder: NamespaceHolder, number: number, beforeInit: string, consoleLog: string) {
+  constructor(holder: NamespaceHolder, number: number, beforeInit: string) {
     this.group = `${holder.groups}${number}`;
+    this.#consoleLog = join(holder.directory, `console-${number}.log`);
     makeControlGroup(this.group);
     // bin/kmonte's cache is mounted there; the folder is not in a fresh checkout.
     mkdirSync(join(CHECKOUT, ".cache"), { recursive: true });
-    const console = openSync(consoleLog, "a");
+    const console = openSync(this.#consoleLog, "a");
     const enter = ["nsenter", `--mount=/proc/${holder.pid}/ns/mnt`, `--net=/proc/${holder.pid}/ns/net`];
     const namespaces = ["--mount", "--propagation", "private", "--pid", "--uts", "--ipc", "--net"];
     // However this program ends: unshare ends with it, and PID 1 with unshare, and all others with PID 1.
@@ -61,6 +63,11 @@ export class NamespaceBoot {
       this.#child.once("error", end);
       this.#child.once("exit", end);
     });
+  }
+
+  /** What was written on its console so far. */
+  console(): string {
+    return readFileSync(this.#consoleLog, "utf8");
   }
 
   get over(): boolean {
