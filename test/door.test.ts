@@ -201,7 +201,7 @@ describe("a user's own", () => {
     const image = await frozen(own);
     // A directory that the user cannot write to any more: the kernel is to say so, as it does to the user.
     chownSync(join(home, "sub"), 0, 0);
-    await refused(ask(USER, "thaw", image), "SYSCALL_EACCES");
+    await refused(ask(USER, "thaw", image), "ACCESS_DENIED");
     chownSync(join(home, "sub"), USER, USER);
     const { status, stdout, stderr } = await ask(USER, "thaw", image);
     assert.equal(status, 0, stdout + stderr);

@@ -2,13 +2,14 @@
 import type { Command } from "commander";
 import { doorPath } from "../../door/protocol.ts";
 import { serve } from "../../door/serve.ts";
-import { installDoor, SOCKET_UNIT, uninstallDoor } from "../../door/units.ts";
+import { installDoor, SERVICE_UNIT, SOCKET_UNIT, uninstallDoor } from "../../door/units.ts";
 import { KmonteError } from "../../lib/errors.ts";
-import { printLine } from "../output.ts";
+import { printLine, printOutcome } from "../output.ts";
 
 interface Options {
   readonly install?: boolean;
   readonly uninstall?: boolean;
+  readonly json?: boolean;
 }
 
 export function addServe(program: Command): void {
@@ -17,7 +18,7 @@ export function addServe(program: Command): void {
     .description("let ordinary users freeze and thaw processes of their own")
     .option("--install", "write systemd units that run it, with the path of this kmonte, and do nothing else")
     .option("--uninstall", "stop and disable these units, and remove them")
-    .option("--json", "print an error as JSON")
+    .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
       `
@@ -33,15 +34,20 @@ The kernel tells who asks. Only processes that are wholly that user's are touche
 that the user could not open or make. Each user may have four requests there at a time; whoever connects and says
 nothing is turned away within five seconds, and sooner when others come. Root does not need it and is turned away.`,
     )
-    .action(async ({ install, uninstall }: Options) => {
+    .action(async ({ install, uninstall, json }: Options) => {
       if (install && uninstall) throw both();
       if (install) {
         installDoor();
-        printLine(`Installed; systemctl enable --now ${SOCKET_UNIT} opens the door.`);
+        printOutcome(
+          json,
+          { installed: [SOCKET_UNIT, SERVICE_UNIT] },
+          `Installed; systemctl enable --now ${SOCKET_UNIT} opens the door.`,
+        );
         return;
       }
       if (uninstall) {
-        printLine(uninstallDoor() ? "Removed." : "There was nothing to remove.");
+        const removed = uninstallDoor();
+        printOutcome(json, { removed }, removed ? "Removed." : "There was nothing to remove.");
         return;
       }
       await serve();
