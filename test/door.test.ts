@@ -463,12 +463,12 @@ describe("who stands at the door", () => {
   });
 
   for (const [name, users, said] of [
-    ["8 others who say nothing", 8, ""],
-    ["80 others who say nothing", 80, ""],
-    ["80 others who say half of something", 80, '{"verb"'],
-    ["80 others who ask for nonsense", 80, "{}\n"],
+    ["a user is served while 8 others who say nothing come again and again", 8, ""],
+    ["a user is served while 80 others who say nothing come again and again", 80, ""],
+    ["a user is served while 80 others who say half of something come again and again", 80, '{"verb"'],
+    ["a user is served while 80 others who ask for nonsense come again and again", 80, "{}\n"],
   ] as const) {
-    test(`a user is served while ${name} come again and again`, async () => {
+    test(name, async () => {
       const own = await witness();
       const crowd = spawn("/usr/bin/python3", ["-c", CROWD, door, String(users), said], {
         stdio: ["ignore", "pipe", "inherit"],
