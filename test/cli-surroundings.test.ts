@@ -35,6 +35,24 @@ describe("limits", () => {
     });
   }
 
+  test("too little address space", async () => {
+    for (const kibibytes of [1_000_000, 2_000_000]) {
+      const { status, stderr } = await shell(`ulimit -v ${kibibytes}; exec "$0" check 1`);
+      assert.equal(status, 1);
+      assert.match(stderr, /^kmonte: .*\[OUT_OF_MEMORY\]\n {2}.*RLIMIT_AS.*\n {2}Raise/);
+    }
+    assert.equal(parseError(await shell('ulimit -v 1000000; exec "$0" check 1 --json')).code, "OUT_OF_MEMORY");
+  });
+
+  test("files that may not become large", async () => {
+    await using program = Program.start("/bin/sleep", ["1000"]);
+    const line = 'ulimit -f 1; exec "$0" freeze "$1" -o "$2"';
+    const { status, stderr } = await shell(line, String(program.pid), fresh());
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, /\[IMAGE_WRITE\]\n {2}.*EFBIG.*\n {2}.*ulimit -f/);
+    assert.ok(program.alive);
+  });
+
   test("64 open files are enough for a program that has few", async () => {
     await using program = Program.start("/bin/sleep", ["1000"]);
     const { status, stderr } = await shell('ulimit -n 64; exec "$0" freeze "$1" -o "$2"', String(program.pid), fresh());

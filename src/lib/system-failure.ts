@@ -100,6 +100,11 @@ export function systemFailure(errno: string, syscall: string): { readonly code: 
   return FAILURES[errno] ?? { code: `SYSCALL_${errno}`, remedy: UNEXPECTED };
 }
 
+/** What helps where a system call failed with this errno, if that is known. */
+export function remedyFor(errno: string): string | undefined {
+  return FAILURES[errno]?.remedy;
+}
+
 /** A call of Node's to the system that nobody expected to fail, as a failure with a name; anything else as it is. */
 export function namedFailure(error: unknown): unknown {
   if (error instanceof KmonteError || !(error instanceof Error)) return error;
