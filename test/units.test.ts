@@ -87,10 +87,13 @@ describe("the service for ordinary users", { skip: process.getuid?.() !== 0 && "
     const path = join(directory, "door.sock");
     const line = /^ExecStart=(.*)$/m.exec(serviceText(KMONTE, "/etc/kmonte"))?.[1]?.split(" ") ?? [];
     const activation = spawn("systemd-socket-activate", ["-l", path, "-E", `KMONTE_DOOR=${path}`, ...line], {
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "ignore", "pipe"],
     });
+    let said = "";
+    activation.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
     try {
-      await until(() => existsSync(path), "the socket");
+      // It is there a moment before it can be connected to.
+      await until(() => said.includes("Listening on"), "the socket");
       chmodSync(path, 0o666);
       const socket = createConnection(path);
       socket.write('{"verb":"check","pids":[1]}\n');
