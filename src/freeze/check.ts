@@ -1,6 +1,5 @@
 /** Would it freeze? Stops the processes for the time of one look, and lets them go on. */
 import { KmonteError, RefusalList } from "../lib/errors.ts";
-import type { Identity } from "../abi/identity.ts";
 import { admitting, refuseForeign } from "./admission.ts";
 import { Look } from "./look.ts";
 import type { LookOptions } from "./look-options.ts";
@@ -22,10 +21,7 @@ export interface CheckOutcome {
   readonly pausedMs: number;
 }
 
-export interface CheckOptions extends LookOptions {
-  /** Whose processes they must be. */
-  readonly user?: Identity | undefined;
-}
+export type CheckOptions = LookOptions;
 
 export function checkOnly(pids: readonly number[], options: CheckOptions = {}): CheckOutcome {
   checkRoots(pids);

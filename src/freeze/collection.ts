@@ -1,5 +1,6 @@
 /** What looking collects for the whole set, and what is to be done before and after the end of its processes. */
 import { closeSync } from "node:fs";
+import type { Identity } from "../abi/identity.ts";
 import { later } from "../abi/namespaces.ts";
 import { mountIdOf } from "../abi/stat.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
@@ -38,10 +39,12 @@ export class Collection implements FreezeContext, Disposable {
   readonly #beforeKill: (() => () => void)[] = [];
   readonly #afterKill: (() => void)[] = [];
   readonly #atRelease: (() => void)[] = [];
+  readonly user: Identity | undefined;
   readonly closeExternal: boolean;
   readonly ends: boolean;
 
-  constructor(pids: ReadonlySet<number>, { closeExternal = false, end = "resume" }: LookOptions = {}) {
+  constructor(pids: ReadonlySet<number>, { closeExternal = false, end = "resume", user }: LookOptions = {}) {
+    this.user = user;
     this.closeExternal = closeExternal;
     this.ends = end !== "resume";
     this.pids = pids;

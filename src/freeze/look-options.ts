@@ -1,7 +1,11 @@
+import type { Identity } from "../abi/identity.ts";
+
 /** What a user may choose of a look, for a freeze and for a check. */
 export interface LookOptions {
   /** Connections to processes of this machine that stay outside come back closed. */
   readonly closeExternal?: boolean | undefined;
+  /** The ordinary user on whose behalf it is done. */
+  readonly user?: Identity | undefined;
   /** What becomes of the processes when the image is complete; a check leaves them as they are. */
   readonly end?: "kill" | "resume" | "hold" | undefined;
 }

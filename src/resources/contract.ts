@@ -15,13 +15,15 @@ import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import type { RemoteScope, Row } from "../tracee/scope.ts";
 import type { NamespaceType } from "../abi/namespaces.ts";
 import type { FileStat } from "../abi/stat.ts";
+import type { Identity } from "../abi/identity.ts";
 import type { UserState } from "./namespaces/user.ts";
+import type { ReadableFd } from "./readable.ts";
 
 /** Bytes that go into a file of their own beside state.json. */
 export type BlobSource =
   | { readonly bytes: Buffer }
   /** The contents of an open file from 0 to its end; holes stay holes. The descriptor must stay open until the end. */
-  | { readonly fd: LocalFd };
+  | { readonly fd: ReadableFd };
 
 /** A file of the image, as it was before it was encrypted. */
 export interface Blob extends Disposable {
@@ -56,6 +58,11 @@ export interface FreezeContext {
   within<T>(place: string | undefined, action: () => T): T;
   /** Puts bytes aside for the image; returns the name to keep in the state. */
   blob(name: string, source: BlobSource): string;
+  /**
+   * The ordinary user for whom it is frozen. What this user could not read through the descriptors of the set, or list,
+   * is not read for it (`readable.ts`).
+   */
+  readonly user: Identity | undefined;
   /** Connections to processes of this machine that stay outside come back closed (`--close-external`). */
   readonly closeExternal: boolean;
   /** Whether the processes are to end when the image is complete. */

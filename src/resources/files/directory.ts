@@ -31,10 +31,11 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
     if (isLinked(file.link, file.stat)) return { path: file.link };
     const id = goneDirectoryId(file.stat);
     const { context, link, stat, pid, command } = file;
-    const covered = freezeCovered(context, { via: `/proc/self/fd/${file.local}`, link, stat, pid, command });
+    const look = { via: `/proc/self/fd/${file.local}`, link, stat, pid, command };
+    const covered = freezeCovered(context, look);
     if (covered) return { gone: context.object(id, () => covered) };
     if (file.stat.type !== S_IF.S_IFDIR) return { special: freezeGoneSpecial(file.local, file.link, file.stat) };
-    return { gone: context.object(id, () => freezeGoneDirectory(link, stat, `/proc/self/fd/${file.local}`)) };
+    return { gone: context.object(id, () => freezeGoneDirectory(context, look)) };
   },
   check(state) {
     if (!("path" in state) || lstatSync(state.path, { throwIfNoEntry: false })) return undefined;

@@ -124,6 +124,7 @@ function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<Ma
     stat: stat(via),
     pid: process.pid,
     command: process.command,
+    mappedToRead: mapping.shared && mapping.flags.includes("mr"),
     sharedAnonymous: mapping.shared && /^\/(dev\/zero|anon_hugepage) \(deleted\)$|^\[anon_shmem:/.test(mapping.path),
   });
   return { object, offset: mapping.offset, writable: writable || isSealedReader(mapping, via) };

@@ -6,6 +6,7 @@ import { placed } from "../../abi/namespaces.ts";
 import { closeSync } from "node:fs";
 import { dirname } from "node:path";
 import { O } from "../../abi/fcntl.ts";
+import { asUser } from "../../abi/identity.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { FileStat } from "../../abi/stat.ts";
 import { fileSystemOf, lstat, OVERLAYFS_SUPER_MAGIC, S_IF } from "../../abi/stat.ts";
@@ -28,6 +29,8 @@ export interface ContentsLook {
   readonly pid: number;
   readonly command: string;
   readonly sharedAnonymous?: boolean;
+  /** It is a shared mapping, which mmap(2) gives to none but those who may read the file. */
+  readonly mappedToRead?: boolean;
 }
 
 /** A thawed object of contents. */
@@ -74,7 +77,9 @@ export function contentsObject(context: FreezeContext, look: ContentsLook): stri
     if (look.sharedAnonymous) return freezeSharedAnonymous(context, id, look);
     if (look.link.startsWith("/memfd:")) return freezeMemfd(context, id, look);
     if (isLinked(look.link, look.stat)) return freezePathFile(look);
-    return freezeCovered(context, look) ?? freezeLinkedElsewhere(look) ?? freezeUnlinkedFile(context, id, look);
+    return (
+      freezeCovered(context, look) ?? freezeLinkedElsewhere(context, look) ?? freezeUnlinkedFile(context, id, look)
+    );
   };
   if (!look.link.startsWith("/")) return context.object(id, make);
   return context.within(context.placeOf(look.pid, look.via), () => context.object(id, make));
@@ -91,10 +96,11 @@ function isCountedBelow({ via }: ContentsLook): boolean {
 }
 
 /** A file whose name was removed but that has another one (link(2)) is not to be doubled. */
-function freezeLinkedElsewhere(look: ContentsLook): PathFileState | undefined {
+function freezeLinkedElsewhere(context: FreezeContext, look: ContentsLook): PathFileState | undefined {
   if (look.stat.type !== S_IF.S_IFREG || look.stat.links === 0 || !look.link.startsWith("/")) return undefined;
   if (look.stat.links === 1 && isCountedBelow(look)) return undefined;
-  const path = searchName(look.pid, look.stat, [dirname(linkedPath(look.link))]);
+  // In folders that the user who asked may list.
+  const path = asUser(context.user, () => searchName(look.pid, look.stat, [dirname(linkedPath(look.link))]));
   if (path !== undefined) return freezePathFile({ ...look, link: path });
   throw new Refusal(
     "HARD_LINK",

@@ -5,8 +5,8 @@ import { dirname } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import type { FileStat } from "../../abi/stat.ts";
-import type { ObjectKind, ObjectState, ThawContext } from "../contract.ts";
-import { linkedPath, type ContentsHandle } from "./contents.ts";
+import type { FreezeContext, ObjectKind, ObjectState, ThawContext } from "../contract.ts";
+import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.ts";
 import { extraAttributes, freezeAttributes, thawAttributes } from "./file-attributes.ts";
 import { openPath } from "./path-file.ts";
 import { spareName } from "./unlinked-file.ts";
@@ -25,12 +25,9 @@ export function goneDirectoryId(stat: FileStat): string {
   return `directory:${stat.device}:${stat.inode}`;
 }
 
-export function freezeGoneDirectory(
-  link: string,
-  { mode, uid, gid }: FileStat,
-  via: string,
-): ObjectState & GoneDirectoryState {
-  return { kind: "gone-directory", path: linkedPath(link), mode, uid, gid, ...freezeAttributes(via) };
+export function freezeGoneDirectory(context: FreezeContext, look: ContentsLook): ObjectState & GoneDirectoryState {
+  const { mode, uid, gid } = look.stat;
+  return { kind: "gone-directory", path: linkedPath(look.link), mode, uid, gid, ...freezeAttributes(context, look) };
 }
 
 export const goneDirectory: ObjectKind<GoneDirectoryState, ContentsHandle> = {

@@ -10,6 +10,7 @@ import type { ContentsHandle, ContentsLook } from "./contents.ts";
 import { hugePageOf, hugeSizeFlag } from "./huge-file.ts";
 import { findMapFile } from "./map-file.ts";
 import { openPath } from "./path-file.ts";
+import { openToRead } from "../readable.ts";
 
 const schema = v.strictObject({
   kind: v.literal("shared-anonymous"),
@@ -21,7 +22,8 @@ const schema = v.strictObject({
 export type SharedAnonymousState = v.InferOutput<typeof schema>;
 
 export function freezeSharedAnonymous(context: FreezeContext, id: string, look: ContentsLook): SharedAnonymousState {
-  const fd = context.keep(openPath(look.via, 0));
+  const fd = openToRead(context, look, 0);
+  context.keep(fd);
   const hugePage = hugePageOf(`/proc/self/fd/${fd}`);
   return {
     kind: "shared-anonymous",

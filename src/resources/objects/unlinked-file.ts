@@ -17,6 +17,7 @@ import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.t
 import { inFolder } from "./gone-directory.ts";
 import { freezeNoFollow, noFollow, OpenedByName } from "./no-follow.ts";
 import { asReader, openPath } from "./path-file.ts";
+import { openToRead } from "../readable.ts";
 
 const schema = v.strictObject({
   kind: v.literal("unlinked-file"),
@@ -48,7 +49,8 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
       { pid: look.pid, command: look.command, path: look.link },
     );
   }
-  const contents = context.keep(openPath(look.via, O.O_NOATIME));
+  const contents = openToRead(context, look, O.O_NOATIME);
+  context.keep(contents);
   const flags = fileFlags(contents);
   return {
     kind: "unlinked-file",
@@ -57,7 +59,7 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
     uid: look.stat.uid,
     gid: look.stat.gid,
     size: look.stat.size,
-    ...freezeAttributes(look.via),
+    ...freezeAttributes(context, look),
     ...(isTemporary(context, look) && { temporary: true }),
     ...freezeNoFollow(context, look.stat),
     ...(flags !== 0 && { flags: formatFlags(FS_FL, flags) }),

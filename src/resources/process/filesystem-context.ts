@@ -74,7 +74,8 @@ function readPlace({ pid, command, context }: FreezeProcess, name: "cwd" | "root
       if ((mnt ?? namespaceOf("self", "mnt")) === own) return path;
       return { path, ...(mnt !== undefined && { mnt }) };
     }
-    const covered = freezeCovered(context, { via, link: path, stat: seen, pid, command });
-    return { gone: context.object(goneDirectoryId(seen), () => covered ?? freezeGoneDirectory(path, seen, via)) };
+    const look = { via, link: path, stat: seen, pid, command };
+    const covered = freezeCovered(context, look);
+    return { gone: context.object(goneDirectoryId(seen), () => covered ?? freezeGoneDirectory(context, look)) };
   });
 }
