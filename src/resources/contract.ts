@@ -241,12 +241,40 @@ export interface KernelNeed {
   readonly what: string;
 }
 
+/** A path that a thaw opens or makes something in. */
+export type WantedPath =
+  | {
+      readonly path: string;
+      /** Access mode of open(2), or O_PATH where it is only found. */
+      readonly flags: number;
+    }
+  /** Something is made in this folder, or in the nearest above it that there is. */
+  | { readonly folder: string };
+
+/** The set as an ordinary user asks for it. */
+export interface UserView {
+  readonly user: Identity;
+  /** The processes of the set. */
+  readonly pids: ReadonlySet<number>;
+  /** Whether the thread that is asked about can gain no rights any more (PR_SET_NO_NEW_PRIVS). */
+  readonly noNewPrivs?: boolean;
+  /** What is opened of an object, by its id, when it is opened with these flags. */
+  pathsOf(object: string, flags: number): Iterable<WantedPath>;
+}
+
 interface Kind<S> {
   /** The name under which the state stands in state.json. */
   readonly name: string;
   readonly schema: GenericSchema<S>;
   /** What a kernel must have for such a state to be thawed on it; nothing, when every Linux has it. */
   needs?(state: S): readonly KernelNeed[];
+  /**
+   * What an ordinary user may have of it: sentences that begin with "It" for what this user may not freeze or thaw, none
+   * when the user may. A kind that does not say is not for users.
+   */
+  forUser?(state: S, view: UserView): Iterable<string>;
+  /** The paths that a thaw opens or makes something in; `flags` are those of an open file, or what an object is opened with. */
+  paths?(state: S, flags: number, view: UserView): Iterable<WantedPath>;
 }
 
 /** Something that a process has one of: signal actions, credentials, limits … */

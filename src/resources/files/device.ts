@@ -44,6 +44,10 @@ function isAsked(node: string): boolean {
 export const statelessDevice: FileKind<v.InferOutput<typeof schema>> = {
   name: "device",
   schema,
+  *forUser({ gone }) {
+    if (gone) yield "It has a device open whose node is gone.";
+  },
+  paths: ({ path, gone }, flags) => (gone ? [] : [{ path, flags }]),
   recognise: (file) =>
     file.stat.type === S_IF.S_IFCHR && (STATELESS.has(file.stat.deviceNode) || isAsked(file.stat.deviceNode)),
   freeze: (file) => ({

@@ -1,6 +1,7 @@
 /** An open directory, or any file system object opened with O_PATH. */
 import { placed } from "../../abi/namespaces.ts";
 import { lstatSync } from "node:fs";
+import { dirname } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
@@ -24,6 +25,14 @@ const schema = v.union([
 export const directory: FileKind<v.InferOutput<typeof schema>> = {
   name: "directory",
   schema,
+  *forUser(state) {
+    if ("special" in state && state.special.device !== undefined) yield "It has a device open whose node is gone.";
+  },
+  *paths(state, flags, view) {
+    if ("path" in state) yield { path: state.path, flags };
+    else if ("special" in state) yield { folder: dirname(state.special.path) };
+    else yield* view.pathsOf(state.gone, flags);
+  },
   recognise: (file) =>
     file.stat.type === S_IF.S_IFDIR || ((file.info.flags & O.O_PATH) !== 0 && file.stat.type !== S_IF.S_IFREG),
   freeze(file) {

@@ -9,6 +9,7 @@ import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
 import { settling } from "./settling.ts";
 import { MOST_EVENTS, overflow, queueLimit } from "./lost-events.ts";
 import { deviceOf, findWatched, queuedBytes, watchedSchema, wayToWatched } from "./watched.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const watch = v.strictObject({
   wd: v.number(),
@@ -30,6 +31,10 @@ const ASKED = Object.values(IN).reduce((all: number, bit) => (all | bit) >>> 0, 
 export const inotify: FileKind<v.InferOutput<typeof schema>> = {
   name: "inotify",
   schema,
+  forUser: ofAnyUser,
+  *paths({ watches }) {
+    for (const { path } of watches) if (path !== undefined) yield { path, flags: 0 };
+  },
   needs: () => [{ option: "CONFIG_INOTIFY_USER", what: "inotify(7)" }],
   recognise: (file) => file.link === "anon_inode:inotify",
   freeze(file) {

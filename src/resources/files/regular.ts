@@ -7,6 +7,7 @@ import { S_IF } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import { contentsObject, type ContentsHandle } from "../objects/contents.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({ contents: v.string() });
 
@@ -17,6 +18,8 @@ const OPEN_ONLY =
 export const regularFile: FileKind<v.InferOutput<typeof schema>> = {
   name: "regular",
   schema,
+  forUser: ofAnyUser,
+  paths: ({ contents }, flags, view) => view.pathsOf(contents, flags),
   // Secret memory looks like a file that was unlinked, but no one else may read it.
   recognise: (file) => file.stat.type === S_IF.S_IFREG && !file.link.startsWith("/secretmem"),
   freeze(file) {

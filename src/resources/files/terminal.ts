@@ -9,6 +9,7 @@ import { DEV_TTY, ptyIndex, TERMIOS2_SIZE, TTY, ttySetInt } from "../../abi/tty.
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 import { openPath } from "../objects/path-file.ts";
 import { findMaster, openPeer, ptmxPath, ptyObject, type PtyHandle } from "../objects/pty.ts";
 
@@ -37,6 +38,8 @@ const CONSOLE = "5:1";
 export const terminal: FileKind<TerminalState> = {
   name: "terminal",
   schema: terminalSchema,
+  forUser: ofAnyUser,
+  paths: (state, flags) => ("outside" in state ? [{ path: state.outside.path, flags }] : []),
   needs: () => [{ option: "CONFIG_TTY", what: "terminals" }],
   recognise: ({ stat }) =>
     stat.type === S_IF.S_IFCHR &&

@@ -7,6 +7,7 @@ import { stat } from "../../abi/stat.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
 import type { ProcessResource } from "../contract.ts";
 import { contentsObject, type ContentsHandle } from "../objects/contents.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 /** In the order of struct prctl_mm_map (include/uapi/linux/prctl.h). */
 const FIELDS = [
@@ -37,6 +38,8 @@ export const layout: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "layout",
   of: "memory",
   schema,
+  forUser: ofAnyUser,
+  paths: ({ exe }, _, view) => view.pathsOf(exe, 0),
   asks: { bytes: 0, calls: () => [["brk", 0]] },
   freeze(process, answers) {
     const { stat: fields, pid } = process;

@@ -1,6 +1,7 @@
 /** A named pipe (fifo(7)), with its name or without one by now. */
 import { placed } from "../../abi/namespaces.ts";
 import { chmodSync, chownSync, closeSync, unlinkSync } from "node:fs";
+import { dirname } from "node:path";
 import * as v from "valibot";
 import { attempt, call, withText } from "../../abi/call.ts";
 import { pollNow, POLLHUP } from "../../abi/epoll.ts";
@@ -16,6 +17,7 @@ import { openPath } from "./path-file.ts";
 import type { PipeHandle } from "./pipe.ts";
 import { fillPipe, pipeData, readPipe } from "./pipe-data.ts";
 import { spareName } from "./unlinked-file.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   kind: v.literal("fifo"),
@@ -61,6 +63,9 @@ function awaitsWriter({ context, stat: { inode, device } }: OpenFile): boolean {
 export const fifo: ObjectKind<FifoState, PipeHandle> = {
   name: "fifo",
   schema,
+  forUser: ofAnyUser,
+  // It is filled through a descriptor that reads and writes.
+  paths: ({ path, linked }) => [linked ? { path, flags: O.O_RDWR } : { folder: dirname(path) }],
   thaw(state, context: ThawContext): PipeHandle {
     const old = placed(state.path);
     const path = state.linked ? old : spareName(old);

@@ -10,6 +10,7 @@ import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.t
 import { extraAttributes, freezeAttributes, thawAttributes } from "./file-attributes.ts";
 import { openPath } from "./path-file.ts";
 import { spareName } from "./unlinked-file.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   kind: v.literal("gone-directory"),
@@ -33,6 +34,8 @@ export function freezeGoneDirectory(context: FreezeContext, look: ContentsLook):
 export const goneDirectory: ObjectKind<GoneDirectoryState, ContentsHandle> = {
   name: "gone-directory",
   schema,
+  forUser: ofAnyUser,
+  paths: ({ path }) => [{ folder: dirname(path) }],
   thaw(state, context: ThawContext): ContentsHandle {
     const gone = placed(state.path);
     const fd = inFolder(dirname(gone), () => {

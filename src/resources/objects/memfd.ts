@@ -11,6 +11,7 @@ import { extraAttributes, freezeAttributes, thawAttributes } from "./file-attrib
 import { hugePageOf, hugeSizeFlag } from "./huge-file.ts";
 import { openPath } from "./path-file.ts";
 import { openToRead } from "../readable.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   kind: v.literal("memfd"),
@@ -51,6 +52,7 @@ export function freezeMemfd(context: FreezeContext, id: string, look: ContentsLo
 export const memfd: ObjectKind<MemfdState, ContentsHandle> = {
   name: "memfd",
   schema,
+  forUser: ofAnyUser,
   needs: () => [{ option: "CONFIG_MEMFD_CREATE", what: "memfd_create(2)" }],
   thaw(state, context: ThawContext): ContentsHandle {
     const huge = state.hugePage === undefined ? 0 : MFD.MFD_HUGETLB | hugeSizeFlag(state.hugePage);

@@ -8,6 +8,7 @@ import { AT_FDCWD, O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ObjectKind } from "../contract.ts";
 import type { ContentsHandle, ContentsLook } from "./contents.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   kind: v.literal("path-file"),
@@ -36,6 +37,8 @@ export function freezePathFile(look: ContentsLook): PathFileState {
 export const pathFile: ObjectKind<PathFileState, ContentsHandle> = {
   name: "path-file",
   schema,
+  forUser: ofAnyUser,
+  paths: ({ path }, flags) => [{ path, flags }],
   thaw: (state) => ({ open: later((flags) => openPath(placed(state.path), flags)) }),
 };
 

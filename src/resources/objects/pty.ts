@@ -27,6 +27,7 @@ import { holdersOf } from "./outside.ts";
 import { openPath } from "./path-file.ts";
 import { notReadable, reads } from "../readable.ts";
 import { fillQueue, peekQueue, ptyQueueSchema, type PtyQueue } from "./pty-queue.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const base64 = v.pipe(v.string(), v.base64());
 const schema = v.strictObject({
@@ -210,6 +211,7 @@ function refuseData(file: OpenFile, path: string, why: string): Refusal {
 export const pty: ObjectKind<PtyState, PtyHandle> = {
   name: "pty",
   schema,
+  forUser: ofAnyUser,
   needs: () => [{ option: "CONFIG_UNIX98_PTYS", what: "pseudo-terminals, pty(7)" }],
   thaw(state, context: ThawContext): PtyHandle {
     const master = context.keep(openMaster(state.index));

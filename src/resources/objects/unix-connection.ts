@@ -9,6 +9,7 @@ import { parseFlags } from "../../lib/flags.ts";
 import type { ObjectKind, ThawContext } from "../contract.ts";
 import { bindUnix, connectUnix, lendFile, nameSchema, reachOf } from "../files/sockets/unix-name.ts";
 import { asCreator, creatorSchema } from "../files/sockets/creator.ts";
+import { madeByUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   kind: v.literal("unix-connection"),
@@ -32,6 +33,7 @@ export interface UnixConnection {
 export const unixConnection: ObjectKind<UnixConnectionState, UnixConnection> = {
   name: "unix-connection",
   schema,
+  forUser: ({ creators }, view) => madeByUser(view, creators),
   thaw(state, context): UnixConnection {
     const ends = state.accepted ? acceptedPair(state, state.accepted, context) : socketPair(state, context);
     state.held.forEach((held, i) => {

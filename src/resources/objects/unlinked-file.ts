@@ -18,6 +18,7 @@ import { inFolder } from "./gone-directory.ts";
 import { freezeNoFollow, noFollow, OpenedByName } from "./no-follow.ts";
 import { asReader, openPath } from "./path-file.ts";
 import { openToRead } from "../readable.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   kind: v.literal("unlinked-file"),
@@ -70,6 +71,8 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
 export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
   name: "unlinked-file",
   schema,
+  forUser: ofAnyUser,
+  paths: ({ path }) => [{ folder: dirname(path) }],
   thaw(state, context: ThawContext): ContentsHandle {
     const { flags: marks } = state;
     const { writer, named } = inFolder(dirname(placed(state.path)), () => makeNameless(state, context));

@@ -26,6 +26,13 @@ export const filesystemContext: ProcessResource<FilesystemState> = {
   name: "filesystemContext",
   of: "filesystem",
   schema,
+  *forUser({ root }) {
+    if (root !== "/") yield "It has another root directory.";
+  },
+  *paths({ cwd }) {
+    if (typeof cwd === "string") yield { path: cwd, flags: O.O_PATH };
+    else if ("path" in cwd) yield { path: cwd.path, flags: O.O_PATH };
+  },
   freeze: (process) => freezeFilesystem(process),
   thaw(process, { cwd, root, umask }) {
     const { scope } = process;

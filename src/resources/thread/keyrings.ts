@@ -8,6 +8,7 @@ import { KEY_SPEC, KEYCTL } from "../../abi/keyctl.ts";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
 import type { ThawThread, ThreadResource } from "../contract.ts";
 import { fillKeyring, freezeKeyring, type KeyringHandle } from "../objects/keyring.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const WHICH = ["thread", "process", "session"] as const;
 const SPECS = {
@@ -29,6 +30,7 @@ type Keyrings = v.InferOutput<typeof schema>;
 export const keyrings: ThreadResource<Keyrings> = {
   name: "keyrings",
   schema,
+  forUser: ofAnyUser,
   asks: {
     bytes: 0,
     calls: () =>

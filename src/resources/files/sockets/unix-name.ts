@@ -45,7 +45,8 @@ export function isPathName(name: string): boolean {
   return name !== "" && !name.startsWith("@");
 }
 
-function pathOf({ name, directory, root }: Pick<BoundName, "name" | "directory" | "root">): string {
+/** Where the socket file of a name stands. */
+export function pathOf({ name, directory, root }: Pick<BoundName, "name" | "directory" | "root">): string {
   const path = parseUnixName(name).toString();
   return isAbsolute(path) ? join(root ?? "/", path) : join(directory ?? "/", path);
 }
