@@ -6,10 +6,10 @@ import { AT_FDCWD, O, O_ACCMODE, OPEN_STATUS } from "../abi/fcntl.ts";
 import { asUser, asUserAlone, type Identity } from "../abi/identity.ts";
 import { Refusal } from "../lib/errors.ts";
 import { parseFlags } from "../lib/flags.ts";
-import type { UserView, WantedPath } from "../resources/contract.ts";
+import type { PathsView, UserView, WantedPath } from "../resources/contract.ts";
 import { objectKinds } from "../resources/registry.ts";
 import { filesOf, objectsOf, resourcesOf, threadPartsOf, type Part } from "./kinds.ts";
-import type { FrozenState } from "./schema.ts";
+import type { FrozenProcess, FrozenState } from "./schema.ts";
 
 const AT_EACCESS = 0x200;
 const R_OK = 4;
@@ -19,9 +19,12 @@ const ACCESS = [R_OK, W_OK, R_OK | W_OK, R_OK | W_OK];
 
 /** The set as this user asks for it. */
 export function viewOf(state: FrozenState, user: Identity): UserView {
-  const view: UserView = {
-    user,
-    pids: new Set(state.processes.map(({ pid }) => pid)),
+  return { user, pids: new Set(state.processes.map(({ pid }) => pid)), ...pathsIn(state) };
+}
+
+/** Paths of objects by their ids. */
+export function pathsIn(state: FrozenState): PathsView {
+  const view: PathsView = {
     pathsOf(id, flags) {
       const object = state.objects[id];
       return objectKinds.find(({ name }) => name === object?.kind)?.paths?.(object, flags, view) ?? [];
@@ -34,7 +37,7 @@ export function viewOf(state: FrozenState, user: Identity): UserView {
 export function checkReach(state: FrozenState, user: Identity): Refusal[] {
   const files = new Map<string, number>();
   const folders = new Set<string>();
-  for (const want of wantedPaths(state, viewOf(state, user))) {
+  for (const want of wantedPaths(state)) {
     if ("folder" in want) folders.add(want.folder);
     else files.set(want.path, (files.get(want.path) ?? 0) | accessOf(want.flags));
   }
@@ -47,19 +50,26 @@ export function checkReach(state: FrozenState, user: Identity): Refusal[] {
 }
 
 /** All paths that a thaw of the set opens or makes something in. */
-function* wantedPaths(state: FrozenState, view: UserView): Generator<WantedPath> {
-  const of = ({ kind, state: part, flags }: Part): Iterable<WantedPath> =>
-    kind?.paths?.(part, parseFlags(OPEN_STATUS, flags), view) ?? [];
-  for (const part of filesOf(state)) yield* of(part);
-  for (const part of objectsOf(state)) yield* of({ ...part, flags: "O_PATH" });
-  for (const { body, terminal } of state.processes) {
-    if (terminal && "outside" in terminal.terminal) yield { path: terminal.terminal.outside.path, flags: O.O_RDWR };
-    if (!body) continue;
-    for (const part of resourcesOf(body)) yield* of(part);
-    for (const thread of body.threads) for (const part of threadPartsOf(thread)) yield* of(part);
-    for (const { backing } of body.mappings)
-      if (backing) yield* view.pathsOf(backing.object, backing.writable ? O.O_RDWR : 0);
-  }
+function* wantedPaths(state: FrozenState): Generator<WantedPath> {
+  const view = pathsIn(state);
+  for (const part of filesOf(state)) yield* pathsOfPart(part, view);
+  for (const part of objectsOf(state)) yield* pathsOfPart({ ...part, flags: "O_PATH" }, view);
+  for (const process of state.processes) yield* pathsOfProcess(process, view);
+}
+
+/** What is opened for an open file, an object or a resource. */
+export function pathsOfPart({ kind, state, flags }: Part, view: PathsView): Iterable<WantedPath> {
+  return kind?.paths?.(state, parseFlags(OPEN_STATUS, flags), view) ?? [];
+}
+
+/** What is opened for a process besides its open files. */
+export function* pathsOfProcess({ body, terminal }: FrozenProcess, view: PathsView): Generator<WantedPath> {
+  if (terminal && "outside" in terminal.terminal) yield { ...terminal.terminal.outside, flags: O.O_RDWR };
+  if (!body) return;
+  for (const part of resourcesOf(body)) yield* pathsOfPart(part, view);
+  for (const thread of body.threads) for (const part of threadPartsOf(thread)) yield* pathsOfPart(part, view);
+  for (const { backing } of body.mappings)
+    if (backing) yield* view.pathsOf(backing.object, backing.writable ? O.O_RDWR : 0);
 }
 
 function accessOf(flags: number): number {

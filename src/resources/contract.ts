@@ -15,7 +15,8 @@ import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import type { RemoteScope, Row } from "../tracee/scope.ts";
 import type { NamespaceType } from "../abi/namespaces.ts";
 import type { FileStat } from "../abi/stat.ts";
-import type { Identity } from "../abi/identity.ts";
+import type { FileIdentity } from "../abi/file-identity.ts";
+import type { Identity, Rights } from "../abi/identity.ts";
 import type { UserState } from "./namespaces/user.ts";
 import type { ReadableFd } from "./readable.ts";
 
@@ -151,6 +152,15 @@ export interface ThawContext {
   keep(fd: LocalFd): LocalFd;
   /** Our descriptor of an open file of the set, opened at the first call. */
   file(id: string): LocalFd;
+  /**
+   * Whose rights count for what is opened now: those at the freeze of all processes and threads that have it, without
+   * doubles.
+   */
+  readonly holders: readonly Rights[];
+  /** Notes a file system that was made for this thaw, filled from the image alone. */
+  noteMade(device: string): void;
+  /** Whether a file system, `major:minor`, was made for this thaw: nobody else can have put anything there. */
+  isMadeHere(device: string): boolean;
   /** A process that is being built, if it is one of the set. It is blank when files are opened. */
   process(pid: Pid): (ThawProcess & { fetch(fd: number): LocalFd }) | undefined;
   /**
@@ -247,19 +257,27 @@ export type WantedPath =
       readonly path: string;
       /** Access mode of open(2), or O_PATH where it is only found. */
       readonly flags: number;
+      /** Which file it was. */
+      readonly identity?: FileIdentity | undefined;
+      /** Of a device node: `major:minor`. */
+      readonly device?: string | undefined;
     }
   /** Something is made in this folder, or in the nearest above it that there is. */
-  | { readonly folder: string };
+  | { readonly folder: string; readonly identity?: FileIdentity | undefined };
+
+/** The set, for kinds that refer to objects. */
+export interface PathsView {
+  /** What is opened of an object, by its id, when it is opened with these flags. */
+  pathsOf(object: string, flags: number): Iterable<WantedPath>;
+}
 
 /** The set as an ordinary user asks for it. */
-export interface UserView {
+export interface UserView extends PathsView {
   readonly user: Identity;
   /** The processes of the set. */
   readonly pids: ReadonlySet<number>;
   /** Whether the thread that is asked about can gain no rights any more (PR_SET_NO_NEW_PRIVS). */
   readonly noNewPrivs?: boolean;
-  /** What is opened of an object, by its id, when it is opened with these flags. */
-  pathsOf(object: string, flags: number): Iterable<WantedPath>;
 }
 
 interface Kind<S> {
@@ -274,7 +292,7 @@ interface Kind<S> {
    */
   forUser?(state: S, view: UserView): Iterable<string>;
   /** The paths that a thaw opens or makes something in; `flags` are those of an open file, or what an object is opened with. */
-  paths?(state: S, flags: number, view: UserView): Iterable<WantedPath>;
+  paths?(state: S, flags: number, view: PathsView): Iterable<WantedPath>;
 }
 
 /** Something that a process has one of: signal actions, credentials, limits … */

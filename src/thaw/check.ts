@@ -11,6 +11,7 @@ import { CGROUP_TREE, isInCgroups, type CgroupTreeState } from "../resources/pro
 import type { PathFileState } from "../resources/objects/path-file.ts";
 import type { ExecutionState } from "../resources/thread/execution.ts";
 import { checkIds } from "./check-ids.ts";
+import { checkReplaced } from "./check-replaced.ts";
 
 /** Throws one {@link RefusalList} with all that stands in the way. */
 export function checkSurroundings(image: Image, otherProcessor = false): void {
@@ -19,7 +20,9 @@ export function checkSurroundings(image: Image, otherProcessor = false): void {
     ...(otherProcessor ? [] : checkCpu(image)),
     ...checkVectors(image),
     ...checkIds(image),
-    ...[...checkFiles(image), ...checkOpenFiles(image)].filter((problem) => !isRemade(problem, image)),
+    ...[...checkFiles(image), ...checkOpenFiles(image), ...checkReplaced(image.state)].filter(
+      (problem) => !isRemade(problem, image),
+    ),
     ...checkObjects(image),
   ];
   if (problems.length === 0) return;

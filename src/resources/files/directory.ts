@@ -1,5 +1,5 @@
 /** An open directory, or any file system object opened with O_PATH. */
-import { placed } from "../../abi/namespaces.ts";
+import { identityOf } from "../../abi/file-identity.ts";
 import { lstatSync } from "node:fs";
 import { dirname } from "node:path";
 import * as v from "valibot";
@@ -12,10 +12,11 @@ import { freezeCovered } from "../objects/covered-file.ts";
 import { isLinked, type ContentsHandle } from "../objects/contents.ts";
 import { freezeGoneDirectory, goneDirectoryId } from "../objects/gone-directory.ts";
 import { freezeGoneSpecial, goneSpecialSchema, openGoneSpecial } from "../objects/gone-special.ts";
-import { openPath } from "../objects/path-file.ts";
+import { identitySchema } from "../objects/identity-schema.ts";
+import { openAgain } from "../objects/open-again.ts";
 
 const schema = v.union([
-  v.strictObject({ path: v.string() }),
+  v.strictObject({ path: v.string(), identity: v.optional(identitySchema), device: v.optional(v.string()) }),
   /** A directory without a name, or anything that is mounted over. */
   v.strictObject({ gone: v.string() }),
   /** Anything else without a name. */
@@ -29,15 +30,19 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
     if ("special" in state && state.special.device !== undefined) yield "It has a device open whose node is gone.";
   },
   *paths(state, flags, view) {
-    if ("path" in state) yield { path: state.path, flags };
-    else if ("special" in state) yield { folder: dirname(state.special.path) };
+    if ("path" in state) yield { ...state, flags };
+    else if ("special" in state) yield { folder: dirname(state.special.path), identity: state.special.folder };
     else yield* view.pathsOf(state.gone, flags);
   },
   recognise: (file) =>
     file.stat.type === S_IF.S_IFDIR || ((file.info.flags & O.O_PATH) !== 0 && file.stat.type !== S_IF.S_IFREG),
   freeze(file) {
     refuseWatched(file);
-    if (isLinked(file.link, file.stat)) return { path: file.link };
+    if (isLinked(file.link, file.stat)) {
+      const { type, deviceNode } = file.stat;
+      const isNode = type === S_IF.S_IFCHR || type === S_IF.S_IFBLK;
+      return { path: file.link, identity: identityOf(file.local), ...(isNode && { device: deviceNode }) };
+    }
     const id = goneDirectoryId(file.stat);
     const { context, link, stat, pid, command } = file;
     const look = { via: `/proc/self/fd/${file.local}`, link, stat, pid, command };
@@ -60,8 +65,8 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
   },
   thaw(state, context, flags) {
     const wanted = flags & (O.O_DIRECTORY | O.O_PATH | O.O_NOFOLLOW | O.O_NOATIME);
-    if ("path" in state) return openPath(placed(state.path), wanted);
-    if ("special" in state) return openGoneSpecial(state.special, wanted);
+    if ("path" in state) return openAgain(context, state, wanted);
+    if ("special" in state) return openGoneSpecial(context, state.special, wanted);
     return context.object<ContentsHandle>(state.gone).open(wanted);
   },
 };

@@ -65,7 +65,8 @@ export const layout: ProcessResource<v.InferOutput<typeof schema>> = {
   thaw(process, state) {
     const { scope } = process;
     const auxv = Buffer.from(state.auxv, "base64");
-    const local = process.context.keep(process.context.object<ContentsHandle>(state.exe).open(0));
+    const exe = process.context.object<ContentsHandle>(state.exe);
+    const local = process.context.keep(exe.open(0));
     process.lend(local, (fd) => {
       const map = Buffer.alloc(MM_MAP_SIZE);
       FIELDS.forEach((name, i) => map.writeBigUInt64LE(BigInt(state[name]), i * 8));

@@ -37,6 +37,8 @@ export interface ContentsLook {
 export interface ContentsHandle {
   /** Opens it anew with these flags of open(2): a new open file description each time, which the caller owns. */
   open(flags: number): LocalFd;
+  /** The same for a private mapping, which needs the very contents of the freeze. */
+  openToMap?(flags: number): LocalFd;
   /** The descriptor that it was made with, once, for the open file that had made it: memfd_create(2), O_TMPFILE. */
   made?(flags: number): LocalFd | undefined;
 }

@@ -1,5 +1,4 @@
 /** A file that was unlinked while it was open or mapped: its contents travel in the image. */
-import { placed } from "../../abi/namespaces.ts";
 import { existsSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
@@ -14,8 +13,9 @@ import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
 import { copyContents } from "./copy.ts";
 import { extraAttributes, freezeAttributes, thawAttributes } from "./file-attributes.ts";
 import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.ts";
-import { inFolder } from "./gone-directory.ts";
+import { identitySchema } from "./identity-schema.ts";
 import { freezeNoFollow, noFollow, OpenedByName } from "./no-follow.ts";
+import { folderOf, inFolderAgain } from "./open-again.ts";
 import { asReader, openPath } from "./path-file.ts";
 import { openToRead } from "../readable.ts";
 import { ofAnyUser } from "../for-user.ts";
@@ -28,6 +28,8 @@ const schema = v.strictObject({
   uid: v.number(),
   gid: v.number(),
   size: v.number(),
+  /** The folder in which it stood. */
+  folder: v.optional(identitySchema),
   ...extraAttributes,
   /** FS_…_FL names joined by | (ioctl_iflags(2)). */
   flags: v.optional(v.string()),
@@ -60,6 +62,7 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
     uid: look.stat.uid,
     gid: look.stat.gid,
     size: look.stat.size,
+    ...folderOf(look.link),
     ...freezeAttributes(context, look),
     ...(isTemporary(context, look) && { temporary: true }),
     ...freezeNoFollow(context, look.stat),
@@ -72,10 +75,11 @@ export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
   name: "unlinked-file",
   schema,
   forUser: ofAnyUser,
-  paths: ({ path }) => [{ folder: dirname(path) }],
+  paths: ({ path, folder }) => [{ folder: dirname(path), identity: folder }],
   thaw(state, context: ThawContext): ContentsHandle {
     const { flags: marks } = state;
-    const { writer, named } = inFolder(dirname(placed(state.path)), () => makeNameless(state, context));
+    const place = { path: dirname(state.path), identity: state.folder };
+    const { writer, named } = inFolderAgain(context, place, (at) => makeNameless(state, context, at));
     copyContents(context.openBlob(state.blob), writer, state.size);
     const fd = context.keep(state.temporary ? writer : asReader(writer));
     call("fchown", `Owning ${state.path}`, fd, state.uid, state.gid);
@@ -115,13 +119,16 @@ function isTemporary(context: FreezeContext, { stat }: ContentsLook): boolean {
  * Made at its old path, so that /proc shows it as it did, and unlinked again. Where that name is taken by now, any name
  * in the same directory does: the file must lie on the same file system.
  */
-function makeNameless(state: UnlinkedFileState, context: ThawContext): { writer: LocalFd; named?: OpenedByName } {
-  const path = placed(state.path);
+function makeNameless(
+  state: UnlinkedFileState,
+  context: ThawContext,
+  at: string,
+): { writer: LocalFd; named?: OpenedByName } {
   if (state.temporary) {
     const strictly = state.noFollow ? O.O_NOFOLLOW : 0;
-    return { writer: openPath(dirname(path), O.O_RDWR | O.O_TMPFILE | strictly, 0o600) };
+    return { writer: openPath(`${at}/.`, O.O_RDWR | O.O_TMPFILE | strictly, 0o600) };
   }
-  const name = spareName(path);
+  const name = spareName(join(at, basename(state.path)));
   const writer = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL, 0o600);
   try {
     return { writer, named: new OpenedByName(state, name, context) };

@@ -1,6 +1,6 @@
 /** Working directory, root and umask of a process (chdir(2), chroot(2), umask(2)). */
 import { taskOf } from "../../abi/living.ts";
-import { namespaceOf, placed } from "../../abi/namespaces.ts";
+import { namespaceOf } from "../../abi/namespaces.ts";
 import { readlinkSync } from "node:fs";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
@@ -10,13 +10,20 @@ import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts
 import { isLinked, type ContentsHandle } from "../objects/contents.ts";
 import { freezeCovered } from "../objects/covered-file.ts";
 import { freezeGoneDirectory, goneDirectoryId } from "../objects/gone-directory.ts";
-import { openPath } from "../objects/path-file.ts";
+import { identitySchema } from "../objects/identity-schema.ts";
+import { identityAt, openAgain } from "../objects/open-again.ts";
 
 const place = v.union([
   v.string(),
   v.strictObject({ gone: v.string() }),
   /** In another mount namespace than that of the process; absent: that of kmonte. */
-  v.strictObject({ path: v.string(), mnt: v.optional(v.string()) }),
+  v.strictObject({
+    path: v.string(),
+    mnt: v.optional(v.string()),
+    identity: v.optional(identitySchema),
+    /** In the mount namespace of the process. */
+    own: v.optional(v.literal(true)),
+  }),
 ]);
 type Place = v.InferOutput<typeof place>;
 const schema = v.strictObject({ cwd: place, root: place, umask: v.number() });
@@ -31,7 +38,7 @@ export const filesystemContext: ProcessResource<FilesystemState> = {
   },
   *paths({ cwd }) {
     if (typeof cwd === "string") yield { path: cwd, flags: O.O_PATH };
-    else if ("path" in cwd) yield { path: cwd.path, flags: O.O_PATH };
+    else if ("path" in cwd) yield { ...cwd, flags: O.O_PATH };
   },
   freeze: (process) => freezeFilesystem(process),
   thaw(process, { cwd, root, umask }) {
@@ -59,9 +66,10 @@ export function freezeFilesystem(process: FreezeProcess): FilesystemState {
 
 function open({ context }: ThawProcess, where: Place): LocalFd {
   const flags = O.O_DIRECTORY | O.O_PATH;
-  if (typeof where === "string") return openPath(placed(where), flags);
+  if (typeof where === "string") return openAgain(context, { path: where }, flags);
   if ("gone" in where) return context.object<ContentsHandle>(where.gone).open(flags);
-  return context.inPlace(where.mnt, () => openPath(placed(where.path), flags));
+  const again = (): LocalFd => openAgain(context, where, flags);
+  return where.own ? again() : context.inPlace(where.mnt, again);
 }
 
 function nameOf(where: Place): string {
@@ -78,8 +86,10 @@ function readPlace({ pid, command, context }: FreezeProcess, name: "cwd" | "root
   const mnt = context.placeOf(pid, via);
   return context.within(mnt, () => {
     if (isLinked(path, seen)) {
-      if ((mnt ?? namespaceOf("self", "mnt")) === own) return path;
-      return { path, ...(mnt !== undefined && { mnt }) };
+      if (path === "/" && (mnt ?? namespaceOf("self", "mnt")) === own) return path;
+      const identity = identityAt(via);
+      if ((mnt ?? namespaceOf("self", "mnt")) === own) return { path, identity, own: true };
+      return { path, identity, ...(mnt !== undefined && { mnt }) };
     }
     const look = { via, link: path, stat: seen, pid, command };
     const covered = freezeCovered(context, look);

@@ -1,6 +1,5 @@
 /** A unix socket (unix(7)): listening, connected, bound, or none of these. */
 import { closeSync } from "node:fs";
-import { dirname } from "node:path";
 import * as v from "valibot";
 import { call } from "../../../abi/call.ts";
 import { AF, POLL, pollNow, SHUT, SOCK, SOCK_CLOEXEC } from "../../../abi/socket.ts";
@@ -15,7 +14,7 @@ import { SOCKET_OPTIONS } from "./option-tables.ts";
 import { freezeOptions, optionsSchema, type Options } from "./options.ts";
 import { queueSchema } from "./queue.ts";
 import { isUnixSocket, lookAtUnixSockets, type SeenSocket } from "./unix-look.ts";
-import { freezeName, nameSchema, pathOf } from "./unix-name.ts";
+import { freezeName, nameSchema } from "./unix-name.ts";
 import { freezePeer, freezePending } from "./unix-peer.ts";
 import { thawUnixSocket } from "./unix-thaw.ts";
 import { madeByUser } from "../../for-user.ts";
@@ -55,7 +54,8 @@ export const unixSocket: FileKind<UnixState> = {
   schema,
   forUser: ({ listening }, view) => (listening ? madeByUser(view, listening.creator && [listening.creator]) : []),
   *paths({ name }) {
-    if (name?.file) yield { folder: dirname(pathOf(name)) };
+    const { path, identity } = name?.file?.parent ?? {};
+    if (path !== undefined) yield { folder: path, identity };
   },
   needs: () => [{ option: "CONFIG_UNIX", module: "unix", what: "unix(7)" }],
   recognise: isUnixSocket,
