@@ -4,8 +4,9 @@
  * Whoever means to talk through a pipe closes the other's end. Such a descriptor comes back from the process that still
  * has it; when that is gone as well, what is left is a pipe without another end, as anyone's would be.
  */
-import { closeSync, readFileSync } from "node:fs";
+import { closeSync } from "node:fs";
 import * as v from "valibot";
+import { bootId } from "../../abi/file-identity.ts";
 import { taskOf } from "../../abi/living.ts";
 import { attempt } from "../../abi/call.ts";
 import { KCMP, O_ACCMODE } from "../../abi/fcntl.ts";
@@ -61,8 +62,4 @@ function fetch({ from, link, fd }: Inherited): LocalFd | undefined {
     if (fetched >= 0) return fetched as LocalFd;
   }
   return undefined;
-}
-
-function bootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }

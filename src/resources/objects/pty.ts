@@ -25,7 +25,9 @@ import { orIfGone } from "../../lib/gone.ts";
 import type { FreezeContext, ObjectKind, OpenFile, ThawContext } from "../contract.ts";
 import { holdersOf } from "./outside.ts";
 import { openPath } from "./path-file.ts";
+import { notReadable, reads } from "../readable.ts";
 import { fillQueue, peekQueue, ptyQueueSchema, type PtyQueue } from "./pty-queue.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const base64 = v.pipe(v.string(), v.base64());
 const schema = v.strictObject({
@@ -65,6 +67,7 @@ export function findMaster(context: FreezeContext, index: number, device?: strin
     .find(
       ([, file]) =>
         file.stat.deviceNode === PTMX &&
+        (file.info.flags & O.O_PATH) === 0 &&
         ttyGetInt(file.local, TTY.TIOCGPTN) === index &&
         (device === undefined || instanceOf(file) === device),
     )?.[1];
@@ -127,11 +130,15 @@ function slaveOf(file: OpenFile, index: number): OpenFile | undefined {
   const device = instanceOf(file);
   return file.context
     .openFiles()
-    .find(([, { stat: of }]) => ptyIndex(of.deviceNode) === index && of.device === device)?.[1];
+    .find(
+      ([, { stat: of, info }]) =>
+        ptyIndex(of.deviceNode) === index && of.device === device && (info.flags & O.O_PATH) === 0,
+    )?.[1];
 }
 
 /** What was typed or shown and not yet read. */
 function readQueue(file: OpenFile, path: string, slave: OpenFile | undefined): PtyQueue {
+  refuseUnreadable(file, path);
   if (slave) {
     if ((pollNow(file.local, POLLPRI) & POLLPRI) === 0)
       return asUsual(file.local, () => peekQueue(file.local, slave.local));
@@ -155,6 +162,23 @@ function readQueue(file: OpenFile, path: string, slave: OpenFile | undefined): P
       closeSync(own);
     }
   });
+}
+
+/**
+ * What was typed may be read by whoever has a master side, which opens the other one (TIOCGPTPEER); what was written,
+ * through a master side that reads. To open its node again makes another terminal.
+ */
+function refuseUnreadable(file: OpenFile, path: string): void {
+  const { context, local } = file;
+  if (context.user === undefined) return;
+  const index = ttyGetInt(local, TTY.TIOCGPTN);
+  const instance = instanceOf(file);
+  const masters = context
+    .openFiles()
+    .filter(([, { stat: of, info }]) => of.deviceNode === PTMX && (info.flags & O.O_PATH) === 0)
+    .filter(([, one]) => ttyGetInt(one.local, TTY.TIOCGPTN) === index && instanceOf(one) === instance);
+  if (masters.some(([, one]) => reads(one))) return;
+  throw notReadable(file, `Its descriptors of the master side of ${path} are for writing only.`);
 }
 
 /** Unlocked and not in packet mode, for the moment in which it is looked into. */
@@ -187,6 +211,7 @@ function refuseData(file: OpenFile, path: string, why: string): Refusal {
 export const pty: ObjectKind<PtyState, PtyHandle> = {
   name: "pty",
   schema,
+  forUser: ofAnyUser,
   needs: () => [{ option: "CONFIG_UNIX98_PTYS", what: "pseudo-terminals, pty(7)" }],
   thaw(state, context: ThawContext): PtyHandle {
     const master = context.keep(openMaster(state.index));
