@@ -1,7 +1,7 @@
 /** One boot of a machine made of namespaces: from new namespaces to the end of the last process in them. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError } from "../src/lib/errors.ts";
@@ -24,15 +24,18 @@ export class NamespaceBoot {
   /** Settles when no process of the boot is left. */
   readonly ended: Promise<void>;
   readonly #child: ChildProcess;
+  readonly #consoleLog: string;
   #over = false;
+  #ending = false;
 
   /** Starts PID 1; `beforeInit` is a script that it runs before it becomes systemd. */
-  constructor(holder: NamespaceHolder, number: number, beforeInit: string, consoleLog: string) {
+  constructor(holder: NamespaceHolder, number: number, beforeInit: string) {
     this.group = `${holder.groups}${number}`;
+    this.#consoleLog = join(holder.directory, `console-${number}.log`);
     makeControlGroup(this.group);
     // bin/kmonte's cache is mounted there; the folder is not in a fresh checkout.
     mkdirSync(join(CHECKOUT, ".cache"), { recursive: true });
-    const console = openSync(consoleLog, "a");
+    const console = openSync(this.#consoleLog, "a");
     const enter = ["nsenter", `--mount=/proc/${holder.pid}/ns/mnt`, `--net=/proc/${holder.pid}/ns/net`];
     const namespaces = ["--mount", "--propagation", "private", "--pid", "--uts", "--ipc", "--net"];
     // However this program ends: unshare ends with it, and PID 1 with unshare, and all others with PID 1.
@@ -62,13 +65,23 @@ export class NamespaceBoot {
     });
   }
 
+  /** What was written on its console so far. */
+  console(): string {
+    return readFileSync(this.#consoleLog, "utf8");
+  }
+
   get over(): boolean {
     return this.#over;
   }
 
-  /** The host's pid of PID 1, once it is systemd: earlier, whoever enters its mount namespace finds the host's files. */
+  /**
+   * The host's pid of PID 1 while it is systemd. Earlier, whoever enters its mount namespace finds the host's files;
+   * later, it is systemd-shutdown(8), or about to be killed.
+   */
   get init(): number | undefined {
-    const pid = this.#first();
+    if (this.#over || this.#ending || this.#child.pid === undefined) return undefined;
+    // unshare(1) has one child, and waits for it.
+    const pid = childrenOf(this.#child.pid)[0];
     return pid !== undefined && commandOf(pid) === "systemd" ? pid : undefined;
   }
 
@@ -79,12 +92,12 @@ export class NamespaceBoot {
 
   /** Ends all its processes at once, as when the kernel changes. */
   async kill(): Promise<void> {
+    this.#ending = true;
     const end = Date.now() + KILL_MS;
-    // PID 1 is there a moment after the process that starts it.
     while (!this.#over) {
       if (Date.now() > end) throw stillRuns(this.group);
-      const pid = this.#first();
-      if (pid !== undefined) process.kill(pid, "SIGKILL");
+      // Again and again: PID 1 comes into its group a moment after the process that starts it.
+      writeFileSync(join(this.group, "cgroup.kill"), "1");
       await Promise.race([this.ended, delay(20)]);
     }
   }
@@ -93,18 +106,13 @@ export class NamespaceBoot {
   async remove(): Promise<void> {
     await removeControlGroup(this.group);
   }
-
-  /** unshare(1) waits for PID 1, so it is the parent's only child and its pid is not taken by another. */
-  #first(): number | undefined {
-    return this.#over || this.#child.pid === undefined ? undefined : childrenOf(this.#child.pid)[0];
-  }
 }
 
 function stillRuns(group: string): KmonteError {
   const pids = readFileSync(join(group, "cgroup.procs"), "utf8").trim().split("\n").join(" ");
   return new KmonteError("LAB_NOT_ENDED", {
     what: "A machine of namespaces did not end.",
-    why: `${KILL_MS / 1000} s after SIGKILL was sent to its PID 1, ${group} has processes: ${pids || "none"}.`,
+    why: `${KILL_MS / 1000} s after SIGKILL was sent to all of them, ${group} has processes: ${pids || "none"}.`,
     remedy: "Look at /proc/PID/stack of these: what waits in the kernel cannot be killed.",
   });
 }

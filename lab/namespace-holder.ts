@@ -1,13 +1,11 @@
 /** What a machine made of namespaces keeps from boot to boot, held by a process that outlives whoever started it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { KmonteError } from "../src/lib/errors.ts";
 import { cacheDirectory } from "./cache.ts";
 import { controlGroupRoot } from "./control-groups.ts";
 import { temporaryDirectory } from "./lifetime.ts";
-import { runTool } from "./tool.ts";
 import { type ClientNetwork, HOST_ADDRESS, HOST_ADDRESS6, networkOf, saysReady } from "./wire.ts";
 
 const SCRIPT = join(import.meta.dirname, "namespaces/hold.sh");
@@ -42,12 +40,10 @@ export class NamespaceHolder implements AsyncDisposable {
   static async open(disk: string): Promise<NamespaceHolder> {
     using stack = new DisposableStack();
     const directory = stack.use(temporaryDirectory("machine-", cacheDirectory())).path;
-    mkdirSync(join(directory, "root"));
-    await runTool("cp", ["--sparse=always", "--reflink=auto", disk, join(directory, "disk")]);
     const groups = join(controlGroupRoot(), `kmonte-lab-${basename(directory)}-`);
     const addresses = [`${HOST_ADDRESS}/24`, `${HOST_ADDRESS6}/64`];
     const namespaces = ["--mount", "--propagation", "private", "--net"];
-    const args = [...namespaces, SCRIPT, directory, groups, ...addresses];
+    const args = [...namespaces, SCRIPT, directory, groups, disk, ...addresses];
     // In a session of its own: ^C is for whoever started it, and it cleans up afterwards.
     const child = spawn("unshare", args, { stdio: ["pipe", "pipe", "pipe"], detached: true });
     let said = "";
@@ -57,7 +53,7 @@ export class NamespaceHolder implements AsyncDisposable {
       throw new KmonteError("LAB_NO_NAMESPACES", {
         what: "The disk and the network of a machine of namespaces could not be made.",
         why: said.trim() || `unshare ${namespaces.join(" ")} did not start.`,
-        remedy: "Run the same command as root, on a kernel with loop devices, bridges and virtual Ethernet pairs.",
+        remedy: `Run the same command as root, with room for the disk in ${cacheDirectory()}, on a kernel with loop devices, bridges and virtual Ethernet pairs.`,
       });
     }
     return new NamespaceHolder(child, child.pid, directory, groups, stack.move());

@@ -10,21 +10,18 @@
  * A reboot here is what a kexec is to programs: no process is left, /run, /tmp, /dev/shm, the network and boot_id are
  * new, pids begin with 1 again, the disk is as it was. Unlike after a kexec, the kernel is the same one, its
  * CLOCK_MONOTONIC goes on, what was written to the disk without fsync(2) is there, and what has no namespace (most of
- * /proc/sys, devices, keys, the quotas of user ids) is the host's.
+ * /proc/sys, devices, keys, the quotas of user ids, a kernel loaded for kexec) is the host's.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { constants } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError, Refusal } from "../src/lib/errors.ts";
-import { childrenOf } from "../src/proc/read.ts";
 import { ensurePackages } from "../scripts/packages.ts";
 import { type Answer, GuestRestarted } from "./channel.ts";
 import { makeControlGroup } from "./control-groups.ts";
 import { NamespaceBoot } from "./namespace-boot.ts";
 import { type DiskContents, namespaceDisk } from "./namespace-disk.ts";
 import { NamespaceHolder } from "./namespace-holder.ts";
+import { attachInside, runInside, type RunOptions } from "./namespace-run.ts";
 import type { ClientNetwork } from "./wire.ts";
 
 export interface NamespaceMachineOptions extends DiskContents {
@@ -39,11 +36,7 @@ export interface BootOptions {
    * When it fails, the boot does.
    */
   readonly beforeInit?: string;
-}
-
-export interface RunOptions {
-  /** The standard input; nothing by default. */
-  readonly input?: string | Buffer;
+  /** How long all that may take; 90 s by default. */
   readonly timeoutMs?: number;
 }
 
@@ -55,22 +48,17 @@ export const NAMESPACE_PACKAGES = ["mmdebstrap", "e2fsprogs", "util-linux", "ipr
 const BOOT_MS = 90_000;
 /** Units may take 90 s to stop, one after the other. */
 const SHUTDOWN_MS = 180_000;
-const RUN_MS = 120_000;
 
 /** Commands run in a group of their own: where controllers are in use, systemd's root group may have no process. */
 const COMMANDS = "lab";
 
-const ENVIRONMENT = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root" };
-
 export class NamespaceMachine implements AsyncDisposable {
   readonly #holder: NamespaceHolder;
-  readonly #consoleLog: string;
   #boot: NamespaceBoot | undefined;
   #boots = 0;
 
   private constructor(holder: NamespaceHolder) {
     this.#holder = holder;
-    this.#consoleLog = join(holder.directory, "console.log");
   }
 
   /** A machine with a copy of the disk for itself, not booted yet. */
@@ -108,9 +96,9 @@ export class NamespaceMachine implements AsyncDisposable {
     return this.#boot?.over === true && this.#boot.asksForReboot;
   }
 
-  /** What the boots so far wrote before systemd had its journal. */
+  /** What was written before systemd had its journal: by the scripts that run before it, and by itself. */
   console(): string {
-    return readFileSync(this.#consoleLog, { encoding: "utf8", flag: "a+" });
+    return this.#boot?.console() ?? "";
   }
 
   /** Boots, and waits until systemd has started all that it means to start. */
@@ -118,23 +106,22 @@ export class NamespaceMachine implements AsyncDisposable {
     if (this.#boot && !this.#boot.over) throw new Error("the machine runs already");
     await this.#boot?.remove();
     this.#boots += 1;
-    const boot = new NamespaceBoot(this.#holder, this.#boots, options.beforeInit ?? "", this.#consoleLog);
+    const boot = new NamespaceBoot(this.#holder, this.#boots, options.beforeInit ?? "");
     this.#boot = boot;
-    const end = Date.now() + BOOT_MS;
-    while (boot.init === undefined) await this.#pause(boot, end);
+    const timeoutMs = options.timeoutMs ?? BOOT_MS;
+    const end = Date.now() + timeoutMs;
+    while (boot.init === undefined) await this.#pause(boot, end, timeoutMs);
     makeControlGroup(join(boot.group, COMMANDS));
     for (;;) {
-      const timeoutMs = Math.max(1, end - Date.now());
-      const { stdout } = await this.run(["systemctl", "is-system-running", "--wait"], { timeoutMs });
-      const state = /^(running|degraded|maintenance)$/m.exec(stdout.toString())?.[1];
-      if (state !== undefined) return state as SystemState;
-      await this.#pause(boot, end);
+      const state = await this.#stateAtEnd(end);
+      if (state !== undefined) return state;
+      await this.#pause(boot, end, timeoutMs);
     }
   }
 
-  /** Ends all processes without asking them, as kexec does, and boots again. */
+  /** Ends all processes, if there are any, without asking them, as kexec does, and boots again. */
   async reboot(options: BootOptions = {}): Promise<SystemState> {
-    await this.#running().kill();
+    await this.#boot?.kill();
     return this.boot(options);
   }
 
@@ -170,33 +157,12 @@ export class NamespaceMachine implements AsyncDisposable {
   /** Runs a program in the machine, in no unit, and gives what it wrote and its exit status (128 + N after signal N). */
   async run(argv: readonly string[], options: RunOptions = {}): Promise<Answer> {
     const boot = this.#running();
-    const [command, args] = this.#inside(boot, argv);
-    const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env: ENVIRONMENT });
-    const stdout: Buffer[] = [];
-    const stderr: Buffer[] = [];
-    child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
-    child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
-    child.stdin.on("error", () => {});
-    child.stdin.end(options.input);
-    let late = false;
-    const timeoutMs = options.timeoutMs ?? RUN_MS;
-    const timer = setTimeout(() => {
-      late = true;
-      // The child waits for the program, its own child.
-      for (const pid of childrenOf(child.pid ?? 0)) process.kill(pid, "SIGKILL");
-    }, timeoutMs);
-    const code = await statusOf(child).finally(() => clearTimeout(timer));
-    if (boot.over || boot.init === undefined) throw new GuestRestarted();
-    if (late) {
-      throw new KmonteError("LAB_COMMAND_LATE", {
-        what: `In the machine, ${argv.join(" ")} did not end within ${timeoutMs / 1000} s.`,
-        why: Buffer.concat([...stderr, ...stdout])
-          .toString()
-          .trim(),
-        remedy: "It was ended with SIGKILL; pass a longer timeout if it needs one.",
-      });
-    }
-    return { code, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr), pid: undefined };
+    const init = this.#init(boot);
+    const answer = await runInside(init, join(boot.group, COMMANDS), argv, options).catch((error: unknown) => error);
+    // Whatever it says: it was killed.
+    if (boot.init === undefined) throw new GuestRestarted();
+    if (answer instanceof Error) throw answer;
+    return answer as Answer;
   }
 
   /** Runs a program that must succeed and gives what it wrote. */
@@ -235,27 +201,13 @@ export class NamespaceMachine implements AsyncDisposable {
 
   /** Runs a program with the standard input, output and error of this one; gives its exit status. */
   async attach(argv: readonly string[]): Promise<number> {
-    const [command, args] = this.#inside(this.#running(), argv);
-    const env = { ...ENVIRONMENT, TERM: process.env["TERM"] ?? "dumb" };
-    const child = spawn(command, args, { stdio: "inherit", env });
-    return statusOf(child);
+    const boot = this.#running();
+    return attachInside(this.#init(boot), join(boot.group, COMMANDS), argv);
   }
 
   /** A shell for a person, on a terminal of the machine; gives its exit status. */
   shell(): Promise<number> {
     return this.attach(["script", "--quiet", "--return", "--command", "bash --login", "/dev/null"]);
-  }
-
-  /** A command line that runs another one in the machine. */
-  #inside(boot: NamespaceBoot, argv: readonly string[]): [command: string, args: string[]] {
-    const joinGroup = 'echo 0 >"$0/cgroup.procs" && exec "$@"';
-    const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"];
-    const enter = ["nsenter", "--target", String(this.#init(boot)), ...namespaces, "--no-fork", "--"];
-    // The shell stays outside of the pid namespace and waits. nsenter(1) itself would stop together with the program,
-    // which systemd stops with all others at the end of a shutdown; nobody would then reap the program, and the pid
-    // namespace could not end.
-    const wait = ["sh", "-c", '"$0" "$@"; exit $?'];
-    return ["sh", ["-c", joinGroup, join(boot.group, COMMANDS), ...enter, ...wait, ...argv]];
   }
 
   #running(): NamespaceBoot {
@@ -271,21 +223,45 @@ export class NamespaceMachine implements AsyncDisposable {
 
   async #end(boot: NamespaceBoot): Promise<void> {
     await Promise.race([boot.ended, delay(SHUTDOWN_MS, undefined, { ref: false })]);
-    if (!boot.over) throw this.#failure("LAB_NOT_SHUT_DOWN", "shut down", SHUTDOWN_MS);
+    if (!boot.over) throw await this.#failure("LAB_NOT_SHUT_DOWN", "shut down", SHUTDOWN_MS);
   }
 
-  async #pause(boot: NamespaceBoot, end: number): Promise<void> {
-    if (boot.over || Date.now() > end) throw this.#failure("LAB_MACHINE_FAILED", "boot", BOOT_MS);
+  /** What systemd says when the boot is over; undefined when it cannot be asked yet, or not any more. */
+  async #stateAtEnd(end: number): Promise<SystemState | undefined> {
+    const ask = ["systemctl", "is-system-running", "--wait"];
+    const timeoutMs = Math.max(1, end - Date.now());
+    const asked = this.run(ask, { timeoutMs }).then(({ stdout }) => stdout.toString());
+    const said = await asked.catch((error: unknown) => {
+      if (error instanceof KmonteError) return "";
+      throw error;
+    });
+    return /^(running|degraded|maintenance)$/m.exec(said)?.[1] as SystemState | undefined;
+  }
+
+  async #pause(boot: NamespaceBoot, end: number, timeoutMs: number): Promise<void> {
+    if (boot.over || Date.now() > end) throw await this.#failure("LAB_MACHINE_FAILED", "boot", timeoutMs);
     await Promise.race([boot.ended, delay(50)]);
   }
 
-  #failure(code: string, what: string, timeoutMs: number): KmonteError {
-    const state = this.#boot?.over ? "Its PID 1 ended" : `It still runs after ${timeoutMs / 1000} s`;
+  async #failure(code: string, what: string, timeoutMs: number): Promise<KmonteError> {
+    const over = this.#boot?.over === true;
+    const state = over ? "Its PID 1 ended" : `It still runs after ${timeoutMs / 1000} s`;
+    const said = `the end of its console:\n${this.#lastWords()}${over ? "" : await this.#waitingJobs()}`;
     return new KmonteError(code, {
       what: `The machine of namespaces did not ${what}.`,
-      why: `${state}; the end of its console:\n${this.#lastWords()}`,
-      remedy: "Try the unit or script that the console names last in a shell of such a machine: npm run machine.",
+      why: `${state}; ${said}`,
+      remedy: "Try the unit or script that is named last in a shell of such a machine: npm run machine.",
     });
+  }
+
+  /** What systemd is waiting for, for people; nothing when it cannot be asked. */
+  async #waitingJobs(): Promise<string> {
+    const script = "systemctl list-jobs --no-pager; journalctl -b -n 10 --no-pager -o cat";
+    const asked = this.run(["sh", "-c", script], { timeoutMs: 5_000 });
+    return asked.then(
+      ({ stdout }) => `\nIts jobs, and the end of its journal:\n${stdout.toString().trim()}`,
+      () => "",
+    );
   }
 
   #lastWords(): string {
@@ -293,15 +269,8 @@ export class NamespaceMachine implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await using _holder = this.#holder;
     await this.#boot?.kill();
-    await this.#holder[Symbol.asyncDispose]();
+    await this.#boot?.remove();
   }
-}
-
-/** The exit status of a program, as a shell gives it: 128 and the number of the signal that ended it. */
-function statusOf(child: ChildProcess): Promise<number> {
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (status, signal) => resolve(status ?? 128 + constants.signals[signal ?? "SIGKILL"]));
-  });
 }

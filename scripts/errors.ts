@@ -106,7 +106,8 @@ export function buildErrors(): string {
     "`error.code`; where several things are wrong at once (`CANNOT_FREEZE`, `CANNOT_THAW`), `error.refusals` lists them,",
     `each with its own code. The kind decides the exit status:`,
     `${kinds.join(", ")}. What carries the code \`DEFECT\` is a defect of kmonte: please report it.`,
-    "… stands for what differs each time.",
+    "… stands for what differs each time. A system call that failed in a way that kmonte does not expect has the code",
+    "`SYSCALL_` with the name of its errno, such as `SYSCALL_EINVAL`.",
     "",
     ...codes.flatMap((code) => section(code, failures.get(code) ?? [])),
   ].join("\n");

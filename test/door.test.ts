@@ -17,6 +17,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -200,7 +201,7 @@ describe("a user's own", () => {
     const image = await frozen(own);
     // A directory that the user cannot write to any more: the kernel is to say so, as it does to the user.
     chownSync(join(home, "sub"), 0, 0);
-    await refused(ask(USER, "thaw", image), "SYSCALL_EACCES");
+    await refused(ask(USER, "thaw", image), "ACCESS_DENIED");
     chownSync(join(home, "sub"), USER, USER);
     const { status, stdout, stderr } = await ask(USER, "thaw", image);
     assert.equal(status, 0, stdout + stderr);
@@ -444,26 +445,92 @@ describe("who stands at the door", () => {
   });
 
   test("one user alone cannot fill it", async () => {
-    const crowd = Array.from({ length: 8 }, () => say(""));
+    const crowd = Array.from({ length: 12 }, () => say(""));
     const answers = await Promise.all(crowd);
-    const served = answers.filter((text) => text.includes("did not come in time")).length;
-    assert.ok(served >= 1 && served <= 4, answers.join("|"));
-    assert.equal(answers.filter((text) => text === "").length, 8 - served, answers.join("|"));
+    // The oldest make room for the others of the same user.
+    assert.equal(answers.filter((text) => text.includes("DOOR_BUSY")).length, 4, answers.join("|"));
+    assert.equal(answers.filter((text) => text.includes("did not come in time")).length, 8, answers.join("|"));
   });
+
+  test("who may not ask gets no process", async () => {
+    const children = (): number => readFileSync(`/proc/${service.pid}/task/${service.pid}/children`, "utf8").length;
+    const answer = say('{"verb":"check","pids":[1]}\n', ["--no-new-privs"]);
+    let most = 0;
+    const timer = setInterval(() => (most = Math.max(most, children())), 1);
+    assert.match(await answer, /DOOR_REFUSED/);
+    clearInterval(timer);
+    assert.equal(most, 0);
+  });
+
+  for (const [name, users, said] of [
+    ["a user is served while 8 others who say nothing come again and again", 8, ""],
+    ["a user is served while 80 others who say nothing come again and again", 80, ""],
+    ["a user is served while 80 others who say half of something come again and again", 80, '{"verb"'],
+    ["a user is served while 80 others who ask for nonsense come again and again", 80, "{}\n"],
+  ] as const) {
+    test(name, async () => {
+      const own = await witness();
+      const crowd = spawn("/usr/bin/python3", ["-c", CROWD, door, String(users), said], {
+        stdio: ["ignore", "pipe", "inherit"],
+        cwd: "/",
+      });
+      try {
+        await once(crowd.stdout, "data");
+        await sleep(2000);
+        for (let turn = 0; turn < 3; turn += 1) {
+          const { status, stdout, stderr } = await ask(USER, "check", String(own.pid));
+          assert.equal(status, 0, stdout + stderr);
+        }
+      } finally {
+        crowd.kill();
+        await once(crowd, "close");
+      }
+      assert.equal((await ask(OTHER, "check", "1")).status, 3, "and afterwards everything is as before");
+    });
+  }
 });
+
+/** Many users, four threads each, until it is ended: they connect, say something or nothing, and wait to be thrown out. */
+const CROWD = `
+import os, signal, socket, sys, threading
+path, users, said = sys.argv[1], int(sys.argv[2]), sys.argv[3].encode()
+def one():
+    while True:
+        s = socket.socket(socket.AF_UNIX)
+        try:
+            s.connect(path)
+            if said: s.sendall(said)
+            while s.recv(65536): pass
+        except OSError: pass
+        s.close()
+children = []
+for i in range(users):
+    pid = os.fork()
+    if pid == 0:
+        os.setgroups([]); os.setresgid(*[62000 + i] * 3); os.setresuid(*[62000 + i] * 3)
+        for _ in range(3): threading.Thread(target=one, daemon=True).start()
+        one()
+    children.append(pid)
+def end(*_):
+    for pid in children: os.kill(pid, signal.SIGKILL)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+while True: signal.pause()
+`;
 
 /** The same; tries again where there was no room. */
 async function patiently(text: string): Promise<string> {
   for (let turn = 0; turn < 100; turn += 1) {
     const answer = await say(text);
-    if (answer !== "") return answer;
+    if (answer !== "" && !answer.includes("DOOR_BUSY")) return answer;
     await sleep(200);
   }
   return "";
 }
 
 /** What the door says to somebody who says this, as the user. */
-async function say(text: string): Promise<string> {
+async function say(text: string, less: readonly string[] = []): Promise<string> {
   const script = `import socket,sys
 s=socket.socket(socket.AF_UNIX);s.connect("${door}")
 try:
@@ -473,7 +540,7 @@ try:
     if not b: break
     sys.stdout.write(b.decode())
 except OSError: pass`;
-  const child = spawn("setpriv", [...as(USER), "/usr/bin/python3", "-c", script], {
+  const child = spawn("setpriv", [...as(USER), ...less, "/usr/bin/python3", "-c", script], {
     stdio: ["pipe", "pipe", "inherit"],
     cwd: "/",
   });

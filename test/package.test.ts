@@ -1,7 +1,7 @@
 /** The package that `npm run package` makes: it has all that it needs, and freezes and thaws like the checkout. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -16,11 +16,12 @@ const PARTS = [
   "man",
   "schema",
   "systemd",
+  "docs",
   "package.json",
   "tsconfig.json",
   "tsconfig.build.json",
 ];
-const DOCUMENTS = ["README.md", "LICENSE", ".npmrc"];
+const DOCUMENTS = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "LICENSE", ".npmrc"];
 
 test("the package freezes and thaws", { timeout: 120_000 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), "kmonte-package-"));
@@ -34,6 +35,9 @@ test("the package freezes and thaws", { timeout: 120_000 }, async () => {
     const archive = readdirSync(copy).find((name) => name.endsWith(".tgz")) ?? "";
     execFileSync("tar", ["-xzf", join(copy, archive), "-C", folder]);
     symlinkSync(join(ROOT, "node_modules"), join(folder, "package/node_modules"));
+    // What --help, the manual pages and README.md speak of comes along.
+    for (const name of ["docs/errors.md", "docs/support.md", "docs/format.md", "ARCHITECTURE.md", "SECURITY.md"])
+      assert.ok(existsSync(join(folder, "package", name)), name);
     const command = join(folder, "package/bin/kmonte");
     await using program = Program.start("/bin/sleep", ["1000"]);
     const image = join(program.directory, "image");

@@ -2,14 +2,17 @@
 import assert from "node:assert/strict";
 import {
   chmodSync,
+  chownSync,
   existsSync,
   globSync,
+  lchownSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -105,4 +108,47 @@ test("keys that others could have changed are not used", () => {
   chmodSync(keys, 0o777);
   assert.throws(() => trustedKeys(keys), { code: "KEY_EXPOSED" });
   assert.throws(() => machineKey(keys), { code: "KEY_EXPOSED" });
+});
+
+test("keys below a folder that others could have changed are not used", () => {
+  const above = join(folder, "above");
+  const keys = join(above, "between/keys");
+  newMachineKey(keys);
+  const link = join(folder, "link");
+  symlinkSync(join(above, "between"), link);
+  const used = (path = keys): void => {
+    assert.equal(trustedKeys(path).length, 1);
+    machineKey(path);
+  };
+  const refused = (path = keys): void => {
+    assert.throws(() => trustedKeys(path), { code: "KEY_EXPOSED" });
+    assert.throws(() => machineKey(path), { code: "KEY_EXPOSED" });
+    assert.throws(() => newMachineKey(path), { code: "KEY_EXPOSED" });
+  };
+  for (const mode of [0o777, 0o775, 0o757]) {
+    chmodSync(above, mode);
+    refused();
+    refused(join(link, "keys"));
+    chmodSync(above, 0o755);
+    used();
+  }
+  // In a sticky folder only the owner of what stands there may rename it.
+  chmodSync(above, 0o1777);
+  used();
+  used(join(link, "keys"));
+  if (process.getuid?.() !== 0) return;
+  chownSync(join(above, "between"), 65_534, 65_534);
+  refused();
+  chownSync(join(above, "between"), 0, 0);
+  used();
+  chownSync(above, 65_534, 65_534);
+  refused();
+  chownSync(above, 0, 0);
+  lchownSync(link, 65_534, 65_534);
+  refused(join(link, "keys"));
+  used();
+  // A folder that would be made there is refused as well.
+  chmodSync(above, 0o777);
+  assert.throws(() => newMachineKey(join(above, "other")), { code: "KEY_EXPOSED" });
+  assert.equal(existsSync(join(above, "other/machine.key")), false);
 });

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { thaw } from "../src/index.ts";
-import { newMachineKey, revokeKey, trustedKeys, trustKey } from "../src/image/keys.ts";
+import { newMachineKey, revokedKeys, revokeKey, trustedKeys, trustKey } from "../src/image/keys.ts";
 import { Program } from "./harness.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "kmonte-signature-"));
@@ -91,7 +91,17 @@ test("a stranger's image is refused, until the stranger is trusted, and again wh
     const report = await thaw({ directory: image });
     for (const { pid } of report.processes) process.kill(pid, "SIGKILL");
     revokeKey(id);
-    await assert.rejects(thaw({ directory: image }), { code: "KEY_NOT_TRUSTED" });
+    await assert.rejects(thaw({ directory: image }), { code: "KEY_REVOKED" });
+    // Only the signature tells: the id in it may be anybody's word.
+    const forged = altered("manifest.json", (bytes) => Buffer.concat([bytes, Buffer.from(" ")]));
+    await assert.rejects(thaw({ directory: forged }), { code: "KEY_NOT_TRUSTED" });
+    assert.deepEqual(
+      revokedKeys().map((key) => key.id),
+      [id],
+    );
+    assert.equal(trustKey(own), id);
+    assert.deepEqual(revokedKeys(), []);
+    assert.equal(trustedKeys().length, 2);
   } finally {
     process.env["KMONTE_KEYS"] = keys;
   }

@@ -55,6 +55,8 @@ mount --bind "$ROOT/var/cache/kmonte" "$ROOT/opt/kmonte/.cache"
 
 # The other end is a port of the switch to which the clients are connected. The device comes up as on any machine: by
 # systemd-networkd.
+# Connections of an earlier boot whose end is not through yet may keep its network, and the device with it, for a while.
+nsenter --net="/proc/$HOLDER/ns/net" ip link delete port 2>/dev/null || :
 ip link add eth0 address "$ADDRESS" type veth peer name port netns "/proc/$HOLDER/ns/net"
 nsenter --net="/proc/$HOLDER/ns/net" ip link set port master switch up
 

@@ -3,9 +3,12 @@
 # clients are. Started by lab/namespace-machine.ts in a mount and a network namespace of its own. When its standard
 # input ends (whoever started it closes it, or was killed), it ends all processes of the machine and removes the rest.
 set -eu
-directory=$1 # with the file "disk", and the folder "root" to mount it on; removed at the end
+directory=$1 # a folder for this machine alone, removed at the end
 groups=$2    # how the paths of the machine's control groups begin
-shift 2      # the clients' addresses
+image=$3     # the disk to copy
+shift 3      # the clients' addresses
+cp --sparse=always --reflink=auto "$image" "$directory/disk"
+mkdir "$directory/root"
 mount -o loop "$directory/disk" "$directory/root"
 # From now on the disk lasts as long as it is mounted anywhere.
 rm "$directory/disk"

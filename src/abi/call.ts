@@ -1,5 +1,6 @@
 /** System calls of our own process that throw, with their name and errno, when they fail. */
 import { KmonteError } from "../lib/errors.ts";
+import { systemFailure } from "../lib/system-failure.ts";
 import { errnoName } from "./errno.ts";
 import { NativeBuffer, syscall } from "./ffi.unsafe.ts";
 import { SYS, type SyscallName } from "./syscalls.x86_64.ts";
@@ -11,9 +12,10 @@ export class SyscallError extends KmonteError {
 
   constructor(name: string, result: number, about: string, pid?: number) {
     const errno = errnoName(result);
+    const { code, remedy } = systemFailure(errno, name);
     super(
-      `SYSCALL_${errno}`,
-      { what: `${about} did not work.`, why: `The system call ${name} answered ${errno}.` },
+      code,
+      { what: `${about} did not work.`, why: `The system call ${name} failed with ${errno}.`, remedy },
       { facts: pid === undefined ? { syscall: name, errno } : { syscall: name, errno, pid } },
     );
     this.errno = errno;

@@ -75,7 +75,7 @@ export class NativeBuffer implements Disposable {
     const address = syscall(SYS.mmap, 0, this.size, prot | PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
     if (address < 0) {
       throw new KmonteError(
-        "SYSCALL_ENOMEM",
+        "OUT_OF_MEMORY",
         {
           what: "There is not enough memory for kmonte itself.",
           why: `mmap of ${this.size} bytes answered errno ${-address}.`,

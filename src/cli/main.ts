@@ -1,6 +1,6 @@
 /** `kmonte`: what a person types. */
 import { CommanderError } from "commander";
-import { fail, outliveReaders, printJson } from "./output.ts";
+import { fail, outliveReaders, printOutcome } from "./output.ts";
 import { createProgram } from "./program.ts";
 
 outliveReaders();
@@ -11,7 +11,8 @@ try {
   if (!(error instanceof CommanderError)) fail(error, json);
   else if (error.exitCode !== 0) {
     // commander has said it on standard error already.
-    if (json) printJson({ error: { code: "USAGE", kind: "usage", what: error.message.replace(/^error: /, "") } });
+    if (json)
+      printOutcome(json, { error: { code: "USAGE", kind: "usage", what: error.message.replace(/^error: /, "") } });
     process.exitCode = 2;
   }
 }

@@ -1,26 +1,52 @@
 /** What goes to the terminal: results on standard output, everything else on standard error. */
 import { EXIT_STATUS, type FailureSummary, KmonteError, RefusalList } from "../lib/errors.ts";
+import { namedFailure } from "../lib/system-failure.ts";
+
+/** It is done, but standard output did not take the result: not the status of a failure, after which one tries again. */
+const RESULT_NOT_WRITTEN = 4;
+
+/** Whether it has been said that standard output does not take what is written. */
+let isTold = false;
+
+/** A stream that fails must not end work in progress; {@link write} hears of it. */
+export function outliveReaders(): void {
+  process.stdout.on("error", () => undefined);
+  process.stderr.on("error", () => undefined);
+}
 
 /**
- * A reader that goes away (`kmonte inspect DIR | head`) is no failure, and must not end work in progress: its EPIPE is
- * ignored. Any other trouble with standard output, such as a full disk, is told.
+ * Where standard output takes nothing any more, that is told, and so is what must not be lost. Only a reader that has
+ * enough (`kmonte inspect DIR | head`, EPIPE) is no trouble.
  */
-export function outliveReaders(): void {
-  process.stderr.on("error", () => undefined);
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") return;
-    tell(`kmonte: standard output cannot be written (${error.code ?? error.message}).`);
-    process.exitCode = 1;
+function write(text: string, mustBeTold = false): void {
+  process.stdout.write(text, (error?: NodeJS.ErrnoException | null) => {
+    if (!error) return;
+    const isEnough = error.code === "EPIPE";
+    if (!isEnough) process.exitCode ||= RESULT_NOT_WRITTEN;
+    if (!isTold && (mustBeTold || !isEnough)) {
+      isTold = true;
+      tell(`kmonte: standard output cannot be written (${error.code ?? error.message}).`);
+    }
+    if (mustBeTold) process.stderr.write(text);
   });
 }
 
 /** Prints a result for a script. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+  write(formatJson(value));
 }
 
 export function printLine(text = ""): void {
-  process.stdout.write(`${text}\n`);
+  write(`${text}\n`);
+}
+
+/** Prints what has been done, as JSON or in lines: on standard error, where standard output cannot be written. */
+export function printOutcome(json: boolean | undefined, value: unknown, ...lines: readonly string[]): void {
+  write(json ? formatJson(value) : lines.map((line) => `${line}\n`).join(""), true);
+}
+
+function formatJson(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
 }
 
 /** Prints a line that is not a result: a note, progress off a terminal. */
@@ -29,11 +55,12 @@ export function tell(text: string): void {
 }
 
 /** Says what went wrong and sets the exit status. A defect of kmonte shows its stack, a user's mistake never does. */
-export function fail(error: unknown, json: boolean): void {
+export function fail(failure: unknown, json: boolean): void {
+  const error = namedFailure(failure);
   process.exitCode = error instanceof KmonteError ? EXIT_STATUS[error.kind] : 1;
   if (json) {
     const value = error instanceof KmonteError ? error : { code: "DEFECT", kind: "failed", what: String(error) };
-    printJson({ error: value });
+    printOutcome(json, { error: value });
     return;
   }
   if (!(error instanceof KmonteError)) {

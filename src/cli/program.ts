@@ -26,10 +26,11 @@ Exit status:
   1    failed; the message says what was left as it was
   2    wrong usage
   3    refused: nothing was touched
+  4    done, but the result could not be written to standard output; what was done is said on standard error
   130  interrupted; everything was taken back
 
 Every command takes --json for scripts: one JSON object on standard output, {"error": {"code": …}} when it fails.
-The codes are stable; docs/errors.md lists them.`;
+The codes are stable; docs/errors.md beside kmonte lists them.`;
 
 export function createProgram(): Command {
   const { version } = JSON.parse(readFileSync(projectFile("package.json"), "utf8")) as { version: string };

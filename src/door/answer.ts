@@ -1,17 +1,23 @@
-/** One request at the door, in a process of its own: the connection is its standard input. */
-import { readFileSync, writeFileSync } from "node:fs";
+/** One request at the door, in a process of its own: the connection is its standard input, the request comes beside it. */
+import { closeSync, readFileSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import * as v from "valibot";
 import type { Identity } from "../abi/identity.ts";
 import { check, freeze } from "../freeze/freeze.ts";
-import { serializeFailure } from "../lib/engine-thread.ts";
 import { KmonteError } from "../lib/errors.ts";
 import type { ProgressListener } from "../lib/progress.ts";
 import { thaw } from "../thaw/thaw.ts";
 import { peerOf } from "./peer.ts";
-import { LONGEST_REQUEST, REQUEST_MS, requestSchema, type DoorAnswer, type DoorRequest } from "./protocol.ts";
+import {
+  badRequest,
+  CONNECTION,
+  failedAnswer,
+  REQUEST,
+  requestSchema,
+  type DoorAnswer,
+  type DoorRequest,
+} from "./protocol.ts";
 
-const CONNECTION = 0;
 /** Who does not read what we say gets no more progress told. */
 const MOST_UNREAD = 64 * 1024;
 /** How long the outcome may take to be read. */
@@ -25,7 +31,8 @@ export async function answer(): Promise<void> {
   try {
     const peer = peerOf(CONNECTION);
     joinGroupOf(peer.pid);
-    const request = parseRequest(await readLine(socket));
+    const request = parseRequest(readFileSync(REQUEST, "utf8"));
+    closeSync(REQUEST);
     const gone = new AbortController();
     for (const event of ["end", "close", "error"]) socket.once(event, () => gone.abort());
     socket.resume();
@@ -36,8 +43,7 @@ export async function answer(): Promise<void> {
     say({ type: "done", value: await perform(request, { uid, gid, groups }, tell, gone.signal) });
   } catch (error) {
     if (!(error instanceof KmonteError)) process.stderr.write(`kmonte: ${String((error as Error).stack)}\n`);
-    const { stack: _, ...failure } = serializeFailure(error);
-    say({ type: "failed", failure: { ...failure, stack: undefined } });
+    socket.write(failedAnswer(error));
   }
   socket.end();
   const timer = setTimeout(() => process.exit(), GOODBYE_MS);
@@ -60,27 +66,6 @@ async function perform(
   return await thaw({ ...job, user, onProgress, signal });
 }
 
-function readLine(socket: Socket): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = "";
-    const settle = (action: () => void): void => {
-      clearTimeout(timer);
-      socket.removeAllListeners("data");
-      socket.removeAllListeners("end");
-      action();
-    };
-    const timer = setTimeout(() => settle(() => reject(badRequest("It did not come in time."))), REQUEST_MS);
-    socket.setEncoding("latin1");
-    socket.once("end", () => settle(() => reject(badRequest("It ended too early."))));
-    socket.on("data", (part: string) => {
-      text += part;
-      const end = text.indexOf("\n");
-      if (end >= 0) settle(() => resolve(Buffer.from(text.slice(0, end), "latin1").toString("utf8")));
-      else if (text.length > LONGEST_REQUEST) settle(() => reject(badRequest("It is too long.")));
-    });
-  });
-}
-
 /** Throws a `KmonteError` at whatever is no request. */
 export function parseRequest(line: string): DoorRequest {
   let value: unknown;
@@ -93,15 +78,6 @@ export function parseRequest(line: string): DoorRequest {
   if (result.success) return result.output;
   const issue = result.issues[0];
   throw badRequest(`${v.getDotPath(issue) ?? "It"}: ${issue.message}.`);
-}
-
-function badRequest(why: string, cause?: unknown): KmonteError {
-  const what = "The door did not understand the request.";
-  return new KmonteError(
-    "DOOR_REQUEST",
-    { what, why, remedy: "Use the kmonte that belongs to the service." },
-    { cause },
-  );
 }
 
 /** What is made for a user is counted and limited as the user's (cgroups(7)), where there is one tree of groups. */

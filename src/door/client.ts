@@ -1,10 +1,16 @@
 /** Asking at the door: what `kmonte freeze`, `thaw` and `check` do by themselves when an ordinary user runs them. */
 import { lstatSync } from "node:fs";
-import { createConnection } from "node:net";
+import { once } from "node:events";
+import { createConnection, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { deserializeFailure } from "../lib/engine-thread.ts";
 import { KmonteError } from "../lib/errors.ts";
 import type { ProgressListener } from "../lib/progress.ts";
 import { doorPath, type DoorAnswer, type DoorRequest } from "./protocol.ts";
+
+/** How long the door may have no room for another connection, and how long a pause between two tries is at most. */
+const PATIENCE_MS = 10_000;
+const LONGEST_PAUSE_MS = 50;
 
 /** Whether this user goes through the door: not root, and there is one. */
 export function hasDoor(): boolean {
@@ -18,7 +24,7 @@ export async function askDoor<T>(
   onProgress?: ProgressListener,
   signal?: AbortSignal,
 ): Promise<T> {
-  const socket = createConnection(doorPath());
+  const socket = await connect(signal);
   const onAbort = (): void => void socket.destroy();
   signal?.addEventListener("abort", onAbort);
   try {
@@ -45,6 +51,25 @@ export async function askDoor<T>(
   }
   signal?.throwIfAborted();
   throw closed("It closed the connection without an answer; it may have too much to do.");
+}
+
+/** Where as many wait already as the kernel keeps (EAGAIN of connect(2) for unix sockets), it is tried again for a while. */
+async function connect(signal: AbortSignal | undefined): Promise<Socket> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const socket = createConnection(doorPath());
+    try {
+      await once(socket, "connect", { ...(signal && { signal }) });
+      return socket;
+    } catch (cause) {
+      socket.destroy();
+      signal?.throwIfAborted();
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code !== "EAGAIN" || performance.now() > deadline)
+        throw closed(`The connection answered ${String(code)}.`, cause);
+      await sleep(Math.random() * LONGEST_PAUSE_MS);
+    }
+  }
 }
 
 function closed(why: string, cause?: unknown): KmonteError {

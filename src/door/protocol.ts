@@ -3,12 +3,16 @@
  * goes away has the work taken back.
  */
 import * as v from "valibot";
-import type { SerializedFailure } from "../lib/engine-thread.ts";
+import { serializeFailure, type SerializedFailure } from "../lib/engine-thread.ts";
+import { KmonteError } from "../lib/errors.ts";
 import type { ProgressEvent } from "../lib/progress.ts";
 
-/** Requests are read no further than this, and not for longer. */
+/** Requests are read no further than this, in bytes. */
 export const LONGEST_REQUEST = 64 * 1024;
-export const REQUEST_MS = 5000;
+
+/** Descriptors of the process that answers: the connection, and a pipe with the request. */
+export const CONNECTION = 0;
+export const REQUEST = 3;
 
 const pid = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(2 ** 22));
 const pids = v.pipe(v.array(pid), v.minLength(1), v.maxLength(1024));
@@ -42,7 +46,25 @@ export type DoorAnswer =
   | { readonly type: "done"; readonly value: unknown }
   | { readonly type: "failed"; readonly failure: SerializedFailure };
 
+/** The line that says how it failed. No stack goes to a user. */
+export function failedAnswer(error: unknown): string {
+  const failure = { ...serializeFailure(error), stack: undefined };
+  return `${JSON.stringify({ type: "failed", failure } satisfies DoorAnswer)}\n`;
+}
+
+/** What is said to whoever did not say one request in one line, in time. */
+export function badRequest(why: string, cause?: unknown): KmonteError {
+  const what = "The door did not understand the request.";
+  return new KmonteError(
+    "DOOR_REQUEST",
+    { what, why, remedy: "Use the kmonte that belongs to the service." },
+    { cause },
+  );
+}
+
+export const DEFAULT_DOOR = "/run/kmonte/door.sock";
+
 /** Where the door is, unless KMONTE_DOOR says otherwise. */
 export function doorPath(): string {
-  return process.env["KMONTE_DOOR"] || "/run/kmonte/door.sock";
+  return process.env["KMONTE_DOOR"] || DEFAULT_DOOR;
 }

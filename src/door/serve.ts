@@ -1,35 +1,30 @@
-/** The door for ordinary users: a socket that anyone may connect to, and a process for each one who does. */
-import { spawn } from "node:child_process";
+/** The door for ordinary users: a socket that anyone may connect to, and a process for each one who asks. */
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
-import { Refusal } from "../lib/errors.ts";
-import { programFile } from "../lib/program-files.ts";
-import { credentialsOf } from "./peer.ts";
+import { Answerers } from "./answerers.ts";
+import { requireRoot } from "./only-root.ts";
+import { credentialsOf, peerOf } from "./peer.ts";
 import { doorPath } from "./protocol.ts";
+import { busy, turnAway, WaitingRoom } from "./waiting-room.ts";
 
-/** Whoever comes when there are as many is turned away, and tries again. */
-const MOST_AT_ONCE = 32;
-const MOST_OF_ONE_USER = 4;
+/** How many connections the kernel keeps that have not been taken yet; net.core.somaxconn may allow fewer (listen(2)). */
+const BACKLOG = 4096;
 /** The first descriptor that systemd passes (sd_listen_fds(3)). */
 const LISTEN_FDS_START = 3;
 
 /** Opens the door; the promise is kept when it listens. */
 export async function serve(): Promise<Server> {
-  if (process.geteuid?.() !== 0) {
-    throw new Refusal("NOT_ROOT", {
-      what: "Only root can keep the door.",
-      why: "It does for others what needs rights that they do not have.",
-      remedy: "Run it with sudo, or enable kmonte-door.socket.",
-    });
-  }
-  const present = new Map<number, number>();
-  // Nothing is read here: what is read is read by a process that does nothing else.
-  const server = createServer({ pauseOnConnect: true }, (socket) => receive(socket, present));
+  requireRoot("keep the door");
+  const answerers = new Answerers();
+  const room = new WaitingRoom((...heard) => hear(answerers, ...heard));
+  // Who has said all closes one half of the connection, and still gets an answer.
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => receive(socket, room));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    if (process.env["LISTEN_PID"] === String(process.pid)) server.listen({ fd: LISTEN_FDS_START }, resolve);
-    else server.listen(freshPath(), resolve);
+    if (process.env["LISTEN_PID"] === String(process.pid))
+      server.listen({ fd: LISTEN_FDS_START, backlog: BACKLOG }, resolve);
+    else server.listen({ path: freshPath(), backlog: BACKLOG }, resolve);
   });
   if (process.env["LISTEN_PID"] !== String(process.pid)) chmodSync(doorPath(), 0o666);
   return server;
@@ -42,32 +37,32 @@ function freshPath(): string {
   return path;
 }
 
-function receive(socket: Socket, present: Map<number, number>): void {
+function receive(socket: Socket, room: WaitingRoom): void {
   socket.on("error", () => undefined);
   const uid = userOf(socket);
-  const mine = uid === undefined ? MOST_OF_ONE_USER : (present.get(uid) ?? 0);
-  const all = [...present.values()].reduce((sum, count) => sum + count, 0);
-  if (uid === undefined || mine >= MOST_OF_ONE_USER || all >= MOST_AT_ONCE) {
-    socket.destroy();
+  if (uid === undefined) socket.destroy();
+  else room.admit(socket, uid);
+}
+
+/** Only who may ask gets a process; the process looks again. */
+function hear(answerers: Answerers, socket: Socket, uid: number, request: Buffer): void {
+  const fd = descriptorOf(socket);
+  try {
+    if (fd === undefined) throw busy("It went away.");
+    peerOf(fd);
+  } catch (error) {
+    turnAway(socket, error as Error);
     return;
   }
-  present.set(uid, mine + 1);
-  const leave = (): void => {
-    const left = (present.get(uid) ?? 1) - 1;
-    if (left > 0) present.set(uid, left);
-    else present.delete(uid);
-  };
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", programFile("door/answer-main")], {
-    stdio: [socket, "ignore", "inherit"],
-    cwd: "/",
-    detached: true,
-  });
-  child.once("error", leave);
-  child.once("exit", leave);
-  socket.destroy();
+  answerers.take(socket, uid, request);
 }
 
 function userOf(socket: Socket): number | undefined {
-  const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } };
-  return handle?.fd === undefined ? undefined : credentialsOf(handle.fd)?.uid;
+  const fd = descriptorOf(socket);
+  return fd === undefined ? undefined : credentialsOf(fd)?.uid;
+}
+
+function descriptorOf(socket: Socket): number | undefined {
+  const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd;
+  return fd === undefined || fd < 0 ? undefined : fd;
 }

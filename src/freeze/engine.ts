@@ -21,6 +21,7 @@ import { admitting, refuseForeign } from "./admission.ts";
 import { describeForCore } from "./core-description.ts";
 import { BetterMoment, passing } from "./better-moment.ts";
 import { dumpMemory } from "./dump.ts";
+import { endedAmong, withEnded } from "./ended-meanwhile.ts";
 import { idsInUse } from "./ids.ts";
 import { Look, type Findings } from "./look.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
@@ -96,6 +97,8 @@ export class Freeze {
   #copies: PreCopy | undefined;
   /** From a look that came at a bad moment until the next one. */
   #moment: BetterMoment | undefined;
+  /** Who was killed while standing still. */
+  readonly #ended = new Set<string>();
 
   constructor(job: FreezeJob, watcher: Watcher) {
     this.#job = job;
@@ -120,7 +123,7 @@ export class Freeze {
           return this.#freezeNow(tries);
         } catch (error) {
           const pause = error instanceof KmonteError ? pauseAfter(partsOf(error), tries) : undefined;
-          if (pause === undefined) throw error;
+          if (pause === undefined) throw error instanceof KmonteError ? withEnded(error, this.#ended) : error;
           this.#steps.length = before;
           if (this.#moment) this.#moment.wait(pause);
           else sleepMicroseconds(pause * 1000);
@@ -150,6 +153,7 @@ export class Freeze {
         network: this.#network,
       };
     } catch (error) {
+      for (const one of endedAmong(set.processes.values())) this.#ended.add(one);
       this.release();
       throw error;
     }

@@ -1,6 +1,7 @@
 /**
  * The machine's signing key and the keys that it trusts, as files: `machine.key` (readable by its owner alone),
- * `machine.pub`, one `trusted/ID.pub` for each further key, and `encryption.key`. Under /etc/kmonte for root, ~/.config/kmonte else.
+ * `machine.pub`, one `trusted/ID.pub` for each further key, one `revoked/ID.pub` for each that is trusted no more, and
+ * `encryption.key`. Under /etc/kmonte for root, ~/.config/kmonte else.
  */
 import {
   chmodSync,
@@ -21,6 +22,7 @@ import {
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { KmonteError, Refusal } from "../lib/errors.ts";
+import { requireGuarded } from "./guarded-path.ts";
 import { formatIdentity, newIdentity, parseIdentities, type AgeIdentity } from "./age-keys.ts";
 import {
   formatPrivateKey,
@@ -41,6 +43,8 @@ export interface TrustedKey extends PublicKey {
 const PRIVATE = "machine.key";
 const PUBLIC = "machine.pub";
 const TRUSTED = "trusted";
+/** What stands here is not trusted, wherever else it stands. */
+const REVOKED = "revoked";
 const ENCRYPTION = "encryption.key";
 const LARGEST_KEY_FILE = 64 * 1024;
 
@@ -75,19 +79,26 @@ export function trustedKeys(directory: string = keyDirectory()): TrustedKey[] {
   const keys: TrustedKey[] = [];
   if (!existsSync(directory)) return keys;
   checkFolder(directory);
-  const read = (path: string): PublicKey => parseKey(readGuarded(path), path, parsePublicKey);
   const own = join(directory, PUBLIC);
-  if (existsSync(own)) keys.push({ ...read(own), path: own, own: true });
-  const folder = join(directory, TRUSTED);
-  if (!existsSync(folder)) return keys;
+  if (existsSync(own)) keys.push({ ...parseKey(readGuarded(own), own, parsePublicKey), path: own, own: true });
+  keys.push(...keysIn(join(directory, TRUSTED)));
+  const revoked = new Set(revokedKeys(directory).map(({ id }) => id));
+  return keys.filter(({ id, own: isOwn }) => isOwn || !revoked.has(id));
+}
+
+/** The keys that were trusted here once, and are not any more. */
+export function revokedKeys(directory: string = keyDirectory()): TrustedKey[] {
+  return keysIn(join(directory, REVOKED));
+}
+
+function keysIn(folder: string): TrustedKey[] {
+  if (!existsSync(folder)) return [];
   checkFolder(folder);
-  for (const name of readdirSync(folder)
-    .filter((entry) => entry.endsWith(".pub"))
-    .sort()) {
+  const names = readdirSync(folder).filter((entry) => entry.endsWith(".pub"));
+  return names.sort().map((name) => {
     const path = join(folder, name);
-    keys.push({ ...read(path), path, own: false });
-  }
-  return keys;
+    return { ...parseKey(readGuarded(path), path, parsePublicKey), path, own: false };
+  });
 }
 
 /** Trusts another machine's key, given as the text of its public key file. Returns its id. */
@@ -111,13 +122,17 @@ export function trustKey(text: string, directory: string = keyDirectory()): stri
   makeFolder(directory);
   makeFolder(folder);
   writeAtomically(join(folder, `${key.id}.pub`), formatPublicKey(key), 0o644);
+  rmSync(join(directory, REVOKED, `${key.id}.pub`), { force: true });
   return key.id;
 }
 
-/** Stops trusting a key by its id. */
+/** Stops trusting a key by its id, and remembers it: images that it signed are then told from those of strangers. */
 export function revokeKey(id: string, directory: string = keyDirectory()): void {
   const key = trustedKeys(directory).find((candidate) => candidate.id === id.toUpperCase());
   if (key && !key.own) {
+    const folder = join(directory, REVOKED);
+    makeFolder(folder);
+    writeAtomically(join(folder, `${key.id}.pub`), formatPublicKey(key), 0o644);
     rmSync(key.path);
     return;
   }
@@ -151,7 +166,9 @@ export function newEncryptionKey(directory: string = keyDirectory()): AgeIdentit
 /** The key for encryption that was made here, if there is one. */
 export function encryptionKey(directory: string = keyDirectory()): AgeIdentity | undefined {
   const path = join(directory, ENCRYPTION);
-  return existsSync(path) ? readIdentities(path)[0] : undefined;
+  if (!existsSync(path)) return undefined;
+  checkFolder(directory);
+  return readIdentities(path)[0];
 }
 
 /** Where that key lies. */
@@ -209,9 +226,10 @@ function readSecret(path: string): string {
   return readGuarded(path, OPEN_TO_OTHERS);
 }
 
-/** Where others can write, they could have put a key of theirs. */
+/** Where others can write, they could have put a key of theirs, or another folder in the place of this one. */
 function checkFolder(path: string): void {
   checkOwner(path, statSync(path), WRITABLE_BY_OTHERS);
+  requireGuarded(path);
 }
 
 function checkOwner(path: string, { uid, mode }: Stats, forbidden: number): void {
@@ -233,6 +251,7 @@ function makeFolder(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o755 });
   // Whatever the umask is.
   chmodSync(path, 0o755);
+  checkFolder(path);
 }
 
 function unreadable(path: string, why: string, cause?: unknown): KmonteError {

@@ -1,7 +1,7 @@
 /** Signing an image and deciding whether one is to be trusted: over the manifest, which has every file's digest. */
 import { join } from "node:path";
 import { Refusal } from "../lib/errors.ts";
-import { keyDirectory, machineKey, trustedKeys } from "./keys.ts";
+import { keyDirectory, machineKey, revokedKeys, trustedKeys } from "./keys.ts";
 import { codeOf } from "./source.ts";
 import { MANIFEST } from "./manifest.ts";
 import { parseSignature, signBytes, verifyBytes, type SignatureFile } from "./minisign.ts";
@@ -28,6 +28,18 @@ export function verifyManifest(directory: string, manifest: Buffer, read: () => 
   const file = readSignature(directory, read);
   const keys = trustedKeys();
   const key = keys.find((candidate) => candidate.id === file.keyId);
+  const revoked = key ? undefined : revokedKeys().find(({ id }) => id === file.keyId);
+  if (revoked && verifyBytes(manifest, file, revoked)) {
+    throw new Refusal(
+      "KEY_REVOKED",
+      {
+        what: `The image in ${directory} was signed with a key that has been revoked.`,
+        why: `Its key ${file.keyId} was trusted here once (${revoked.path}).`,
+        remedy: `If it was revoked by mistake: kmonte key trust ${revoked.path}.`,
+      },
+      { path: join(directory, SIGNATURE) },
+    );
+  }
   if (!key) {
     throw new Refusal(
       "KEY_NOT_TRUSTED",

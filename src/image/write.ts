@@ -18,6 +18,7 @@ import { call } from "../abi/call.ts";
 import { asUser, type Identity } from "../abi/identity.ts";
 import { O } from "../abi/fcntl.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
+import { remedyFor } from "../lib/system-failure.ts";
 import type { BlobSource } from "../resources/contract.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
 import { dataRanges } from "../resources/objects/copy.ts";
@@ -340,7 +341,9 @@ function wrapped<T>(path: string, action: () => T): T {
       {
         what: "The image could not be written; the processes go on as they were.",
         why: `Writing ${path} answered ${code}${full ? ": there is no room left" : ""}.`,
-        remedy: full ? "Free some space or choose another file system." : "Choose another directory.",
+        remedy: full
+          ? "Free some space or choose another file system."
+          : (remedyFor(code) ?? "Choose another directory."),
       },
       { facts: { path, errno: code }, cause },
     );

@@ -4,9 +4,9 @@
  */
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { KmonteError, Refusal, RefusalList, type FailureFacts, type FailureKind } from "./errors.ts";
-import { errnoOf } from "./gone.ts";
 import { programFile } from "./program-files.ts";
 import type { ProgressListener } from "./progress.ts";
+import { namedFailure } from "./system-failure.ts";
 import type { Watcher } from "./watcher.ts";
 
 /** What the two threads say to each other. */
@@ -96,33 +96,13 @@ export class EngineThread {
   }
 }
 
-/** A call of Node's to the system that nobody expected to fail: the machine's doing as a rule, and no defect. */
-function named(error: unknown): unknown {
-  const { syscall, path, message } = error as NodeJS.ErrnoException;
-  const errno = error instanceof KmonteError ? undefined : errnoOf(error);
-  if (errno === undefined || syscall === undefined) return error;
-  const about = path === undefined ? `${syscall} did not work` : `${syscall} of ${path} did not work`;
-  const text = { what: `${about}; nothing has been changed.`, why: `It answered ${errno} (${message}).` };
-  const remedy = REMEDIES[errno];
-  const facts = { syscall, errno, ...(path !== undefined && { path }) };
-  return new KmonteError(`SYSCALL_${errno}`, { ...text, ...(remedy && { remedy }) }, { facts, cause: error });
-}
-
-const REMEDIES: Readonly<Record<string, string>> = {
-  EMFILE: "Allow kmonte more open files (ulimit -n) and try again.",
-  ENFILE: "Raise /proc/sys/fs/file-max or close files elsewhere, and try again.",
-  ENOMEM: "Free some memory and try again.",
-  ENOSPC: "Free some space and try again.",
-  EIO: "Look at the kernel's log (dmesg): a device answers with errors.",
-};
-
 /** What began it, where tidying up after it failed as well: a task that has ended cannot be put right. */
 function firstOf(error: unknown): unknown {
   return error instanceof SuppressedError ? firstOf(error.suppressed) : error;
 }
 
 export function serializeFailure(failure: unknown): SerializedFailure {
-  const error = named(firstOf(failure));
+  const error = namedFailure(firstOf(failure));
   const known = error instanceof KmonteError;
   return {
     known,

@@ -8,7 +8,7 @@ import { KmonteError, Refusal } from "../lib/errors.ts";
 import { removeImage } from "../image/remove.ts";
 import { openPath } from "../resources/objects/path-file.ts";
 import { isPending, readRecords, RECORD, type SwapRecord } from "./store.ts";
-import { SILENCE_FILE } from "./network.ts";
+import { PLAIN_SILENCE_FILE, SILENCE_FILE } from "./network.ts";
 
 /** flock(2) */
 const LOCK_EX_NB = 6;
@@ -57,5 +57,5 @@ function readable(root: string, id: string): SwapRecord[] {
 export function forget(root: string, record: SwapRecord): void {
   if (record.keep) return;
   removeImage(record.directory);
-  rmSync(join(root, record.id, SILENCE_FILE), { force: true });
+  for (const name of [SILENCE_FILE, PLAIN_SILENCE_FILE]) rmSync(join(root, record.id, name), { force: true });
 }

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { release } from "node:os";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError, RefusalList } from "../lib/errors.ts";
 import type { ProgressListener } from "../lib/progress.ts";
@@ -16,7 +16,15 @@ import { forget } from "./leftovers.ts";
 import { Scope } from "./scope.ts";
 import { askHealth } from "./health.ts";
 import { presentSwap } from "./kexec.ts";
-import { DEFAULT_SWAP_ROOT, type Failure, presentBoot, readPending, readRecords, type SwapRecord } from "./store.ts";
+import {
+  DEFAULT_SWAP_ROOT,
+  type Failure,
+  presentBoot,
+  readPending,
+  readPendingApart,
+  readRecords,
+  type SwapRecord,
+} from "./store.ts";
 import { unmarkPending, writeRecord } from "./store.ts";
 import { keepTmp, removeOldPrivateTmp } from "./tmp-files.ts";
 import { afterFailure, changeAttempt, type Here, nextStep, withAttempt } from "./trial.ts";
@@ -32,7 +40,8 @@ export interface ResumeOptions {
 }
 
 /**
- * Thaws every pending swap, oldest first, and gives their records. One that fails does not keep back the others; on a
+ * Thaws every pending swap, oldest first, and gives their records; throws at the end where a record cannot be read. One
+ * that fails does not keep back the others; on a
  * kernel that is being tried it does not return, but goes back to the kernel that the processes came from. The boot
  * waits for those that need nothing of the network; then it goes on, and the others come back when the network is as
  * they need it. Until then the rules that the unit has loaded keep their connections silent.
@@ -41,7 +50,8 @@ export async function resumePendingSwaps(options: ResumeOptions = {}): Promise<S
   const root = options.root ?? DEFAULT_SWAP_ROOT;
   const boot = presentBoot();
   // In the boot that froze them they are still there, held by whoever is about to leave it.
-  const pending = readPending(root).filter((record) => record.boot !== boot);
+  const { records, broken } = readPendingApart(root);
+  const pending = records.filter((record) => record.boot !== boot);
   if (pending.length > 0) keepTmp();
   for (const record of pending) keepClockForward(record);
   const { now = [], later = [] } = Object.groupBy(pending, ({ network = [] }) =>
@@ -51,6 +61,8 @@ export async function resumePendingSwaps(options: ResumeOptions = {}): Promise<S
   for (const record of now) results.push(await bringBack(root, record, options));
   notifyReady();
   for (const record of later) results.push(await bringBack(root, record, options));
+  const [first] = broken;
+  if (first) throw first.error;
   return results;
 }
 
@@ -137,13 +149,23 @@ function restoreSettings(sysctls: Readonly<Record<string, string>>): void {
   }
 }
 
-/** Notes that a swap's processes were thawed by hand, so that the next boot does not thaw them a second time. */
-export function settleSwap(directory: string, root: string = DEFAULT_SWAP_ROOT): void {
-  for (const record of readPending(root)) {
-    if (record.directory !== resolve(directory)) continue;
+/**
+ * Notes that a swap's processes were thawed by hand, so that the next boot does not thaw them a second time. Returns what
+ * a person should know of records that cannot be read.
+ */
+export function settleSwap(directory: string, root: string = DEFAULT_SWAP_ROOT): string[] {
+  const thawed = resolve(directory);
+  const { records, broken } = readPendingApart(root);
+  for (const record of records) {
+    if (record.directory !== thawed) continue;
     // Whoever thaws by hand says by hand what is to be removed.
     settle(root, { ...record, keep: true, running: Date.now(), arrived: release() });
   }
+  return broken.map(({ id, error }) => {
+    if (!thawed.startsWith(`${join(root, id)}/`)) return error.message;
+    unmarkPending(root, id);
+    return `${error.what} The next boot does not thaw it any more: its processes run.`;
+  });
 }
 
 async function bringBack(root: string, pending: SwapRecord, options: ResumeOptions): Promise<SwapRecord> {

@@ -175,6 +175,25 @@ export function readPending(root: string): SwapRecord[] {
   return readRecords(root, (id) => isPending(root, id));
 }
 
+/** The same; one that cannot be read does not stand in the way of the others. */
+export function readPendingApart(root: string): {
+  readonly records: SwapRecord[];
+  readonly broken: { readonly id: string; readonly error: KmonteError }[];
+} {
+  const records: SwapRecord[] = [];
+  const broken: { id: string; error: KmonteError }[] = [];
+  const ids = existsSync(root) ? readdirSync(root).filter((id) => isPending(root, id)) : [];
+  for (const id of ids.sort()) {
+    try {
+      records.push(...readRecords(root, (one) => one === id));
+    } catch (error) {
+      if (!(error instanceof KmonteError)) throw error;
+      broken.push({ id, error });
+    }
+  }
+  return { records, broken };
+}
+
 export function presentBoot(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }

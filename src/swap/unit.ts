@@ -1,10 +1,18 @@
 /** The systemd units that thaw at boot what a swap froze and see to the way back, and their installation. */
-import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
+import { OWN_COMMAND } from "../lib/own-command.ts";
 import { keyDirectory, machineKey } from "../image/keys.ts";
-import { projectFile } from "../lib/program-files.ts";
 import { Refusal } from "../lib/errors.ts";
 import { DROP_IN } from "../units/hand-over.ts";
+import {
+  isSystemdRunning,
+  requireUnitPath,
+  unitArgument,
+  UNIT_DIRECTORY,
+  unitGlob,
+  unitWord,
+  writeUnit,
+} from "../lib/systemd-unit.ts";
 import { SWAP_PARAMETER } from "./kexec.ts";
 import { hasOtherDisks, presentMounts, requireLasting } from "./mounts.ts";
 import { PLAIN_SILENCE_FILE, SILENCE_FILE } from "./network.ts";
@@ -14,11 +22,6 @@ export const THAW_UNIT = "kmonte-thaw.service";
 export const HEALTH_UNIT = "kmonte-health.service";
 export const HAND_OVER_UNIT = "kmonte-hand-over.service";
 export const BACK_UNIT = "kmonte-back.service";
-
-const UNIT_DIRECTORY = "/etc/systemd/system";
-
-/** kmonte's own command, as it was started: the same place relative to the sources and to the compiled files. */
-const COMMAND = projectFile("bin/kmonte");
 
 export interface UnitOptions {
   readonly command: string;
@@ -35,8 +38,8 @@ export interface UnitOptions {
  * be a reset. Whatever becomes of the thaw, it lasts until they are thawed.
  */
 function silenceCommand(root: string): string {
-  const script = `for rules in ${root}/*/${SILENCE_FILE}; do [ -e "$\${rules%%/*}/${PENDING_MARK}" ] && { nft -f "$$rules" || nft -f "$\${rules%%/*}/${PLAIN_SILENCE_FILE}"; }; done`;
-  return `-/bin/sh -c '${script}'`;
+  const script = `for rules in "$$0"/*/${SILENCE_FILE}; do [ -e "$\${rules%%/*}/${PENDING_MARK}" ] && { nft -f "$$rules" || nft -f "$\${rules%%/*}/${PLAIN_SILENCE_FILE}"; }; done`;
+  return `-/bin/sh -c '${script}' ${unitArgument(root)}`;
 }
 
 /**
@@ -47,16 +50,17 @@ export function unitText(options: UnitOptions): string {
   const disks = options.otherDisks
     ? "After=local-fs.target"
     : "Before=systemd-udevd.service systemd-udev-trigger.service local-fs-pre.target";
+  const mounts = [dirname(dirname(options.command)), options.root, options.keys];
   return `# Written by kmonte swap.
 [Unit]
 Description=Sets running again what kmonte froze before the change of kernel
 Documentation=man:kmonte(1)
 DefaultDependencies=no
-ConditionPathExistsGlob=${options.root}/*/${PENDING_MARK}
+ConditionPathExistsGlob=${unitGlob(options.root)}/*/${PENDING_MARK}
 OnFailure=${BACK_UNIT}
 # Disks that do not come, too, end in the way back.
 JobTimeoutSec=1800
-RequiresMountsFor=${dirname(dirname(options.command))} ${options.root} ${options.keys} /tmp
+RequiresMountsFor=${mounts.map((path) => unitWord(path)).join(" ")} /tmp
 Wants=network-pre.target
 After=systemd-remount-fs.service systemd-sysctl.service
 ${disks}
@@ -67,8 +71,8 @@ Conflicts=shutdown.target
 # Ready before its end, when all are back that need no network: the boot brings up the network for the others.
 Type=notify
 ExecStartPre=${silenceCommand(options.root)}
-Environment="KMONTE_KEYS=${options.keys}"
-ExecStart=${options.command} thaw --boot
+Environment=${unitWord(`KMONTE_KEYS=${options.keys}`)}
+ExecStart=${unitWord(options.command)} thaw --boot
 StandardOutput=journal+console
 StandardError=journal+console
 TimeoutStartSec=infinity
@@ -88,14 +92,14 @@ export function handOverUnitText({ command }: UnitOptions): string {
 Description=Gives systemd the units back that kmonte thawed
 Documentation=man:kmonte(1)
 DefaultDependencies=no
-ConditionPathExistsGlob=${UNIT_DIRECTORY}/*.d/${DROP_IN}
+ConditionPathExistsGlob=${unitGlob(UNIT_DIRECTORY)}/*.d/${DROP_IN}
 After=${THAW_UNIT} multi-user.target
 Before=shutdown.target
 Conflicts=shutdown.target
 
 [Service]
 Type=oneshot
-ExecStart=${command} hand-over
+ExecStart=${unitWord(command)} hand-over
 StandardOutput=journal+console
 StandardError=journal+console
 TimeoutStartSec=600
@@ -112,7 +116,7 @@ export function healthUnitText({ command, root }: UnitOptions): string {
 Description=Asks whether what kmonte brought across is in order
 Documentation=man:kmonte(1)
 DefaultDependencies=no
-ConditionPathExistsGlob=${root}/*/${PENDING_MARK}
+ConditionPathExistsGlob=${unitGlob(root)}/*/${PENDING_MARK}
 OnFailure=${BACK_UNIT}
 After=${THAW_UNIT} ${HAND_OVER_UNIT} multi-user.target
 Before=shutdown.target
@@ -120,7 +124,7 @@ Conflicts=shutdown.target
 
 [Service]
 Type=oneshot
-ExecStart=${command} back --unless-healthy
+ExecStart=${unitWord(command)} back --unless-healthy
 StandardOutput=journal+console
 StandardError=journal+console
 TimeoutStartSec=infinity
@@ -142,7 +146,7 @@ FailureAction=reboot-force
 
 [Service]
 Type=oneshot
-ExecStart=${command} back --unfinished
+ExecStart=${unitWord(command)} back --unfinished
 StandardOutput=journal+console
 StandardError=journal+console
 TimeoutStartSec=120
@@ -152,34 +156,26 @@ TimeoutStartSec=120
 /** Writes and enables the units, so that the next boot has them. Does nothing when they are there already. */
 export function installUnits(root: string): void {
   requireSystemd();
-  requireLasting(COMMAND, "the program that thaws at boot");
+  for (const [path, purpose] of [
+    [OWN_COMMAND, "the program that thaws at boot"],
+    [root, "the place of the images"],
+  ] as const)
+    requireUnitPath(path, purpose);
+  requireLasting(OWN_COMMAND, "the program that thaws at boot");
   const keys = resolve(keyDirectory());
+  requireUnitPath(keys, "the place of the keys");
   // The first image of all would make it, too late to be looked at.
   machineKey(keys);
   requireLasting(keys, "the keys that the images are checked with at boot");
-  const options = { command: COMMAND, root, keys, otherDisks: hasOtherDisks(presentMounts()) };
+  const options = { command: OWN_COMMAND, root, keys, otherDisks: hasOtherDisks(presentMounts()) };
   writeUnit(BACK_UNIT, backUnitText(options));
   writeUnit(THAW_UNIT, unitText(options), "sysinit.target");
   writeUnit(HAND_OVER_UNIT, handOverUnitText(options), "multi-user.target");
   writeUnit(HEALTH_UNIT, healthUnitText(options), "multi-user.target");
 }
 
-function writeUnit(name: string, text: string, wantedBy?: string): void {
-  const path = join(UNIT_DIRECTORY, name);
-  if (!existsSync(path) || readFileSync(path, "utf8") !== text) {
-    mkdirSync(UNIT_DIRECTORY, { recursive: true });
-    writeFileSync(`${path}.new`, text);
-    renameSync(`${path}.new`, path);
-  }
-  if (wantedBy === undefined) return;
-  const wanted = join(UNIT_DIRECTORY, `${wantedBy}.wants`, name);
-  if (existsSync(wanted)) return;
-  mkdirSync(dirname(wanted), { recursive: true });
-  symlinkSync(path, wanted);
-}
-
 function requireSystemd(): void {
-  if (existsSync("/run/systemd/system")) return;
+  if (isSystemdRunning()) return;
   throw new Refusal("NO_SYSTEMD", {
     what: "This machine cannot bring the processes back after the change of kernel.",
     why: "Its init is not systemd, whose unit would thaw them at boot.",

@@ -10,6 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError } from "../lib/errors.ts";
 import { projectFile } from "../lib/program-files.ts";
 import { orIfGone } from "../lib/gone.ts";
+import { UNIT_DIRECTORY, unitArgument } from "../lib/systemd-unit.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { reloadUnits } from "./others.ts";
 import { giveScope } from "./scope.ts";
@@ -17,7 +18,6 @@ import type { SurveyedUnit } from "./survey.ts";
 import { systemctl } from "./systemctl.ts";
 import { controlGroupOf, readUnits } from "./unit.ts";
 
-const UNIT_DIRECTORY = "/etc/systemd/system";
 /** The drop-in's name. */
 export const DROP_IN = "50-kmonte-hand-over.conf";
 /** What hand-over.sh reads, a file for each unit. */
@@ -71,8 +71,6 @@ function changed(unit: string, why: string): KmonteError {
 
 /** The text of the drop-in. `script` is the path of hand-over.sh. */
 export function dropInText(script: string): string {
-  // Specifiers and variables of systemd.unit(5) and systemd.service(5) in the path stand for themselves.
-  const quoted = script.replace(/[\\"]/g, "\\$&").replaceAll("%", "%%").replaceAll("$", "$$$$");
   return `# Written by kmonte for one boot, in which this unit's processes are thawed and not started.
 [Unit]
 After=kmonte-thaw.service
@@ -86,7 +84,7 @@ NotifyAccess=all
 ExecCondition=
 ExecStartPre=
 ExecStart=
-ExecStart=+/bin/sh "${quoted}" %n
+ExecStart=+/bin/sh ${unitArgument(script)} %n
 ExecStartPost=
 PIDFile=
 TimeoutStartSec=infinity

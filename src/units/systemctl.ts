@@ -3,8 +3,8 @@
  * show`, and JSON of its lists).
  */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { KmonteError, Refusal } from "../lib/errors.ts";
+import { isSystemdRunning } from "../lib/systemd-unit.ts";
 
 /** The properties of one unit, by their names in systemctl show; those that systemd does not know are missing. */
 export type UnitProperties = ReadonlyMap<string, string>;
@@ -14,7 +14,7 @@ const ANSWER_MS = 30_000;
 
 /** Throws a {@link Refusal} on a machine whose init is not systemd (sd_booted(3)). */
 export function requireSystemd(purpose: string): void {
-  if (existsSync("/run/systemd/system")) return;
+  if (isSystemdRunning()) return;
   throw new Refusal("NO_SYSTEMD", {
     what: `${purpose} needs systemd.`,
     why: "This machine was not booted with it: /run/systemd/system does not exist.",
@@ -33,7 +33,7 @@ export function systemctl(args: readonly string[], limitMs: number | undefined =
   });
   if (run.status === 0) return run.stdout;
   const why = run.error?.message ?? lastLine(run.stderr) ?? `It ended with ${run.status ?? run.signal}.`;
-  throw new KmonteError("SYSTEMCTL", {
+  throw new KmonteError("SYSTEMCTL_FAILED", {
     what: `systemctl ${args.join(" ")} failed.`,
     why,
     remedy: "Look at systemctl status and journalctl -b, and try again.",

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, globSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -11,6 +11,7 @@ import { cacheDirectory } from "../../lab/cache.ts";
 import { controlGroupRoot } from "../../lab/control-groups.ts";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { runTool } from "../../lab/tool.ts";
+import { runningServices, surveyUnit, verdictLine } from "../../lab/unit-survey.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 
 /** With the making of two Debians, when they are not in the cache. */
@@ -45,18 +46,8 @@ async function web(machine: NamespaceMachine, six: boolean): Promise<string> {
 const OPEN_REDIS = `sed -i 's/^bind .*/bind * -::*/; s/^protected-mode yes/protected-mode no/' /etc/redis/redis.conf
 systemctl restart redis-server`;
 
-interface Trace {
-  readonly name: string;
-  readonly namespaces: readonly string[];
-}
-
-function traceOf(machine: NamespaceMachine): Trace {
-  const link = (pid: number) => ["mnt", "net", "pid", "cgroup"].map((kind) => readlinkSync(`/proc/${pid}/ns/${kind}`));
-  return { name: machine.name, namespaces: link(machine.init) };
-}
-
 /** Everything of a machine that this kernel still has. */
-function remains({ name, namespaces }: Trace): string[] {
+function remains(name: string): string[] {
   const found = [cacheDirectory(), controlGroupRoot()].flatMap((directory) =>
     readdirSync(directory)
       .filter((entry) => entry.includes(name))
@@ -67,13 +58,9 @@ function remains({ name, namespaces }: Trace): string[] {
   }
   if (textOf("/proc/self/mountinfo").includes(name)) found.push("a mount");
   for (const pid of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
-    const inNamespace = ["mnt", "net", "pid", "cgroup"].some((kind) =>
-      namespaces.includes(linkOf(`/proc/${pid}/ns/${kind}`)),
-    );
-    const command = textOf(`/proc/${pid}/cmdline`).replaceAll("\0", " ");
-    if (inNamespace || command.includes(name) || textOf(`/proc/${pid}/cgroup`).includes(name)) {
-      found.push(`${pid}: ${command}`);
-    }
+    // All that runs in a machine is in its control groups; what starts it has its name in arguments or environment.
+    const texts = ["cgroup", "cmdline", "environ"].map((file) => textOf(`/proc/${pid}/${file}`));
+    if (texts.some((text) => text.includes(name))) found.push(`${pid}: ${texts[1]?.replaceAll("\0", " ")}`);
   }
   return found;
 }
@@ -86,39 +73,30 @@ function textOf(path: string): string {
   }
 }
 
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return "";
-  }
-}
-
 describe("machines made of namespaces", { timeout: PATIENCE_MS }, () => {
   for (const debian of ["12", "13"] as const) {
     test(`Debian ${debian} serves, reboots, keeps its disk, and leaves nothing`, async (t) => {
       ensurePackages(["redis-tools"]);
-      let trace: Trace | undefined;
+      let name = "";
       {
         await using machine = await NamespaceMachine.make(contents(debian));
         assert.equal(await machine.boot(), "running");
-        trace = traceOf(machine);
+        name = machine.name;
+        assert.ok(remains(name).length > 4, "there is something to remove");
         await shell(machine, OPEN_REDIS);
 
         await t.test("clients outside reach its services, by IPv4 and IPv6", async () => {
           assert.equal(await redis(machine, false, "set", "key", "value"), "OK");
           assert.equal(await redis(machine, true, "save"), "OK");
           for (const six of [false, true]) assert.match(await web(machine, six), /Welcome to nginx/);
-          await assert.rejects(
-            runTool("redis-cli", ["-h", "10.77.0.2", "-t", "1", "ping"]),
-            "the host itself does not",
-          );
+          const { host } = machine.network.reach(0, false);
+          await assert.rejects(runTool("timeout", ["2", "redis-cli", "-h", host, "ping"]), "the host itself does not");
         });
 
         await t.test("a reboot renews all but the disk", async () => {
           await shell(machine, "touch /run/old /tmp/old /dev/shm/old /var/lib/old; ipcmk -Q");
-          const before = [machine.bootId, readlinkSync(`/proc/${machine.init}/ns/pid`)];
-          assert.equal(await shell(machine, "cat /proc/sys/kernel/random/boot_id"), before[0]);
+          const before = machine.bootId;
+          assert.equal(await shell(machine, "cat /proc/sys/kernel/random/boot_id"), before);
           const left = await machine.start(["sh", "-c", "echo begun; exec sleep 1000"], "/var/lib/left.log");
           assert.equal(await shell(machine, `until grep begun /var/lib/left.log; do sleep 0.1; done`), "begun");
           assert.equal(await shell(machine, `ps -o ppid= -o comm= ${left}`), "1 sleep");
@@ -128,9 +106,8 @@ describe("machines made of namespaces", { timeout: PATIENCE_MS }, () => {
             printf '[Service]\\nNice=7\\n' >/run/systemd/system/nginx.service.d/lab.conf
             echo "$$ $(cat /proc/1/comm) $(ls /run)" >/var/lib/before-init`;
           assert.equal(await machine.reboot({ beforeInit }), "running");
-          const after = [machine.bootId, readlinkSync(`/proc/${machine.init}/ns/pid`)];
-          for (const [i, value] of before.entries()) assert.notEqual(after[i], value);
-          assert.equal(await shell(machine, "cat /proc/sys/kernel/random/boot_id"), after[0]);
+          assert.notEqual(machine.bootId, before);
+          assert.equal(await shell(machine, "cat /proc/sys/kernel/random/boot_id"), machine.bootId);
           assert.equal(
             await shell(
               machine,
@@ -164,18 +141,39 @@ describe("machines made of namespaces", { timeout: PATIENCE_MS }, () => {
         await t.test("kmonte runs in it", async () => {
           const check = await machine.run(["kmonte", "check", "--json", "--all"]);
           assert.ok(JSON.parse(check.stdout.toString()), check.stderr.toString());
+          assert.ok((await runningServices(machine)).includes("nginx.service"));
+          const verdict = await surveyUnit(machine, "nginx.service");
+          assert.equal(verdict.status, 0, verdictLine(verdict));
+          await machine.output(["systemctl", "stop", "nginx"]);
+          assert.equal((await surveyUnit(machine, "nginx.service")).status, undefined);
+        });
+
+        await t.test("what was frozen before a reboot is thawed before systemd starts", async () => {
+          // Ids that the next boot does not take itself.
+          await machine.reboot({ beforeInit: "echo 3000 >/proc/sys/kernel/ns_last_pid" });
+          const pid = await shell(machine, "systemctl show -P MainPID nginx");
+          await shell(machine, `mkdir /var/lib/images && kmonte freeze ${pid} -o /var/lib/images/nginx`);
+          const beforeInit = "kmonte thaw /var/lib/images/nginx && systemctl mask --runtime nginx";
+          assert.equal(await machine.reboot({ beforeInit }), "running", machine.console());
+          assert.equal(await shell(machine, `ps -o ppid= -o comm= ${pid}`), "1 nginx");
+          assert.equal(await shell(machine, "systemctl is-active nginx || true"), "inactive");
+          assert.match(await web(machine, false), /Welcome to nginx/);
         });
 
         await t.test("commands that fail, and that do not end, are told", async () => {
           assert.equal((await machine.run(["sh", "-c", "kill -TERM $$"])).code, 143);
           await assert.rejects(machine.output(["false"]), { code: "LAB_GUEST_COMMAND_FAILED" });
-          await assert.rejects(machine.run(["sleep", "1000"], { timeoutMs: 300 }), { code: "LAB_COMMAND_LATE" });
+          for (const script of ["exec sleep 1000", "sleep 2 &"]) {
+            const late = machine.run(["sh", "-c", script], { timeoutMs: 500 });
+            await assert.rejects(late, { code: "LAB_COMMAND_LATE" });
+          }
+          await shell(machine, "while pgrep -x sleep >/dev/null; do :; done");
           assert.equal(await shell(machine, `ps -eo comm | grep -cx sleep || true`), "0");
           await machine.put("/root/a b/file", "text\n", 0o600);
           assert.equal(String(await machine.get("/root/a b/file")), "text\n");
         });
       }
-      assert.deepEqual(remains(trace), []);
+      assert.deepEqual(remains(name), []);
     });
   }
 
@@ -190,7 +188,32 @@ describe("machines made of namespaces", { timeout: PATIENCE_MS }, () => {
       code: "LAB_MACHINE_FAILED",
       why: /no way\n.*failed \(9\)/,
     });
-    assert.equal(await other.boot(), "running");
+    const waits = `mkdir -p /run/systemd/system/multi-user.target.wants
+      printf '[Service]\nType=oneshot\nExecStart=sleep 1000\n' >/run/systemd/system/waits.service
+      ln -s ../waits.service /run/systemd/system/multi-user.target.wants`;
+    await assert.rejects(other.boot({ beforeInit: waits, timeoutMs: 3_000 }), {
+      code: "LAB_MACHINE_FAILED",
+      why: /after 3 s;[^]*waits\.service +start +running/,
+    });
+    assert.equal(await other.reboot(), "running");
+  });
+
+  test("a command that runs while the machine reboots is told so", async () => {
+    await using machine = await NamespaceMachine.make(contents("12"));
+    await machine.boot();
+    for (const again of [() => machine.reboot(), () => machine.restart()]) {
+      const waiting = assert.rejects(machine.run(["sleep", "1000"]), { code: "LAB_GUEST_RESTARTED" });
+      await delay(200);
+      assert.equal(await again(), "running");
+      await waiting;
+    }
+    await machine.run(["systemctl", "reboot"]).catch(() => {});
+    await machine.settled();
+    assert.equal(machine.asksForReboot, true);
+    assert.equal(await machine.boot(), "running");
+    await machine.powerOff();
+    assert.equal(machine.asksForReboot, false);
+    await assert.rejects(machine.run(["true"]), { code: "LAB_NOT_BOOTED" });
   });
 
   for (const signal of ["SIGKILL", "SIGINT"] as const) {
@@ -205,13 +228,12 @@ describe("machines made of namespaces", { timeout: PATIENCE_MS }, () => {
       const child = spawn(process.execPath, ["--input-type=module-typescript", "-e", program], { stdio: "pipe" });
       const [line] = (await once(child.stdout.setEncoding("utf8"), "data")) as [string];
       const { name, init } = JSON.parse(line) as { name: string; init: number };
-      const namespaces = ["mnt", "net", "pid"].map((kind) => readlinkSync(`/proc/${init}/ns/${kind}`));
-      assert.ok(remains({ name, namespaces }).length > 4, "there is something to remove");
+      assert.ok(remains(name).length > 4, "there is something to remove");
       child.kill(signal);
       await once(child, "close");
       const end = Date.now() + 20_000;
-      while (remains({ name, namespaces }).length > 0 && Date.now() < end) await delay(100);
-      assert.deepEqual(remains({ name, namespaces }), []);
+      while (remains(name).length > 0 && Date.now() < end) await delay(100);
+      assert.deepEqual(remains(name), []);
       assert.equal(existsSync(`/proc/${init}`), false);
     });
   }

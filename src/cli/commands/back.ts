@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { Refusal } from "../../lib/errors.ts";
 import { formatReport, reportOf } from "../../swap/report.ts";
 import { endTrials } from "../../swap/resume.ts";
-import { printJson, printLine } from "../output.ts";
+import { printOutcome } from "../output.ts";
 
 interface Options {
   readonly unlessHealthy?: boolean;
@@ -30,8 +30,8 @@ back: they go on, on the old kernel, from the moment of the freeze.`,
     .action(async (options: Options) => {
       const records = await endTrials({ failed: options.unlessHealthy !== true });
       if (records.length === 0 && !options.unlessHealthy && !options.unfinished) throw nothingOnTrial();
-      if (options.json) printJson({ swaps: records.map(reportOf) });
-      else for (const record of records) printLine(formatReport(reportOf(record)).trimEnd());
+      const swaps = records.map(reportOf);
+      printOutcome(options.json, { swaps }, ...swaps.map((swap) => formatReport(swap).trimEnd()));
     });
 }
 

@@ -9,7 +9,7 @@ import { readImage, type Image } from "../../image/read.ts";
 import { checkTarget, openParent } from "../../image/write.ts";
 import type { Blob } from "../../resources/contract.ts";
 import { collect } from "../arguments.ts";
-import { printJson, printLine } from "../output.ts";
+import { printOutcome } from "../output.ts";
 
 interface Options {
   readonly output: string;
@@ -43,8 +43,11 @@ Example:
       const identities = openKeys(options.identity);
       using image = readImage(directory, { unsigned: options.unsigned === true, identities });
       const names = writePlain(image, resolve(options.output));
-      if (options.json) printJson({ directory: options.output, files: names });
-      else printLine(`Written to ${options.output}: ${names.join(", ")}.`);
+      printOutcome(
+        options.json,
+        { directory: options.output, files: names },
+        `Written to ${options.output}: ${names.join(", ")}.`,
+      );
     });
 }
 

@@ -6,7 +6,7 @@ import { freeze, type FrozenSet } from "../../freeze/freeze.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { collect, parseDuration, parsePid } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
-import { formatBytes, formatMilliseconds, printJson, printLine, tell } from "../output.ts";
+import { formatBytes, formatMilliseconds, printOutcome, tell } from "../output.ts";
 import { showProgress } from "../progress.ts";
 
 interface Options {
@@ -75,22 +75,14 @@ files, the RuntimeDirectory= of a unit, folders with all that is in them.
       ).finally(() => progress.end());
       const stopped = set.steps.find((step) => step.step === "stop")?.start ?? 0;
       const done = set.steps.at(-1)?.end ?? 0;
-      if (options.json) {
-        printJson({
-          directory: set.directory,
-          processes: set.processes,
-          bytes: set.bytes,
-          notes: set.notes,
-          steps: set.steps,
-          running: end === "resume",
-        });
-        return;
-      }
-      for (const note of set.notes) tell(`kmonte: note: ${note}`);
-      const names = set.processes.map(({ pid, command }) => `${command} (${pid})`).join(", ");
-      printLine(`Frozen to ${set.directory}: ${names}.`);
-      printLine(
-        `${formatBytes(set.bytes)} of memory; ${end === "resume" ? "stood still for" : "took"} ${formatMilliseconds(done - stopped)}.`,
+      const { directory, processes, bytes, notes, steps } = set;
+      if (!options.json) for (const note of notes) tell(`kmonte: note: ${note}`);
+      const names = processes.map(({ pid, command }) => `${command} (${pid})`).join(", ");
+      printOutcome(
+        options.json,
+        { directory, processes, bytes, notes, steps, running: end === "resume" },
+        `Frozen to ${directory}: ${names}.`,
+        `${formatBytes(bytes)} of memory; ${end === "resume" ? "stood still for" : "took"} ${formatMilliseconds(done - stopped)}.`,
       );
     });
 }

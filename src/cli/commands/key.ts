@@ -7,12 +7,13 @@ import {
   keyDirectory,
   newEncryptionKey,
   newMachineKey,
+  revokedKeys,
   revokeKey,
   trustedKeys,
   trustKey,
 } from "../../image/keys.ts";
 import { Refusal } from "../../lib/errors.ts";
-import { printJson, printLine } from "../output.ts";
+import { printJson, printLine, printOutcome } from "../output.ts";
 
 interface Options {
   readonly json?: boolean;
@@ -31,15 +32,17 @@ own key is made at the first freeze. Keys and signatures are in minisign's forma
     );
   key
     .command("list")
-    .description("show the keys that are trusted here")
+    .description("show the keys that are trusted here, and those that were")
     .option("--json", "print the result as JSON")
     .action((options: Options) => {
       const keys = trustedKeys().map(({ id, own, path }) => ({ id, own, path }));
+      const revoked = revokedKeys().map(({ id, path }) => ({ id, path }));
       const identity = encryptionKey();
       const encryption = identity && formatRecipient(identity.recipient);
-      if (options.json) printJson({ directory: keyDirectory(), keys, encryption });
+      if (options.json) printJson({ directory: keyDirectory(), keys, revoked, encryption });
       else if (keys.length === 0) printLine(`No keys in ${keyDirectory()}; one is made at the first freeze.`);
       else for (const { id, own, path } of keys) printLine(`${id}  ${own ? "signs here" : "trusted"}  ${path}`);
+      if (!options.json) for (const { id, path } of revoked) printLine(`${id}  revoked  ${path}`);
       if (!options.json && encryption !== undefined) printLine(`${encryption}  encryption`);
     });
   key
@@ -50,13 +53,15 @@ own key is made at the first freeze. Keys and signatures are in minisign's forma
     .action((options: Options & { encryption?: boolean }) => {
       if (options.encryption) {
         const recipient = formatRecipient(newEncryptionKey().recipient);
-        if (options.json) printJson({ recipient, directory: keyDirectory() });
-        else printLine(`Encrypt to it with --encrypt-to ${recipient}.`);
+        printOutcome(
+          options.json,
+          { recipient, directory: keyDirectory() },
+          `Encrypt to it with --encrypt-to ${recipient}.`,
+        );
         return;
       }
       const { id } = newMachineKey();
-      if (options.json) printJson({ id, directory: keyDirectory() });
-      else printLine(`This machine signs with key ${id} from now on.`);
+      printOutcome(options.json, { id, directory: keyDirectory() }, `This machine signs with key ${id} from now on.`);
     });
   key
     .command("trust")
@@ -65,8 +70,7 @@ own key is made at the first freeze. Keys and signatures are in minisign's forma
     .option("--json", "print the result as JSON")
     .action((file: string, options: Options) => {
       const id = trustKey(readKeyFile(file));
-      if (options.json) printJson({ id });
-      else printLine(`Images signed by ${id} are thawed here from now on.`);
+      printOutcome(options.json, { id }, `Images signed by ${id} are thawed here from now on.`);
     });
   key
     .command("revoke")
@@ -75,8 +79,7 @@ own key is made at the first freeze. Keys and signatures are in minisign's forma
     .option("--json", "print the result as JSON")
     .action((id: string, options: Options) => {
       revokeKey(id);
-      if (options.json) printJson({ id });
-      else printLine(`Images signed by ${id} are refused here from now on.`);
+      printOutcome(options.json, { id }, `Images signed by ${id} are refused here from now on.`);
     });
 }
 

@@ -2,24 +2,63 @@
 import type { Command } from "commander";
 import { doorPath } from "../../door/protocol.ts";
 import { serve } from "../../door/serve.ts";
-import { printLine } from "../output.ts";
+import { installDoor, SERVICE_UNIT, SOCKET_UNIT, uninstallDoor } from "../../door/units.ts";
+import { KmonteError } from "../../lib/errors.ts";
+import { printLine, printOutcome } from "../output.ts";
+
+interface Options {
+  readonly install?: boolean;
+  readonly uninstall?: boolean;
+  readonly json?: boolean;
+}
 
 export function addServe(program: Command): void {
   program
     .command("serve")
     .description("let ordinary users freeze and thaw processes of their own")
-    .option("--json", "print an error as JSON")
+    .option("--install", "write systemd units that run it, with the path of this kmonte, and do nothing else")
+    .option("--uninstall", "stop and disable these units, and remove them")
+    .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
       `
-Listens at /run/kmonte/door.sock, or where KMONTE_DOOR says, until it is ended; systemctl enable --now
-kmonte-door.socket does it at every boot. kmonte freeze, thaw and check of an ordinary user ask there by themselves.
+Listens at /run/kmonte/door.sock, or where KMONTE_DOOR says, until it is ended. To have systemd do it at every boot:
+
+  sudo kmonte serve --install
+  sudo systemctl enable --now kmonte-door.socket
+
+The units name this kmonte by its path: install them again when it has moved. kmonte serve --uninstall takes both steps
+back. kmonte freeze, thaw and check of an ordinary user ask there by themselves.
 
 The kernel tells who asks. Only processes that are wholly that user's are touched, and a thaw opens and makes nothing
-that the user could not open or make.`,
+that the user could not open or make. Each user may have four requests there at a time; whoever connects and says
+nothing is turned away within five seconds, and sooner when others come. Root does not need it and is turned away.`,
     )
-    .action(async () => {
+    .action(async ({ install, uninstall, json }: Options) => {
+      if (install && uninstall) throw both();
+      if (install) {
+        installDoor();
+        printOutcome(
+          json,
+          { installed: [SOCKET_UNIT, SERVICE_UNIT] },
+          `Installed; systemctl enable --now ${SOCKET_UNIT} opens the door.`,
+        );
+        return;
+      }
+      if (uninstall) {
+        const removed = uninstallDoor();
+        printOutcome(json, { removed }, removed ? "Removed." : "There was nothing to remove.");
+        return;
+      }
       await serve();
       printLine(`Listening at ${doorPath()}.`);
     });
+}
+
+function both(): KmonteError {
+  return new KmonteError(
+    "USAGE",
+    { what: "Give either --install or --uninstall.", remedy: "See kmonte serve --help." },
+    { kind: "usage" },
+  );
 }

@@ -10,7 +10,7 @@ import { thaw, type ThawReport } from "../../thaw/thaw.ts";
 import { collect } from "../arguments.ts";
 import { attend } from "../attend.ts";
 import { interruptible } from "../interrupt.ts";
-import { formatMilliseconds, printJson, printLine, tell } from "../output.ts";
+import { formatMilliseconds, printOutcome, tell } from "../output.ts";
 import { showProgress } from "../progress.ts";
 
 interface Options {
@@ -95,21 +95,31 @@ async function thawDirectory(directory: string, options: Options): Promise<void>
         }),
   ).finally(progress.end);
   // Only root has swaps to remember.
-  if (process.getuid?.() === 0) settleSwap(resolve(directory));
+  if (process.getuid?.() === 0) noteInSwaps(resolve(directory));
   if (report.shell) {
     for (const note of report.notes) tell(`kmonte: note: ${note}`);
     process.exitCode = await attend(report.shell);
     return;
   }
-  if (options.json) {
-    printJson(report);
-    return;
-  }
-  for (const note of report.notes) tell(`kmonte: note: ${note}`);
+  if (!options.json) for (const note of report.notes) tell(`kmonte: note: ${note}`);
   const first = report.steps[0]?.start ?? 0;
   const last = report.steps.at(-1)?.end ?? 0;
-  printLine(`Running again: ${report.processes.map(({ pid, command }) => `${command} (${pid})`).join(", ")}.`);
-  printLine(`Took ${formatMilliseconds(last - first)}.`);
+  printOutcome(
+    options.json,
+    report,
+    `Running again: ${report.processes.map(({ pid, command }) => `${command} (${pid})`).join(", ")}.`,
+    `Took ${formatMilliseconds(last - first)}.`,
+  );
+}
+
+/** The processes run: that some swap's record cannot be read or written does not change it. */
+function noteInSwaps(directory: string): void {
+  try {
+    for (const note of settleSwap(directory)) tell(`kmonte: note: ${note}`);
+  } catch (error) {
+    const summary = error instanceof KmonteError ? error.message : String(error);
+    tell(`kmonte: note: the processes run, but the record of their swap could not be brought up to date. ${summary}`);
+  }
 }
 
 async function thawAtBoot(options: Options): Promise<void> {
@@ -118,10 +128,7 @@ async function thawAtBoot(options: Options): Promise<void> {
     progress.end,
   );
   if (records.some(({ state }) => state !== "done" && state !== "trial")) process.exitCode = EXIT_STATUS.failed;
-  if (options.json) {
-    printJson({ swaps: records.map(reportOf) });
-    return;
-  }
-  if (records.length === 0) printLine("Nothing waits to be thawed.");
-  for (const record of records) printLine(formatReport(reportOf(record)).trimEnd());
+  const swaps = records.map(reportOf);
+  const lines = swaps.map((swap) => formatReport(swap).trimEnd());
+  printOutcome(options.json, { swaps }, ...(lines.length === 0 ? ["Nothing waits to be thawed."] : lines));
 }

@@ -45,7 +45,8 @@ const schema = v.strictObject({
 export type FifoState = v.InferOutput<typeof schema>;
 
 export function freezeFifo(file: OpenFile, id: string): FifoState {
-  refuseOutside(file);
+  if (SESSION_REFERENCE.test(file.link)) noteSession(file);
+  else refuseOutside(file);
   const { mode, uid, gid } = file.stat;
   const linked = isLinked(file.link, file.stat);
   const via = `/proc/self/fd/${file.local}`;
@@ -66,6 +67,19 @@ export function freezeFifo(file: OpenFile, id: string): FifoState {
     ...strict,
     ...readPipe(file, id),
   };
+}
+
+/**
+ * How systemd-logind(8) learns that the leader of a session has ended: nothing is ever written into it, and after a boot
+ * logind knows no session of before.
+ */
+const SESSION_REFERENCE = /^\/run\/systemd\/sessions\/[^/]+\.ref$/;
+
+function noteSession({ context, pid, command, link }: OpenFile): void {
+  const [, session = ""] = /([^/]+)\.ref$/.exec(link) ?? [];
+  context.note(
+    `After a boot, loginctl does not list session ${session} of process ${pid} (${command}); its processes are in a scope of that name.`,
+  );
 }
 
 function awaitsWriter({ context, stat: { inode, device } }: OpenFile): boolean {

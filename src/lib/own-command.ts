@@ -1,0 +1,4 @@
+import { projectFile } from "./program-files.ts";
+
+/** kmonte's own command, as it was started: the same place relative to the sources and to the compiled files. */
+export const OWN_COMMAND = projectFile("bin/kmonte");

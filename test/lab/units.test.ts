@@ -1,0 +1,167 @@
+/**
+ * Stock services through two reboots in a row: systemd has the same units with the same processes, and clients outside
+ * keep their connections. Everything but the kernel is real; another kernel comes in swap.test.ts.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface, type Interface } from "node:readline";
+import { describe, test } from "node:test";
+import { GuestRestarted } from "../../lab/channel.ts";
+import type { DebianRelease } from "../../lab/bootstrap.ts";
+import { NamespaceMachine } from "../../lab/namespace-machine.ts";
+import { temporaryDirectory } from "../../lab/lifetime.ts";
+import { runTool } from "../../lab/tool.ts";
+import { ensurePackages } from "../../scripts/packages.ts";
+import { until } from "../harness.ts";
+
+const PATIENCE_MS = 20 * 60_000;
+const PACKAGES = ["redis-server", "nginx", "memcached", "cron", "openssh-server", "libpam-systemd", "tmux", "vim-tiny"];
+const UNITS = ["redis-server.service", "nginx.service", "memcached.service", "cron.service", "ssh.service"];
+
+/** Lets services that serve their own machine alone serve others too. */
+const OPEN = `set -e
+sed -i 's/^bind .*/bind * -::*/; s/^protected-mode yes/protected-mode no/' /etc/redis/redis.conf
+sed -i 's/^-l .*/-l 0.0.0.0/' /etc/memcached.conf
+systemctl restart redis-server memcached`;
+
+/** A TCP client that sends each line of its input, \\r\\n in the place of |, and answers with what came back in a line. */
+const CLIENT = `import socket, sys
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+s.settimeout(60)
+for line in sys.stdin:
+    s.sendall(line.strip().replace("|", "\\r\\n").encode())
+    print(repr(s.recv(65536))[:200], flush=True)`;
+
+/** Another program, which is asked line by line. */
+class Conversation implements Disposable {
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #lines: AsyncIterator<string>;
+  readonly #reader: Interface;
+  #errors = "";
+
+  constructor(machine: NamespaceMachine, command: string, ...args: string[]) {
+    const [tool, all] = machine.network.inside(command, ...args);
+    this.#child = spawn(tool, all, { stdio: ["pipe", "pipe", "pipe"] });
+    this.#child.stderr.on("data", (text: Buffer) => (this.#errors += text.toString()));
+    this.#child.stdin.on("error", () => {});
+    this.#reader = createInterface(this.#child.stdout);
+    this.#lines = this.#reader[Symbol.asyncIterator]();
+  }
+
+  async ask(line: string): Promise<string> {
+    this.#child.stdin.write(`${line}\n`);
+    const { value, done } = await this.#lines.next();
+    assert.ok(!done, `it ended: ${this.#errors}`);
+    return value as string;
+  }
+
+  [Symbol.dispose](): void {
+    this.#reader.close();
+    this.#child.kill("SIGKILL");
+  }
+}
+
+async function shell(machine: NamespaceMachine, script: string): Promise<string> {
+  return (await machine.output(["sh", "-c", script])).trim();
+}
+
+const mainPids = async (machine: NamespaceMachine): Promise<string[]> =>
+  Promise.all(UNITS.map((unit) => shell(machine, `systemctl show -P MainPID ${unit}`)));
+
+/** Suspends, which ends the machine, and boots it again; ids below those in use are kept free, as a swap's initramfs does. */
+async function suspendAndBoot(machine: NamespaceMachine, round: number): Promise<void> {
+  const said = await machine.run(["kmonte", "suspend", "--restart", "--yes"]).catch((error: unknown) => {
+    if (!(error instanceof GuestRestarted)) throw error;
+  });
+  await until(() => machine.asksForReboot, `the end of the boot: ${said?.stderr.toString()}`, 30_000);
+  const state = await machine.boot({ beforeInit: `echo ${20_000 * round} >/proc/sys/kernel/ns_last_pid` });
+  assert.equal(state, "running", machine.console());
+  await shell(machine, "systemctl start kmonte-hand-over.service || true");
+}
+
+async function eachUnit(machine: NamespaceMachine, pids: readonly string[]): Promise<void> {
+  assert.deepEqual(await mainPids(machine), pids);
+  for (const unit of UNITS) {
+    const shown = await shell(machine, `systemctl show -p ActiveState,SubState,Type,ControlGroup,DropInPaths ${unit}`);
+    assert.match(shown, /^ActiveState=active$/m, unit);
+    assert.match(shown, /^SubState=running$/m, unit);
+    assert.match(shown, /^DropInPaths=$/m, `${unit}: nothing is left of kmonte's`);
+    const [, group] = /^ControlGroup=(.*)$/m.exec(shown) ?? [];
+    const inside = await shell(machine, `cat /sys/fs/cgroup${group}/cgroup.procs`);
+    assert.ok(inside.split("\n").includes(pids[UNITS.indexOf(unit)] ?? ""), unit);
+  }
+}
+
+for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
+  describe(`stock services of Debian ${debian}`, { timeout: PATIENCE_MS }, () => {
+    test("five units and a session go through two reboots, and systemd agrees", async (t) => {
+      ensurePackages(["openssh-client", "python3"]);
+      using work = temporaryDirectory("kmonte-units-");
+      const key = join(work.path, "key");
+      await runTool("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
+      await using machine = await NamespaceMachine.make({ debian, packages: PACKAGES });
+      assert.equal(await machine.boot({ beforeInit: "echo 5000 >/proc/sys/kernel/ns_last_pid" }), "running");
+      await machine.put("/root/.ssh/authorized_keys", readFileSync(`${key}.pub`), 0o600);
+      await shell(machine, OPEN);
+
+      const at = (port: number) => ["-c", CLIENT, machine.network.reach(port, false).host, String(port)];
+      using redis = new Conversation(machine, "python3", ...at(6379));
+      using web = new Conversation(machine, "python3", ...at(80));
+      using cache = new Conversation(machine, "python3", ...at(11_211));
+      const options = ["-i", key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
+      const loop = 'n=0; while read line; do n=$((n+1)); echo "$line $n $$"; done';
+      using login = new Conversation(machine, "ssh", ...options, `root@${machine.network.reach(22, false).host}`, loop);
+      const [word, count, session] = (await login.ask("hello")).split(" ");
+      assert.deepEqual([word, count], ["hello", "1"]);
+      await shell(machine, `tmux new-session -d -s work vi /root/text; sleep 1; tmux send-keys -t work ityped Escape`);
+      assert.equal(await redis.ask("INCR n|"), "b':1\\r\\n'");
+      assert.match(await web.ask("GET / HTTP/1.1|Host: lab||"), /^b'HTTP\/1\.1 200 OK/);
+      assert.match(await cache.ask("set k 0 0 5|value|"), /STORED/);
+
+      const protect = await machine.run(["kmonte", "protect", ...UNITS.map((unit) => unit.replace(".service", ""))]);
+      assert.equal(protect.code, 0, protect.stderr.toString());
+      const services = JSON.parse(await machine.output(["kmonte", "services", "--protected", "--json"])) as {
+        services: { unit: string; verdict: string; sessions: string[] }[];
+      };
+      assert.deepEqual(services.services.map(({ unit }) => unit).sort(), UNITS.toSorted());
+      for (const { unit, verdict } of services.services) assert.equal(verdict, "along", unit);
+      const scope = services.services.find(({ unit }) => unit === "ssh.service")?.sessions[0];
+      assert.match(scope ?? "", /^session-.*\.scope$/);
+      const pids = await mainPids(machine);
+
+      for (const round of [1, 2]) {
+        await t.test(`reboot ${round}`, async () => {
+          await suspendAndBoot(machine, round);
+          await eachUnit(machine, pids);
+          assert.equal(await redis.ask("INCR n|"), `b':${round + 1}\\r\\n'`);
+          assert.match(await web.ask("GET / HTTP/1.1|Host: lab||"), /^b'HTTP\/1\.1 200 OK/);
+          assert.match(await cache.ask("get k|"), /value/);
+          assert.equal(await login.ask("again"), `again ${round + 1} ${session}`);
+          assert.match(await shell(machine, `cat /proc/${session}/cgroup`), new RegExp(`/${scope}$`, "m"));
+          const report = JSON.parse(await machine.output(["kmonte", "report", "--json"])) as {
+            units: { name: string; after: { activeState: string } }[];
+          };
+          for (const unit of UNITS)
+            assert.equal(report.units.find(({ name }) => name === unit)?.after.activeState, "active", unit);
+        });
+      }
+
+      await t.test("units do what they did before", async () => {
+        await shell(machine, "systemctl reload nginx ssh");
+        assert.equal(await shell(machine, "systemctl show -P MainPID nginx.service"), pids[1]);
+        await shell(machine, "systemctl kill -s KILL redis-server; sleep 1");
+        assert.equal(await shell(machine, "systemctl is-active redis-server"), "active", "Restart= starts it again");
+        assert.notEqual(await shell(machine, "systemctl show -P MainPID redis-server"), pids[0]);
+        for (const unit of UNITS.filter((name) => name !== "ssh.service")) {
+          await shell(machine, `systemctl restart ${unit}`);
+          assert.equal(await shell(machine, `systemctl is-active ${unit}`), "active");
+          await shell(machine, `systemctl stop ${unit}`);
+        }
+        assert.equal(await shell(machine, "pgrep -x 'redis-server|nginx|memcached|cron' || true"), "");
+      });
+      assert.ok(existsSync(key));
+    });
+  });
+}
