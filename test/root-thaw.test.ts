@@ -223,6 +223,33 @@ describe("what a user has put in the place of its own is not opened for it", () 
       await refusedAfter(program, swap, "FILE_REPLACED", "FILE_CHANGED", "SOCKET_MISPLACED");
     });
 
+  test("nor is it mounted in a namespace of the set", { timeout: 60_000 }, async () => {
+    const code = [
+      "os.mkdir('d');os.mkdir('e');import ctypes;c=ctypes.CDLL(None)",
+      "assert c.unshare(0x20000)==0 and c.mount(b'none',b'/',None,0x44000,None)==0",
+      "assert c.mount(b'd',b'e',None,0x1000,None)==0",
+    ].join("\n");
+    await using program = await start(code, "", 0);
+    await refusedAfter(program, () => replaceByLink("d", roots), "FILE_REPLACED");
+  });
+
+  test("nor a message queue of the same name", { timeout: 60_000 }, async () => {
+    const name = `/kmonte-${process.pid}`;
+    const queue = (flags: string): string =>
+      `import ctypes,os;c=ctypes.CDLL("librt.so.1");q=c.mq_open(b"${name}",${flags},0o600,None);assert q>=0`;
+    const unlinked = `import ctypes;ctypes.CDLL("librt.so.1").mq_unlink(b"${name}")`;
+    try {
+      await using program = await start(queue("os.O_RDWR|os.O_CREAT"));
+      const swap = (): void => {
+        spawnOrThrow("/usr/bin/python3", "-c", unlinked);
+        spawnOrThrow("/usr/bin/python3", "-c", queue("os.O_RDWR|os.O_CREAT|os.O_EXCL"));
+      };
+      await refusedAfter(program, swap, "FILE_REPLACED");
+    } finally {
+      spawnOrThrow("/usr/bin/python3", "-c", unlinked);
+    }
+  });
+
   test("nor for root's own process in a user's folder", async () => {
     await using program = await start(`${touch}f=open('mine','r+')`, "", 0);
     await refusedAfter(program, () => replaceByLink("mine", secret), "FILE_REPLACED");

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import type { LocalFd } from "../lib/brand.ts";
 import { attempt, call, withStruct, withText } from "./call.ts";
 import { AT_EMPTY_PATH } from "./fcntl.ts";
-import { fileSystemOf } from "./stat.ts";
+import { fileSystemOf, OVERLAYFS_SUPER_MAGIC } from "./stat.ts";
 
 export interface FileIdentity {
   readonly inode: string;
@@ -54,7 +54,9 @@ export function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
   if (a.inode !== b.inode || a.fileSystem !== b.fileSystem) return false;
   const told = (["birth", "handle"] as const).filter((name) => a[name] !== undefined && b[name] !== undefined);
   if (told.some((name) => a[name] !== b[name])) return false;
-  return a.boot === b.boot ? a.device === b.device && told.length > 0 : told.length > 0;
+  // An overlay that is mounted anew has another device number, and shows the inodes of what it lies on.
+  const stays = a.boot === b.boot && a.fileSystem !== OVERLAYFS_SUPER_MAGIC;
+  return told.length > 0 && (!stays || a.device === b.device);
 }
 
 function handleText(fd: LocalFd): string | undefined {

@@ -11,7 +11,7 @@ import { AT_EMPTY_PATH, O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { identityOf, isSameFile, type FileIdentity } from "../../abi/file-identity.ts";
 import { isForUser, withRights, type Rights } from "../../abi/identity.ts";
 import { placed } from "../../abi/namespaces.ts";
-import { fstat, S_IF } from "../../abi/stat.ts";
+import { fileSystemOf, fstat, PROC_SUPER_MAGIC, S_IF } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { ThawContext } from "../contract.ts";
@@ -64,8 +64,8 @@ export function openAgain(context: Opener, place: Place, flags: number): LocalFd
   if (isSame(context, place, found)) return reopen(place, found, flags);
   try {
     refuseWaiting(place, found);
-    const opened = openForAll(context.holders, place, flags);
-    context.note(anotherFile(place));
+    const opened = openForAll(context.holders, place.path, () => openUnwaiting(place, flags));
+    noteAnother(context, place);
     return opened;
   } finally {
     closeSync(found);
@@ -90,7 +90,7 @@ export function findAgain(context: Opener, place: Place, flags: number): LocalFd
         closeSync(theirs);
       }
     }
-    context.note(anotherFile(place));
+    noteAnother(context, place);
     return found;
   } catch (error) {
     closeSync(found);
@@ -98,8 +98,11 @@ export function findAgain(context: Opener, place: Place, flags: number): LocalFd
   }
 }
 
-const anotherFile = ({ path }: Place): string =>
-  `${path} is another file than at the freeze; it was opened with the rights of its processes.`;
+/** Where it is known which file it was: a person may wonder at what the programs do with another. */
+function noteAnother(context: Opener, { path, identity }: Place): void {
+  if (identity)
+    context.note(`${path} is another file than at the freeze; it was opened with the rights of its processes.`);
+}
 
 /** Both descriptors must lead to one file. */
 export function refuseOther(path: string, a: LocalFd, b: LocalFd): void {
@@ -170,18 +173,18 @@ function reopen({ path }: Place, found: LocalFd, flags: number): LocalFd {
   }
 }
 
-/** Opened as each of them in turn: all must get the same. */
-function openForAll(holders: readonly Rights[], place: Place, flags: number): LocalFd {
-  if (holders.length === 0) throw replaced(place.path, NOBODY);
+/** Opened with the rights of each of them in turn: all must get the same. */
+export function openForAll(holders: readonly Rights[], path: string, open: () => LocalFd): LocalFd {
+  if (holders.length === 0) throw replaced(path, NOBODY);
   let first: LocalFd | undefined;
   for (const rights of holders) {
-    const fd = openAs(rights, place, flags);
+    const fd = openAs(rights, path, open);
     if (first === undefined) {
       first = fd;
       continue;
     }
     try {
-      refuseOther(place.path, first, fd);
+      refuseOther(path, first, fd);
     } catch (error) {
       closeSync(first);
       throw error;
@@ -192,17 +195,47 @@ function openForAll(holders: readonly Rights[], place: Place, flags: number): Lo
   return first as LocalFd;
 }
 
-function openAs(rights: Rights, { path }: Place, flags: number): LocalFd {
-  // What has come into its place must not let us wait. The caller sets the flags that the file had.
-  const how = (flags & O.O_PATH) === 0 ? flags | O.O_NONBLOCK : flags;
+function openAs(rights: Rights, path: string, open: () => LocalFd): LocalFd {
   try {
-    return withRights(rights, () => openCanonical(path, how));
+    return withRights(rights, open);
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
-    // Only its owner may ask for that: whoever asks does without it.
-    if (error.errno === "EPERM" && (flags & O.O_NOATIME) !== 0) throw error;
+    // Only its owner may ask for O_NOATIME: whoever asks does without it.
+    if (error.errno === "EPERM") throw error;
     throw replaced(path, failed(rights, error.errno), error);
   }
+}
+
+/** What has come into its place must not let us wait. The caller sets the flags that the file had. */
+function openUnwaiting({ path }: Place, flags: number): LocalFd {
+  return openCanonical(path, (flags & O.O_PATH) === 0 ? flags | O.O_NONBLOCK : flags);
+}
+
+/**
+ * What is mounted elsewhere: found with O_PATH, the very same or what nobody but root can have put there, or else
+ * within reach of the processes. The caller closes it.
+ */
+export function findToMount(context: Opener, place: Place): LocalFd {
+  const found = find(place.path, O.O_PATH);
+  if (isSame(context, place, found) || isRootsWay(dirname(place.path))) return found;
+  closeSync(found);
+  return openForAll(context.holders, place.path, () => openCanonical(place.path, O.O_PATH));
+}
+
+/** Opens what lies on the file system proc, which shows the same under the same path. */
+export function openOnProc(path: string, flags: number): LocalFd {
+  if (isForUser()) return openPath(placed(path), flags);
+  const found = find(path, flags);
+  if (fileSystemOf(found) === PROC_SUPER_MAGIC) return reopen({ path }, found, flags);
+  closeSync(found);
+  throw replaced(path, "It lies on another file system than proc.");
+}
+
+/** What is known by another way than its path must be the very same, or all processes that have it may open it so. */
+export function refuseUnlessTheirs(context: Opener, place: Place, found: LocalFd, flags: number): void {
+  if (isForUser() || isSame(context, place, found)) return;
+  if (context.holders.length === 0) throw replaced(place.path, NOBODY);
+  for (const rights of context.holders) withRights(rights, () => refuseAccess(place.path, found, flags, rights));
 }
 
 const AT_EACCESS = 0x200;
@@ -216,11 +249,20 @@ function checkAccess({ path }: Place, flags: number, rights: Rights): LocalFd {
   } catch (error) {
     throw error instanceof SyscallError ? replaced(path, failed(rights, error.errno), error) : error;
   }
+  try {
+    refuseAccess(path, fd, flags, rights);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** faccessat2(2) with the rights of now. */
+function refuseAccess(path: string, fd: LocalFd, flags: number, rights: Rights): void {
   const access = (flags & O.O_PATH) === 0 ? (ACCESS[flags & O_ACCMODE] as number) : 0;
   const result = withText("", (empty) => attempt("faccessat2", fd, empty, access, AT_EACCESS | AT_EMPTY_PATH));
-  if (result >= 0) return fd;
-  closeSync(fd);
-  throw replaced(path, failed(rights, errnoName(result)));
+  if (result < 0) throw replaced(path, failed(rights, errnoName(result)));
 }
 
 const failed = ({ uid }: Rights, errno: string): string =>
@@ -382,7 +424,8 @@ const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
 
 /** Whether nobody but root can have changed where a path leads: all folders on the way, and the folder itself, are root's. */
-function isRootsWay(path: string, folder: LocalFd): boolean {
+function isRootsWay(path: string, folder = attemptFolder(path)): boolean {
+  if (folder === undefined) return false;
   const itself = fstat(folder);
   if (itself.uid !== 0 || ((itself.mode & WRITABLE_BY_OTHERS) !== 0 && (itself.mode & STICKY) === 0)) return false;
   if (path === "/") return true;

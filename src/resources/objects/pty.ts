@@ -1,12 +1,13 @@
 /** A pseudo-terminal whose master side is in the set (pty(7)): number, modes, window size. */
-import { chmodSync, chownSync, closeSync, existsSync } from "node:fs";
+import { closeSync, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { call } from "../../abi/call.ts";
 import { pollNow, POLLHUP, POLLPRI } from "../../abi/epoll.ts";
 import { F, O } from "../../abi/fcntl.ts";
+import { isForUser } from "../../abi/identity.ts";
 import { placed } from "../../abi/namespaces.ts";
-import { DEVPTS_SUPER_MAGIC, fileSystemOf, stat, type FileStat } from "../../abi/stat.ts";
+import { DEVPTS_SUPER_MAGIC, fileSystemOf, fstat, stat, type FileStat } from "../../abi/stat.ts";
 import {
   PTMX,
   ptyIndex,
@@ -23,8 +24,9 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/gone.ts";
 import type { FreezeContext, ObjectKind, OpenFile, ThawContext } from "../contract.ts";
+import { ownOpen } from "./gone-special.ts";
 import { holdersOf } from "./outside.ts";
-import { openPath } from "./path-file.ts";
+import { openCanonical, openPath } from "./path-file.ts";
 import { notReadable, reads } from "../readable.ts";
 import { fillQueue, peekQueue, ptyQueueSchema, type PtyQueue } from "./pty-queue.ts";
 import { ofAnyUser } from "../for-user.ts";
@@ -220,8 +222,7 @@ export const pty: ObjectKind<PtyState, PtyHandle> = {
     if (state.hungUp) closeSync(openSlave(O.O_RDWR));
     ttySet(master, TTY.TCSETS2, Buffer.from(state.termios, "base64"));
     ttySet(master, TTY.TIOCSWINSZ, Buffer.from(state.winsize, "base64"));
-    chownSync(placed(`/dev/pts/${state.index}`), state.uid, state.gid);
-    chmodSync(placed(`/dev/pts/${state.index}`), state.mode);
+    ownNode(state);
     if (state.input !== undefined || state.output !== undefined || state.stopped !== undefined) {
       context.whenOpen(() => {
         const slave = openSlave(O.O_RDWR | O.O_NONBLOCK);
@@ -239,6 +240,17 @@ export const pty: ObjectKind<PtyState, PtyHandle> = {
     return { master, openSlave };
   },
 };
+
+/** Of the very node: what else may have that path by now is not touched. */
+function ownNode(state: PtyState): void {
+  const path = `/dev/pts/${state.index}`;
+  const node = isForUser() ? openPath(placed(path), O.O_PATH | O.O_NOFOLLOW) : openCanonical(path, O.O_PATH);
+  try {
+    if (ptyIndex(fstat(node).deviceNode) === state.index) ownOpen(node, state);
+  } finally {
+    closeSync(node);
+  }
+}
 
 function setExclusive(slave: LocalFd): void {
   call("ioctl", "Setting up a terminal", slave, TTY.TIOCEXCL);
