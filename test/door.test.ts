@@ -77,6 +77,10 @@ function alive(pid: number): boolean {
   }
 }
 
+function comm(pid: number): string {
+  return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+}
+
 const as = (uid: number): string[] => [`--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
 
 /** Runs kmonte as a user; what is printed is JSON. */
@@ -269,6 +273,109 @@ describe("what is not the user's is not touched", () => {
     const signals = `import os,fcntl,time;r,w=os.pipe();fcntl.fcntl(r,fcntl.F_SETOWN,1);print("READY",flush=True);time.sleep(1000)`;
     const own = await run(`/usr/bin/python3 -c '${signals}'`);
     await refused(freezing(own.pid), "NOT_YOURS", /go to process 1/);
+  });
+
+  describe("contents that the user may not read", () => {
+    const SECRET = "root's secret, which stands in no image of the user's";
+    const fill = `m=b${JSON.stringify(SECRET)}\nos.umask(0o77)\ndef again(fd,how): return os.open(f"/proc/self/fd/{fd}",how)\n`;
+    const file = 'def file():\n f=open("held","wb");f.write(m*9);f.close()\nfile()\n';
+    const cases: readonly (readonly [what: string, held: string, code?: string])[] = [
+      ["of an unlinked file that is open for writing", `${file}fd=os.open("held",os.O_WRONLY);os.unlink("held")`],
+      ["of an unlinked file that is open with O_PATH", `${file}fd=os.open("held",os.O_PATH);os.unlink("held")`],
+      [
+        "of a file that another has replaced",
+        `${file}fd=os.open("held",os.O_PATH);os.rename("held","other");file();os.rename("held","other");os.unlink("other")`,
+      ],
+      ["of a file with a name, open for writing", `${file}fd=os.open("held",os.O_WRONLY|os.O_APPEND)`, "NOT_YOURS"],
+      [
+        "of a file whose other name is known to root alone",
+        `${file}fd=os.open("held",os.O_WRONLY);os.makedirs("private",0o700,True);os.link("held","private/held");os.unlink("held")`,
+        "HARD_LINK",
+      ],
+      [
+        "of a temporary file (O_TMPFILE)",
+        'f=os.open(".",os.O_TMPFILE|os.O_RDWR,0o600);os.write(f,m);fd=again(f,os.O_WRONLY)',
+      ],
+      [
+        "of a memfd that is open for writing",
+        'f=os.memfd_create("m");os.fchmod(f,0o600);os.write(f,m);fd=again(f,os.O_WRONLY)',
+      ],
+      [
+        "of a memfd that is open with O_PATH",
+        'f=os.memfd_create("m");os.fchmod(f,0o600);os.write(f,m);fd=again(f,os.O_PATH)',
+      ],
+      ["of a pipe of which it has the writing end", "r,fd=os.pipe();os.write(fd,m);os.close(r)"],
+      [
+        "of a FIFO that is gone, of which it has the writing end",
+        'os.mkfifo("f");r=os.open("f",os.O_RDWR);os.write(r,m);fd=os.open("f",os.O_WRONLY);os.close(r);os.unlink("f")',
+      ],
+      [
+        "of a FIFO with a name, of which it has the writing end",
+        'os.mkfifo("f");r=os.open("f",os.O_RDWR);os.write(r,m);fd=os.open("f",os.O_WRONLY);os.close(r)',
+      ],
+      [
+        "of a file in flight between its sockets",
+        `${file}f=os.open("held",os.O_WRONLY);os.unlink("held");a,b=socket.socketpair();socket.send_fds(a,[b"x"],[f]);os.set_inheritable(a.fileno(),True);fd=b.detach()`,
+      ],
+      [
+        "in attributes of an unlinked file (trusted.*)",
+        'f=open("held","w+b");os.setxattr("held","trusted.note",m);os.fchmod(f.fileno(),0o666);fd=f.fileno();os.unlink("held")',
+      ],
+      [
+        "in attributes of a folder that is gone (trusted.*)",
+        'os.mkdir("d");os.setxattr("d","trusted.note",m);fd=os.open("d",os.O_RDONLY);os.rmdir("d")',
+      ],
+    ];
+    for (const [what, held, code = "NOT_YOURS_TO_READ"] of cases)
+      test(what, async () => {
+        const place = mkdtempSync(join(folder, "held-"));
+        const argv = ["setpriv", ...as(USER), "sh", "-c", `cd ${home}; echo READY >&2; exec sleep 1000`];
+        const script = `import os,socket\nos.chdir(${JSON.stringify(place)})\n${fill}${held}\nos.set_inheritable(fd,True)\nos.execvp("setpriv",${JSON.stringify(argv)})`;
+        const child = spawn("/usr/bin/python3", ["-c", script], {
+          detached: true,
+          stdio: ["ignore", "ignore", "pipe"],
+        });
+        const pid = child.pid as number;
+        started.add(pid);
+        let said = "";
+        child.stderr?.setEncoding("utf8").on("data", (text: string) => (said += text));
+        await until(() => said.includes("READY") && comm(pid) === "sleep", `${what}: ${said}`);
+        child.stderr?.destroy();
+        const image = fresh();
+        const outcome = await freezing(pid, image);
+        await refused(outcome, code);
+        assert.doesNotMatch(outcome.stdout, /private|DEFECT/);
+        assert.ok(!existsSync(image));
+        assert.ok(alive(pid));
+      });
+
+    test("comes along where a descriptor of the set reads", async () => {
+      const held = join(home, "given");
+      writeFileSync(held, SECRET, { mode: 0o600 });
+      const line = `exec setpriv ${as(USER).join(" ")} sh -c 'cd ${home} && exec 4>&1 >/dev/null && exec sleep 1000' 0<${held} >>${held}`;
+      const child = spawn("sh", ["-c", line], { detached: true, stdio: "ignore", cwd: "/" });
+      const pid = child.pid as number;
+      started.add(pid);
+      await until(() => comm(pid) === "sleep", "sleep");
+      rmSync(held);
+      const image = fresh();
+      const { status, stdout, stderr } = await ask(USER, "freeze", String(pid), "-o", image, "--leave-running");
+      assert.equal(status, 0, stdout + stderr);
+      const blobs = readdirSync(image).filter((name) => name.endsWith(".blob"));
+      assert.ok(blobs.some((name) => readFileSync(join(image, name), "utf8") === SECRET));
+    });
+
+    test("a program that the user may execute and not read, replaced while it runs", async () => {
+      const program = join(folder, "unreadable");
+      copyFileSync("/bin/sleep", program);
+      chmodSync(program, 0o711);
+      const child = spawn("setpriv", [...as(USER), program, "1000"], { detached: true, stdio: "ignore", cwd: "/" });
+      const pid = child.pid as number;
+      started.add(pid);
+      await until(() => comm(pid) === "unreadable", "the program");
+      rmSync(program);
+      await refused(freezing(pid), "NOT_YOURS_TO_READ", /EACCES/);
+    });
   });
 
   test("a directory of root's in the user's own, whatever name the user gives it", async () => {

@@ -7,6 +7,7 @@ import type { LocalFd } from "../lib/brand.ts";
 import { orIfGone } from "../lib/gone.ts";
 import { attempt, call, withStruct, withText } from "./call.ts";
 import { CLONE } from "./clone.ts";
+import { AT_FDCWD } from "./fcntl.ts";
 import { taskOf } from "./living.ts";
 
 /** Names as /proc/PID/ns has them, with the flag of clone(2) that makes a new one. */
@@ -129,6 +130,13 @@ export function inMounts<T>(there: string, action: () => T): T {
 /** How we reach a path that a program of a mount namespace of its own uses. */
 export function placed(path: string): string {
   return root === "" || inside || !path.startsWith("/") ? path : root + path;
+}
+
+/** The same as a descriptor of a folder and a path below it, for openat2(2), which follows no link of /proc. */
+export function placedAt(path: string): { readonly folder: number; readonly path: string } {
+  const folder = inside ? undefined : /^\/proc\/self\/fd\/(\d+)$/.exec(root)?.[1];
+  if (folder === undefined || !path.startsWith("/")) return { folder: AT_FDCWD, path };
+  return { folder: Number(folder), path: `.${path}` };
 }
 
 /** For what is done later: it will happen in the network and mount namespace of now, whose descriptors must stay open. */

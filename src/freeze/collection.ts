@@ -39,9 +39,9 @@ export class Collection implements FreezeContext, Disposable {
   readonly #beforeKill: (() => () => void)[] = [];
   readonly #afterKill: (() => void)[] = [];
   readonly #atRelease: (() => void)[] = [];
+  readonly user: Identity | undefined;
   readonly closeExternal: boolean;
   readonly ends: boolean;
-  readonly user: Identity | undefined;
 
   constructor(pids: ReadonlySet<number>, { closeExternal = false, end = "resume", user }: LookOptions = {}) {
     this.closeExternal = closeExternal;

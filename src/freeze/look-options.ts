@@ -6,7 +6,7 @@ export interface LookOptions {
   readonly closeExternal?: boolean | undefined;
   /** Paths that come along as a whole where they would be gone after a boot. */
   readonly carry?: readonly string[] | undefined;
-  /** The ordinary user who asks: only processes that are wholly this user's are touched. */
+  /** The ordinary user on whose behalf it is done. */
   readonly user?: Identity | undefined;
   /** What becomes of the processes when the image is complete; a check leaves them as they are. */
   readonly end?: "kill" | "resume" | "hold" | undefined;

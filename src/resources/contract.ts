@@ -14,15 +14,17 @@ import type { ProcessStat } from "../proc/status.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import type { RemoteScope, Row } from "../tracee/scope.ts";
 import type { NamespaceType } from "../abi/namespaces.ts";
-import type { Identity } from "../abi/identity.ts";
 import type { FileStat } from "../abi/stat.ts";
+import type { FileIdentity } from "../abi/file-identity.ts";
+import type { Identity, Rights } from "../abi/identity.ts";
 import type { UserState } from "./namespaces/user.ts";
+import type { ReadableFd } from "./readable.ts";
 
 /** Bytes that go into a file of their own beside state.json. */
 export type BlobSource =
   | { readonly bytes: Buffer }
   /** The contents of an open file from 0 to its end; holes stay holes. The descriptor must stay open until the end. */
-  | { readonly fd: LocalFd };
+  | { readonly fd: ReadableFd };
 
 /** A file of the image, as it was before it was encrypted. */
 export interface Blob extends Disposable {
@@ -57,12 +59,15 @@ export interface FreezeContext {
   within<T>(place: string | undefined, action: () => T): T;
   /** Puts bytes aside for the image; returns the name to keep in the state. */
   blob(name: string, source: BlobSource): string;
+  /**
+   * The ordinary user for whom it is frozen. What this user could not read through the descriptors of the set, or list,
+   * is not read for it (`readable.ts`).
+   */
+  readonly user: Identity | undefined;
   /** Connections to processes of this machine that stay outside come back closed (`--close-external`). */
   readonly closeExternal: boolean;
   /** Whether the processes are to end when the image is complete. */
   readonly ends: boolean;
-  /** The ordinary user who asks: nothing is read that this user could not read. Undefined for a freeze by root. */
-  readonly user: Identity | undefined;
   /** Something that a person should know, though it stops nothing. */
   note(text: string): void;
   /** Notes a refusal and goes on looking, so that the user sees all of them. */
@@ -147,6 +152,17 @@ export interface ThawContext {
   keep(fd: LocalFd): LocalFd;
   /** Our descriptor of an open file of the set, opened at the first call. */
   file(id: string): LocalFd;
+  /**
+   * Whose rights count for what is opened now: those at the freeze of all processes and threads that have it, without
+   * doubles.
+   */
+  readonly holders: readonly Rights[];
+  /** Notes a file system that was made for this thaw, filled from the image alone. */
+  noteMade(device: string): void;
+  /** Notes a file, folder or whatever that was just made under a name, with O_PATH or any other descriptor of it. */
+  noteMadeFile(made: LocalFd): void;
+  /** Whether it was made for this thaw, or its file system was: nobody else can have put it there. */
+  isMadeHere(found: LocalFd): boolean;
   /** A process that is being built, if it is one of the set. It is blank when files are opened. */
   process(pid: Pid): (ThawProcess & { fetch(fd: number): LocalFd }) | undefined;
   /**
@@ -237,12 +253,48 @@ export interface KernelNeed {
   readonly what: string;
 }
 
+/** A path that a thaw opens or makes something in. */
+export type WantedPath =
+  | {
+      readonly path: string;
+      /** Access mode of open(2), or O_PATH where it is only found. */
+      readonly flags: number;
+      /** Which file it was. */
+      readonly identity?: FileIdentity | undefined;
+      /** Of a device node: `major:minor`. */
+      readonly device?: string | undefined;
+    }
+  /** Something is made in this folder, or in the nearest above it that there is. */
+  | { readonly folder: string; readonly identity?: FileIdentity | undefined };
+
+/** The set, for kinds that refer to objects. */
+export interface PathsView {
+  /** What is opened of an object, by its id, when it is opened with these flags. */
+  pathsOf(object: string, flags: number): Iterable<WantedPath>;
+}
+
+/** The set as an ordinary user asks for it. */
+export interface UserView extends PathsView {
+  readonly user: Identity;
+  /** The processes of the set. */
+  readonly pids: ReadonlySet<number>;
+  /** Whether the thread that is asked about can gain no rights any more (PR_SET_NO_NEW_PRIVS). */
+  readonly noNewPrivs?: boolean;
+}
+
 interface Kind<S> {
   /** The name under which the state stands in state.json. */
   readonly name: string;
   readonly schema: GenericSchema<S>;
   /** What a kernel must have for such a state to be thawed on it; nothing, when every Linux has it. */
   needs?(state: S): readonly KernelNeed[];
+  /**
+   * What an ordinary user may have of it: sentences that begin with "It" for what this user may not freeze or thaw, none
+   * when the user may. A kind that does not say is not for users.
+   */
+  forUser?(state: S, view: UserView): Iterable<string>;
+  /** The paths that a thaw opens or makes something in; `flags` are those of an open file, or what an object is opened with. */
+  paths?(state: S, flags: number, view: PathsView): Iterable<WantedPath>;
 }
 
 /** Something that a process has one of: signal actions, credentials, limits … */

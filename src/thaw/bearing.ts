@@ -104,7 +104,7 @@ class Bearing {
     const process = new BuiltProcess(context, state, scope, above, held);
     built.set(pid, process);
     context.processes.set(pid, process);
-    if (state.shares?.filesystem === pid) beginProcess(process);
+    if (state.shares?.filesystem === pid) process.context.openFor(pid, () => beginProcess(process));
     else if (this.#bearsIntoUser(state)) this.#enterEarly(process);
     joinSessionAtBirth(process, state.body?.threads[0] as Parameters<typeof joinSessionAtBirth>[1]);
     this.#nursery.heritage.prepare(process);
@@ -149,7 +149,7 @@ class Bearing {
     const process = this.#nursery.built.get(pid) as BuiltProcess;
     process.scope.call("setsid", `Making session ${pid}`);
     const { command, sid, terminal } = process.state;
-    if (terminal) takeTerminal(process, terminal);
+    if (terminal) process.context.openFor(process.pid, () => takeTerminal(process, terminal));
     if (!instead) return;
     this.#nursery.onTheirOwn.add(pid);
     this.#nursery.notes.push(

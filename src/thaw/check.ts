@@ -17,6 +17,7 @@ import { bootId } from "../resources/volatile/places.ts";
 import type { ObjectState } from "../resources/contract.ts";
 import type { ExecutionState } from "../resources/thread/execution.ts";
 import { checkIds } from "./check-ids.ts";
+import { checkReplaced } from "./check-replaced.ts";
 
 /** Throws one {@link RefusalList} with all that stands in the way. */
 export function checkSurroundings(image: Image, otherProcessor = false): void {
@@ -25,7 +26,7 @@ export function checkSurroundings(image: Image, otherProcessor = false): void {
     ...(otherProcessor ? [] : checkCpu(image)),
     ...checkVectors(image),
     ...checkIds(image),
-    ...[...checkFiles(image), ...checkOpenFiles(image)].filter(
+    ...[...checkFiles(image), ...checkOpenFiles(image), ...checkReplaced(image.state)].filter(
       (problem) => !isRemade(problem, image) && !isCarried(problem, image),
     ),
     ...checkObjects(image),

@@ -1,8 +1,12 @@
 /** What the kinds of resource see of a thaw, and the list of what to undo should it fail. */
 import { closeSync } from "node:fs";
 import { inMounts, later } from "../abi/namespaces.ts";
+import { identityOf, isSameFile, type FileIdentity } from "../abi/file-identity.ts";
+import { fstat } from "../abi/stat.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import type { LocalFd } from "../lib/brand.ts";
+import type { Rights } from "../abi/identity.ts";
+import { Holders } from "./holders.ts";
 import type { Image } from "../image/read.ts";
 import type { MountNamespaceHandle } from "../resources/namespaces/mount.ts";
 import type { Blob, ObjectState, ThawClocks, ThawContext, UserNamespaces } from "../resources/contract.ts";
@@ -29,6 +33,7 @@ export class Thawing implements ThawContext, Disposable {
 
   constructor(image: Image) {
     this.#image = image;
+    this.#holders = new Holders(image.state);
     for (const { pid, inside, body } of image.state.processes) {
       if (inside) this.#inside.set(pid, inside.pids);
       for (const { tid, tidsInside } of body?.threads ?? []) if (tidsInside) this.#inside.set(tid, tidsInside);
@@ -39,6 +44,53 @@ export class Thawing implements ThawContext, Disposable {
       monotonicAtFreeze: BigInt(clocks.monotonic),
       boottimeAtFreeze: BigInt(clocks.boottime),
     };
+  }
+
+  readonly #holders: Holders;
+  /** Whose rights count for what is opened now. */
+  holders: readonly Rights[] = [];
+
+  /** Runs `action`, which opens things for those that have an open file, by its id, or for a process. */
+  openFor<T>(who: string | number, action: () => T): T {
+    const rights = typeof who === "string" ? this.#holders.ofFile(who) : this.#holders.ofProcess(who);
+    return this.#openAs(rights, action);
+  }
+
+  #openAs<T>(rights: readonly Rights[], action: () => T): T {
+    const before = this.holders;
+    this.holders = rights;
+    try {
+      return action();
+    } finally {
+      this.holders = before;
+    }
+  }
+
+  /** What is done later is done for the same. */
+  #later(action: () => void): () => void {
+    const rights = this.holders;
+    return later(() => this.#openAs(rights, action));
+  }
+
+  readonly #devices = new Set<string>();
+
+  /** By device and inode. */
+  readonly #made = new Map<string, FileIdentity>();
+
+  noteMadeFile(made: LocalFd): void {
+    const identity = identityOf(made);
+    this.#made.set(`${identity.device} ${identity.inode}`, identity);
+  }
+
+  isMadeHere(found: LocalFd): boolean {
+    const { device, inode } = fstat(found);
+    if (this.#devices.has(device)) return true;
+    const made = this.#made.get(`${device} ${inode}`);
+    return made !== undefined && isSameFile(made, identityOf(found));
+  }
+
+  noteMade(device: string): void {
+    this.#devices.add(device);
   }
 
   object<H>(id: string): H {
@@ -114,7 +166,7 @@ export class Thawing implements ThawContext, Disposable {
   }
 
   undo(what: string, action: () => void): void {
-    this.#undo.push({ what, action: later(action) });
+    this.#undo.push({ what, action: this.#later(action) });
   }
 
   keep(fd: LocalFd): LocalFd {
@@ -140,11 +192,11 @@ export class Thawing implements ThawContext, Disposable {
   readonly notes: string[] = [];
 
   note(text: string): void {
-    this.notes.push(text);
+    if (!this.notes.includes(text)) this.notes.push(text);
   }
 
   whenOpen(action: () => void): void {
-    this.#whenOpen.push(later(action));
+    this.#whenOpen.push(this.#later(action));
   }
 
   /** Opening one file may ask for more to be done. */
@@ -153,7 +205,7 @@ export class Thawing implements ThawContext, Disposable {
   }
 
   whenBuilt(action: () => void): void {
-    this.#whenBuilt.push(later(action));
+    this.#whenBuilt.push(this.#later(action));
   }
 
   runWhenBuilt(): void {
@@ -161,7 +213,7 @@ export class Thawing implements ThawContext, Disposable {
   }
 
   atResume(action: () => void): void {
-    this.#atResume.push(later(action));
+    this.#atResume.push(this.#later(action));
   }
 
   /** Time that has passed on the processes' monotonic clock since the freeze, because building took a while. */

@@ -89,7 +89,7 @@ export class ThawedFiles {
       const holder = holderOf(id, processes);
       if (file.locks) thawLocks(local, file.locks, this.#context, holder);
       if (!holder) continue;
-      this.#inPlace(file, () => settle?.(file.state, holder, local));
+      this.#context.openFor(id, () => this.#inPlace(file, () => settle?.(file.state, holder, local)));
       if (signals) setAsync(holder);
     }
   }
@@ -106,7 +106,7 @@ export class ThawedFiles {
     if (known !== undefined) return known;
     const file = this.#files[id];
     if (!file) throw new RangeError(`the image has no file ${id}`);
-    const local = this.#inPlace(file, () => this.#open(file));
+    const local = this.#context.openFor(id, () => this.#inPlace(file, () => this.#open(file)));
     this.#local.set(id, local);
     return local;
   }

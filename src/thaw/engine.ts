@@ -181,25 +181,29 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
   if (image.state.objects[CARRIED]) context.object(CARRIED);
   const tree = growTree(context, image.state);
   for (const zombie of tree.zombies) makeZombie(zombie);
-  for (const process of tree.processes) beginProcess(process);
+  for (const process of tree.processes) context.openFor(process.pid, () => beginProcess(process));
   const files = new ThawedFiles(context, image.state.files);
   files.openAll();
   let done = 0;
   for (const process of tree.processes) {
     process.moveDoor();
     if (!process.isBorrowed("memory"))
-      buildMemory(process, tree, (bytes) => {
-        watcher.report({ step: "build", detail: process.command, done: (done += bytes) });
-        checkAborted(watcher);
-      });
+      context.openFor(process.pid, () =>
+        buildMemory(process, tree, (bytes) => {
+          watcher.report({ step: "build", detail: process.command, done: (done += bytes) });
+          checkAborted(watcher);
+        }),
+      );
     checkAborted(watcher);
     files.handOut(process);
-    context.inPlace(process.mounts, () => buildProcess(process));
+    context.openFor(process.pid, () => context.inPlace(process.mounts, () => buildProcess(process)));
   }
   files.settle(tree.processes);
   context.runWhenBuilt();
   for (const process of tree.processes) enterUserNamespace(process);
-  const threads = new Map(tree.processes.map((process) => [process, buildThreads(process, tree.users)]));
+  const threads = new Map(
+    tree.processes.map((process) => [process, context.openFor(process.pid, () => buildThreads(process, tree.users))]),
+  );
   files.handOutLate(tree.processes);
   files.settleLate(tree.processes);
   for (const process of tree.processes) {

@@ -146,7 +146,11 @@ export class Heritage {
 
   #map(process: BuiltProcess, { mapping, odd }: Area): void {
     if (!mapping.backing) return mapInherited(process, mapping, odd);
-    const source: LocalFd = process.context.object<ContentsHandle>(mapping.backing.object).open(0);
+    const contents = process.context.object<ContentsHandle>(mapping.backing.object);
+    const source: LocalFd = process.context.openFor(
+      process.pid,
+      () => (!mapping.shared && contents.openToMap?.(0)) || contents.open(0),
+    );
     try {
       mapInherited(process, mapping, odd, source);
     } finally {

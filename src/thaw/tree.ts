@@ -76,8 +76,10 @@ export function growTree(context: Thawing, state: FrozenState): Tree {
   const standIns = bearAll(nursery, states);
   setGroups(nursery, states);
   for (const standIn of standIns) standIn.end();
-  for (const process of nursery.built.values())
-    if (process.state.terminal) setForeground(process, process.state.terminal);
+  for (const process of nursery.built.values()) {
+    const { terminal } = process.state;
+    if (terminal) context.openFor(process.pid, () => setForeground(process, terminal));
+  }
   const all = [...nursery.built.values()];
   return {
     processes: all.filter((process) => process.state.body),

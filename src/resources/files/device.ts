@@ -1,6 +1,6 @@
 /** Devices without a state of their own: they are opened again by their path. */
 import { readlinkSync } from "node:fs";
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import { placed } from "../../abi/namespaces.ts";
 import * as v from "valibot";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
@@ -10,7 +10,7 @@ import { orIfGone } from "../../lib/gone.ts";
 import type { FileKind } from "../contract.ts";
 import { isLinked, linkedPath } from "../objects/contents.ts";
 import { freezeGoneSpecial, goneSpecialSchema, openGoneSpecial } from "../objects/gone-special.ts";
-import { openPath } from "../objects/path-file.ts";
+import { openAgain } from "../objects/open-again.ts";
 
 const schema = v.strictObject({
   path: v.string(),
@@ -44,6 +44,11 @@ function isAsked(node: string): boolean {
 export const statelessDevice: FileKind<v.InferOutput<typeof schema>> = {
   name: "device",
   schema,
+  *forUser({ gone }) {
+    if (gone) yield "It has a device open whose node is gone.";
+  },
+  paths: ({ path, device, gone }, flags) =>
+    gone ? [{ folder: dirname(path), identity: gone.folder }] : [{ path, device, flags }],
   recognise: (file) =>
     file.stat.type === S_IF.S_IFCHR && (STATELESS.has(file.stat.deviceNode) || isAsked(file.stat.deviceNode)),
   freeze: (file) => ({
@@ -64,6 +69,6 @@ export const statelessDevice: FileKind<v.InferOutput<typeof schema>> = {
       { path },
     );
   },
-  thaw: (state, _context, flags) =>
-    state.gone ? openGoneSpecial(state.gone, flags & AT_OPEN) : openPath(placed(state.path), flags & AT_OPEN),
+  thaw: (state, context, flags) =>
+    state.gone ? openGoneSpecial(context, state.gone, flags & AT_OPEN) : openAgain(context, state, flags & AT_OPEN),
 };

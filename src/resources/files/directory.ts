@@ -1,6 +1,7 @@
 /** An open directory, or any file system object opened with O_PATH. */
-import { placed } from "../../abi/namespaces.ts";
+import { identityOf } from "../../abi/file-identity.ts";
 import { lstatSync } from "node:fs";
+import { dirname } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
@@ -11,12 +12,13 @@ import { freezeCovered } from "../objects/covered-file.ts";
 import { isLinked, type ContentsHandle } from "../objects/contents.ts";
 import { freezeGoneDirectory, goneDirectoryId } from "../objects/gone-directory.ts";
 import { freezeGoneSpecial, goneSpecialSchema, openGoneSpecial } from "../objects/gone-special.ts";
-import { openPath } from "../objects/path-file.ts";
+import { identitySchema } from "../objects/identity-schema.ts";
+import { openAgain } from "../objects/open-again.ts";
 import { carryOpened } from "../volatile/carrying.ts";
 import { machinePathOf } from "../volatile/machine-path.ts";
 
 const schema = v.union([
-  v.strictObject({ path: v.string() }),
+  v.strictObject({ path: v.string(), identity: v.optional(identitySchema), device: v.optional(v.string()) }),
   /** A directory without a name, or anything that is mounted over. */
   v.strictObject({ gone: v.string() }),
   /** Anything else without a name. */
@@ -26,20 +28,31 @@ const schema = v.union([
 export const directory: FileKind<v.InferOutput<typeof schema>> = {
   name: "directory",
   schema,
+  *forUser(state) {
+    if ("special" in state && state.special.device !== undefined) yield "It has a device open whose node is gone.";
+  },
+  *paths(state, flags, view) {
+    if ("path" in state) yield { ...state, flags };
+    else if ("special" in state) yield { folder: dirname(state.special.path), identity: state.special.folder };
+    else yield* view.pathsOf(state.gone, flags);
+  },
   recognise: (file) =>
     file.stat.type === S_IF.S_IFDIR || ((file.info.flags & O.O_PATH) !== 0 && file.stat.type !== S_IF.S_IFREG),
   freeze(file) {
     refuseWatched(file);
     if (isLinked(file.link, file.stat)) {
       noteVolatile(file);
-      return { path: file.link };
+      const { type, deviceNode } = file.stat;
+      const isNode = type === S_IF.S_IFCHR || type === S_IF.S_IFBLK;
+      return { path: file.link, identity: identityOf(file.local), ...(isNode && { device: deviceNode }) };
     }
     const id = goneDirectoryId(file.stat);
     const { context, link, stat, pid, command } = file;
-    const covered = freezeCovered(context, { via: `/proc/self/fd/${file.local}`, link, stat, pid, command });
+    const look = { via: `/proc/self/fd/${file.local}`, link, stat, pid, command };
+    const covered = freezeCovered(context, look);
     if (covered) return { gone: context.object(id, () => covered) };
     if (file.stat.type !== S_IF.S_IFDIR) return { special: freezeGoneSpecial(file.local, file.link, file.stat) };
-    return { gone: context.object(id, () => freezeGoneDirectory(link, stat, `/proc/self/fd/${file.local}`)) };
+    return { gone: context.object(id, () => freezeGoneDirectory(context, look)) };
   },
   check(state) {
     if (!("path" in state) || lstatSync(state.path, { throwIfNoEntry: false })) return undefined;
@@ -55,8 +68,8 @@ export const directory: FileKind<v.InferOutput<typeof schema>> = {
   },
   thaw(state, context, flags) {
     const wanted = flags & (O.O_DIRECTORY | O.O_PATH | O.O_NOFOLLOW | O.O_NOATIME);
-    if ("path" in state) return openPath(placed(state.path), wanted);
-    if ("special" in state) return openGoneSpecial(state.special, wanted);
+    if ("path" in state) return openAgain(context, state, wanted);
+    if ("special" in state) return openGoneSpecial(context, state.special, wanted);
     return context.object<ContentsHandle>(state.gone).open(wanted);
   },
 };

@@ -22,6 +22,7 @@ import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { hexSchema } from "../../lib/hex.ts";
 import type { FileHolder, FileKind, OpenFile } from "../contract.ts";
 import { atNumber } from "./at-number.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const entry = v.strictObject({
   /** The descriptor number under which the file was added. */
@@ -49,6 +50,7 @@ const CONDITIONS = ~(EPOLL.EPOLLONESHOT | EPOLL.EPOLLET | EPOLL.EPOLLWAKEUP | EP
 export const epoll: FileKind<EpollState> = {
   name: "epoll",
   schema,
+  forUser: ofAnyUser,
   needs: () => [{ option: "CONFIG_EPOLL", what: "epoll(7)" }],
   recognise: (file) => file.link === "anon_inode:[eventpoll]",
   freeze(file) {

@@ -5,6 +5,7 @@ import { call } from "../../abi/call.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
 import type { FileKind } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   /** The counter, in decimal: 64 bits. */
@@ -17,6 +18,7 @@ const EFD_SEMAPHORE = 1;
 export const eventFd: FileKind<v.InferOutput<typeof schema>> = {
   name: "eventfd",
   schema,
+  forUser: ofAnyUser,
   needs: () => [{ option: "CONFIG_EVENTFD", what: "eventfd(2)" }],
   recognise: (file) => file.link === "anon_inode:[eventfd]",
   freeze(file) {

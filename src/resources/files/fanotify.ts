@@ -10,7 +10,9 @@ import { Refusal } from "../../lib/errors.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
-import { deviceOf, findWatched, queuedBytes, watchedSchema, wayToWatched } from "./watched.ts";
+import { placed } from "../../abi/namespaces.ts";
+import { identityAt } from "../objects/open-again.ts";
+import { deviceOf, findWatched, queuedBytes, watchedSchema, reachWatched } from "./watched.ts";
 
 const mark = v.strictObject({
   on: v.picklist(["inode", "mount", "filesystem"]),
@@ -97,7 +99,12 @@ function readMark(file: OpenFile, line: string): Mark {
     ? mounts.find(({ id }) => id === field(line, "mnt_id"))
     : mounts.find(({ device }) => device === deviceOf(/sdev:([0-9a-f]+)/.exec(line)?.[1] ?? "0"));
   if (!found) return lost(file, line);
-  return { on: onMount ? "mount" : "filesystem", path: found.mountPoint, ...base };
+  return {
+    on: onMount ? "mount" : "filesystem",
+    path: found.mountPoint,
+    identity: identityAt(placed(found.mountPoint)),
+    ...base,
+  };
 }
 
 function lost(file: OpenFile, what: string): never {
@@ -116,10 +123,13 @@ const ON = { inode: 0, mount: FAN_MARK.FAN_MARK_MOUNT, filesystem: FAN_MARK.FAN_
 const OF_IGNORED = FAN_MARK.FAN_MARK_IGNORED_SURV_MODIFY | FAN_MARK.FAN_MARK_IGNORE;
 
 function addMark(fd: LocalFd, state: Mark, context: ThawContext): void {
-  const via = wayToWatched(state, context);
-  const flags = parseFlags(FAN_MARK, state.flags);
-  const follow = state.path !== undefined && state.on === "inode" ? FAN_MARK.FAN_MARK_DONT_FOLLOW : 0;
-  const base = FAN_MARK.FAN_MARK_ADD | ON[state.on] | follow;
+  // A magic link is to be followed: with FAN_MARK_DONT_FOLLOW it would be marked itself.
+  const flags = parseFlags(FAN_MARK, state.flags) & ~FAN_MARK.FAN_MARK_DONT_FOLLOW;
+  reachWatched(state, context, (via) => addMarkAt(fd, state, flags, via));
+}
+
+function addMarkAt(fd: LocalFd, state: Mark, flags: number, via: string): void {
+  const base = FAN_MARK.FAN_MARK_ADD | ON[state.on];
   const add = (how: number, events: string): void => {
     const mask = parseFlags(FAN, events);
     if (mask === 0) return;

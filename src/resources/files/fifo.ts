@@ -4,12 +4,15 @@ import { S_IF } from "../../abi/stat.ts";
 import type { FileKind } from "../contract.ts";
 import { freezeFifo } from "../objects/fifo.ts";
 import type { PipeHandle } from "../objects/pipe.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({ fifo: v.string() });
 
 export const fifoEnd: FileKind<v.InferOutput<typeof schema>> = {
   name: "fifo",
   schema,
+  forUser: ofAnyUser,
+  paths: ({ fifo: id }, flags, view) => view.pathsOf(id, flags),
   recognise: (file) => file.stat.type === S_IF.S_IFIFO && file.link.startsWith("/"),
   freeze(file) {
     const id = `fifo:${file.stat.device}:${file.stat.inode}`;

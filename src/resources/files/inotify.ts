@@ -8,7 +8,8 @@ import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
 import { settling } from "./settling.ts";
 import { MOST_EVENTS, overflow, queueLimit } from "./lost-events.ts";
-import { deviceOf, findWatched, queuedBytes, watchedSchema, wayToWatched } from "./watched.ts";
+import { deviceOf, findWatched, queuedBytes, watchedSchema, reachWatched } from "./watched.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const watch = v.strictObject({
   wd: v.number(),
@@ -30,6 +31,10 @@ const ASKED = Object.values(IN).reduce((all: number, bit) => (all | bit) >>> 0, 
 export const inotify: FileKind<v.InferOutput<typeof schema>> = {
   name: "inotify",
   schema,
+  forUser: ofAnyUser,
+  *paths({ watches }) {
+    for (const { path, identity } of watches) if (path !== undefined) yield { path, identity, flags: 0 };
+  },
   needs: () => [{ option: "CONFIG_INOTIFY_USER", what: "inotify(7)" }],
   recognise: (file) => file.link === "anon_inode:inotify",
   freeze(file) {
@@ -92,14 +97,16 @@ function readWatch(file: OpenFile, text: string): Watch {
 
 function addWatches(fd: LocalFd, watches: readonly Watch[], context: ThawContext): void {
   for (const { wd, events, ...watched } of watches) {
-    const via = wayToWatched(watched, context);
     // Where the kernel cannot be told, numbers go up from 1.
     attempt("ioctl", fd, INOTIFY_IOC_SETNEXTWD, wd);
     const mask = parseFlags(IN, events);
-    const got = withText(via, (address) => call("inotify_add_watch", `Watching ${via}`, fd, address, mask));
+    const about = `Watching ${watched.path ?? watched.file}`;
+    const got = reachWatched(watched, context, (via) =>
+      withText(via, (address) => call("inotify_add_watch", about, fd, address, mask)),
+    );
     if (got !== wd) {
       throw new KmonteError("INOTIFY_NUMBER", {
-        what: `A watch on ${via} could not get its number back.`,
+        what: `A watch on ${watched.path ?? watched.file} could not get its number back.`,
         why: `The kernel gave ${got} instead of ${wd}.`,
         remedy: "Thaw on a kernel that was built with CONFIG_CHECKPOINT_RESTORE.",
       });

@@ -1,5 +1,6 @@
 /** An open message queue of POSIX (mq_overview(7)). The queue itself stands in the IPC namespace, with its messages. */
 import * as v from "valibot";
+import { isForUser } from "../../abi/identity.ts";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { isNotifying, openQueue, queueAttributes } from "../../abi/mqueue.ts";
 import { namespaceOf, within } from "../../abi/namespaces.ts";
@@ -10,6 +11,7 @@ import type { NamespaceHandle } from "../namespaces/handle.ts";
 import { freezeQueue } from "../namespaces/queues.ts";
 import { linkedPath, type ContentsHandle } from "../objects/contents.ts";
 import type { GoneQueueState } from "../objects/gone-queue.ts";
+import { openForAll } from "../objects/open-again.ts";
 import { openPath } from "../objects/path-file.ts";
 
 const schema = v.union([
@@ -53,7 +55,8 @@ export const messageQueue: FileKind<v.InferOutput<typeof schema>> = {
     if ("gone" in state) return context.object<ContentsHandle>(state.gone).open(wanted);
     const { name, ipc } = state;
     const open = (): ReturnType<typeof openQueue> => context.keep(openQueue(name, wanted));
-    return ipc === undefined ? open() : within("ipc", context.object<NamespaceHandle>(ipc).fd, open);
+    if (ipc === undefined) return isForUser() ? open() : openForAll(context.holders, `/${name}`, open);
+    return within("ipc", context.object<NamespaceHandle>(ipc).fd, open);
   },
 };
 

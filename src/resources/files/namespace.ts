@@ -1,6 +1,6 @@
 /** A namespace that is held open (namespaces(7)): that of a process of the set, or the one that kmonte lives in. */
 import * as v from "valibot";
-import { nameOfNamespace, namespaceOf, placed } from "../../abi/namespaces.ts";
+import { nameOfNamespace, namespaceOf } from "../../abi/namespaces.ts";
 import { O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { stat } from "../../abi/stat.ts";
@@ -9,6 +9,7 @@ import type { FileKind, OpenFile } from "../contract.ts";
 import type { NamespaceHandle } from "../namespaces/handle.ts";
 import { CARRIED, namespaceObject } from "../namespaces/own.ts";
 import { userObject } from "../namespaces/user.ts";
+import { openAgain } from "../objects/open-again.ts";
 import { openPath } from "../objects/path-file.ts";
 
 const TYPES = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"] as const;
@@ -46,7 +47,7 @@ export const namespaceFile: FileKind<v.InferOutput<typeof schema>> = {
   },
   thaw({ type, process, object, path }, context, flags) {
     const how = flags & O.O_PATH;
-    if (path !== undefined) return openPath(placed(path), how);
+    if (path !== undefined) return openAgain(context, { path }, how);
     if (object === undefined) return openPath(`/proc/${process ?? "self"}/ns/${type}`, how);
     return openPath(`/proc/self/fd/${context.object<NamespaceHandle>(object).fd}`, how);
   },

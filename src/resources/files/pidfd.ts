@@ -8,6 +8,7 @@ import { Refusal } from "../../lib/errors.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
 import { readStat } from "../../proc/read.ts";
 import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   /** Absent when the process has ended and was waited for; … */
@@ -22,6 +23,7 @@ type PidFdState = v.InferOutput<typeof schema>;
 export const pidFd: FileKind<PidFdState> = {
   name: "pidfd",
   schema,
+  forUser: ofAnyUser,
   recognise: (file) => file.link === "anon_inode:[pidfd]" || file.link.startsWith("pidfd:["),
   freeze(file) {
     const pid = Number(fdInfoValue(file.info, "Pid") ?? "-1");

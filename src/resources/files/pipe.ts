@@ -4,12 +4,14 @@ import { S_IF } from "../../abi/stat.ts";
 import type { FileKind } from "../contract.ts";
 import { findInherited, inheritedSchema, thawInherited } from "../objects/inherited.ts";
 import { freezePipe, type PipeHandle } from "../objects/pipe.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.union([v.strictObject({ pipe: v.string() }), v.strictObject({ inherited: inheritedSchema })]);
 
 export const pipeEnd: FileKind<v.InferOutput<typeof schema>> = {
   name: "pipe",
   schema,
+  forUser: ofAnyUser,
   recognise: (file) => file.stat.type === S_IF.S_IFIFO && file.link.startsWith("pipe:["),
   freeze(file) {
     const inherited = findInherited(file);

@@ -7,7 +7,7 @@ import { fileSystemOf, PROC_SUPER_MAGIC, stat } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
-import { openPath } from "../objects/path-file.ts";
+import { openOnProc } from "../objects/open-again.ts";
 import { linkedPath } from "../objects/contents.ts";
 
 const schema = v.strictObject({
@@ -37,7 +37,7 @@ export const procFile: FileKind<v.InferOutput<typeof schema>> = {
   },
   late: ({ thread }) => thread === true,
   thaw({ path, ended }, context, flags) {
-    const open = (at: string): LocalFd => openPath(placed(at), flags & OPEN);
+    const open = (at: string): LocalFd => openOnProc(at, flags & OPEN);
     if (!ended) return open(path);
     return context.standIn(ended.holder, ended.pid, () => context.keep(open(path)));
   },

@@ -3,12 +3,14 @@ import * as v from "valibot";
 import { PTMX } from "../../abi/tty.ts";
 import type { FileKind } from "../contract.ts";
 import { ptyObject, type PtyHandle } from "../objects/pty.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({ pty: v.string() });
 
 export const ptyMaster: FileKind<v.InferOutput<typeof schema>> = {
   name: "pty-master",
   schema,
+  forUser: ofAnyUser,
   recognise: (file) => file.stat.deviceNode === PTMX,
   freeze: (file) => ({ pty: ptyObject(file) }),
   thaw: (state, context) => context.object<PtyHandle>(state.pty).master,

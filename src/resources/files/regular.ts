@@ -7,6 +7,8 @@ import { S_IF } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import { contentsObject, type ContentsHandle } from "../objects/contents.ts";
+import { ofAnyUser } from "../for-user.ts";
+import { reads } from "../readable.ts";
 
 const schema = v.strictObject({ contents: v.string() });
 
@@ -17,14 +19,15 @@ const OPEN_ONLY =
 export const regularFile: FileKind<v.InferOutput<typeof schema>> = {
   name: "regular",
   schema,
+  forUser: ofAnyUser,
+  paths: ({ contents }, flags, view) => view.pathsOf(contents, flags),
   // Secret memory looks like a file that was unlinked, but no one else may read it.
   recognise: (file) => file.stat.type === S_IF.S_IFREG && !file.link.startsWith("/secretmem"),
   freeze(file) {
     refuseForbidden(file);
     const { context, link, stat, pid, command } = file;
     const via = `/proc/${taskOf(pid)}/fd/${file.fd}`;
-    const readable = (file.info.flags & O.O_PATH) === 0 && (file.info.flags & O_ACCMODE) !== O.O_WRONLY;
-    const local = readable ? file.local : undefined;
+    const local = reads(file) ? file.local : undefined;
     return { contents: contentsObject(context, { via, link, stat, pid, command, local }) };
   },
   thaw(state, context, flags) {

@@ -5,12 +5,14 @@ import { maskOfSignals, SIGSET_SIZE, signalsInMask } from "../../abi/signal.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
 import type { FileKind } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({ signals: v.array(v.string()) });
 
 export const signalFd: FileKind<v.InferOutput<typeof schema>> = {
   name: "signalfd",
   schema,
+  forUser: ofAnyUser,
   needs: () => [{ option: "CONFIG_SIGNALFD", what: "signalfd(2)" }],
   recognise: (file) => file.link === "anon_inode:[signalfd]",
   freeze: (file) => ({ signals: signalsInMask(BigInt(`0x${fdInfoValue(file.info, "sigmask") ?? "0"}`)) }),

@@ -9,13 +9,17 @@ import { DEV_TTY, ptyIndex, TERMIOS2_SIZE, TTY, ttySetInt } from "../../abi/tty.
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 import { openPath } from "../objects/path-file.ts";
+import { openAgain } from "../objects/open-again.ts";
 import { findMaster, openPeer, ptmxPath, ptyObject, type PtyHandle } from "../objects/pty.ts";
 
 export const outsideSchema = v.strictObject({
   path: v.string(),
   /** When the node was made, for those that come and go (/dev/pts): nanoseconds since the epoch. */
   since: v.string(),
+  /** Its device number, `major:minor`. */
+  device: v.optional(v.string()),
   /** Struct termios2, base64: what the program has set it to. */
   modes: v.optional(v.string()),
 });
@@ -37,6 +41,8 @@ const CONSOLE = "5:1";
 export const terminal: FileKind<TerminalState> = {
   name: "terminal",
   schema: terminalSchema,
+  forUser: ofAnyUser,
+  paths: (state, flags) => ("outside" in state ? [{ ...state.outside, flags }] : []),
   needs: () => [{ option: "CONFIG_TTY", what: "terminals" }],
   recognise: ({ stat }) =>
     stat.type === S_IF.S_IFCHR &&
@@ -62,7 +68,7 @@ function outsideTerminal(file: OpenFile): v.InferOutput<typeof outsideSchema> {
   if (!file.link.endsWith(" (deleted)") && file.link.startsWith("/")) {
     const since = String(statSync(file.link, { bigint: true }).ctimeNs);
     const modes = modesOf(file.local);
-    return { path: file.link, since, ...(modes !== undefined && { modes }) };
+    return { path: file.link, since, device: file.stat.deviceNode, ...(modes !== undefined && { modes }) };
   }
   throw new Refusal(
     "TERMINAL_GONE",
@@ -90,7 +96,7 @@ export function openTerminal(
   if ("pty" in state) return context.object<PtyHandle>(state.pty).openSlave(flags);
   const gone = goneOutside(state.outside);
   if (gone) throw gone;
-  return openPath(state.outside.path, flags | O.O_NONBLOCK);
+  return openAgain(context, state.outside, flags | O.O_NONBLOCK);
 }
 
 /** Whether an outside terminal is still the one that it was. */

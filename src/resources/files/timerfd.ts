@@ -8,6 +8,7 @@ import { formatFlags, nameOf, parseFlags } from "../../lib/flags.ts";
 import { fdInfoValue, parseFdInfo, type FdInfo } from "../../proc/fdinfo.ts";
 import { settledTime } from "../times.ts";
 import type { FileKind, ThawContext } from "../contract.ts";
+import { wakesNobody } from "../for-user.ts";
 
 const nanoseconds = v.pipe(v.string(), v.regex(/^\d+$/));
 
@@ -30,6 +31,7 @@ const TFD_IOC_SET_TICKS = 0x40085400;
 export const timerFd: FileKind<TimerFdState> = {
   name: "timerfd",
   schema,
+  forUser: ({ clock }) => wakesNobody([clock]),
   needs: () => [{ option: "CONFIG_TIMERFD", what: "timerfd_create(2)" }],
   recognise: (file) => file.link === "anon_inode:[timerfd]",
   freeze(file) {

@@ -4,7 +4,7 @@
  */
 import * as v from "valibot";
 import { O_ACCMODE } from "../../abi/fcntl.ts";
-import { namespaceOf, placed } from "../../abi/namespaces.ts";
+import { namespaceOf } from "../../abi/namespaces.ts";
 import { POLL, pollNow } from "../../abi/socket.ts";
 import { attachTun, IFF, ownTun, setTunSizes, TUN, tunDevice, tunSizes } from "../../abi/tun.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
@@ -12,7 +12,7 @@ import type { FileKind } from "../contract.ts";
 import { linkNamed, linkSchema } from "../namespaces/net-links.ts";
 import { setUpLink } from "../namespaces/net-links-build.ts";
 import { linkedPath } from "../objects/contents.ts";
-import { openPath } from "../objects/path-file.ts";
+import { openAgain } from "../objects/open-again.ts";
 
 const schema = v.strictObject({
   path: v.string(),
@@ -50,7 +50,7 @@ export const tun: FileKind<v.InferOutput<typeof schema>> = {
     return { path, device: { name: device.name, flags, ...sizes, index: link.index, ...(atHome && { link }) } };
   },
   thaw({ path, device }, context, flags) {
-    const fd = context.keep(openPath(placed(path), flags & O_ACCMODE));
+    const fd = context.keep(openAgain(context, { path, device: TUN }, flags & O_ACCMODE));
     if (!device) return fd;
     attachTun(fd, device.name, parseFlags(IFF, device.flags), device.index);
     setTunSizes(fd, device);

@@ -2,22 +2,28 @@
 import { closeSync, readlinkSync } from "node:fs";
 import * as v from "valibot";
 import { taskOf } from "../../abi/living.ts";
+import { identityOf, type FileIdentity } from "../../abi/file-identity.ts";
+import { asUser } from "../../abi/identity.ts";
 import { call, withStruct } from "../../abi/call.ts";
 import { FIONREAD } from "../../abi/inotify.ts";
 import { placed } from "../../abi/namespaces.ts";
 import { fstat } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { OpenFile, ThawContext } from "../contract.ts";
+import { identitySchema } from "../objects/identity-schema.ts";
+import { findAgain, identityAt } from "../objects/open-again.ts";
 import { nameOfOpen, openByHandle, searchName } from "../objects/find-inode.ts";
 
 export const watchedSchema = {
   /** A file that has a name, or … */
   path: v.optional(v.string()),
+  identity: v.optional(identitySchema),
   /** … an open file of the set that has none any more. */
   file: v.optional(v.string()),
 };
 export interface Watched {
   readonly path?: string | undefined;
+  readonly identity?: FileIdentity | undefined;
   readonly file?: string | undefined;
 }
 
@@ -49,12 +55,13 @@ export function findWatched(file: OpenFile, text: string, device: string, inode:
 }
 
 function find(file: OpenFile, local: LocalFd | undefined, device: string, inode: bigint): Watched | undefined {
+  const { user } = file.context;
   const hints = [readlinkSync(`/proc/${taskOf(file.pid)}/cwd`)];
   if (local !== undefined) {
     const seen = fstat(local);
     // A file without any link is not searched for.
-    const path = seen.links === 0 ? undefined : nameOfOpen(local, file.pid, hints);
-    if (path !== undefined) return { path };
+    const path = seen.links === 0 ? undefined : asUser(user, () => nameOfOpen(local, file.pid, hints));
+    if (path !== undefined) return { path, identity: identityOf(local) };
     const open = file.context
       .openFiles()
       .find(([, { stat }]) => stat.inode === seen.inode && stat.device === seen.device);
@@ -62,12 +69,19 @@ function find(file: OpenFile, local: LocalFd | undefined, device: string, inode:
   }
   const open = file.context.openFiles().find(([, { stat }]) => stat.inode === inode && stat.device === device);
   const seen = open?.[1].stat ?? { ...fstat(file.local), inode, device };
-  const path = searchName(file.pid, seen, hints);
-  if (path !== undefined) return { path };
+  const path = asUser(user, () => searchName(file.pid, seen, hints));
+  if (path !== undefined) return { path, identity: identityAt(placed(path)) };
   return open && { file: open[0] };
 }
 
-/** How we reach it when it is watched again. */
-export function wayToWatched({ path, file = "" }: Watched, context: ThawContext): string {
-  return path === undefined ? `/proc/self/fd/${context.file(file)}` : placed(path);
+/** Lends a way to it when it is watched again: `via` is a magic link. Who watches must be able to read it. */
+export function reachWatched<T>(watched: Watched, context: ThawContext, use: (via: string) => T): T {
+  const { path, identity, file = "" } = watched;
+  if (path === undefined) return use(`/proc/self/fd/${context.file(file)}`);
+  const found = findAgain(context, { path, identity }, 0);
+  try {
+    return use(`/proc/self/fd/${found}`);
+  } finally {
+    closeSync(found);
+  }
 }

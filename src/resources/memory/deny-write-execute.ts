@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { PR } from "../../abi/prctl.ts";
 import type { ProcessResource } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 /** The bits of PR_SET_MDWE; 0 for none, and on kernels that do not know it. */
 const schema = v.number();
@@ -10,6 +11,7 @@ export const denyWriteExecute: ProcessResource<number> = {
   name: "denyWriteExecute",
   of: "memory",
   schema,
+  forUser: ofAnyUser,
   asks: { bytes: 0, calls: () => [["prctl", PR.GET_MDWE, 0, 0, 0, 0]] },
   freeze: (_, answers) => Math.max(answers.attempt(0), 0),
   /** When nothing is left to be protected. */

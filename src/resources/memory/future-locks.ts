@@ -6,6 +6,7 @@ import { MAP, MCL, PAGE_SIZE } from "../../abi/mman.ts";
 import { parseMaps } from "../../proc/maps.ts";
 import { readFileSync } from "node:fs";
 import type { ProcessResource } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({ lockFuture: v.picklist(["no", "now", "on-fault"]) });
 
@@ -13,6 +14,7 @@ export const futureLocks: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "futureLocks",
   of: "memory",
   schema,
+  forUser: ofAnyUser,
   /** No call tells; a page that comes and goes at once does. Processes without locked memory are not asked. */
   freeze({ scope, mappings, pid }) {
     if (!mappings.some((mapping) => mapping.flags.includes("lo"))) return { lockFuture: "no" };

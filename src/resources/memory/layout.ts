@@ -7,6 +7,7 @@ import { stat } from "../../abi/stat.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
 import type { ProcessResource } from "../contract.ts";
 import { contentsObject, type ContentsHandle } from "../objects/contents.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 /** In the order of struct prctl_mm_map (include/uapi/linux/prctl.h). */
 const FIELDS = [
@@ -37,6 +38,8 @@ export const layout: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "layout",
   of: "memory",
   schema,
+  forUser: ofAnyUser,
+  paths: ({ exe }, _, view) => view.pathsOf(exe, 0),
   asks: { bytes: 0, calls: () => [["brk", 0]] },
   freeze(process, answers) {
     const { stat: fields, pid } = process;
@@ -62,7 +65,8 @@ export const layout: ProcessResource<v.InferOutput<typeof schema>> = {
   thaw(process, state) {
     const { scope } = process;
     const auxv = Buffer.from(state.auxv, "base64");
-    const local = process.context.keep(process.context.object<ContentsHandle>(state.exe).open(0));
+    const exe = process.context.object<ContentsHandle>(state.exe);
+    const local = process.context.keep(exe.open(0));
     process.lend(local, (fd) => {
       const map = Buffer.alloc(MM_MAP_SIZE);
       FIELDS.forEach((name, i) => map.writeBigUInt64LE(BigInt(state[name]), i * 8));

@@ -128,6 +128,7 @@ function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<Ma
     pid: process.pid,
     command: process.command,
     sharedWritable: writable,
+    mappedToRead: mapping.shared && mapping.flags.includes("mr"),
     sharedAnonymous: mapping.shared && /^\/(dev\/zero|anon_hugepage) \(deleted\)$|^\[anon_shmem:/.test(mapping.path),
   });
   return { object, offset: mapping.offset, writable: writable || isSealedReader(mapping, via) };

@@ -6,6 +6,7 @@ import { hex, hexSchema, unhex } from "../../lib/hex.ts";
 import type { Row } from "../../tracee/scope.ts";
 import type { FreezeProcess, ProcessResource } from "../contract.ts";
 import { isKernelOwned } from "./mappings.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const part = v.strictObject({
   start: hexSchema,
@@ -24,6 +25,7 @@ export const nodePolicy: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "nodePolicy",
   of: "memory",
   schema,
+  forUser: ofAnyUser,
   freeze(process) {
     const { scope } = process;
     const parts: v.InferOutput<typeof part>[] = [];

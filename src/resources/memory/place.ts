@@ -70,7 +70,8 @@ export function thawMappings(
       const key = keyOf(mapping);
       if (!backing || sources.has(key) || inherited.has(mapping)) continue;
       const contents = process.context.object<ContentsHandle>(backing.object);
-      sources.set(key, openToMap(contents, backing.writable ? O.O_RDWR : 0));
+      const isPrivate = mappings.some((one) => one.backing?.object === backing.object && !one.shared);
+      sources.set(key, openToMap(contents, backing.writable ? O.O_RDWR : 0, isPrivate));
     }
     lendAll(process, [...sources], new Map(), (fds) => {
       const rows = mappings.flatMap((mapping) => {
@@ -94,12 +95,13 @@ export function thawMappings(
 }
 
 /** Mapping a file counts as reading it (st_atime), and it was read before the freeze. Only its owner may say so. */
-function openToMap(contents: ContentsHandle, flags: number): LocalFd {
+function openToMap(contents: ContentsHandle, flags: number, isPrivate: boolean): LocalFd {
+  const open = (how: number): LocalFd => (isPrivate && contents.openToMap?.(how)) || contents.open(how);
   try {
-    return contents.open(flags | O.O_NOATIME);
+    return open(flags | O.O_NOATIME);
   } catch (error) {
     if (!(error instanceof SyscallError) || error.errno !== "EPERM") throw error;
-    return contents.open(flags);
+    return open(flags);
   }
 }
 

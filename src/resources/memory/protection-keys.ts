@@ -6,6 +6,7 @@ import { Refusal } from "../../lib/errors.ts";
 import type { RemoteScope, Row } from "../../tracee/scope.ts";
 import type { ProcessResource, ThawProcess } from "../contract.ts";
 import type { MappingState } from "./mappings.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 /** Key 0 is everybody's. */
 const KEYS = Array.from({ length: 15 }, (_, i) => i + 1);
@@ -18,6 +19,7 @@ export const protectionKeys: ProcessResource<number[]> = {
   name: "protectionKeys",
   of: "memory",
   schema,
+  forUser: ofAnyUser,
   needs: (keys) => (keys.length === 0 ? [] : [{ option: "CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS", what: "pkeys(7)" }]),
   asks: { bytes: 0, calls: () => KEYS.map(probe) },
   freeze: (_, answers) => KEYS.filter((_key, i) => answers.attempt(i) === -ERRNO.ENOMEM),

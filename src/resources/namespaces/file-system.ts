@@ -8,7 +8,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { attachMount, changeMount, cloneMount, makeFileSystem, mount, MS, withinMounts } from "../../abi/mount.ts";
 import { namespaceOf, within } from "../../abi/namespaces.ts";
-import { formatDevice } from "../../abi/stat.ts";
+import { formatDevice, fstat } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/gone.ts";
@@ -179,6 +179,9 @@ function refuseFile(pid: number, command: string, { mountPoint, root, type }: Mo
   );
 }
 
+/** What stands in them comes from the image, or from the thaw itself. */
+const FILLED_FROM_IMAGE: ReadonlySet<string> = new Set(["tmpfs", "ramfs", "mqueue", "devpts", "hugetlbfs"]);
+
 export const fileSystem: ObjectKind<FileSystemState, FileSystemHandle> = {
   name: "file-system",
   schema,
@@ -188,6 +191,7 @@ export const fileSystem: ObjectKind<FileSystemState, FileSystemHandle> = {
     // Its options are paths of the namespace that it is mounted in: made there.
     if (type === "overlay") return { type, options, source, clone: () => refuseClone() };
     const made = makeOne(state, context);
+    if (FILLED_FROM_IMAGE.has(type)) context.noteMade(fstat(made).device);
     const workshop = workshopOf(context);
     const pool = join(tmpdir(), String((workshop.made += 1)));
     withinMounts(workshop.fd, () => {

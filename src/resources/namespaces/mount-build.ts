@@ -3,7 +3,7 @@
  * folder of a copy of our namespace, whose root it then becomes. Unattached mounts can be carried into a namespace of
  * other owners.
  */
-import { existsSync, mkdtempSync, rmdirSync, statfsSync, statSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, rmdirSync, statfsSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { call, withText } from "../../abi/call.ts";
@@ -12,6 +12,7 @@ import {
   changeMount,
   changeMountHere,
   cloneMount,
+  cloneMountOf,
   makeFileSystem,
   mount,
   mountFlags,
@@ -25,6 +26,7 @@ import { NSFS_MAGIC } from "../../abi/stat.ts";
 import { ofThisBoot } from "../volatile/places.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ThawContext } from "../contract.ts";
+import { findToMount, type Place } from "../objects/open-again.ts";
 import type { FileSystemHandle } from "./file-system.ts";
 import type { NamespaceHandle } from "./handle.ts";
 import { MountGroups, type StandingMount } from "./mount-groups.ts";
@@ -116,7 +118,8 @@ class Builder {
   }
 
   #make({ from }: MountState, target: string): LocalFd {
-    if ("bind" in from) return this.#outside(() => cloneMount(ofThisBoot(from.bind)));
+    if ("bind" in from)
+      return this.#outside(() => this.#bind({ path: ofThisBoot(from.bind), identity: from.identity }));
     if ("namespaceHere" in from) return this.#outside(() => cloneMount(`/proc/self/ns/${from.namespaceHere}`));
     if ("namespace" in from) {
       return this.#outside(() =>
@@ -129,6 +132,16 @@ class Builder {
     if (first !== undefined) return cloneMount(join(first, from.path));
     this.#inPlace.set(from.fileSystem, target);
     return this.#asRoot(() => makeFileSystem(handle.type, handle.source, handle.options));
+  }
+
+  /** What of the machine is shown, through the descriptor that was looked at. */
+  #bind(place: Place): LocalFd {
+    const found = findToMount(this.#context, place);
+    try {
+      return cloneMountOf(found);
+    } finally {
+      closeSync(found);
+    }
   }
 
   /** Runs `action` where paths are those of the namespace to be. */

@@ -24,6 +24,8 @@ import { orIfGone } from "../../lib/gone.ts";
 import { parseFdInfo } from "../../proc/fdinfo.ts";
 import { parseMountInfo, type Mount } from "../../proc/mountinfo.ts";
 import type { ObjectKind } from "../contract.ts";
+import { identitySchema } from "../objects/identity-schema.ts";
+import { identityAt } from "../objects/open-again.ts";
 import { openPath } from "../objects/path-file.ts";
 import { carryMountPoint, carrySource } from "../volatile/carrying.ts";
 import { shownAt } from "../volatile/machine-path.ts";
@@ -36,7 +38,7 @@ export const mountSchema = v.strictObject({
   at: v.string(),
   from: v.union([
     /** A path of the machine. */
-    v.strictObject({ bind: v.string() }),
+    v.strictObject({ bind: v.string(), identity: v.optional(identitySchema) }),
     /** A file system of the set's own, and what of it. */
     v.strictObject({ fileSystem: v.string(), path: v.string() }),
     /** A namespace of the set's own (nsfs), or that of kmonte of a type. */
@@ -83,7 +85,7 @@ export function freezeMounts(namespace: LocalFd, process: Holder, note: Note): M
       const path = shownAt(one, ours);
       if (one.type === "nsfs" && (path === undefined || livesIn(process, one)))
         return namespaceMount(namespace, process, one, note);
-      if (path !== undefined) return { bind: path };
+      if (path !== undefined) return { bind: path, identity: identityAt(path) };
       return { fileSystem: ownFileSystem(namespace, process, one, { theirs, ours }), path: one.root };
     };
     const mounts = theirs.map((one): MountState => {

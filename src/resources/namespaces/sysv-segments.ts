@@ -8,6 +8,7 @@ import type { SysvLine } from "../../proc/sysvipc.ts";
 import type { FreezeContext, ThawContext } from "../contract.ts";
 import { fillMemory, hugePageOf, hugeSizeFlag } from "../objects/huge-file.ts";
 import { findMapFile } from "../objects/map-file.ts";
+import { forRootOnly } from "../readable.ts";
 import { openPath } from "../objects/path-file.ts";
 import { callerFor, commonFields, commonOf, makeWithId, memberHere, setOwner } from "./sysv-common.ts";
 
@@ -38,7 +39,8 @@ export function freezeSegment(line: SysvLine, via: string | undefined, context: 
   const perms = line.get("perms") ?? 0;
   const creator = line.get("cpid") ?? 0;
   const last = memberHere(line.get("lpid") ?? 0, context);
-  const fd = context.keep(via === undefined ? openUnattached(base.id) : openPath(via, 0));
+  const fd = forRootOnly(context, via === undefined ? openUnattached(base.id) : openPath(via, 0));
+  context.keep(fd);
   const hugePage = hugePageOf(`/proc/self/fd/${fd}`);
   return {
     ...base,

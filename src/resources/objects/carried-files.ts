@@ -21,6 +21,15 @@ export type CarriedFilesState = v.InferOutput<typeof schema>;
 export const carriedFiles: ObjectKind<CarriedFilesState, object> = {
   name: CARRIED,
   schema,
+  /** Folders above may be anybody's: they are made with the user's rights, or not at all. */
+  *forUser({ entries }, { user: { uid, gid, groups } }) {
+    for (const entry of entries) {
+      if (entry.role === "above") continue;
+      const device = entry.type === "S_IFCHR" || entry.type === "S_IFBLK";
+      if (device || entry.uid !== uid || ![gid, ...groups].includes(entry.gid))
+        yield `It takes ${entry.path} along, which is not the user's.`;
+    }
+  },
   check: (state, { openBlob }) => planFor(state, openBlob).problems,
   thaw(state, context) {
     const { steps, problems } = planFor(state, (name) => context.openBlob(name));

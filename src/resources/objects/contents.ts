@@ -6,6 +6,7 @@ import { placed } from "../../abi/namespaces.ts";
 import { closeSync } from "node:fs";
 import { dirname } from "node:path";
 import { O } from "../../abi/fcntl.ts";
+import { asUser } from "../../abi/identity.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { FileStat } from "../../abi/stat.ts";
 import { fileSystemOf, lstat, OVERLAYFS_SUPER_MAGIC, S_IF } from "../../abi/stat.ts";
@@ -33,12 +34,16 @@ export interface ContentsLook {
   readonly sharedWritable?: boolean;
   /** A descriptor of ours that is the set's own, good for reading. */
   readonly local?: LocalFd | undefined;
+  /** It is a shared mapping, which mmap(2) gives to none but those who may read the file. */
+  readonly mappedToRead?: boolean;
 }
 
 /** A thawed object of contents. */
 export interface ContentsHandle {
   /** Opens it anew with these flags of open(2): a new open file description each time, which the caller owns. */
   open(flags: number): LocalFd;
+  /** The same for a private mapping, which needs the very contents of the freeze. */
+  openToMap?(flags: number): LocalFd;
   /** The descriptor that it was made with, once, for the open file that had made it: memfd_create(2), O_TMPFILE. */
   made?(flags: number): LocalFd | undefined;
 }
@@ -109,7 +114,8 @@ function isCountedBelow({ via }: ContentsLook): boolean {
 function freezeLinkedElsewhere(context: FreezeContext, look: ContentsLook): ObjectState | undefined {
   if (look.stat.type !== S_IF.S_IFREG || look.stat.links === 0 || !look.link.startsWith("/")) return undefined;
   if (look.stat.links === 1 && isCountedBelow(look)) return undefined;
-  const path = searchName(look.pid, look.stat, [dirname(linkedPath(look.link))]);
+  // In folders that the user who asked may list.
+  const path = asUser(context.user, () => searchName(look.pid, look.stat, [dirname(linkedPath(look.link))]));
   if (path !== undefined) return freezeNamed(context, { ...look, link: path });
   throw new Refusal(
     "HARD_LINK",

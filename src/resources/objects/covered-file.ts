@@ -7,7 +7,7 @@ import { closeSync, readFileSync, readlinkSync } from "node:fs";
 import * as v from "valibot";
 import { call, SyscallError, withText } from "../../abi/call.ts";
 import { O } from "../../abi/fcntl.ts";
-import { handleOf, openHandle } from "../../abi/file-handle.ts";
+import { handleOf, openHandle, type FileHandle } from "../../abi/file-handle.ts";
 import { taskOf } from "../../abi/living.ts";
 import { cloneMountOf, withinMounts } from "../../abi/mount.ts";
 import { namespaceOf } from "../../abi/namespaces.ts";
@@ -20,6 +20,8 @@ import { inBuildingOrder } from "../namespaces/mount-order.ts";
 import type { MountNamespaceHandle } from "../namespaces/mount.ts";
 import type { ContentsHandle, ContentsLook } from "./contents.ts";
 import { searchName } from "./find-inode.ts";
+import { identitySchema } from "./identity-schema.ts";
+import { identityAt, refuseUnlessTheirs } from "./open-again.ts";
 import { openPath } from "./path-file.ts";
 
 const schema = v.strictObject({
@@ -31,6 +33,7 @@ const schema = v.strictObject({
   below: v.number(),
   /** The mount namespace, when it is one of the set's own. */
   namespace: v.optional(v.string()),
+  identity: v.optional(identitySchema),
 });
 type CoveredState = v.InferOutput<typeof schema>;
 
@@ -49,7 +52,13 @@ export function freezeCovered(context: FreezeContext, look: ContentsLook): Cover
   if (!mount) throw refuse(look, "MOUNT_DETACHED", "The mount on which it lies is not mounted anywhere any more.");
   const same = mounts.filter(({ mountPoint }) => mountPoint === mount.mountPoint);
   const below = same.indexOf(mount);
-  const state = { kind: "covered-file", path: link, mount: mount.mountPoint, below } as const;
+  const state = {
+    kind: "covered-file",
+    path: link,
+    mount: mount.mountPoint,
+    below,
+    identity: identityAt(via),
+  } as const;
   if (relativePath(link, mount.mountPoint) !== undefined) {
     if (namespace !== undefined) return { ...state, namespace };
     if (mountIdOf(mount.mountPoint) === id) return state;
@@ -82,12 +91,20 @@ export const coveredFile: ObjectKind<CoveredState, ContentsHandle> = {
     if (root === undefined) throw new RangeError(`the image has no mount at ${state.mount}`);
     const relative = relativePath(state.path, state.mount) ?? "";
     const anchor = context.keep(openAt(root, ".", O.O_DIRECTORY));
-    if (relative === "") return { open: (flags) => openAt(root, ".", flags) };
+    if (relative === "") {
+      refuseUnlessTheirs(context, state, anchor, 0);
+      return { open: (flags) => openAt(root, ".", flags) };
+    }
     const copy = spaces ? withinMounts(spaces.fd, () => cloneMountOf(root)) : cloneMountOf(root);
     try {
       const found = openAt(copy, relative, O.O_PATH | O.O_NOFOLLOW);
-      const handle = handleOf(found);
-      closeSync(found);
+      let handle: FileHandle;
+      try {
+        refuseUnlessTheirs(context, state, found, O.O_RDWR);
+        handle = handleOf(found);
+      } finally {
+        closeSync(found);
+      }
       return {
         open(flags) {
           const fd = openHandle(anchor, handle, flags & ~O.O_NOFOLLOW);

@@ -2,8 +2,10 @@
  * A mount that was taken away while it was in use (umount2(2), MNT_DETACH): no namespace shows it, and the kernel tells
  * paths in it from its own root. It is a place for paths, as a mount namespace is.
  */
+import { closeSync } from "node:fs";
 import * as v from "valibot";
-import { cloneMount, withinMounts } from "../../abi/mount.ts";
+import { identityOf } from "../../abi/file-identity.ts";
+import { cloneMount, cloneMountOf, withinMounts } from "../../abi/mount.ts";
 import { namespaceOf } from "../../abi/namespaces.ts";
 import { fileSystemFacts, fstat, TMPFS_MAGIC } from "../../abi/stat.ts";
 import type { LocalFd, Pid } from "../../lib/brand.ts";
@@ -13,6 +15,8 @@ import type { FileSystemHandle } from "../namespaces/file-system.ts";
 import { freezeMemory } from "../namespaces/file-system.ts";
 import type { MountNamespaceHandle } from "../namespaces/mount.ts";
 import { searchName } from "./find-inode.ts";
+import { identitySchema } from "./identity-schema.ts";
+import { findToMount } from "./open-again.ts";
 
 const schema = v.strictObject({
   kind: v.literal("detached-mount"),
@@ -20,7 +24,7 @@ const schema = v.strictObject({
     /** A file system in memory that nothing else shows. */
     v.strictObject({ fileSystem: v.string() }),
     /** A folder that a mount namespace of the set shows too; absent: that of kmonte. */
-    v.strictObject({ path: v.string(), mnt: v.optional(v.string()) }),
+    v.strictObject({ path: v.string(), mnt: v.optional(v.string()), identity: v.optional(identitySchema) }),
   ]),
 });
 type DetachedMountState = v.InferOutput<typeof schema>;
@@ -31,7 +35,8 @@ export function freezeDetachedMount(context: FreezeContext, pid: Pid, root: Loca
   const own = namespaceOf(pid, "mnt");
   for (const mnt of new Set([own === namespaceOf("self", "mnt") ? undefined : own, undefined])) {
     const path = context.within(mnt, () => searchName(mnt === undefined ? process.pid : pid, seen, []));
-    if (path !== undefined) return { kind: "detached-mount", from: { path, ...(mnt !== undefined && { mnt }) } };
+    if (path !== undefined)
+      return { kind: "detached-mount", from: { path, ...(mnt !== undefined && { mnt }), identity: identityOf(root) } };
   }
   const facts = fileSystemFacts(root);
   if (facts?.type !== TMPFS_MAGIC) throw refuse(pid);
@@ -52,8 +57,13 @@ export const detachedMount: ObjectKind<DetachedMountState, Pick<MountNamespaceHa
     if ("fileSystem" in from)
       return { root: context.keep(context.object<FileSystemHandle>(from.fileSystem).clone("/")) };
     const clone = (): LocalFd => context.keep(cloneMount(from.path));
-    if (from.mnt === undefined) return { root: clone() };
-    return { root: withinMounts(context.object<MountNamespaceHandle>(from.mnt).fd, clone) };
+    if (from.mnt !== undefined) return { root: withinMounts(context.object<MountNamespaceHandle>(from.mnt).fd, clone) };
+    const found = findToMount(context, { path: from.path, identity: from.identity });
+    try {
+      return { root: context.keep(cloneMountOf(found)) };
+    } finally {
+      closeSync(found);
+    }
   },
 };
 

@@ -1,16 +1,22 @@
 /** A named pipe (fifo(7)), with its name or without one by now. */
 import { placed } from "../../abi/namespaces.ts";
-import { chmodSync, chownSync, closeSync, unlinkSync } from "node:fs";
+import { closeSync, lstatSync, unlinkSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
-import { attempt, call, withText } from "../../abi/call.ts";
+import { call, withText } from "../../abi/call.ts";
 import { pollNow, POLLHUP } from "../../abi/epoll.ts";
-import { ERRNO } from "../../abi/errno.ts";
+import { identityOf } from "../../abi/file-identity.ts";
+import { withOurRights } from "../../abi/identity.ts";
 import { AT_FDCWD, O, O_ACCMODE } from "../../abi/fcntl.ts";
-import { lstat, S_IF } from "../../abi/stat.ts";
+import { fstat, S_IF } from "../../abi/stat.ts";
+import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { ObjectKind, OpenFile, ThawContext } from "../contract.ts";
 import { isLinked, linkedPath } from "./contents.ts";
 import { freezeNoFollow, noFollow, OpenedByName } from "./no-follow.ts";
+import { ownOpen } from "./gone-special.ts";
+import { identitySchema } from "./identity-schema.ts";
+import { findAgain, folderOf, inFolderAgain } from "./open-again.ts";
 import { refuseOutside } from "./outside.ts";
 import { openPath } from "./path-file.ts";
 import type { PipeHandle } from "./pipe.ts";
@@ -18,6 +24,7 @@ import { fillPipe, pipeData, readPipe } from "./pipe-data.ts";
 import { carryingOf } from "../volatile/carrying.ts";
 import { machinePathOf } from "../volatile/machine-path.ts";
 import { spareName } from "./unlinked-file.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   kind: v.literal("fifo"),
@@ -29,6 +36,9 @@ const schema = v.strictObject({
   mode: v.number(),
   uid: v.number(),
   gid: v.number(),
+  /** Which one it was, and the folder in which it stands or stood. */
+  identity: v.optional(identitySchema),
+  folder: v.optional(identitySchema),
   ...noFollow,
   ...pipeData,
 });
@@ -51,6 +61,8 @@ export function freezeFifo(file: OpenFile, id: string): FifoState {
     mode,
     uid,
     gid,
+    ...(linked && { identity: identityOf(file.local) }),
+    ...folderOf(file.link),
     ...awaits,
     ...strict,
     ...readPipe(file, id),
@@ -80,45 +92,70 @@ function awaitsWriter({ context, stat: { inode, device } }: OpenFile): boolean {
 export const fifo: ObjectKind<FifoState, PipeHandle> = {
   name: "fifo",
   schema,
+  forUser: ofAnyUser,
+  // It is filled through a descriptor that reads and writes.
+  paths: ({ path, linked, identity, folder }) => [
+    linked ? { path, identity, flags: O.O_RDWR } : { folder: dirname(path), identity: folder },
+  ],
   thaw(state, context: ThawContext): PipeHandle {
-    const old = placed(state.path);
-    const path = state.linked ? old : spareName(old);
-    if (makeFifo(path, state)) {
-      if (state.linked) context.undo(path, () => unlinkSync(path));
-    } else if (lstat(path).type !== S_IF.S_IFIFO) {
-      throw new Refusal(
-        "FILE_CHANGED",
-        {
-          what: `${path} is not what the processes had open.`,
-          why: "It was a FIFO.",
-          remedy: "Move it out of the way.",
-        },
-        { path },
-      );
-    }
-    const reader = state.awaitsWriter && openPath(path, O.O_NONBLOCK);
-    const early = reader && new OpenedByName(state, path, context, O.O_NONBLOCK);
-    const both = openPath(path, O.O_RDWR | O.O_NONBLOCK);
-    // Who opens it for reading while someone writes would see that one go.
-    const named = reader === undefined ? new OpenedByName(state, path, context, O.O_NONBLOCK) : early;
-    if (!state.linked) unlinkSync(path);
-    fillPipe(both, state, context);
-    if (reader !== undefined) closeSync(both);
-    const held = context.keep(reader ?? both);
-    // Not blocking: a reader would wait for a writer to come. The caller sets the flags that the file had.
-    return {
-      open: (flags) => named?.take(flags) ?? openPath(`/proc/self/fd/${held}`, (flags & ~O.O_DIRECT) | O.O_NONBLOCK),
+    if (state.linked && isThere(state.path)) return openLinked(state, context);
+    const place = { path: dirname(state.path), identity: state.folder };
+    const use = (at: string): PipeHandle => {
+      const there = join(at, basename(state.path));
+      const path = state.linked ? there : spareName(there);
+      const made = makeFifo(path, state);
+      if (state.linked) context.undo(state.path, () => unlinkSync(placed(state.path)));
+      return opened(state, context, made, path);
     };
+    // With its name, its folder stays as well.
+    return inFolderAgain(context, place, use, state.linked ? () => undefined : undefined);
   },
 };
 
-/** mkfifo(3), because a reboot wipes /tmp; false when there is something already. */
-function makeFifo(path: string, { mode, uid, gid }: FifoState): boolean {
-  const result = withText(path, (address) => attempt("mknodat", AT_FDCWD, address, S_IF.S_IFIFO | mode, 0));
-  if (result === -ERRNO.EEXIST) return false;
-  if (result < 0)
-    withText(path, (address) => call("mknodat", `Making ${path}`, AT_FDCWD, address, S_IF.S_IFIFO | mode, 0));
-  chownSync(path, uid, gid);
-  chmodSync(path, mode);
-  return true;
+function isThere(path: string): boolean {
+  return lstatSync(placed(path), { throwIfNoEntry: false }) !== undefined;
+}
+
+/** The one that stands there. */
+function openLinked(state: FifoState, context: ThawContext): PipeHandle {
+  const found = findAgain(context, state, O.O_RDWR);
+  if (fstat(found).type === S_IF.S_IFIFO) return opened(state, context, found, placed(state.path));
+  closeSync(found);
+  throw new Refusal(
+    "FILE_CHANGED",
+    {
+      what: `${state.path} is not what the processes had open.`,
+      why: "It was a FIFO.",
+      remedy: "Move it out of the way.",
+    },
+    { path: state.path },
+  );
+}
+
+/** `file` leads to it with O_PATH, and is closed; `path` as long as it has a name, which goes when it had none. */
+function opened(state: FifoState, context: ThawContext, file: LocalFd, path: string): PipeHandle {
+  const via = `/proc/self/fd/${file}`;
+  const reader = state.awaitsWriter && openPath(via, O.O_NONBLOCK);
+  const early = reader && new OpenedByName(state, path, context, O.O_NONBLOCK, file);
+  const both = openPath(via, O.O_RDWR | O.O_NONBLOCK);
+  // Who opens it for reading while someone writes would see that one go.
+  const named = reader === undefined ? new OpenedByName(state, path, context, O.O_NONBLOCK, file) : early;
+  if (!state.linked) unlinkSync(path);
+  closeSync(file);
+  fillPipe(both, state, context);
+  if (reader !== undefined) closeSync(both);
+  const held = context.keep(reader ?? both);
+  // Not blocking: a reader would wait for a writer to come. The caller sets the flags that the file had.
+  return {
+    open: (flags) => named?.take(flags) ?? openPath(`/proc/self/fd/${held}`, (flags & ~O.O_DIRECT) | O.O_NONBLOCK),
+  };
+}
+
+/** mkfifo(3), because a reboot wipes /tmp; returns a descriptor of O_PATH. */
+function makeFifo(path: string, state: FifoState): LocalFd {
+  withText(path, (address) => call("mknodat", `Making ${state.path}`, AT_FDCWD, address, S_IF.S_IFIFO | 0o600, 0));
+  const made = openPath(path, O.O_PATH | O.O_NOFOLLOW);
+  // Somebody else may have put something there meanwhile.
+  if (fstat(made).type === S_IF.S_IFIFO && fstat(made).links === 1) withOurRights(() => ownOpen(made, state));
+  return made;
 }

@@ -1,10 +1,13 @@
 /** What belongs to a file besides its contents: owner, mode, times and extended attributes (inode(7), xattr(7)). */
-import { readlinkSync } from "node:fs";
+import { closeSync, readlinkSync } from "node:fs";
 import * as v from "valibot";
 import { attempt, call, withStruct, withText } from "../../abi/call.ts";
-import { AT_FDCWD } from "../../abi/fcntl.ts";
-import { asUserAlone } from "../../abi/identity.ts";
+import { AT_FDCWD, O } from "../../abi/fcntl.ts";
+import { asUser, asUserAlone } from "../../abi/identity.ts";
 import { fileTimes } from "../../abi/stat.ts";
+import type { FreezeContext } from "../contract.ts";
+import { notReadable, type Way } from "../readable.ts";
+import { openPath } from "./path-file.ts";
 
 const nanoseconds = v.pipe(v.string(), v.regex(/^-?\d+$/));
 
@@ -23,27 +26,37 @@ export interface ExtraAttributes {
 const OWN = /^system\.(?!posix_acl)|^trusted\.overlay\.|^security\.(selinux|ima|evm)/;
 const MOST_BYTES = 64 * 1024;
 
-/** `via` is a magic link of /proc: the file may have no name. */
-export function freezeAttributes(via: string): ExtraAttributes {
-  const { access, modification } = fileTimes(via);
-  const xattrs = readAttributes(via);
+/** The file may have no name. For a user, attributes are read with that user's rights; one that is not is refused. */
+export function freezeAttributes(context: FreezeContext, way: Way): ExtraAttributes {
+  const { access, modification } = fileTimes(way.via);
+  const xattrs = readAttributes(context, way);
   return {
     times: { access: String(access), modification: String(modification) },
     ...(Object.keys(xattrs).length > 0 && { xattrs }),
   };
 }
 
-function readAttributes(via: string): Record<string, string> {
-  const names = fill((address, size) => withText(via, (path) => attempt("listxattr", path, address, size)));
-  const values: Record<string, string> = {};
-  for (const name of names?.toString().split("\0") ?? []) {
-    if (name === "" || OWN.test(name)) continue;
-    const value = fill((address, size) =>
-      withText(via, (path) => withText(name, (key) => attempt("getxattr", path, key, address, size))),
-    );
-    if (value) values[name] = value.toString("base64");
+function readAttributes({ user }: FreezeContext, way: Way): Record<string, string> {
+  const file = openPath(way.via, O.O_PATH);
+  const via = `/proc/self/fd/${file}`;
+  try {
+    const names = fill((address, size) => withText(via, (path) => attempt("listxattr", path, address, size)));
+    const values: Record<string, string> = {};
+    for (const name of names?.toString().split("\0") ?? []) {
+      if (name === "" || OWN.test(name)) continue;
+      const ask = (): Buffer | undefined =>
+        fill((address, size) =>
+          withText(via, (path) => withText(name, (key) => attempt("getxattr", path, key, address, size))),
+        );
+      const value = asUser(user, () => asUserAlone(ask));
+      if (!value && user)
+        throw notReadable(way, `${way.link} has the extended attribute ${name}, which it may not read.`);
+      if (value) values[name] = value.toString("base64");
+    }
+    return values;
+  } finally {
+    closeSync(file);
   }
-  return values;
 }
 
 function fill(ask: (address: number, size: number) => number): Buffer | undefined {

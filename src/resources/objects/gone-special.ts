@@ -2,17 +2,18 @@
  * A device node, FIFO, socket file or symbolic link whose name was removed while a descriptor led to it (mknod(2),
  * symlink(2)). One is made for the moment in the same folder, under its old name if nothing else has that by now.
  */
-import { chmodSync, lchownSync, symlinkSync, unlinkSync } from "node:fs";
-import { dirname } from "node:path";
+import { chmodSync, closeSync, symlinkSync, unlinkSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
 import { call, withStruct, withText } from "../../abi/call.ts";
-import { AT_FDCWD } from "../../abi/fcntl.ts";
-import { placed } from "../../abi/namespaces.ts";
-import { makeDevice, S_IF, type FileStat } from "../../abi/stat.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, O } from "../../abi/fcntl.ts";
+import { fstat, makeDevice, S_IF, type FileStat } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { nameOf } from "../../lib/flags.ts";
 import { linkedPath } from "./contents.ts";
-import { inFolder } from "./gone-directory.ts";
+import type { ThawContext } from "../contract.ts";
+import { identitySchema } from "./identity-schema.ts";
+import { folderOf, inFolderAgain } from "./open-again.ts";
 import { openPath } from "./path-file.ts";
 import { spareName } from "./unlinked-file.ts";
 
@@ -31,6 +32,8 @@ export const goneSpecialSchema = v.strictObject({
   mode: v.number(),
   uid: v.number(),
   gid: v.number(),
+  /** The folder in which it stood. */
+  folder: v.optional(identitySchema),
   /** Major and minor number of a device. */
   device: v.optional(v.string()),
   /** What a symbolic link says. */
@@ -50,6 +53,7 @@ export function freezeGoneSpecial(local: LocalFd, link: string, stat: FileStat):
     mode,
     uid,
     gid,
+    ...folderOf(link),
     ...(node && { device: deviceNode }),
     ...(type === S_IF.S_IFLNK && { target: readLink(local) }),
   };
@@ -64,19 +68,34 @@ function readLink(local: LocalFd): string {
   );
 }
 
-export function openGoneSpecial(state: GoneSpecial, flags: number): LocalFd {
-  const path = placed(state.path);
-  return inFolder(dirname(path), () => {
-    const name = spareName(path);
+export function openGoneSpecial(context: ThawContext, state: GoneSpecial, flags: number): LocalFd {
+  const place = { path: dirname(state.path), identity: state.folder };
+  const made = inFolderAgain(context, place, (at) => {
+    const name = spareName(join(at, basename(state.path)));
     make(name, state);
     try {
-      lchownSync(name, state.uid, state.gid);
-      if (state.type !== "S_IFLNK") chmodSync(name, state.mode);
-      return openPath(name, flags);
+      return openPath(name, O.O_PATH | O.O_NOFOLLOW);
     } finally {
       unlinkSync(name);
     }
   });
+  // Through the descriptor: whatever has its name by now is not touched.
+  ownOpen(made, state);
+  if ((flags & O.O_PATH) !== 0) return made;
+  try {
+    return openPath(`/proc/self/fd/${made}`, flags);
+  } finally {
+    closeSync(made);
+  }
+}
+
+/** Owner and mode of what was just made, which may be open with O_PATH; a symbolic link has no mode. */
+export function ownOpen(
+  fd: LocalFd,
+  { uid, gid, mode }: { readonly uid: number; readonly gid: number; readonly mode: number },
+): void {
+  withText("", (empty) => call("fchownat", "Owning what was made", fd, empty, uid, gid, AT_EMPTY_PATH));
+  if (fstat(fd).type !== S_IF.S_IFLNK) chmodSync(`/proc/self/fd/${fd}`, mode);
 }
 
 function make(name: string, { type, target, device = "0:0" }: GoneSpecial): void {

@@ -4,11 +4,12 @@
  * Whoever means to talk through a pipe closes the other's end. Such a descriptor comes back from the process that still
  * has it; when that is gone as well, what is left is a pipe without another end, as anyone's would be.
  */
-import { closeSync, readFileSync } from "node:fs";
+import { closeSync } from "node:fs";
 import * as v from "valibot";
+import { bootId } from "../../abi/file-identity.ts";
 import { taskOf } from "../../abi/living.ts";
 import { attempt } from "../../abi/call.ts";
-import { KCMP, O_ACCMODE } from "../../abi/fcntl.ts";
+import { F, KCMP, O_ACCMODE } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { linkOf, readStat } from "../../proc/read.ts";
 import type { OpenFile, ThawContext } from "../contract.ts";
@@ -40,7 +41,7 @@ export function findInherited(file: OpenFile): Inherited | undefined {
 
 /** Fetches it from a process that still has it, or makes an end that leads nowhere. */
 export function thawInherited(state: Inherited, context: ThawContext, flags: number): LocalFd {
-  const fetched = state.bootId === bootId() ? fetch(state) : undefined;
+  const fetched = state.bootId === bootId() ? fetch(state, flags) : undefined;
   if (fetched !== undefined) return context.keep(fetched);
   context.note(
     `A pipe that the processes inherited as descriptor ${state.fd} has no other end any more: ${state.from.map(({ pid, command }) => `${command} (${pid})`).join(", ")} had it.`,
@@ -51,18 +52,17 @@ export function thawInherited(state: Inherited, context: ThawContext, flags: num
   return context.keep(ours);
 }
 
-function fetch({ from, link, fd }: Inherited): LocalFd | undefined {
+function fetch({ from, link, fd }: Inherited, flags: number): LocalFd | undefined {
   for (const { pid, startTime } of from) {
     if (readStat(pid)?.startTime !== startTime || linkOf(`/proc/${pid}/fd/${fd}`) !== link) continue;
     const pidfd = attempt("pidfd_open", pid, 0);
     if (pidfd < 0) continue;
     const fetched = attempt("pidfd_getfd", pidfd, fd, 0);
     closeSync(pidfd);
-    if (fetched >= 0) return fetched as LocalFd;
+    if (fetched < 0) continue;
+    // The other end may have the number by now.
+    if (((attempt("fcntl", fetched, F.F_GETFL, 0) ^ flags) & O_ACCMODE) === 0) return fetched as LocalFd;
+    closeSync(fetched);
   }
   return undefined;
-}
-
-function bootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }

@@ -44,6 +44,9 @@ export interface KeyringHandle {
 export const keyring: ObjectKind<KeyringState, KeyringHandle> = {
   name: "keyring",
   schema,
+  *forUser({ keys, ...ring }, { user }) {
+    if ([ring, ...keys].some(({ uid }) => uid !== user.uid)) yield "It holds a keyring of another user's.";
+  },
   needs: () => [{ option: "CONFIG_KEYS", what: "keyrings(7)" }],
   thaw: (state) => ({ state }),
 };

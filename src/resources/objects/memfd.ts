@@ -10,6 +10,8 @@ import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.t
 import { extraAttributes, freezeAttributes, thawAttributes } from "./file-attributes.ts";
 import { hugePageOf, hugeSizeFlag } from "./huge-file.ts";
 import { openPath } from "./path-file.ts";
+import { openToRead } from "../readable.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   kind: v.literal("memfd"),
@@ -28,8 +30,9 @@ const schema = v.strictObject({
 export type MemfdState = v.InferOutput<typeof schema>;
 
 export function freezeMemfd(context: FreezeContext, id: string, look: ContentsLook): MemfdState {
-  const attributes = freezeAttributes(look.via);
-  const fd = context.keep(openPath(look.via, O.O_NOATIME));
+  const fd = openToRead(context, look, O.O_NOATIME);
+  context.keep(fd);
+  const attributes = freezeAttributes(context, look);
   const seals = attempt("fcntl", fd, F.F_GET_SEALS, 0);
   const hugePage = hugePageOf(`/proc/self/fd/${fd}`);
   return {
@@ -49,6 +52,7 @@ export function freezeMemfd(context: FreezeContext, id: string, look: ContentsLo
 export const memfd: ObjectKind<MemfdState, ContentsHandle> = {
   name: "memfd",
   schema,
+  forUser: ofAnyUser,
   needs: () => [{ option: "CONFIG_MEMFD_CREATE", what: "memfd_create(2)" }],
   thaw(state, context: ThawContext): ContentsHandle {
     const huge = state.hugePage === undefined ? 0 : MFD.MFD_HUGETLB | hugeSizeFlag(state.hugePage);

@@ -8,6 +8,7 @@ import type { FileStat } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import type { FreezeContext, ThawContext } from "../contract.ts";
+import { refuseOther } from "./open-again.ts";
 import { openPath } from "./path-file.ts";
 
 export const noFollow = {
@@ -34,11 +35,13 @@ export function freezeNoFollow(context: FreezeContext, { inode, device }: FileSt
 export class OpenedByName {
   readonly #waiting: { readonly flags: number; readonly fd: LocalFd }[];
 
-  /** `also` are flags that opening needs here. */
-  constructor(state: NoFollow, path: string, context: ThawContext, also = 0) {
+  /** `also` are flags that opening needs here; `file` is what must be found there, where something else could be. */
+  constructor(state: NoFollow, path: string, context: ThawContext, also = 0, file?: LocalFd) {
     this.#waiting = (state.noFollow ?? []).map((text) => {
       const flags = parseFlags(OPEN_STATUS, text);
-      return { flags, fd: context.keep(openPath(path, flags | also)) };
+      const fd = context.keep(openPath(path, flags | also));
+      if (file !== undefined) refuseOther(path, fd, file);
+      return { flags, fd };
     });
   }
 

@@ -1,5 +1,5 @@
 /** A file that has a path: it stays on disk, and the image only says which one it must be. */
-import { later, placed } from "../../abi/namespaces.ts";
+import { later, placedAt } from "../../abi/namespaces.ts";
 import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { asUserAlone, isForUser } from "../../abi/identity.ts";
@@ -7,18 +7,14 @@ import { call, withStruct, withText } from "../../abi/call.ts";
 import { AT_FDCWD, O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ObjectKind } from "../contract.ts";
+import { fstat, S_IF } from "../../abi/stat.ts";
+import { Refusal } from "../../lib/errors.ts";
 import type { ContentsHandle, ContentsLook } from "./contents.ts";
+import { namedFile } from "./named-file.ts";
+import { identityAt, openAgain } from "./open-again.ts";
+import { ofAnyUser } from "../for-user.ts";
 
-const schema = v.strictObject({
-  kind: v.literal("path-file"),
-  path: v.string(),
-  /** What the file was when it was frozen; a mapped file must still be the same. */
-  size: v.number(),
-  mtimeNs: v.string(),
-  mode: v.number(),
-  uid: v.number(),
-  gid: v.number(),
-});
+const schema = v.strictObject({ kind: v.literal("path-file"), ...namedFile });
 export type PathFileState = v.InferOutput<typeof schema>;
 
 export function freezePathFile(look: ContentsLook): PathFileState {
@@ -30,14 +26,37 @@ export function freezePathFile(look: ContentsLook): PathFileState {
     mode: look.stat.mode,
     uid: look.stat.uid,
     gid: look.stat.gid,
+    identity: identityAt(look.via),
+    ...(look.stat.type !== S_IF.S_IFREG && { device: look.stat.deviceNode }),
   };
 }
 
 export const pathFile: ObjectKind<PathFileState, ContentsHandle> = {
   name: "path-file",
   schema,
-  thaw: (state) => ({ open: later((flags) => openPath(placed(state.path), flags)) }),
+  forUser: ofAnyUser,
+  paths: ({ path, identity, device }, flags) => [{ path, identity, device, flags }],
+  thaw(state, context) {
+    const open = later((flags: number) => openAgain(context, state, flags));
+    return { open, openToMap: (flags) => unchanged(open(flags), state) };
+  },
 };
+
+/** What is mapped privately must have the contents that it had: asked of the descriptor that is used. */
+export function unchanged(fd: LocalFd, { path, size, mtimeNs }: Omit<PathFileState, "kind">): LocalFd {
+  const now = fstat(fd);
+  if (now.type !== S_IF.S_IFREG || (now.size === size && String(now.mtimeNs) === mtimeNs)) return fd;
+  closeSync(fd);
+  throw new Refusal(
+    "FILE_CHANGED",
+    {
+      what: `${path} is not what the processes had open.`,
+      why: "It was written to while the processes were thawed.",
+      remedy: "Put the old version back for the thaw.",
+    },
+    { path },
+  );
+}
 
 /**
  * The same file, in a descriptor that cannot write: as long as anybody could, no process may have the file as its
@@ -68,16 +87,42 @@ export function openPath(path: string, flags: number, mode = 0): LocalFd {
 
 const MAGIC_LINK = /^\/proc\/self\/fd\/\d+$/;
 
+/**
+ * open(2) of a path that holds no symbolic link, as paths in images do not: where there is one by now, it fails with
+ * ELOOP. Magic links are not followed either. With the rights of now.
+ */
+export function openCanonical(path: string, flags: number): LocalFd {
+  const { folder, path: below } = placedAt(path);
+  return withText(below, (address) =>
+    openStrictly(
+      path,
+      address,
+      flags | O.O_CLOEXEC | O.O_NOCTTY,
+      0,
+      folder,
+      RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
+    ),
+  );
+}
+
 /** struct open_how of openat2(2). */
-function openStrictly(path: string, address: number, flags: number, mode: number): LocalFd {
+function openStrictly(
+  path: string,
+  address: number,
+  flags: number,
+  mode: number,
+  folder = AT_FDCWD,
+  resolve = RESOLVE_NO_MAGICLINKS,
+): LocalFd {
   // openat2(2) takes no flag that has no meaning.
   const meant = (flags & O.O_PATH) === 0 ? flags : flags & (O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW | O.O_CLOEXEC);
   return withStruct(24, (how, at) => {
     how.writeBigUInt64LE(BigInt(meant), 0);
     how.writeBigUInt64LE(BigInt(mode), 8);
-    how.writeBigUInt64LE(BigInt(RESOLVE_NO_MAGICLINKS), 16);
-    return call("openat2", `Opening ${path}`, AT_FDCWD, address, at, 24) as LocalFd;
+    how.writeBigUInt64LE(BigInt(resolve), 16);
+    return call("openat2", `Opening ${path}`, folder, address, at, 24) as LocalFd;
   });
 }
 
 const RESOLVE_NO_MAGICLINKS = 2;
+const RESOLVE_NO_SYMLINKS = 4;

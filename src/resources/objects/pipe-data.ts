@@ -6,7 +6,7 @@ import { ERRNO } from "../../abi/errno.ts";
 import { F, O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { OpenFile, ThawContext } from "../contract.ts";
-import { openPath } from "./path-file.ts";
+import { openToRead } from "../readable.ts";
 
 export const pipeData = {
   /** Bytes, as F_GETPIPE_SZ gives it. */
@@ -41,7 +41,7 @@ export function readPipe(file: OpenFile, id: string): PipeData {
     .openFiles()
     .some(([, { stat, info }]) => stat.inode === inode && stat.device === device && (info.flags & O.O_DIRECT) !== 0);
   // Opened anew for reading: the descriptor at hand may be the end that writes.
-  const reader = openPath(`/proc/self/fd/${file.local}`, O.O_NONBLOCK);
+  const reader = openToRead(file.context, { ...file, via: `/proc/self/fd/${file.local}` }, O.O_NONBLOCK);
   const [from, to] = makePipe(O.O_NONBLOCK | (marked ? O.O_DIRECT : 0));
   try {
     setCapacity(to, capacity);

@@ -7,6 +7,7 @@ import type { ObjectKind, OpenFile, ThawContext } from "../contract.ts";
 import { refuseOutside } from "./outside.ts";
 import { openPath } from "./path-file.ts";
 import { fillPipe, makePipe, pipeData, readPipe } from "./pipe-data.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   kind: v.literal("pipe"),
@@ -29,6 +30,7 @@ export function freezePipe(file: OpenFile, id: string): PipeState {
 export const pipe: ObjectKind<PipeState, PipeHandle> = {
   name: "pipe",
   schema,
+  forUser: ofAnyUser,
   thaw(state, context: ThawContext): PipeHandle {
     const [read, write] = makePipe(0);
     context.keep(read);

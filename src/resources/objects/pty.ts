@@ -1,12 +1,13 @@
 /** A pseudo-terminal whose master side is in the set (pty(7)): number, modes, window size. */
-import { chmodSync, chownSync, closeSync, existsSync } from "node:fs";
+import { closeSync, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { call } from "../../abi/call.ts";
 import { pollNow, POLLHUP, POLLPRI } from "../../abi/epoll.ts";
 import { F, O } from "../../abi/fcntl.ts";
+import { isForUser } from "../../abi/identity.ts";
 import { placed } from "../../abi/namespaces.ts";
-import { DEVPTS_SUPER_MAGIC, fileSystemOf, stat, type FileStat } from "../../abi/stat.ts";
+import { DEVPTS_SUPER_MAGIC, fileSystemOf, fstat, stat, type FileStat } from "../../abi/stat.ts";
 import {
   PTMX,
   ptyIndex,
@@ -23,9 +24,12 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/gone.ts";
 import type { FreezeContext, ObjectKind, OpenFile, ThawContext } from "../contract.ts";
+import { ownOpen } from "./gone-special.ts";
 import { holdersOf } from "./outside.ts";
-import { openPath } from "./path-file.ts";
+import { openCanonical, openPath } from "./path-file.ts";
+import { notReadable, reads } from "../readable.ts";
 import { fillQueue, peekQueue, ptyQueueSchema, type PtyQueue } from "./pty-queue.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const base64 = v.pipe(v.string(), v.base64());
 const schema = v.strictObject({
@@ -65,6 +69,7 @@ export function findMaster(context: FreezeContext, index: number, device?: strin
     .find(
       ([, file]) =>
         file.stat.deviceNode === PTMX &&
+        (file.info.flags & O.O_PATH) === 0 &&
         ttyGetInt(file.local, TTY.TIOCGPTN) === index &&
         (device === undefined || instanceOf(file) === device),
     )?.[1];
@@ -127,11 +132,15 @@ function slaveOf(file: OpenFile, index: number): OpenFile | undefined {
   const device = instanceOf(file);
   return file.context
     .openFiles()
-    .find(([, { stat: of }]) => ptyIndex(of.deviceNode) === index && of.device === device)?.[1];
+    .find(
+      ([, { stat: of, info }]) =>
+        ptyIndex(of.deviceNode) === index && of.device === device && (info.flags & O.O_PATH) === 0,
+    )?.[1];
 }
 
 /** What was typed or shown and not yet read. */
 function readQueue(file: OpenFile, path: string, slave: OpenFile | undefined): PtyQueue {
+  refuseUnreadable(file, path);
   if (slave) {
     if ((pollNow(file.local, POLLPRI) & POLLPRI) === 0)
       return asUsual(file.local, () => peekQueue(file.local, slave.local));
@@ -155,6 +164,23 @@ function readQueue(file: OpenFile, path: string, slave: OpenFile | undefined): P
       closeSync(own);
     }
   });
+}
+
+/**
+ * What was typed may be read by whoever has a master side, which opens the other one (TIOCGPTPEER); what was written,
+ * through a master side that reads. To open its node again makes another terminal.
+ */
+function refuseUnreadable(file: OpenFile, path: string): void {
+  const { context, local } = file;
+  if (context.user === undefined) return;
+  const index = ttyGetInt(local, TTY.TIOCGPTN);
+  const instance = instanceOf(file);
+  const masters = context
+    .openFiles()
+    .filter(([, { stat: of, info }]) => of.deviceNode === PTMX && (info.flags & O.O_PATH) === 0)
+    .filter(([, one]) => ttyGetInt(one.local, TTY.TIOCGPTN) === index && instanceOf(one) === instance);
+  if (masters.some(([, one]) => reads(one))) return;
+  throw notReadable(file, `Its descriptors of the master side of ${path} are for writing only.`);
 }
 
 /** Unlocked and not in packet mode, for the moment in which it is looked into. */
@@ -187,6 +213,7 @@ function refuseData(file: OpenFile, path: string, why: string): Refusal {
 export const pty: ObjectKind<PtyState, PtyHandle> = {
   name: "pty",
   schema,
+  forUser: ofAnyUser,
   needs: () => [{ option: "CONFIG_UNIX98_PTYS", what: "pseudo-terminals, pty(7)" }],
   thaw(state, context: ThawContext): PtyHandle {
     const master = context.keep(openMaster(state.index));
@@ -195,8 +222,7 @@ export const pty: ObjectKind<PtyState, PtyHandle> = {
     if (state.hungUp) closeSync(openSlave(O.O_RDWR));
     ttySet(master, TTY.TCSETS2, Buffer.from(state.termios, "base64"));
     ttySet(master, TTY.TIOCSWINSZ, Buffer.from(state.winsize, "base64"));
-    chownSync(placed(`/dev/pts/${state.index}`), state.uid, state.gid);
-    chmodSync(placed(`/dev/pts/${state.index}`), state.mode);
+    ownNode(state);
     if (state.input !== undefined || state.output !== undefined || state.stopped !== undefined) {
       context.whenOpen(() => {
         const slave = openSlave(O.O_RDWR | O.O_NONBLOCK);
@@ -214,6 +240,17 @@ export const pty: ObjectKind<PtyState, PtyHandle> = {
     return { master, openSlave };
   },
 };
+
+/** Of the very node: what else may have that path by now is not touched. */
+function ownNode(state: PtyState): void {
+  const path = `/dev/pts/${state.index}`;
+  const node = isForUser() ? openPath(placed(path), O.O_PATH | O.O_NOFOLLOW) : openCanonical(path, O.O_PATH);
+  try {
+    if (ptyIndex(fstat(node).deviceNode) === state.index) ownOpen(node, state);
+  } finally {
+    closeSync(node);
+  }
+}
 
 function setExclusive(slave: LocalFd): void {
   call("ioctl", "Setting up a terminal", slave, TTY.TIOCEXCL);

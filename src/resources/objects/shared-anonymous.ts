@@ -10,6 +10,8 @@ import type { ContentsHandle, ContentsLook } from "./contents.ts";
 import { hugePageOf, hugeSizeFlag } from "./huge-file.ts";
 import { findMapFile } from "./map-file.ts";
 import { openPath } from "./path-file.ts";
+import { openToRead } from "../readable.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   kind: v.literal("shared-anonymous"),
@@ -21,7 +23,8 @@ const schema = v.strictObject({
 export type SharedAnonymousState = v.InferOutput<typeof schema>;
 
 export function freezeSharedAnonymous(context: FreezeContext, id: string, look: ContentsLook): SharedAnonymousState {
-  const fd = context.keep(openPath(look.via, 0));
+  const fd = openToRead(context, look, 0);
+  context.keep(fd);
   const hugePage = hugePageOf(`/proc/self/fd/${fd}`);
   return {
     kind: "shared-anonymous",
@@ -34,6 +37,7 @@ export function freezeSharedAnonymous(context: FreezeContext, id: string, look: 
 export const sharedAnonymous: ObjectKind<SharedAnonymousState, ContentsHandle> = {
   name: "shared-anonymous",
   schema,
+  forUser: ofAnyUser,
   thaw(state, context: ThawContext): ContentsHandle {
     // A mapping of our own makes the kernel's object; /proc/self/map_files leads to it.
     const huge = state.hugePage === undefined ? 0 : MAP.MAP_HUGETLB | hugeSizeFlag(state.hugePage);

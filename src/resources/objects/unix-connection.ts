@@ -7,8 +7,9 @@ import { unixAddress } from "../../abi/sockaddr.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { parseFlags } from "../../lib/flags.ts";
 import type { ObjectKind, ThawContext } from "../contract.ts";
-import { bindUnix, connectUnix, lendFile, nameSchema, reachOf } from "../files/sockets/unix-name.ts";
+import { bindUnix, connectToOwn, lendFile, nameSchema, reachOf } from "../files/sockets/unix-name.ts";
 import { asCreator, creatorSchema } from "../files/sockets/creator.ts";
+import { madeByUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   kind: v.literal("unix-connection"),
@@ -32,6 +33,7 @@ export interface UnixConnection {
 export const unixConnection: ObjectKind<UnixConnectionState, UnixConnection> = {
   name: "unix-connection",
   schema,
+  forUser: ({ creators }, view) => madeByUser(view, creators),
   thaw(state, context): UnixConnection {
     const ends = state.accepted ? acceptedPair(state, state.accepted, context) : socketPair(state, context);
     state.held.forEach((held, i) => {
@@ -88,7 +90,7 @@ function acceptedPair(
   }
   const end = newSocket(type);
   if (state.bound) bindUnix(context, end, state.bound);
-  connectAs(state.creators?.[0], context, end, accepted.name);
+  connectAs(state.creators?.[0], context, end, { socket: listener, name: accepted.name });
   const other = call("accept4", "Accepting a connection", listener, 0, 0, SOCK_CLOEXEC) as LocalFd;
   unbind();
   if (accepted.listener === undefined) closeSync(listener);
@@ -100,14 +102,14 @@ export function connectAs(
   creator: v.InferOutput<typeof creatorSchema> | undefined,
   context: ThawContext,
   end: LocalFd,
-  name: v.InferOutput<typeof nameSchema>,
+  { socket, name }: { readonly socket: LocalFd; readonly name: v.InferOutput<typeof nameSchema> },
 ): void {
   const process = creator && context.process(creator.pid);
   if (!process) {
-    connectUnix(end, name);
+    connectToOwn(end, socket, name);
     return;
   }
-  lendFile(name, creator);
+  lendFile(socket, name, creator);
   process.lend(end, (fd) => asCreator(process, creator, (scope) => connectRemotely(scope, fd, name)));
 }
 

@@ -1,5 +1,4 @@
 /** A file that was unlinked while it was open or mapped: its contents travel in the image. */
-import { placed } from "../../abi/namespaces.ts";
 import { existsSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
@@ -14,9 +13,12 @@ import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
 import { copyContents } from "./copy.ts";
 import { extraAttributes, freezeAttributes, thawAttributes } from "./file-attributes.ts";
 import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.ts";
-import { inFolder } from "./gone-directory.ts";
+import { identitySchema } from "./identity-schema.ts";
 import { freezeNoFollow, noFollow, OpenedByName } from "./no-follow.ts";
+import { folderOf, inFolderAgain } from "./open-again.ts";
 import { asReader, openPath } from "./path-file.ts";
+import { openToRead } from "../readable.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   kind: v.literal("unlinked-file"),
@@ -26,6 +28,8 @@ const schema = v.strictObject({
   uid: v.number(),
   gid: v.number(),
   size: v.number(),
+  /** The folder in which it stood. */
+  folder: v.optional(identitySchema),
   ...extraAttributes,
   /** FS_…_FL names joined by | (ioctl_iflags(2)). */
   flags: v.optional(v.string()),
@@ -48,7 +52,8 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
       { pid: look.pid, command: look.command, path: look.link },
     );
   }
-  const contents = context.keep(openPath(look.via, O.O_NOATIME));
+  const contents = openToRead(context, look, O.O_NOATIME);
+  context.keep(contents);
   const flags = fileFlags(contents);
   return {
     kind: "unlinked-file",
@@ -57,7 +62,8 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
     uid: look.stat.uid,
     gid: look.stat.gid,
     size: look.stat.size,
-    ...freezeAttributes(look.via),
+    ...folderOf(look.link),
+    ...freezeAttributes(context, look),
     ...(isTemporary(context, look) && { temporary: true }),
     ...freezeNoFollow(context, look.stat),
     ...(flags !== 0 && { flags: formatFlags(FS_FL, flags) }),
@@ -68,9 +74,12 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
 export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle> = {
   name: "unlinked-file",
   schema,
+  forUser: ofAnyUser,
+  paths: ({ path, folder }) => [{ folder: dirname(path), identity: folder }],
   thaw(state, context: ThawContext): ContentsHandle {
     const { flags: marks } = state;
-    const { writer, named } = inFolder(dirname(placed(state.path)), () => makeNameless(state, context));
+    const place = { path: dirname(state.path), identity: state.folder };
+    const { writer, named } = inFolderAgain(context, place, (at) => makeNameless(state, context, at));
     copyContents(context.openBlob(state.blob), writer, state.size);
     const fd = context.keep(state.temporary ? writer : asReader(writer));
     call("fchown", `Owning ${state.path}`, fd, state.uid, state.gid);
@@ -110,13 +119,16 @@ function isTemporary(context: FreezeContext, { stat }: ContentsLook): boolean {
  * Made at its old path, so that /proc shows it as it did, and unlinked again. Where that name is taken by now, any name
  * in the same directory does: the file must lie on the same file system.
  */
-function makeNameless(state: UnlinkedFileState, context: ThawContext): { writer: LocalFd; named?: OpenedByName } {
-  const path = placed(state.path);
+function makeNameless(
+  state: UnlinkedFileState,
+  context: ThawContext,
+  at: string,
+): { writer: LocalFd; named?: OpenedByName } {
   if (state.temporary) {
     const strictly = state.noFollow ? O.O_NOFOLLOW : 0;
-    return { writer: openPath(dirname(path), O.O_RDWR | O.O_TMPFILE | strictly, 0o600) };
+    return { writer: openPath(`${at}/.`, O.O_RDWR | O.O_TMPFILE | strictly, 0o600) };
   }
-  const name = spareName(path);
+  const name = spareName(join(at, basename(state.path)));
   const writer = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL, 0o600);
   try {
     return { writer, named: new OpenedByName(state, name, context) };

@@ -1,23 +1,19 @@
 /** A file with a name where nothing outlives a boot: it is opened by its name, as those that stay on disk, and made before. */
-import { later, placed } from "../../abi/namespaces.ts";
+import { identityOf, isSameFile } from "../../abi/file-identity.ts";
+import { later } from "../../abi/namespaces.ts";
+import type { LocalFd } from "../../lib/brand.ts";
 import * as v from "valibot";
 import type { FreezeContext, ObjectKind, ObjectState } from "../contract.ts";
 import { carryingOf } from "../volatile/carrying.ts";
 import { machinePathOf } from "../volatile/machine-path.ts";
 import { isTemporary, isVolatile } from "../volatile/places.ts";
 import type { ContentsHandle, ContentsLook } from "./contents.ts";
-import { freezePathFile, openPath } from "./path-file.ts";
+import { ofAnyUser } from "../for-user.ts";
+import { openAgain } from "./open-again.ts";
+import { namedFile } from "./named-file.ts";
+import { freezePathFile, unchanged } from "./path-file.ts";
 
-const schema = v.strictObject({
-  kind: v.literal("volatile-file"),
-  path: v.string(),
-  /** What it was when it was frozen; a privately mapped one that is still there must be the same. */
-  size: v.number(),
-  mtimeNs: v.string(),
-  mode: v.number(),
-  uid: v.number(),
-  gid: v.number(),
-});
+const schema = v.strictObject({ kind: v.literal("volatile-file"), ...namedFile });
 type VolatileFileState = v.InferOutput<typeof schema>;
 
 /** Objects that are files under their names, on disk or in memory. */
@@ -70,5 +66,16 @@ function mayGo(path: string, { sharedWritable, stat }: ContentsLook): boolean {
 export const volatileFile: ObjectKind<VolatileFileState, ContentsHandle> = {
   name: "volatile-file",
   schema,
-  thaw: (state) => ({ open: later((flags) => openPath(placed(state.path), flags)) }),
+  forUser: ofAnyUser,
+  paths: ({ path, identity, device }, flags) => [{ path, identity, device, flags }],
+  thaw(state, context) {
+    const open = later((flags: number) => openAgain(context, state, flags));
+    return { open, openToMap: (flags) => asItWas(open(flags), state) };
+  },
 };
+
+/** The contents of one that was made again, or that a boot has made, have been compared or written before. */
+function asItWas(fd: LocalFd, state: VolatileFileState): LocalFd {
+  const { identity } = state;
+  return identity && isSameFile(identity, identityOf(fd)) ? unchanged(fd, state) : fd;
+}

@@ -52,6 +52,12 @@ const DUMPABLE_BY_ROOT = 2;
 export const attributes: ProcessResource<Attributes> = {
   name: "attributes",
   schema,
+  *forUser({ dumpable, oomScoreAdj, sessionNice = 0 }) {
+    if (dumpable !== 1)
+      yield "Its user may not look into it: it is, or was, a set-user-id program, or it asked for that (PR_SET_DUMPABLE).";
+    if (oomScoreAdj < 0) yield "It is protected from the out-of-memory killer.";
+    if (sessionNice < 0) yield "Its session has more weight than a user may give it.";
+  },
   asks: {
     bytes: 16,
     calls: (at) => [

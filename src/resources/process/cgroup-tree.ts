@@ -20,6 +20,7 @@ import { orIfGone } from "../../lib/gone.ts";
 import { cgroupFolder, parseCgroups, type CgroupPaths } from "../../proc/cgroup.ts";
 import { parseMountInfo, type Mount } from "../../proc/mountinfo.ts";
 import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const group = v.strictObject({
   /** The controllers as /proc/PID/cgroup names them; "" for version 2. */
@@ -94,6 +95,7 @@ export function freezeCgroupTree(context: FreezeContext): string {
 export const cgroupTree: ObjectKind<CgroupTreeState, CgroupTreeHandle> = {
   name: CGROUP_TREE,
   schema,
+  forUser: ofAnyUser,
   thaw(state, context) {
     const mounts = mountsFor(
       state.groups.map(({ hierarchy }) => hierarchy),

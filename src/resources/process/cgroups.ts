@@ -6,6 +6,7 @@ import { KmonteError } from "../../lib/errors.ts";
 import { parseCgroups, type CgroupPaths } from "../../proc/cgroup.ts";
 import type { ProcessResource, ThawContext } from "../contract.ts";
 import { CGROUP_TREE, cgroupsOf, freezeCgroupTree, type CgroupTreeHandle } from "./cgroup-tree.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 /** The path in each hierarchy, by its controllers; "" for version 2. */
 const paths = v.record(v.string(), v.string());
@@ -19,6 +20,7 @@ const schema = v.strictObject({
 export const cgroups: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "cgroups",
   schema,
+  forUser: ofAnyUser,
   freeze({ pid, context }) {
     const common = cgroupsOf(context, pid, pid);
     const threads: Record<string, CgroupPaths> = {};

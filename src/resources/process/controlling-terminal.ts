@@ -29,7 +29,7 @@ export function freezeControllingTerminal(context: FreezeContext, stat: ProcessS
   const open = context.openFiles().find(([, file]) => file.stat.deviceNode === device)?.[1].link;
   const path = open ?? (index === undefined ? `/dev/tty${device.split(":")[1]}` : `/dev/pts/${index}`);
   const since = statSync(path, { bigint: true, throwIfNoEntry: false })?.ctimeNs ?? 0n;
-  return { terminal: { outside: { path, since: String(since) } }, foreground };
+  return { terminal: { outside: { path, since: String(since), device } }, foreground };
 }
 
 /** Right after setsid(2), which the process must have called. */

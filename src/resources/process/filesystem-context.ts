@@ -1,6 +1,6 @@
 /** Working directory, root and umask of a process (chdir(2), chroot(2), umask(2)). */
 import { taskOf } from "../../abi/living.ts";
-import { namespaceOf, placed } from "../../abi/namespaces.ts";
+import { namespaceOf } from "../../abi/namespaces.ts";
 import { readlinkSync } from "node:fs";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
@@ -10,7 +10,8 @@ import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts
 import { isLinked, type ContentsHandle } from "../objects/contents.ts";
 import { freezeCovered } from "../objects/covered-file.ts";
 import { freezeGoneDirectory, goneDirectoryId } from "../objects/gone-directory.ts";
-import { openPath } from "../objects/path-file.ts";
+import { identitySchema } from "../objects/identity-schema.ts";
+import { identityAt, openAgain } from "../objects/open-again.ts";
 import { carryOpened } from "../volatile/carrying.ts";
 import { machinePathOf } from "../volatile/machine-path.ts";
 
@@ -18,7 +19,13 @@ const place = v.union([
   v.string(),
   v.strictObject({ gone: v.string() }),
   /** In another mount namespace than that of the process; absent: that of kmonte. */
-  v.strictObject({ path: v.string(), mnt: v.optional(v.string()) }),
+  v.strictObject({
+    path: v.string(),
+    mnt: v.optional(v.string()),
+    identity: v.optional(identitySchema),
+    /** In the mount namespace of the process. */
+    own: v.optional(v.literal(true)),
+  }),
 ]);
 type Place = v.InferOutput<typeof place>;
 const schema = v.strictObject({ cwd: place, root: place, umask: v.number() });
@@ -28,6 +35,13 @@ export const filesystemContext: ProcessResource<FilesystemState> = {
   name: "filesystemContext",
   of: "filesystem",
   schema,
+  *forUser({ root }) {
+    if (root !== "/") yield "It has another root directory.";
+  },
+  *paths({ cwd }) {
+    if (typeof cwd === "string") yield { path: cwd, flags: O.O_PATH };
+    else if ("path" in cwd) yield { ...cwd, flags: O.O_PATH };
+  },
   freeze: (process) => freezeFilesystem(process),
   thaw(process, { cwd, root, umask }) {
     const { scope } = process;
@@ -54,9 +68,10 @@ export function freezeFilesystem(process: FreezeProcess): FilesystemState {
 
 function open({ context }: ThawProcess, where: Place): LocalFd {
   const flags = O.O_DIRECTORY | O.O_PATH;
-  if (typeof where === "string") return openPath(placed(where), flags);
+  if (typeof where === "string") return openAgain(context, { path: where }, flags);
   if ("gone" in where) return context.object<ContentsHandle>(where.gone).open(flags);
-  return context.inPlace(where.mnt, () => openPath(placed(where.path), flags));
+  const again = (): LocalFd => openAgain(context, where, flags);
+  return where.own ? again() : context.inPlace(where.mnt, again);
 }
 
 function nameOf(where: Place): string {
@@ -75,10 +90,13 @@ function readPlace({ pid, command, context }: FreezeProcess, name: "cwd" | "root
     if (isLinked(path, seen)) {
       const here = machinePathOf(context, pid, via, path);
       if (here !== undefined) carryOpened(context, here, true);
-      if ((mnt ?? namespaceOf("self", "mnt")) === own) return path;
-      return { path, ...(mnt !== undefined && { mnt }) };
+      if (path === "/" && (mnt ?? namespaceOf("self", "mnt")) === own) return path;
+      const identity = identityAt(via);
+      if ((mnt ?? namespaceOf("self", "mnt")) === own) return { path, identity, own: true };
+      return { path, identity, ...(mnt !== undefined && { mnt }) };
     }
-    const covered = freezeCovered(context, { via, link: path, stat: seen, pid, command });
-    return { gone: context.object(goneDirectoryId(seen), () => covered ?? freezeGoneDirectory(path, seen, via)) };
+    const look = { via, link: path, stat: seen, pid, command };
+    const covered = freezeCovered(context, look);
+    return { gone: context.object(goneDirectoryId(seen), () => covered ?? freezeGoneDirectory(context, look)) };
   });
 }

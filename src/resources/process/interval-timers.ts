@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { settledTime } from "../times.ts";
 import type { ProcessResource, ThawProcess } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const timer = v.strictObject({
   /** Microseconds. */
@@ -23,6 +24,7 @@ const WHICH = ["ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF"] as const;
 export const intervalTimers: ProcessResource<IntervalTimers> = {
   name: "intervalTimers",
   schema,
+  forUser: ofAnyUser,
   asks: {
     bytes: WHICH.length * ITIMERVAL_SIZE,
     calls: (at) => WHICH.map((_, which) => ["getitimer", which, at + which * ITIMERVAL_SIZE] as const),

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { attempt, SyscallError, withStruct } from "../../abi/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import type { FreezeProcess, ProcessResource } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const limit = v.union([v.literal("unlimited"), v.pipe(v.string(), v.regex(/^\d+$/))]);
 const schema = v.record(v.string(), v.strictObject({ soft: limit, hard: limit }));
@@ -31,6 +32,7 @@ const INFINITY = 2n ** 64n - 1n;
 export const resourceLimits: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "limits",
   schema,
+  forUser: ofAnyUser,
   freeze: (process) =>
     Object.fromEntries(LIMITS.map((name, which) => [name, decode(ask(process, which, `Asking for ${name}`))] as const)),
   thaw(process, limits) {

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { hexSchema } from "../../lib/hex.ts";
 import type { ProcessResource } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.array(v.strictObject({ entry: v.number(), descriptor: hexSchema }));
 
@@ -17,6 +18,7 @@ export const localDescriptors: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "localDescriptors",
   of: "memory",
   schema,
+  forUser: ofAnyUser,
   asks: { bytes: FIRST_LOOK, calls: (at) => [["modify_ldt", READ, at, FIRST_LOOK]] },
   freeze({ scope }, answers) {
     const length = answers.attempt(0);

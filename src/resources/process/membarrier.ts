@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import type { SyscallName } from "../../abi/syscalls.x86_64.ts";
 import type { ProcessResource } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 /** Commands by which a process registers (include/uapi/linux/membarrier.h). */
 const REGISTER = {
@@ -24,6 +25,7 @@ export const membarrier: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "membarrier",
   of: "memory",
   schema,
+  forUser: ofAnyUser,
   asks: { bytes: 0, calls: () => [[CALL, CMD_GET_REGISTRATIONS, 0, 0]] },
   freeze({ scope }, answers) {
     const registered = answers.attempt(0);

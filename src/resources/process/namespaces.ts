@@ -28,6 +28,9 @@ export type NamespacesState = v.InferOutput<typeof namespacesSchema>;
 export const namespaces: ProcessResource<NamespacesState> = {
   name: "namespaces",
   schema: namespacesSchema,
+  *forUser(state) {
+    if (Object.values(state).some((id) => id !== undefined)) yield "It lives in namespaces of its own.";
+  },
   freeze(process) {
     refuseOtherTime(process);
     const state = freezeNamespaces(process);

@@ -9,6 +9,7 @@ import { parseLocks } from "../../proc/locks.ts";
 import { readdirOrEmpty } from "../../proc/read.ts";
 import type { ProcessResource } from "../contract.ts";
 import { checkTaken, encodeRange, rangeSchema, toRange } from "../files/locks.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.array(v.strictObject({ fd: v.number(), ...rangeSchema.entries }));
 
@@ -22,6 +23,7 @@ export const posixLocks: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "posixLocks",
   of: "files",
   schema,
+  forUser: ofAnyUser,
   freeze(process) {
     const { pid, context } = process;
     const seen = new Set<string>();

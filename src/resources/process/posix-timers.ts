@@ -14,6 +14,7 @@ import { parseTimers, type ListedTimer } from "../../proc/timers.ts";
 import type { RemoteScope } from "../../tracee/scope.ts";
 import { settledTime } from "../times.ts";
 import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
+import { wakesNobody } from "../for-user.ts";
 
 const nanoseconds = v.pipe(v.string(), v.regex(/^\d+$/));
 
@@ -48,6 +49,7 @@ const TIMER_ABSTIME = 1;
 export const posixTimers: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "posixTimers",
   schema,
+  forUser: (timers) => wakesNobody(timers.map(({ clock }) => clock)),
   needs: (timers) => (timers.length > 0 ? [{ option: "CONFIG_POSIX_TIMERS", what: "timer_create(2)" }] : []),
   freeze: (process) =>
     parseTimers(readFileSync(`/proc/${taskOf(process.pid)}/timers`, "utf8"))

@@ -10,6 +10,7 @@ import { KCMP } from "../../abi/fcntl.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { childrenOf, readStat } from "../../proc/read.ts";
 import type { ProcessResource } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const SHARED = [
   ["memory", KCMP.VM],
@@ -20,6 +21,7 @@ const SHARED = [
 export const sharing: ProcessResource<undefined> = {
   name: "sharing",
   schema: v.optional(v.undefined()),
+  forUser: ofAnyUser,
   freeze({ pid, command, stat, context }) {
     // Sharing begins at birth: relatives are where to look.
     const relatives = [stat.ppid, ...childrenOf(stat.ppid)].filter((other) => !context.pids.has(other));

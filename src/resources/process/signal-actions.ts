@@ -14,6 +14,7 @@ import {
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
 import type { ProcessResource, ThawProcess } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.record(
   v.string(),
@@ -41,6 +42,7 @@ export const signalActions: ProcessResource<SignalActions> = {
   name: "signalActions",
   of: "signalActions",
   schema,
+  forUser: ofAnyUser,
   asks: {
     bytes: NUMBERS.length * KERNEL_SIGACTION_SIZE,
     calls: (at) =>

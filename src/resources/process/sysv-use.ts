@@ -22,6 +22,9 @@ const schema = v.array(v.string());
 export const sysvUse: ProcessResource<v.InferOutput<typeof schema>> = {
   name: "sysvUse",
   schema,
+  *forUser(ids) {
+    if (ids.length > 0) yield "It uses objects of System V in the machine's IPC namespace.";
+  },
   freeze({ pid, context }) {
     if (namespaceOf(pid, "ipc") !== namespaceOf("self", "ipc")) return [];
     const by = (line: SysvLine, ...names: string[]): boolean => names.some((name) => line.get(name) === pid);

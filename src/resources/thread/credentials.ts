@@ -35,6 +35,16 @@ export const SECBIT_KEEP_CAPS_AND_NO_FIXUP = 0x14;
 export const credentials: ThreadResource<Credentials> = {
   name: "credentials",
   schema,
+  *forUser({ uids, gids, groups, inheritable, permitted, effective, ambient, securebits }, { user }) {
+    const other = uids.find((id) => id !== user.uid);
+    if (other !== undefined) yield `It has the user id ${other}, and ${user.uid} asks.`;
+    const allowed = new Set([user.gid, ...user.groups]);
+    const group = [...gids, ...groups].find((id) => !allowed.has(id));
+    if (group !== undefined) yield `It is in group ${group}, and user ${user.uid} is not.`;
+    const capability = [...inheritable, ...permitted, ...effective, ...ambient][0];
+    if (capability !== undefined) yield `It has ${capability}.`;
+    if (securebits !== 0) yield "It has securebits.";
+  },
   asks: { bytes: 0, calls: () => [["prctl", PR.GET_SECUREBITS]] },
   freeze({ status }, answers) {
     const numbers = (name: string): number[] => (status.get(name) ?? "").split(/\s+/).filter(Boolean).map(Number);

@@ -12,6 +12,7 @@ import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import { isResumed } from "../../tracee/interrupted-call.x86_64.ts";
 import { getXstate, setRegisters, setRegisterSet, setSignalMask } from "../../tracee/ptrace.ts";
 import type { ThreadResource } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 /** Far more than any processor has. */
 const MOST_XSTATE = 1 << 20;
@@ -35,6 +36,7 @@ export type ExecutionState = v.InferOutput<typeof schema>;
 export const execution: ThreadResource<ExecutionState> = {
   name: "execution",
   schema,
+  forUser: ofAnyUser,
   freeze({ tid, scope }) {
     const general = scope.registers;
     return {

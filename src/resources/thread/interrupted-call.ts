@@ -20,6 +20,7 @@ import {
 import { requestedTime, rewriteRest } from "../../tracee/sleep-time.x86_64.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import type { ThreadResource } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.optional(
   v.strictObject({
@@ -34,6 +35,7 @@ type State = v.InferOutput<typeof schema>;
 export const interruptedCall: ThreadResource<State> = {
   name: "interruptedCall",
   schema,
+  forUser: ofAnyUser,
   freeze({ tid, process, scope, sleepsUntil }) {
     const until = (moment: bigint): bigint => moment - clockNow(CLOCK.CLOCK_MONOTONIC) + process.context.elapsed;
     const rewriting = rewritingCall(scope.registers);

@@ -5,6 +5,7 @@ import { PR } from "../../abi/prctl.ts";
 import { hex, hexSchema, unhex } from "../../lib/hex.ts";
 import { askRseq, kernelTellsRseq, probeRseq } from "../../tracee/rseq.x86_64.ts";
 import type { ThreadResource } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   /** Cleared, with a futex wake, when the thread ends. */
@@ -16,6 +17,7 @@ const schema = v.strictObject({
 export const kernelPointers: ThreadResource<v.InferOutput<typeof schema>> = {
   name: "kernelPointers",
   schema,
+  forUser: ofAnyUser,
   asks: { bytes: 8, calls: (at) => [["prctl", PR.GET_TID_ADDRESS, at]] },
   freeze({ tid, scope }, answers) {
     answers.result(0);

@@ -22,6 +22,7 @@ import {
 import { KmonteError, Refusal } from "../../lib/errors.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import type { ThawProcess, ThawThread, ThreadResource } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 import { fillKeyring, freezeKeyring, identityOf, type KeyringHandle } from "../objects/keyring.ts";
 
 const WHICH = ["thread", "process", "session"] as const;
@@ -46,6 +47,7 @@ type Keyrings = v.InferOutput<typeof schema>;
 export const keyrings: ThreadResource<Keyrings> = {
   name: "keyrings",
   schema,
+  forUser: ofAnyUser,
   asks: {
     bytes: 0,
     calls: () =>

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { PR } from "../../abi/prctl.ts";
 import type { ThreadResource } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   /** /proc/PID/task/TID/comm, up to 15 bytes. */
@@ -18,6 +19,7 @@ const PERSONALITY_ASK = 0xffff_ffff;
 export const marks: ThreadResource<v.InferOutput<typeof schema>> = {
   name: "marks",
   schema,
+  forUser: ofAnyUser,
   asks: {
     bytes: 4,
     calls: (at) => [

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { ERRNO } from "../../abi/errno.ts";
 import { MASK_BITS, maskOf, nodesOf } from "../../abi/memory-policy.ts";
 import type { ThreadResource } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.optional(
   v.strictObject({
@@ -17,6 +18,7 @@ const MASK_AT = 8;
 export const memoryPolicy: ThreadResource<v.InferOutput<typeof schema>> = {
   name: "memoryPolicy",
   schema,
+  forUser: ofAnyUser,
   asks: {
     bytes: MASK_AT + MASK_BITS / 8,
     calls: (at) => [["get_mempolicy", at, at + MASK_AT, MASK_BITS, 0, 0]],

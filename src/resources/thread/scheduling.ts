@@ -55,11 +55,20 @@ const REALTIME: readonly Scheduling["policy"][] = ["SCHED_FIFO", "SCHED_RR", "SC
 const PRIO_PROCESS = 0;
 const IOPRIO_WHO_PROCESS = 1;
 const IOPRIO_CLASS_SHIFT = 13;
+/** ioprio_set(2): the class for which CAP_SYS_ADMIN is asked. */
+const IOPRIO_CLASS_RT = 1;
+/** Policies that need no right of their own (sched(7)). */
+const OF_ANY_USER: ReadonlySet<Scheduling["policy"]> = new Set(["SCHED_OTHER", "SCHED_BATCH", "SCHED_IDLE"]);
 const CPU_SET_SIZE = 1024;
 
 export const scheduling: ThreadResource<Scheduling> = {
   name: "scheduling",
   schema,
+  *forUser({ policy, nice, ioPriority }) {
+    if (!OF_ANY_USER.has(policy)) yield `It is scheduled with ${policy}.`;
+    if (nice < 0) yield `It has the nice value ${nice}.`;
+    if (ioPriority >> IOPRIO_CLASS_SHIFT === IOPRIO_CLASS_RT) yield "It has a real-time I/O priority.";
+  },
   asks: { bytes: 0, calls: () => [["prctl", PR.GET_TIMERSLACK]] },
   freeze({ tid }, answers) {
     return {

@@ -29,6 +29,9 @@ type Filter = v.InferOutput<typeof filterSchema>;
 export const seccomp: ThreadResource<v.InferOutput<typeof schema>> = {
   name: "seccomp",
   schema,
+  *forUser(state, { noNewPrivs }) {
+    if (state && noNewPrivs !== true) yield "It has a filter that somebody with more rights has set.";
+  },
   needs: (state) =>
     state ? [{ option: state.mode === "filter" ? "CONFIG_SECCOMP_FILTER" : "CONFIG_SECCOMP", what: "seccomp(2)" }] : [],
   freeze(thread) {

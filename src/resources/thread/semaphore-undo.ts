@@ -34,6 +34,9 @@ type Adjustment = NonNullable<State>["adjustments"][number];
 export const semaphoreUndo: ThreadResource<State> = {
   name: "semaphoreUndo",
   schema,
+  *forUser(state) {
+    if (state) yield "It has adjustments of semaphores to be made at its end (SEM_UNDO).";
+  },
   freeze(thread) {
     const { pid, context } = thread.process;
     if (hasNone(thread.tid)) return undefined;

@@ -4,6 +4,7 @@ import { hex, hexSchema } from "../../lib/hex.ts";
 import { peekSignals } from "../../tracee/ptrace.ts";
 import { queuesItself } from "../process/posix-timers.ts";
 import type { ThreadResource } from "../contract.ts";
+import { ofAnyUser } from "../for-user.ts";
 
 const schema = v.strictObject({
   /** siginfo_t of each queued signal, base64, oldest first. */
@@ -19,6 +20,7 @@ const SS_AUTODISARM = 0x8000_0000;
 export const threadSignals: ThreadResource<v.InferOutput<typeof schema>> = {
   name: "signals",
   schema,
+  forUser: ofAnyUser,
   asks: { bytes: 24, calls: (at) => [["sigaltstack", 0, at]] },
   freeze({ tid, process }, answers) {
     const encode = (shared: boolean): string[] => peekSignals(tid, shared).map((info) => info.toString("base64"));

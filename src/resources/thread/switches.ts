@@ -31,6 +31,9 @@ const MEMORY_ERRORS = ["PR_MCE_KILL_LATE", "PR_MCE_KILL_EARLY"] as const;
 export const switches: ThreadResource<Switches> = {
   name: "switches",
   schema,
+  *forUser({ ioFlusher }) {
+    if (ioFlusher) yield "It has memory for I/O (PR_SET_IO_FLUSHER).";
+  },
   asks: {
     bytes: 4,
     calls: (at) => [

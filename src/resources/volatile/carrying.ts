@@ -5,14 +5,14 @@
 import { closeSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { O } from "../../abi/fcntl.ts";
-import { formatDevice } from "../../abi/stat.ts";
+import { formatDevice, lstat } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { isGone } from "../../lib/gone.ts";
 import { leasedFiles } from "../../proc/locks.ts";
 import type { FreezeContext, ObjectState } from "../contract.ts";
 import { freezeAttributes } from "../objects/file-attributes.ts";
-import { openPath } from "../objects/path-file.ts";
+import { openToRead, type Way } from "../readable.ts";
 import { bothRoles, identityOf, isTop, lookAt, permissionsOf, typeOf, type Entry, type Role } from "./entry.ts";
 import { bootId, isMadeAtBoot, isTemporary, isVolatile } from "./places.ts";
 
@@ -133,7 +133,7 @@ export class Carrying {
       type,
       role: both,
       ...permissionsOf(seen),
-      ...((type === "S_IFREG" || type === "S_IFDIR") && freezeAttributes(path)),
+      ...((type === "S_IFREG" || type === "S_IFDIR") && freezeAttributes(this.#context, this.#way(path))),
       identity: identityOf(seen),
       ...(isVolatile(dirname(path)) && { volatile: true }),
       ...(type === "S_IFDIR" && isTop(path, dirname(path)) && { top: true }),
@@ -157,14 +157,23 @@ export class Carrying {
       const bytes = readAll(local, size);
       return { size: bytes.length, blob: this.#context.blob(name, { bytes }) };
     }
-    const fd = openPath(path, O.O_NOATIME | O.O_NOFOLLOW | O.O_NONBLOCK);
-    if (size > SMALL) return { size, blob: this.#context.blob(name, { fd: this.#context.keep(fd) }) };
+    const fd = openToRead(this.#context, this.#way(path), O.O_NOATIME | O.O_NOFOLLOW | O.O_NONBLOCK);
+    if (size > SMALL) {
+      this.#context.keep(fd);
+      return { size, blob: this.#context.blob(name, { fd }) };
+    }
     try {
       const bytes = readAll(fd, size);
       return { size: bytes.length, data: bytes.toString("base64") };
     } finally {
       closeSync(fd);
     }
+  }
+
+  #way(path: string): Way {
+    const [pid = 0] = this.#context.pids;
+    const command = readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+    return { via: path, link: path, stat: lstat(path), pid, command };
   }
 
   /** To open such a file tells its holder to give the lease up (fcntl(2), F_SETLEASE). */

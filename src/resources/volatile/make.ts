@@ -42,6 +42,7 @@ export class Maker {
       if (fate !== "make") return [];
       const name = this.#wayTo(path);
       this.#makeOne(entry, name);
+      this.#noteMade(name);
       this.#undo(entry, path, name);
       if (entry.type !== "S_IFDIR") return [];
       return [[entry, this.#context.keep(openPath(name, O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW))]];
@@ -64,6 +65,12 @@ export class Maker {
     const fd = this.#folders.get(folder) ?? this.#context.keep(openWithoutLinks(folder));
     this.#folders.set(folder, fd);
     return `/proc/self/fd/${fd}/${basename(path)}`;
+  }
+
+  #noteMade(name: string): void {
+    const fd = openPath(name, O.O_PATH | O.O_NOFOLLOW);
+    this.#context.noteMadeFile(fd);
+    closeSync(fd);
   }
 
   #undo(entry: Entry, path: string, name: string): void {

@@ -53,6 +53,7 @@ import { endedSchema, freezeEnded, lookAtRest, thawEnded } from "./tcp-ended.ts"
 import { freezeMemberships, membershipSchema, thawMemberships } from "./multicast.ts";
 import { optionsSchema, thawOptions } from "./options.ts";
 import { checkNetwork } from "./surroundings.ts";
+import { asAnyUser } from "./of-any-user.ts";
 
 const schema = v.strictObject({
   family: v.picklist(["AF_INET", "AF_INET6"]),
@@ -87,6 +88,7 @@ const UDP_ENCAP = 100;
 export const inetSocket: FileKind<InetState> = {
   name: "inet-socket",
   schema,
+  forUser: ({ local, options }) => asAnyUser(local?.port, options),
   needs: ({ family }) => inetNeeds(family),
   recognise: (file) => inetSort(file) !== undefined,
   freeze(file) {

@@ -26,6 +26,7 @@ import { tcpSockets } from "./inet-look.ts";
 import { lookAtConnections } from "./tcp-look.ts";
 import { lookAtUrgent, urgentSchema } from "./tcp-urgent.ts";
 import { PEER_ENDED, thawConnection } from "./tcp-thaw.ts";
+import { asAnyUser } from "./of-any-user.ts";
 
 const sequence = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff));
 
@@ -70,6 +71,7 @@ const RECEIVING = 1;
 export const tcpConnection: FileKind<TcpState> = {
   name: "tcp-connection",
   schema,
+  forUser: ({ local, options }) => asAnyUser(local.port, options),
   needs: ({ family }) => inetNeeds(family),
   recognise: (file) => isTcpConnection(file) && !isClosedExternal(file),
   freeze(file) {

@@ -1,34 +1,35 @@
 /** Names of unix sockets (unix(7)): in the file system, abstract, or none. */
 import {
-  chmodSync,
-  chownSync,
   closeSync,
-  existsSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readlinkSync,
   renameSync,
   statSync,
   unlinkSync,
+  type BigIntStats,
 } from "node:fs";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import * as v from "valibot";
 import { taskOf } from "../../../abi/living.ts";
 import { attempt, call, withText } from "../../../abi/call.ts";
 import { CLONE } from "../../../abi/clone.ts";
+import { withRights } from "../../../abi/identity.ts";
 import { inMounts, inRoot, placed } from "../../../abi/namespaces.ts";
 import { parseUnixName, unixAddress } from "../../../abi/sockaddr.ts";
 import { SIOCUNIXFILE, useAddress } from "../../../abi/socket.ts";
+import { fstat } from "../../../abi/stat.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import { KmonteError } from "../../../lib/errors.ts";
 import type { UnixSocketInfo } from "../../../proc/unix-diag.ts";
 import type { OpenFile, ThawContext } from "../../contract.ts";
 import { linkedPath } from "../../objects/contents.ts";
-import { bindByOwnName, freezeOwnName, isOwnName, ownNameSchema } from "./unix-own-name.ts";
 import { carryingOf } from "../../volatile/carrying.ts";
 import { machinePathOfName } from "../../volatile/machine-path.ts";
-import { inFolder as inGivenFolder } from "../../objects/gone-directory.ts";
+import { ownOpen } from "../../objects/gone-special.ts";
+import { identitySchema } from "../../objects/identity-schema.ts";
+import { identityAt, inFolderAgain, workIn, type Place, type Workplace } from "../../objects/open-again.ts";
+import { bindByOwnName, freezeOwnName, isOwnName, ownNameSchema } from "./unix-own-name.ts";
 
 const owned = { mode: v.number(), uid: v.number(), gid: v.number() };
 
@@ -42,7 +43,13 @@ export const nameSchema = v.strictObject({
   /** For a name that only the process itself understands. */
   own: v.optional(ownNameSchema),
   /** The socket file, if the name still leads to it, with the directory that it lies in. */
-  file: v.optional(v.strictObject({ ...owned, parent: v.strictObject(owned) })),
+  file: v.optional(
+    v.strictObject({
+      ...owned,
+      /** `path`: as the kernel has it, without links. */
+      parent: v.strictObject({ ...owned, path: v.optional(v.string()), identity: v.optional(identitySchema) }),
+    }),
+  ),
 });
 export type BoundName = v.InferOutput<typeof nameSchema>;
 
@@ -68,7 +75,12 @@ export function freezeName(file: OpenFile, info: UnixSocketInfo): BoundName | un
   const path = placed(own);
   const seen = lstatSync(path, { throwIfNoEntry: false });
   if (!seen?.isSocket() || seen.ino !== info.file?.inode) return base;
-  return { ...base, file: { ...ownership(seen), parent: ownership(statSync(dirname(path))) } };
+  const canonical = boundFile(file);
+  const parent = {
+    ...ownership(statSync(dirname(path))),
+    ...(canonical !== undefined && { path: dirname(canonical), identity: identityAt(dirname(path)) }),
+  };
+  return { ...base, file: { ...ownership(seen), parent } };
 }
 
 /** What a name means only together with. */
@@ -125,49 +137,84 @@ export function bindUnix(context: ThawContext, fd: LocalFd, bound: BoundName): (
     useAddress("bind", fd, unixAddress(bound.name), about);
     return () => undefined;
   }
-  // Placed at each use: what is done later is done from elsewhere.
+  // Looked up and changed in one and the same folder, whatever its path leads to later.
   const path = pathOf(bound);
-  makeParent(context, path, bound);
-  const other = lstatSync(placed(path), { throwIfNoEntry: false })?.isSocket() === false;
+  const workplace = workIn(context, folderOfName(path, bound), (made) => {
+    if (bound.file) ownOpen(made, bound.file.parent);
+  });
+  const { at, act } = workplace;
+  const here = join(at, basename(path));
+  const other = act(() => lookAt(here)?.isSocket()) === false;
   if (other && bound.file) throw nameTaken(path);
-  const aside = moveAside(context, path);
-  if (bound.own) bindByOwnName(context, fd, bound.name, bound.own);
-  else inPlaceOf(bound, () => useAddress("bind", fd, unixAddress(bound.name), about));
-  if (other && aside !== undefined) return hide(context, path, aside);
-  context.undo(`socket file ${path}`, () => unlinkSync(placed(path)));
+  const aside = act(() => moveAside(context, act, here));
+  if (bound.own) bindByOwnName(context, fd, { ...bound.own, name: bound.name }, workplace);
+  else inPlaceOf(context, bound, () => act(() => useAddress("bind", fd, unixAddress(bound.name), about)));
+  const made = context.keep(call("ioctl", about, fd, SIOCUNIXFILE, 0) as LocalFd);
+  const own = fstat(made).inode;
+  if (act(() => lookAt(here))?.ino !== own) throw misplaced(path, made);
+  if (other && aside !== undefined) return hide(context, act, path, here, aside);
+  const unlinkOwn = (): void => {
+    if (lookAt(here)?.ino === own) unlinkSync(here);
+  };
+  context.undo(`socket file ${path}`, () => act(unlinkOwn));
   if (bound.file) {
-    const { mode, uid, gid } = bound.file;
-    chownSync(placed(path), uid, gid);
-    chmodSync(placed(path), mode);
+    ownOpen(made, bound.file);
     context.atResume(() => {
-      if (aside !== undefined) unlinkSync(placed(aside));
+      if (aside !== undefined) act(() => unlinkSync(aside));
     });
     return () => undefined;
   }
-  const own = lstatSync(placed(path)).ino;
-  return () => {
-    // Another socket of the set may have the name by now.
-    if (lstatSync(placed(path), { throwIfNoEntry: false })?.ino === own) {
-      unlinkSync(placed(path));
-      if (aside !== undefined) renameSync(placed(aside), placed(path));
-    } else if (aside !== undefined) unlinkSync(placed(aside));
-  };
+  return () =>
+    act(() => {
+      // Another socket of the set may have the name by now.
+      if (lookAt(here)?.ino === own) {
+        unlinkSync(here);
+        if (aside !== undefined) renameSync(aside, here);
+      } else if (aside !== undefined) unlinkSync(aside);
+    });
+}
+
+type Act = Workplace["act"];
+
+/** The folder as the kernel named it, where that is known, and else as the program wrote it. */
+function folderOfName(path: string, { file }: BoundName): Place {
+  return { path: file?.parent.path ?? dirname(path), identity: file?.parent.identity };
+}
+
+function lookAt(path: string): BigIntStats | undefined {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+}
+
+/** Links on the way have changed: what was made where they lead to now is taken away. */
+function misplaced(path: string, made: LocalFd): KmonteError {
+  const there = readlinkSync(`/proc/self/fd/${made}`);
+  if (lookAt(there)?.ino === fstat(made).inode) unlinkSync(there);
+  return new KmonteError(
+    "SOCKET_MISPLACED",
+    {
+      what: `A socket cannot get its name ${path} back.`,
+      why: `The folders on the way to it are others than at the freeze: it would stand at ${there}.`,
+      remedy: "Put the folders back as they were.",
+    },
+    { kind: "refused", facts: { path } },
+  );
 }
 
 /** Where the sockets are for the moment whose files are gone and whose names others have by now, by path. */
 const hidden = new Map<string, string>();
 
 /** What has the name by now gets it back at once: somebody may have to open it. */
-function hide(context: ThawContext, path: string, aside: string): () => void {
-  const place = `${path}.kmonte-${process.pid}-${(counter += 1)}`;
+function hide(context: ThawContext, act: Act, path: string, here: string, aside: string): () => void {
+  const ending = `.kmonte-${process.pid}-${(counter += 1)}`;
+  const there = `${here}${ending}`;
   const key = placed(path);
-  renameSync(key, placed(place));
-  context.undo(`socket file ${place}`, () => unlinkSync(placed(place)));
-  renameSync(placed(aside), key);
-  hidden.set(key, place);
+  act(() => renameSync(here, there));
+  context.undo(`socket file ${path}${ending}`, () => act(() => unlinkSync(there)));
+  act(() => renameSync(aside, here));
+  hidden.set(key, `${path}${ending}`);
   return () => {
     hidden.delete(key);
-    unlinkSync(placed(place));
+    act(() => unlinkSync(there));
   };
 }
 
@@ -180,36 +227,50 @@ export function reachOf(bound: BoundName): Pick<BoundName, "name" | "directory">
 }
 
 /** A socket file that is there for the thaw only is made by us, and has to let somebody else connect. */
-export function lendFile(bound: BoundName, { uid, gid }: { readonly uid: number; readonly gid: number }): void {
+export function lendFile(
+  listener: LocalFd,
+  bound: BoundName,
+  { uid, gid }: { readonly uid: number; readonly gid: number },
+): void {
   if (bound.file || !isPathName(bound.name)) return;
-  const path = placed(pathOf(reachOf(bound)));
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) chownSync(path, uid, gid);
+  withFileOf(listener, (file) => ownOpen(file, { uid, gid, mode: fstat(file).mode }));
 }
 
-/** connect(2) by name. */
-export function connectUnix(fd: LocalFd, bound: BoundName): void {
+/** Lends the file of a bound socket itself, wherever its name leads to. */
+function withFileOf(socket: LocalFd, use: (file: LocalFd) => void): void {
+  const file = call("ioctl", "Finding the file of a socket", socket, SIOCUNIXFILE, 0) as LocalFd;
+  try {
+    use(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** connect(2) to a socket of ours. */
+export function connectToOwn(fd: LocalFd, listener: LocalFd, { name }: BoundName): void {
+  const about = `Connecting a socket to ${name}`;
+  if (!isPathName(name)) return useAddress("connect", fd, unixAddress(name), about);
+  withFileOf(listener, (file) => useAddress("connect", fd, unixAddress(`/proc/self/fd/${file}`), about));
+}
+
+/** connect(2) by name, with the rights of whoever has the socket. */
+export function connectUnix(context: ThawContext, fd: LocalFd, bound: BoundName): void {
   const { name, directory } = reachOf(bound);
-  inPlaceOf({ directory }, () => useAddress("connect", fd, unixAddress(name), `Connecting a socket to ${bound.name}`));
+  const about = `Connecting a socket to ${bound.name}`;
+  const connect = (): void => useAddress("connect", fd, unixAddress(name), about);
+  const [rights] = context.holders;
+  inPlaceOf(context, { directory }, () => (rights ? withRights(rights, connect) : connect()));
 }
 
-function makeParent(context: ThawContext, path: string, { file }: BoundName): void {
-  const parent = dirname(path);
-  if (existsSync(placed(parent))) return;
-  const first = mkdirSync(placed(parent), { recursive: true });
-  if (!file || first === undefined) return;
-  chownSync(placed(parent), file.parent.uid, file.parent.gid);
-  chmodSync(placed(parent), file.parent.mode);
-  context.undo(`directory ${first}`, () => undefined);
-}
-
-function moveAside(context: ThawContext, path: string): string | undefined {
-  const there = lstatSync(placed(path), { throwIfNoEntry: false });
-  if (!there) return undefined;
-  const aside = `${path}.kmonte-${process.pid}-${(counter += 1)}`;
-  renameSync(placed(path), placed(aside));
-  context.undo(`socket file ${path}`, () => {
-    if (existsSync(placed(aside))) renameSync(placed(aside), placed(path));
-  });
+function moveAside(context: ThawContext, act: Act, here: string): string | undefined {
+  if (!lookAt(here)) return undefined;
+  const aside = `${here}.kmonte-${process.pid}-${(counter += 1)}`;
+  renameSync(here, aside);
+  context.undo(`socket file ${basename(here)}`, () =>
+    act(() => {
+      if (lookAt(aside)) renameSync(aside, here);
+    }),
+  );
   return aside;
 }
 let counter = 0;
@@ -229,12 +290,16 @@ function nameTaken(path: string): KmonteError {
 let ownDirectory = false;
 
 /** Does something where a name begins, in a working directory and root of this thread alone (unshare(2), CLONE_FS). */
-export function inPlaceOf({ directory, root }: Pick<BoundName, "directory" | "root">, action: () => void): void {
-  if (root === undefined) inRoot(() => inFolder(directory, action));
+export function inPlaceOf(
+  context: ThawContext,
+  { directory, root }: Pick<BoundName, "directory" | "root">,
+  action: () => void,
+): void {
+  if (root === undefined) inRoot(() => inFolder(context, directory, action));
   else inMounts(placed(root), () => inRoot(action));
 }
 
-function inFolder(directory: string | undefined, action: () => void): void {
+function inFolder(context: ThawContext, directory: string | undefined, action: () => void): void {
   if (directory === undefined) {
     action();
     return;
@@ -243,9 +308,9 @@ function inFolder(directory: string | undefined, action: () => void): void {
   ownDirectory = true;
   const before = openSync(".", "r");
   // Programs bind by names that begin in directories that are gone by now.
-  inGivenFolder(directory, () => {
+  inFolderAgain(context, { path: directory }, (at) => {
     try {
-      withText(directory, (address) => call("chdir", `Going to ${directory}`, address));
+      withText(at, (address) => call("chdir", `Going to ${directory}`, address));
       action();
     } finally {
       call("fchdir", "Going back", before);

@@ -3,15 +3,17 @@
  * the process itself (/proc/self/fd/7/attach, proc_pid_fd(5)), the usual way round the 108 bytes of a socket's name.
  * Such a name is given again in the process.
  */
-import { closeSync, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { F, O } from "../../../abi/fcntl.ts";
-import { userNow } from "../../../abi/identity.ts";
+import { isForUser, userNow } from "../../../abi/identity.ts";
 import { placed } from "../../../abi/namespaces.ts";
 import { unixAddress } from "../../../abi/sockaddr.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { RemoteScope } from "../../../tracee/scope.ts";
 import type { OpenFile, ThawContext } from "../../contract.ts";
+import type { Workplace } from "../../objects/open-again.ts";
+import { openCanonical, openPath } from "../../objects/path-file.ts";
 import { asCreator } from "./creator.ts";
 import { socketRefusal } from "./external.ts";
 
@@ -50,12 +52,20 @@ export function freezeOwnName(file: OpenFile, name: string, path: string | undef
   return { pid: file.pid, ...(fd !== undefined && { fd: Number(fd) }), directory, rest };
 }
 
-/** bind(2) in the process, in which the descriptor leads to the directory for that moment. */
-export function bindByOwnName(context: ThawContext, socket: LocalFd, name: string, own: OwnName): void {
+/**
+ * bind(2) in the process, in which the descriptor leads to the directory for that moment, with the rights that are used
+ * in the folder that the socket file lies in.
+ */
+export function bindByOwnName(
+  context: ThawContext,
+  socket: LocalFd,
+  { name, ...own }: OwnName & { readonly name: string },
+  workplace: Workplace,
+): void {
   const process = context.process(own.pid);
   if (!process) throw new RangeError(`process ${own.pid}, which has bound a socket, is not in the image`);
-  const local = openSync(placed(own.directory), O.O_PATH | O.O_DIRECTORY) as LocalFd;
-  const user = userNow();
+  const local = own.rest.includes("/") ? openDirectory(own.directory) : workplace.folder;
+  const user = userNow() ?? workplace.rights;
   const about = `Binding a socket to ${name}`;
   const raw = unixAddress(name);
   try {
@@ -72,8 +82,13 @@ export function bindByOwnName(context: ThawContext, socket: LocalFd, name: strin
       }),
     );
   } finally {
-    closeSync(local);
+    if (local !== workplace.folder) closeSync(local);
   }
+}
+
+function openDirectory(path: string): LocalFd {
+  const flags = O.O_PATH | O.O_DIRECTORY;
+  return isForUser() ? openPath(placed(path), flags) : openCanonical(path, flags);
 }
 
 /** What has the number at the moment, which may be the socket itself or a way of ours, gets it back. */

@@ -36,9 +36,11 @@ export function thawUnixSocket(state: UnixState, context: ThawContext): LocalFd 
   context.whenOpen(() => {
     if (state.queue) fill(state, state.queue, context, peer);
     const { pending = [], pendingBy = [] } = state.listening ?? {};
-    pending.forEach((id, i) => connectAs(pendingBy[i], context, context.file(id), state.name as BoundName));
+    pending.forEach((id, i) =>
+      connectAs(pendingBy[i], context, context.file(id), { socket: fd, name: state.name as BoundName }),
+    );
     context.whenOpen(() => {
-      if (state.target) connectTarget(fd, state.target, context);
+      if (state.target) connectTarget(context, fd, state.target);
       unname();
       // The other end goes with this byte unread, in the third step.
       if (state.reset) trySend(fd, Buffer.alloc(1), [], undefined);
@@ -77,9 +79,9 @@ function listen({ backlog, creator }: NonNullable<UnixState["listening"]>, conte
 }
 
 /** Datagrams to a service that is not there (yet): senders such as syslog(3) connect again by themselves. */
-function connectTarget(fd: LocalFd, target: BoundName, context: ThawContext): void {
+function connectTarget(context: ThawContext, fd: LocalFd, target: BoundName): void {
   try {
-    connectUnix(fd, target);
+    connectUnix(context, fd, target);
   } catch (error) {
     const errno = error instanceof SyscallError ? error.errno : (error as NodeJS.ErrnoException).code;
     context.note(
@@ -120,7 +122,7 @@ function fill(state: UnixState, queue: Queue, context: ThawContext, peer: LocalF
   // What is in flight is opened before this thread goes where it may not find it.
   for (const id of queue.messages.flatMap(({ files }) => files ?? [])) context.file(id);
   const bytes = context.blob(queue.blob);
-  inPlaceOf(reach ?? {}, () => refillQueue(context, queue, route, bytes));
+  inPlaceOf(context, reach ?? {}, () => refillQueue(context, queue, route, bytes));
   for (const action of done) action();
 }
 

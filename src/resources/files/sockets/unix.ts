@@ -18,6 +18,7 @@ import { isUnixSocket, lookAtUnixSockets, type SeenSocket } from "./unix-look.ts
 import { freezeName, nameSchema } from "./unix-name.ts";
 import { freezePeer, freezePending } from "./unix-peer.ts";
 import { thawUnixSocket } from "./unix-thaw.ts";
+import { madeByUser } from "../../for-user.ts";
 
 const schema = v.strictObject({
   type: v.string(),
@@ -54,6 +55,11 @@ const SHUTDOWNS = [undefined, "SHUT_RD", "SHUT_WR", "SHUT_RDWR"] as const;
 export const unixSocket: FileKind<UnixState> = {
   name: "unix-socket",
   schema,
+  forUser: ({ listening }, view) => (listening ? madeByUser(view, listening.creator && [listening.creator]) : []),
+  *paths({ name }) {
+    const { path, identity } = name?.file?.parent ?? {};
+    if (path !== undefined) yield { folder: path, identity };
+  },
   needs: () => [{ option: "CONFIG_UNIX", module: "unix", what: "unix(7)" }],
   recognise: isUnixSocket,
   freeze(file) {

@@ -1,0 +1,57 @@
+/** Each part of a frozen state with the kind of resource that knows it, found in the registry. */
+import type { FileKind, ObjectKind, ProcessResource, ThreadResource } from "../resources/contract.ts";
+import { fileKinds, objectKinds, processResources, threadResources } from "../resources/registry.ts";
+import { filesystemContext } from "../resources/process/filesystem-context.ts";
+import type { FrozenState } from "./schema.ts";
+
+/** A part of the state, and which flags it is opened with where it is an open file. */
+export interface Part {
+  /** How it is called in a message. */
+  readonly what: string;
+  readonly kind: Kind | undefined;
+  readonly state: unknown;
+  readonly flags: string;
+}
+
+// Each kind only ever gets its own state back.
+// oxlint-disable-next-line typescript/no-explicit-any
+type Any = any;
+export type Kind = FileKind<Any> | ObjectKind<Any, Any> | ProcessResource<Any> | ThreadResource<Any>;
+
+type Body = NonNullable<FrozenState["processes"][number]["body"]>;
+
+export const NO_FLAGS = "0";
+
+/** Open files, by id. */
+export function* filesOf({ files }: FrozenState): Generator<Part> {
+  for (const [id, { kind: name, state, flags }] of Object.entries(files))
+    yield {
+      what: `a file of the kind ${name} (${id})`,
+      kind: fileKinds.find((kind) => kind.name === name),
+      state,
+      flags,
+    };
+}
+
+/** Shared objects, by id. */
+export function* objectsOf({ objects }: FrozenState): Generator<Part> {
+  for (const [id, state] of Object.entries(objects))
+    yield { what: id, kind: objectKinds.find(({ name }) => name === state.kind), state, flags: NO_FLAGS };
+}
+
+/** What a process has one of, and its threads that have gone their own way. */
+export function* resourcesOf({ resources, threads }: Body): Generator<Part> {
+  for (const [name, state] of Object.entries(resources))
+    yield { what: name, kind: processResources.find((kind) => kind.name === name), state, flags: NO_FLAGS };
+  for (const { apart } of threads)
+    if (apart?.filesystem)
+      yield { what: filesystemContext.name, kind: filesystemContext, state: apart.filesystem, flags: NO_FLAGS };
+}
+
+/** What a thread has one of; what is absent, it does not have. */
+export function* threadPartsOf(thread: object): Generator<Part> {
+  for (const kind of threadResources) {
+    const state = (thread as Readonly<Record<string, unknown>>)[kind.name];
+    if (state !== undefined) yield { what: kind.name, kind, state, flags: NO_FLAGS };
+  }
+}
