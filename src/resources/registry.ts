@@ -63,6 +63,7 @@ import { cgroupNamespace } from "./namespaces/cgroup.ts";
 import { fileSystem } from "./namespaces/file-system.ts";
 import { mountNamespace } from "./namespaces/mount.ts";
 import { netNamespace } from "./namespaces/net.ts";
+import { removedSource } from "./namespaces/removed-source.ts";
 import { userNamespace } from "./namespaces/user.ts";
 import { utsNamespace } from "./namespaces/uts.ts";
 import { cgroups } from "./process/cgroups.ts";
@@ -200,6 +201,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   ipcNamespace,
   netNamespace,
   fileSystem,
+  removedSource,
   mountNamespace,
   userNamespace,
   cgroupTree,

@@ -26,6 +26,7 @@ import { ofThisBoot } from "../volatile/places.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ThawContext } from "../contract.ts";
 import type { FileSystemHandle } from "./file-system.ts";
+import type { RemovedHandle } from "./removed-source.ts";
 import type { NamespaceHandle } from "./handle.ts";
 import { MountGroups, type StandingMount } from "./mount-groups.ts";
 import type { MountNamespaceHandle, MountNamespaceState, MountState } from "./mount.ts";
@@ -104,11 +105,12 @@ class Builder {
 
   /** Undefined for a mount of the machine's that the machine has no more. */
   add(state: MountState): LocalFd | undefined {
-    if (state.machines && !this.#outside(() => isStillThere(state))) {
+    const target = join(this.#stage, state.at);
+    // It may have stood on another that is left out.
+    if (state.machines && !(this.#outside(() => isStillThere(state)) && existsSync(target))) {
       this.leftOut.push(state.at);
       return undefined;
     }
-    const target = join(this.#stage, state.at);
     const made = this.#make(state, target);
     attachMount(made, target);
     changeMount(made, MS.PRIVATE);
@@ -117,6 +119,7 @@ class Builder {
 
   #make({ from }: MountState, target: string): LocalFd {
     if ("bind" in from) return this.#outside(() => cloneMount(ofThisBoot(from.bind)));
+    if ("removed" in from) return this.#outside(() => this.#context.object<RemovedHandle>(from.removed).clone());
     if ("namespaceHere" in from) return this.#outside(() => cloneMount(`/proc/self/ns/${from.namespaceHere}`));
     if ("namespace" in from) {
       return this.#outside(() =>
