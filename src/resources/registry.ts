@@ -48,6 +48,7 @@ import { goneQueue } from "./objects/gone-queue.ts";
 import { ioUring } from "./objects/io-uring.ts";
 import { keyring } from "./objects/keyring.ts";
 import { memfd } from "./objects/memfd.ts";
+import { namedQueue } from "./objects/named-queue.ts";
 import { packetRing } from "./objects/packet-ring.ts";
 import { pathFile } from "./objects/path-file.ts";
 import { pipe } from "./objects/pipe.ts";
@@ -189,6 +190,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   fifo,
   goneDirectory,
   goneQueue,
+  namedQueue,
   detachedMount,
   pty,
   ioUring,
