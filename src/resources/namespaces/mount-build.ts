@@ -57,10 +57,16 @@ export function buildMounts(state: MountNamespaceState, context: ThawContext): M
         if (later) readOnly.push(one);
         changeMount(one.fd, MS.REMOUNT | MS.BIND | (later ? flags & ~MS.RDONLY : flags));
       }
-      const [root, ...others] = standing;
-      const lonely = groups.join(others, false);
+      const [root] = standing;
+      // A root directory cannot be changed for one whose mount is shared (pivot_root(2)), and shows more than its peers.
+      const isLate = (one: StandingMount): boolean =>
+        one === root || (one.state.shared !== undefined && one.state.shared === root?.state.shared);
+      const lonely = groups.join(
+        standing.filter((one) => !isLate(one)),
+        false,
+      );
       pivotTo(stage);
-      const rest = groups.join(root ? [root, ...lonely] : lonely, true);
+      const rest = groups.join([...standing.filter(isLate), ...lonely], true);
       for (const one of rest) context.note(`The mount at ${one.state.at} follows no other any more.`);
       const own = there ?? context.keep(fd);
       // Behind all that files without a name, which may lie there, want done at the end.
