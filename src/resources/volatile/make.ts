@@ -21,7 +21,7 @@ import type { ThawContext } from "../contract.ts";
 import { copyContents } from "../objects/copy.ts";
 import { thawAttributes } from "../objects/file-attributes.ts";
 import { openPath } from "../objects/path-file.ts";
-import { lookAt, type Entry } from "./entry.ts";
+import { lookAt, type Entry, type Thing } from "./entry.ts";
 import type { Planned } from "./plan.ts";
 
 export class Maker {
@@ -47,12 +47,7 @@ export class Maker {
       if (entry.type !== "S_IFDIR") return [];
       return [[entry, this.#context.keep(openPath(name, O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW))]];
     });
-    for (const [entry, fd] of folders.toReversed()) {
-      const way = `/proc/self/fd/${fd}`;
-      chownSync(way, entry.uid, entry.gid);
-      chmodSync(way, entry.mode);
-      thawAttributes(fd, { xattrs: entry.xattrs });
-    }
+    for (const [entry, fd] of folders.toReversed()) finishFolder(entry, fd);
     // Sockets, FIFOs and files without a name are made in them later.
     this.#context.atResume(() => {
       for (const [{ times }, fd] of folders.toReversed()) thawAttributes(fd, { times });
@@ -83,46 +78,59 @@ export class Maker {
   }
 
   #makeOne(entry: Entry, name: string): void {
-    const { type, uid, gid, mode } = entry;
-    if (type === "S_IFDIR") {
-      mkdirSync(name, 0o700);
-      return;
-    }
     if (entry.linkTo !== undefined) {
       linkSync(this.#wayTo(this.#paths.get(entry.linkTo) ?? entry.linkTo), name);
       return;
     }
-    if (type === "S_IFREG") {
-      this.#makeFile(entry, name);
-      return;
-    }
-    if (type === "S_IFLNK") symlinkSync(entry.target ?? "", name);
-    else makeNode(entry, name);
-    lchownSync(name, uid, gid);
-    if (type !== "S_IFLNK") chmodSync(name, mode);
-  }
-
-  #makeFile(entry: Entry, name: string): void {
-    const { uid, gid, mode, size = 0, data, blob, times } = entry;
-    const fd = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
-    try {
-      const bytes = Buffer.from(data ?? "", "base64");
-      for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done);
-      if (blob !== undefined) copyContents(this.#context.openBlob(blob), fd, size);
-      call("fchown", `Owning ${entry.path}`, fd, uid, gid);
-      call("fchmod", `Marking ${entry.path}`, fd, mode);
-      thawAttributes(fd, entry);
-    } finally {
-      closeSync(fd);
-    }
-    if (entry.role !== "used") return;
+    makeThing(this.#context, entry, name);
+    if (entry.role !== "used" || entry.type !== "S_IFREG") return;
     // Reading it in, and shared mappings, may change the times again.
     const kept = this.#context.keep(openPath(name, O.O_PATH | O.O_NOFOLLOW));
-    this.#context.atResume(() => thawAttributes(kept, { times }));
+    this.#context.atResume(() => thawAttributes(kept, entry.times ? { times: entry.times } : {}));
   }
 }
 
-function makeNode({ type, device }: Entry, name: string): void {
+/** Makes one thing; a folder is ours alone yet. */
+export function makeThing(context: ThawContext, thing: Thing, name: string): void {
+  const { type, uid, gid, mode } = thing;
+  if (type === "S_IFDIR") {
+    mkdirSync(name, 0o700);
+    return;
+  }
+  if (type === "S_IFREG") {
+    makeFile(context, thing, name);
+    return;
+  }
+  if (type === "S_IFLNK") symlinkSync(thing.target ?? "", name);
+  else makeNode(thing, name);
+  lchownSync(name, uid, gid);
+  if (type !== "S_IFLNK") chmodSync(name, mode);
+}
+
+function makeFile(context: ThawContext, thing: Thing, name: string): void {
+  const { uid, gid, mode, size = 0, data, blob } = thing;
+  const fd = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
+  try {
+    const bytes = Buffer.from(data ?? "", "base64");
+    for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done);
+    if (blob !== undefined) copyContents(context.openBlob(blob), fd, size);
+    call("fchown", `Owning ${name}`, fd, uid, gid);
+    call("fchmod", `Marking ${name}`, fd, mode);
+    thawAttributes(fd, thing);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function makeNode({ type, device }: Thing, name: string): void {
   const number = device === undefined ? 0 : makeDevice(device);
   withText(name, (at) => call("mknodat", `Making ${name}`, AT_FDCWD, at, S_IF[type] | 0o600, number));
+}
+
+/** Owner and mode of a folder, when all is in it that shall be. */
+export function finishFolder({ uid, gid, mode, xattrs }: Thing, fd: LocalFd): void {
+  const way = `/proc/self/fd/${fd}`;
+  chownSync(way, uid, gid);
+  chmodSync(way, mode);
+  thawAttributes(fd, { xattrs });
 }
