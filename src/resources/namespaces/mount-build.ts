@@ -24,7 +24,8 @@ import {
 } from "../../abi/mount.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ThawContext } from "../contract.ts";
-import { findToMount, type Place } from "../objects/open-again.ts";
+import { type Place } from "../objects/open-again.ts";
+import { findToMount } from "../objects/folder-again.ts";
 import type { FileSystemHandle } from "./file-system.ts";
 import type { NamespaceHandle } from "./handle.ts";
 import { MountGroups, type StandingMount } from "./mount-groups.ts";

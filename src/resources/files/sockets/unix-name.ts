@@ -27,7 +27,8 @@ import type { OpenFile, ThawContext } from "../../contract.ts";
 import { linkedPath } from "../../objects/contents.ts";
 import { ownOpen } from "../../objects/gone-special.ts";
 import { identitySchema } from "../../objects/identity-schema.ts";
-import { identityAt, inFolderAgain, workIn, type Place, type Workplace } from "../../objects/open-again.ts";
+import { identityAt, type Place } from "../../objects/open-again.ts";
+import { inFolderAgain, workIn, type Workplace } from "../../objects/folder-again.ts";
 
 const owned = { mode: v.number(), uid: v.number(), gid: v.number() };
 
