@@ -7,6 +7,7 @@ import type { Share } from "../image/lineage.ts";
 import type { FrozenBody, FrozenProcess, FrozenState } from "../image/schema.ts";
 import { FORMAT_VERSION } from "../image/version.ts";
 import { parseMaps } from "../proc/maps.ts";
+import { isWithoutFile } from "../proc/outside.ts";
 import { parseStat, parseStatus } from "../proc/status.ts";
 import type { Answers, FreezeProcess, FreezeThread } from "../resources/contract.ts";
 import { noteCommonPages } from "../resources/memory/common-pages.ts";
@@ -27,6 +28,7 @@ import { Collection, type Collected } from "./collection.ts";
 import { childrenNamespace, idsBelow, readInside, refuseHeadless } from "./ids.ts";
 import type { LookOptions } from "./look-options.ts";
 import { refuseMakers } from "./makers.ts";
+import { refuseSharedFiles, refuseSharedMemory } from "./shared-outside.ts";
 import { findShares, refuseTangled } from "./shares.ts";
 import type { StoppedProcess, StoppedSet } from "./stop.ts";
 import { unableToCall } from "./unable.ts";
@@ -59,6 +61,7 @@ export class Look extends Collection {
     refuseTangled(processes, (refusal) => this.refuse(refusal));
     refuseMakers(processes, (refusal) => this.refuse(refusal));
     const files = this.files.freezeFiles();
+    refuseSharedFiles(this);
     for (const process of processes) this.#noteTerminal(process);
     for (const process of processes) this.#refuseOrphanMappings(process);
     const { objects, places, ...found } = this.collected;
@@ -135,6 +138,8 @@ export class Look extends Collection {
       if (!borrowed("memory")) {
         vdso = freezeVdso(process);
         frozenMappings = freezeMappings(process);
+        for (const mapping of mappings)
+          if (mapping.shared && isWithoutFile(mapping.path)) refuseSharedMemory(process, mapping);
       }
       lookAt(process, answers);
     }
