@@ -23,7 +23,7 @@ import { CallPage } from "../tracee/call-page.x86_64.ts";
 import { GuardedScope } from "../tracee/guarded-scope.x86_64.ts";
 import { askAll, askThreads, NO_ANSWERS } from "./ask.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
-import { readClocks } from "./clocks.ts";
+import { SetClocks } from "./clocks.ts";
 import { Collection, type Collected } from "./collection.ts";
 import { childrenNamespace, idsBelow, readInside, refuseHeadless } from "./ids.ts";
 import type { LookOptions } from "./look-options.ts";
@@ -44,6 +44,7 @@ export class Look extends Collection {
   readonly #set: StoppedSet;
   readonly #unwaited = new Map<number, Unwaited>();
   #shares: ReturnType<typeof findShares> = new Map();
+  #times: SetClocks | undefined;
 
   constructor(set: StoppedSet, options: LookOptions = {}) {
     super(new Set(set.processes.keys()), options);
@@ -52,7 +53,9 @@ export class Look extends Collection {
 
   run(): Findings {
     this.clocksReadAt = clockNow(CLOCK.CLOCK_MONOTONIC);
-    const clocks = readClocks(this.#set);
+    const times = new SetClocks(this.#set);
+    const { clocks } = times;
+    this.#times = times;
     const ordered = inTreeOrder(this.#set);
     this.#shares = findShares(ordered.filter(({ zombie }) => !zombie).map(({ pid }) => ({ pid, tid: taskOf(pid) })));
     const processes = ordered.map((process) => this.places.of(process.pid, () => this.#freezeProcess(process)));
@@ -95,11 +98,18 @@ export class Look extends Collection {
       ...(groupStop !== undefined && { stopped: groupStop }),
     };
     if (stopped.zombie) return { ...base, zombie: { status: stat.exitCode, uid: zombieUser(stopped.pid) } };
+    const time = this.#times?.refusalFor(stopped);
+    if (time) this.refuse(time);
     const unable = unableToCall(stopped);
     if (unable) this.refuse(unable);
     if (unable) return base;
     const unwaited = this.#unwaited.get(stopped.pid);
-    return { ...base, ...(unwaited && { unwaited }), body: this.#freezeBody(stopped, stat) };
+    return {
+      ...base,
+      ...this.#times?.of(stopped.pid),
+      ...(unwaited && { unwaited }),
+      body: this.#freezeBody(stopped, stat),
+    };
   }
 
   #freezeBody(stopped: StoppedProcess, stat: ReturnType<typeof parseStat>): FrozenBody {
