@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Watcher } from "../lib/watcher.ts";
+import { NOTHING_OUTSIDE } from "../proc/outside.ts";
 import { Freeze } from "./engine.ts";
 import { Look } from "./look.ts";
 import { StoppedSet } from "./stop.ts";
@@ -37,6 +38,6 @@ export function rehearse(): void {
 
 function lookAt(pid: number): void {
   using set = StoppedSet.stop([pid]);
-  using look = new Look(set);
+  using look = new Look(set, { outside: NOTHING_OUTSIDE });
   look.run();
 }
