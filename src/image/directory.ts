@@ -10,6 +10,7 @@ import { fstat } from "../abi/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
 import { openPath } from "../resources/objects/path-file.ts";
+import type { Move } from "../tracee/end-all.x86_64.ts";
 
 const LOCK_EX_NB = 6;
 const DIRECTORY = O.O_DIRECTORY | O.O_NOFOLLOW;
@@ -87,9 +88,19 @@ export class PrivateDirectory implements Disposable {
     return fd;
   }
 
-  /** All is in it that is to be in it: it is not removed any more by those who tidy up. */
-  finish(): void {
-    unlinkSync(this.path(UNFINISHED));
+  /**
+   * How it gets its name in its parent, when all is in it that is to be in it. Up to that moment those who tidy up
+   * remove it, and from then on it is not ours any more.
+   */
+  moveTo(name: string): Move {
+    return {
+      parent: this.parent,
+      from: below(this.parent, this.name),
+      to: below(this.parent, name),
+      unfinished: UNFINISHED,
+      user: this.#user,
+      moved: () => (this.#gone = true),
+    };
   }
 
   /** Gives everything to the user that it was made for. */
@@ -105,11 +116,6 @@ export class PrivateDirectory implements Disposable {
       }
     }
     call("fchown", "Giving the image to its user", this.fd, uid, gid);
-  }
-
-  /** It is not ours to remove any more. */
-  keep(): void {
-    this.#gone = true;
   }
 
   [Symbol.dispose](): void {
@@ -131,7 +137,8 @@ export function removeLeftovers(parent: LocalFd, pattern: RegExp, user?: Identit
     const fd = tryOpen(below(parent, name));
     if (fd === undefined) continue;
     try {
-      const isOurs = fstat(fd).uid === process.geteuid?.() && listing(fd).includes(UNFINISHED);
+      // What is whole, and has been given to its user already, may still be without its name.
+      const isOurs = [process.geteuid?.(), user?.uid].includes(fstat(fd).uid) && listing(fd).includes(UNFINISHED);
       if (isOurs && attempt("flock", fd, LOCK_EX_NB) >= 0) removeOpen(parent, name, fd, user);
     } finally {
       closeSync(fd);
