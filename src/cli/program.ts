@@ -1,6 +1,8 @@
 /** All verbs of the command line. Each has a file of its own in commands/; the manual pages are made from this too. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { tidyUp } from "../image/tidy.ts";
+import { tidySwaps } from "../swap/leftovers.ts";
 import { addBack } from "./commands/back.ts";
 import { addCheck } from "./commands/check.ts";
 import { addDecrypt } from "./commands/decrypt.ts";
@@ -38,7 +40,11 @@ export function createProgram(): Command {
     .configureHelp({ showGlobalOptions: false })
     .exitOverride()
     .showSuggestionAfterError()
-    .addHelpText("after", EXIT_STATUSES);
+    .addHelpText("after", EXIT_STATUSES)
+    .hook("preAction", () => {
+      tidyUp();
+      if (process.geteuid?.() === 0) tidySwaps();
+    });
   const verbs = [
     addCheck,
     addFreeze,

@@ -132,7 +132,7 @@ function makeIncoming(): PrivateDirectory {
   // On disk: an image may be larger than memory.
   mkdirSync(stateDirectory(), { recursive: true, mode: 0o700 });
   const parent = openPath(stateDirectory(), O.O_PATH | O.O_DIRECTORY);
-  removeLeftovers(parent, INCOMING);
+  removeLeftovers(parent, (name) => INCOMING.test(name));
   return new PrivateDirectory(parent, `incoming-${process.pid}`);
 }
 

@@ -20,6 +20,7 @@ import * as v from "valibot";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { Refusal } from "../lib/errors.ts";
 import { errnoOf } from "../lib/gone.ts";
+import { presentBoot } from "../proc/read.ts";
 
 const MARK = "thawed.json";
 const LARGEST_MARK = 4096;
@@ -144,11 +145,6 @@ export function markRemoved(directory: string): void {
 function markBytes(step: ThawedMark["step"]): Buffer {
   const mark: ThawedMark = { step, at: new Date().toISOString(), kernel: release(), bootId: presentBoot() };
   return Buffer.from(`${JSON.stringify(mark)}\n`);
-}
-
-/** The id of this boot (random(4)). */
-export function presentBoot(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }
 
 /** Undefined where there is none. What is no file, or too large for a mark, was put there by others: it reads as nothing said. */

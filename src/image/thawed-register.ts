@@ -24,11 +24,12 @@ import type { LocalFd } from "../lib/brand.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
 import { errnoOf } from "../lib/gone.ts";
 import { stateDirectory } from "../lib/state-directory.ts";
+import { presentBoot } from "../proc/read.ts";
 import { openPath } from "../resources/objects/path-file.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
 import type { Entry } from "../tracee/let-go.x86_64.ts";
 import { below } from "./directory.ts";
-import { alreadyThawed, notKnown, presentBoot } from "./thawed-mark.ts";
+import { alreadyThawed, notKnown } from "./thawed-mark.ts";
 
 const FOLDER = "thawed";
 const ABOUT = ".about";

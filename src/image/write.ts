@@ -108,7 +108,7 @@ const PARTIAL = /^\..+\.partial-\d+$/;
 /** The directory that `target` is to stand in, free of what killed ones have left there. */
 export function openParent(target: string, user?: Identity): LocalFd {
   const parent = asUser(user, () => openPath(dirname(target), O.O_PATH | O.O_DIRECTORY));
-  removeLeftovers(parent, PARTIAL, user);
+  removeLeftovers(parent, (name) => PARTIAL.test(name), user);
   return parent;
 }
 

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFile
 import { dirname, join, resolve } from "node:path";
 import { keyDirectory, machineKey } from "../image/keys.ts";
 import { Refusal } from "../lib/errors.ts";
+import { stateDirectory } from "../lib/state-directory.ts";
 import { SWAP_PARAMETER } from "./kexec.ts";
 import { hasOtherDisks, presentMounts, requireLasting } from "./mounts.ts";
 import { PLAIN_SILENCE_FILE, SILENCE_FILE } from "./network.ts";
@@ -23,6 +24,8 @@ export interface UnitOptions {
   readonly root: string;
   /** Where the keys are that images are checked and opened with. */
   readonly keys: string;
+  /** Where kmonte remembers what it must (state-directory.ts). */
+  readonly state: string;
   /** Whether the files of the processes may lie on other disks than that of the root directory. */
   readonly otherDisks: boolean;
 }
@@ -53,7 +56,7 @@ ConditionPathExistsGlob=${options.root}/*/${PENDING_MARK}
 OnFailure=${BACK_UNIT}
 # Disks that do not come, too, end in the way back.
 JobTimeoutSec=1800
-RequiresMountsFor=${dirname(dirname(options.command))} ${options.root} ${options.keys} /tmp
+RequiresMountsFor=${dirname(dirname(options.command))} ${options.root} ${options.keys} ${options.state} /tmp
 Wants=network-pre.target
 After=systemd-remount-fs.service systemd-sysctl.service
 ${disks}
@@ -64,7 +67,7 @@ Conflicts=shutdown.target
 # Ready before its end, when all are back that need no network: the boot brings up the network for the others.
 Type=notify
 ExecStartPre=${silenceCommand(options.root)}
-Environment="KMONTE_KEYS=${options.keys}"
+Environment="KMONTE_KEYS=${options.keys}" "KMONTE_STATE=${options.state}"
 ExecStart=${options.command} thaw --boot
 StandardOutput=journal+console
 StandardError=journal+console
@@ -79,7 +82,7 @@ WantedBy=sysinit.target
 }
 
 /** The unit that asks the health command, when all else has been started. */
-export function healthUnitText({ command, root }: UnitOptions): string {
+export function healthUnitText({ command, root, state }: UnitOptions): string {
   return `# Written by kmonte swap.
 [Unit]
 Description=Asks whether what kmonte brought across is in order
@@ -93,6 +96,7 @@ Conflicts=shutdown.target
 
 [Service]
 Type=oneshot
+Environment="KMONTE_STATE=${state}"
 ExecStart=${command} back --unless-healthy
 StandardOutput=journal+console
 StandardError=journal+console
@@ -104,7 +108,7 @@ WantedBy=multi-user.target
 }
 
 /** The unit for all that fails outside of kmonte's own hands. If it fails itself, the firmware is what is left. */
-export function backUnitText({ command }: UnitOptions): string {
+export function backUnitText({ command, state }: UnitOptions): string {
   return `# Written by kmonte swap.
 [Unit]
 Description=Returns to the kernel that the processes came from
@@ -115,6 +119,7 @@ FailureAction=reboot-force
 
 [Service]
 Type=oneshot
+Environment="KMONTE_STATE=${state}"
 ExecStart=${command} back --unfinished
 StandardOutput=journal+console
 StandardError=journal+console
@@ -130,7 +135,10 @@ export function installUnits(root: string): void {
   // The first image of all would make it, too late to be looked at.
   machineKey(keys);
   requireLasting(keys, "the keys that the images are checked with at boot");
-  const options = { command: COMMAND, root, keys, otherDisks: hasOtherDisks(presentMounts()) };
+  const state = resolve(stateDirectory());
+  mkdirSync(state, { recursive: true, mode: 0o700 });
+  requireLasting(state, "what kmonte must remember");
+  const options = { command: COMMAND, root, keys, state, otherDisks: hasOtherDisks(presentMounts()) };
   writeUnit(BACK_UNIT, backUnitText(options));
   writeUnit(THAW_UNIT, unitText(options), "sysinit.target");
   writeUnit(HEALTH_UNIT, healthUnitText(options), "multi-user.target");
