@@ -16,7 +16,7 @@ import { Claim, refuseRegistered } from "../image/thawed-register.ts";
 import { processResources, threadResources } from "../resources/registry.ts";
 import { thawEndedLeader } from "../resources/thread/ended-leader.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
-import { type Entry, Guardian } from "../tracee/let-go.x86_64.ts";
+import { Guardian } from "../tracee/let-go.x86_64.ts";
 import { detach, setOptions } from "../tracee/ptrace.ts";
 import { beginProcess, buildMemory, buildProcess, buildThreads, enterUserNamespace } from "./build.ts";
 import { checkSurroundings } from "./check.ts";
@@ -115,10 +115,15 @@ export function runThaw(job: ThawJob, watcher: Watcher, verified = verifyImage(j
   const tree = step("build", () => as(() => build(context, image, watcher)));
   const release = (): void => {
     using claim = Claim.make(asked);
+    // From here on, whenever we are killed, it takes the entry back.
+    using guardian = new Guardian(
+      [...tree.threads.keys()].map(({ pid }) => pid),
+      claim,
+    );
     context.undo("the entry of a thawed image", () => claim.takeBack());
     const mark = markThawed(image.place);
     context.undo("the mark of a thawed image", () => mark?.takeBack());
-    goOn(context, tree, claim);
+    goOn(context, tree, guardian);
     try {
       claim.sync();
       mark?.released();
@@ -216,7 +221,7 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
 }
 
 /** The last things, in the order in which they stop being possible; after the last detach all run. */
-function goOn(context: Thawing, tree: BuiltTree, entry: Entry): void {
+function goOn(context: Thawing, tree: BuiltTree, guardian: Guardian): void {
   // Init takes the roots over while no death signal is set and nobody is stopped: none of them shall hear of it.
   endProcess(tree.root);
   for (const [process, scopes] of tree.threads) thawStop(process, scopes);
@@ -231,18 +236,18 @@ function goOn(context: Thawing, tree: BuiltTree, entry: Entry): void {
     if (!process.isBorrowed("memory")) process.scope.leave();
     for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name === "execution");
   }
-  letGo(context, new Map([...tree.threads].map(([{ pid }, scopes]) => [pid, [...scopes.keys()]])), entry);
+  letGo(
+    context,
+    [...tree.threads.values()].map((scopes) => [...scopes.keys()]),
+    guardian,
+  );
 }
 
-/** The point of no return: from here on the processes outlive us. `threads` are those of each process. */
-function letGo(context: Thawing, threads: ReadonlyMap<number, readonly number[]>, entry: Entry): void {
-  const sets = [...threads.values()];
-  {
-    using guardian = new Guardian([...threads.keys()], entry);
-    // With one thread that dies with us, the whole process does.
-    for (const tid of sets.flatMap(([, ...others]) => others)) setOptions(tid, PTRACE_O.TRACESYSGOOD);
-    guardian.release(sets.flatMap(([tid]) => tid ?? []));
-  }
+/** The point of no return: from here on the processes outlive us. `sets` are the threads of each process. */
+function letGo(context: Thawing, sets: readonly (readonly number[])[], guardian: Guardian): void {
+  // With one thread that dies with us, the whole process does.
+  for (const tid of sets.flatMap(([, ...others]) => others)) setOptions(tid, PTRACE_O.TRACESYSGOOD);
+  guardian.release(sets.flatMap(([tid]) => tid ?? []));
   context.commit();
   context.closeKept();
   for (const tid of sets.flat()) detach(tid);
