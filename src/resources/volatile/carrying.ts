@@ -2,19 +2,24 @@
  * Collecting what travels with its name: each thing that the set uses where nothing outlives a boot, the folders above
  * it, and whole folders where that is asked for. Paths here are those of the machine.
  */
-import { closeSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
+import { closeSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { O } from "../../abi/fcntl.ts";
-import { formatDevice, lstat } from "../../abi/stat.ts";
+import { identityOf } from "../../abi/file-identity.ts";
+import { asUser } from "../../abi/identity.ts";
+import { S_IF } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
-import { isGone } from "../../lib/gone.ts";
+import { isGone, orIfGone } from "../../lib/gone.ts";
 import { leasedFiles } from "../../proc/locks.ts";
 import type { FreezeContext, ObjectState } from "../contract.ts";
 import { freezeAttributes } from "../objects/file-attributes.ts";
+import { readLink } from "../objects/gone-special.ts";
+import { identityAt } from "../objects/open-again.ts";
 import { openToRead, type Way } from "../readable.ts";
-import { bothRoles, identityOf, isTop, lookAt, permissionsOf, typeOf, type Entry, type Role } from "./entry.ts";
-import { bootId, isMadeAtBoot, isTemporary, isVolatile } from "./places.ts";
+import { bothRoles, isTop, lookAt, typeOf, type Entry, type Role } from "./entry.ts";
+import { find, type Found } from "./found.ts";
+import { isMadeAtBoot, isTemporary, isVolatile } from "./places.ts";
 
 export const CARRIED = "carried-files";
 
@@ -68,8 +73,7 @@ export class Carrying {
   above(path: string): void {
     this.#context.within(undefined, () => {
       const folders: string[] = [];
-      for (let at = dirname(path); at !== "/" && lookAt(at) && (isVolatile(at) || isTemporary(at)); at = dirname(at))
-        folders.push(at);
+      for (let at = dirname(path); comesAlong(at); at = dirname(at)) folders.push(at);
       for (const folder of folders.toReversed()) this.#note(folder, "above");
     });
   }
@@ -80,7 +84,7 @@ export class Carrying {
       if (!this.one(path, role)) return true;
       const found = this.#walk(path, bounds);
       if (!found) return false;
-      for (const below of found) this.#gently(() => this.#note(below, "beside"));
+      for (const below of found) this.#beside(below);
       return true;
     });
   }
@@ -92,8 +96,7 @@ export class Carrying {
     let [left, room] = [entries, bytes];
     const folders = [top];
     for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {
-      if (lookAt(folder)?.isDirectory() !== true) continue;
-      for (const name of this.#gently(() => readdirSync(folder as string)) ?? []) {
+      for (const name of this.#list(folder)) {
         const path = join(folder, name);
         const seen = lookAt(path);
         if (!seen || seen.dev !== device) continue;
@@ -109,6 +112,20 @@ export class Carrying {
     return found;
   }
 
+  /** What whoever asked may list. */
+  #list(folder: string): readonly string[] {
+    using found = orIfGone(() => find(folder), undefined);
+    if (found?.stat.type !== S_IF.S_IFDIR) return [];
+    const names = orIfGone(() => asUser(this.#context.user, () => readdirSync(found.via)), undefined);
+    if (names === undefined) this.#context.note(`${folder} comes along empty: its user may not list it.`);
+    return names ?? [];
+  }
+
+  #beside(path: string): void {
+    if (this.#mayCarry(path)) this.#gently(() => this.#note(path, "beside"));
+    else this.#context.note(`${path} is left out: it is not the user's.`);
+  }
+
   /** Of an ordinary user, what is the user's own comes along, and what this user could make again. */
   #mayCarry(path: string): boolean {
     const { user } = this.#context;
@@ -122,9 +139,11 @@ export class Carrying {
   }
 
   #note(path: string, role: Role, local?: LocalFd): void {
-    const seen = lookAt(path);
-    if (!seen) return;
-    const type = typeOf(seen);
+    // Looked at and read is one and the same, whatever comes into its place.
+    using found = orIfGone(() => find(path), undefined);
+    if (!found) return;
+    const { uid, gid, mode, deviceNode } = found.stat;
+    const type = typeOf(found.stat);
     const known = this.#entries.get(path);
     const both = known ? bothRoles(type, known.role, role) : role;
     if (known?.role === both) return;
@@ -132,32 +151,34 @@ export class Carrying {
       path,
       type,
       role: both,
-      ...permissionsOf(seen),
-      ...((type === "S_IFREG" || type === "S_IFDIR") && freezeAttributes(this.#context, this.#way(path))),
-      identity: identityOf(seen),
-      ...(isVolatile(dirname(path)) && { volatile: true }),
+      mode,
+      uid,
+      gid,
+      ...((type === "S_IFREG" || type === "S_IFDIR") && freezeAttributes(this.#context, this.#way(path, found))),
+      identity: identityOf(found.fd),
+      ...(!comesAlong(dirname(path)) && { folder: identityAt(dirname(path)) }),
       ...(type === "S_IFDIR" && isTop(path, dirname(path)) && { top: true }),
-      ...(type === "S_IFLNK" && { target: readlinkSync(path) }),
-      ...((type === "S_IFCHR" || type === "S_IFBLK") && { device: formatDevice(seen.rdev) }),
+      ...(type === "S_IFLNK" && { target: readLink(found.fd) }),
+      ...((type === "S_IFCHR" || type === "S_IFBLK") && { device: deviceNode }),
     };
     // A mount may stand on a file: only that there is one matters.
-    const contents = type === "S_IFREG" && both !== "above" ? this.#contents(entry, Number(seen.size), local) : {};
+    const contents = type === "S_IFREG" && both !== "above" ? this.#contents(entry, found, local) : {};
     this.#entries.set(path, { ...entry, ...contents });
     this.#context.object(CARRIED, () => this.#state());
   }
 
-  #contents({ path, identity, role }: Entry, size: number, local: LocalFd | undefined): Partial<Entry> {
-    const { device, inode } = identity;
+  #contents({ path, role }: Entry, found: Found, local: LocalFd | undefined): Partial<Entry> {
+    const { device, inode, size } = found.stat;
     const first = this.#linked.get(`${device}:${inode}`);
     if (first !== undefined && first !== path) return { size, linkTo: first };
     this.#linked.set(`${device}:${inode}`, path);
     const name = `${CARRIED}:${device}:${inode}`;
-    if (this.#isLeased(device, BigInt(inode))) {
+    if (this.#isLeased(device, inode)) {
       if (local === undefined) throw leased(path, role);
       const bytes = readAll(local, size);
       return { size: bytes.length, blob: this.#context.blob(name, { bytes }) };
     }
-    const fd = openToRead(this.#context, this.#way(path), O.O_NOATIME | O.O_NOFOLLOW | O.O_NONBLOCK);
+    const fd = openToRead(this.#context, this.#way(path, found), O.O_NOATIME | O.O_NONBLOCK);
     if (size > SMALL) {
       this.#context.keep(fd);
       return { size, blob: this.#context.blob(name, { fd }) };
@@ -170,10 +191,10 @@ export class Carrying {
     }
   }
 
-  #way(path: string): Way {
+  #way(path: string, { via, stat }: Found): Way {
     const [pid = 0] = this.#context.pids;
     const command = readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-    return { via: path, link: path, stat: lstat(path), pid, command };
+    return { via, link: path, stat, pid, command };
   }
 
   /** To open such a file tells its holder to give the lease up (fcntl(2), F_SETLEASE). */
@@ -187,7 +208,8 @@ export class Carrying {
     try {
       return action();
     } catch (error) {
-      if (error instanceof Refusal && error.code === "FILE_LEASE") this.#context.note(`${error.what} ${error.why}`);
+      const left = error instanceof Refusal && ["FILE_LEASE", "NOT_YOURS_TO_READ"].includes(error.code);
+      if (left) this.#context.note(`${error.what} ${error.why}`);
       else if (!isGone(error)) throw error;
       return undefined;
     }
@@ -198,12 +220,16 @@ export class Carrying {
     const entries = this.#entries;
     return {
       kind: CARRIED,
-      bootId: bootId(),
       get entries() {
         return [...entries.values()];
       },
     } as ObjectState & { readonly entries: readonly Entry[] };
   }
+}
+
+/** Whether a folder comes along above what is in it. */
+function comesAlong(folder: string): boolean {
+  return folder !== "/" && lookAt(folder) !== undefined && (isVolatile(folder) || isTemporary(folder));
 }
 
 /** By position: that of the open file stays as it is. */
