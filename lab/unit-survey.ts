@@ -19,6 +19,8 @@ export interface UnitVerdict {
 /** Every service has them; they end and begin with the boot. */
 const SYSTEMS_OWN = /^(systemd-|dbus|user@|getty@|console-getty)/;
 
+const ATTEMPTS = 5;
+
 interface CheckReport {
   readonly refusals?: readonly { readonly code: string }[];
   readonly error?: { readonly code: string };
@@ -38,12 +40,16 @@ export async function surveyUnit(
   unit: string,
   options: readonly string[] = [],
 ): Promise<UnitVerdict> {
-  const pids = await processesOf(machine, unit);
-  if (pids.length === 0) return { unit, processes: 0, status: undefined, codes: new Map() };
-  const { code, stdout, stderr } = await machine.run(["kmonte", "check", "--json", ...options, ...pids]);
-  const codes = new Map<string, number>();
-  for (const found of codesIn(stdout.toString(), stderr.toString())) codes.set(found, (codes.get(found) ?? 0) + 1);
-  return { unit, processes: pids.length, status: code, codes };
+  for (let attempt = 1; ; attempt += 1) {
+    const pids = await processesOf(machine, unit);
+    if (pids.length === 0) return { unit, processes: 0, status: undefined, codes: new Map() };
+    const { code, stdout, stderr } = await machine.run(["kmonte", "check", "--json", ...options, ...pids]);
+    const codes = new Map<string, number>();
+    for (const found of codesIn(stdout.toString(), stderr.toString())) codes.set(found, (codes.get(found) ?? 0) + 1);
+    // A short-lived worker may end between the two questions.
+    if (!codes.has("NO_SUCH_PROCESS") || attempt === ATTEMPTS)
+      return { unit, processes: pids.length, status: code, codes };
+  }
 }
 
 async function processesOf(machine: NamespaceMachine, unit: string): Promise<string[]> {

@@ -90,7 +90,7 @@ const CHANGED = [
   "No kernel lets anyone set these again, or tells them without changing something:",
   "",
   "- the times that shmctl(2), semctl(2) and msgctl(2) show, of System V objects that are made again;",
-  "- inode numbers and st_ctim of files without a name and of what lay on file systems of the set's own;",
+  "- inode numbers and st_ctim of files without a name, and of what lay in memory (tmpfs) and had to be made again;",
   "- events of inotify(7) that nobody had read: the kernel tells that some were lost (IN_Q_OVERFLOW) in their place, and",
   "  the number of a watch that was removed last may be given again;",
   "- whether a file of O_TMPFILE was opened with O_EXCL as well: it may be given a name after the thaw;",

@@ -26,4 +26,6 @@ done
     done </proc/self/cgroup
   done
 } <"$file"
+# A daemon without a known main process has none to tell of.
+[ "$main" != 0 ] || exit 0
 exec systemd-notify --ready --pid="$main"

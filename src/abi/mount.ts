@@ -1,7 +1,7 @@
 /** mount(2), mount_namespaces(7), fsopen(2) (include/uapi/linux/mount.h), and mount namespaces of a thread. */
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import type { LocalFd } from "../lib/brand.ts";
-import { attempt, call, withText } from "./call.ts";
+import { attempt, call, withStruct, withText } from "./call.ts";
 import { CLONE } from "./clone.ts";
 import { AT_FDCWD } from "./fcntl.ts";
 import { openNamespace } from "./namespaces.ts";
@@ -33,6 +33,8 @@ const MOVE_MOUNT_SET_GROUP = 0x100;
 const OPEN_TREE_CLONE = 1;
 const AT_RECURSIVE = 0x8000;
 const AT_EMPTY_PATH = 0x1000;
+/** struct mount_attr: what to set, what to clear, propagation, a user namespace. */
+const MOUNT_ATTR_SIZE = 32;
 const O_CLOEXEC = 0o2000000;
 const FSOPEN_CLOEXEC = 1;
 const FSMOUNT_CLOEXEC = 1;
@@ -172,8 +174,18 @@ export function changeMount(fd: LocalFd, flags: number, data = ""): void {
   mount("none", `/proc/self/fd/${fd}`, "", flags, data);
 }
 
-/** The same for a directory, where there is no /proc. */
+/** The same where there is no /proc: for a directory, or the propagation of anything else (mount_setattr(2), Linux 5.12). */
 export function changeMountHere(fd: LocalFd, flags: number): void {
+  const propagation = flags & (MS.SHARED | MS.SLAVE | MS.PRIVATE | MS.UNBINDABLE);
+  if (propagation === flags && !fstatSync(fd).isDirectory()) {
+    withText("", (empty) =>
+      withStruct(MOUNT_ATTR_SIZE, (attributes, at) => {
+        attributes.writeBigUInt64LE(BigInt(propagation), 16);
+        call("mount_setattr", "Changing the propagation of a mount", fd, empty, AT_EMPTY_PATH, at, MOUNT_ATTR_SIZE);
+      }),
+    );
+    return;
+  }
   call("fchdir", "Entering a mount", fd);
   mount("none", ".", "", flags, "");
 }

@@ -153,18 +153,45 @@ export function inRoot<T>(action: () => T): T {
   if (root === "" || inside) return action();
   const [top, folder] = ["/", "."].map((path) => openSync(path, DIRECTORY_PATH));
   call("unshare", "Taking a root of our own", CLONE.FS);
-  const go = (path: string): number => withText(path, (address) => call("chroot", "Changing the root", address));
+  const outer = ourRoot;
+  ourRoot = top;
   try {
-    go(root);
+    changeRoot(root);
     inside = true;
     withText("/", (address) => call("chdir", "Entering a root", address));
     return action();
   } finally {
     inside = false;
+    ourRoot = outer;
     call("fchdir", "Leaving a root", top as number);
-    go(".");
+    changeRoot(".");
     call("fchdir", "Going back", folder as number);
     for (const fd of [top, folder]) closeSync(fd as number);
+  }
+}
+
+/** Where we were before {@link inRoot}. */
+let ourRoot: number | undefined;
+
+function changeRoot(path: string): void {
+  withText(path, (address) => call("chroot", "Changing the root", address));
+}
+
+/** Runs `action` with our own root again, within {@link inRoot}: our own /proc is there alone. */
+export function outOfRoot<T>(action: () => T): T {
+  if (!inside || ourRoot === undefined) return action();
+  const [theirs, folder] = ["/", "."].map((path) => openSync(path, DIRECTORY_PATH));
+  try {
+    call("fchdir", "Leaving a root", ourRoot);
+    changeRoot(".");
+    inside = false;
+    return action();
+  } finally {
+    call("fchdir", "Entering a root", theirs as number);
+    changeRoot(".");
+    inside = true;
+    call("fchdir", "Going back", folder as number);
+    for (const fd of [theirs, folder]) closeSync(fd as number);
   }
 }
 

@@ -57,7 +57,10 @@ export class Collection implements FreezeContext, Disposable {
       const made = make();
       this.#objects.set(id, made);
       // Namespaces have no path, and the file systems of a mount namespace come before it.
-      if (this.places.now !== undefined && !/(-namespace|^file-system|^detached-mount)$/.test(made.kind))
+      if (
+        this.places.now !== undefined &&
+        !/(-namespace|^file-system|^removed-source|^detached-mount)$/.test(made.kind)
+      )
         this.#placesOf[id] = this.places.now;
     }
     return id;

@@ -48,6 +48,7 @@ import { goneQueue } from "./objects/gone-queue.ts";
 import { ioUring } from "./objects/io-uring.ts";
 import { keyring } from "./objects/keyring.ts";
 import { memfd } from "./objects/memfd.ts";
+import { namedQueue } from "./objects/named-queue.ts";
 import { packetRing } from "./objects/packet-ring.ts";
 import { pathFile } from "./objects/path-file.ts";
 import { pipe } from "./objects/pipe.ts";
@@ -63,6 +64,7 @@ import { cgroupNamespace } from "./namespaces/cgroup.ts";
 import { fileSystem } from "./namespaces/file-system.ts";
 import { mountNamespace } from "./namespaces/mount.ts";
 import { netNamespace } from "./namespaces/net.ts";
+import { removedSource } from "./namespaces/removed-source.ts";
 import { userNamespace } from "./namespaces/user.ts";
 import { utsNamespace } from "./namespaces/uts.ts";
 import { cgroups } from "./process/cgroups.ts";
@@ -190,6 +192,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   fifo,
   goneDirectory,
   goneQueue,
+  namedQueue,
   detachedMount,
   pty,
   ioUring,
@@ -202,6 +205,7 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   ipcNamespace,
   netNamespace,
   fileSystem,
+  removedSource,
   mountNamespace,
   userNamespace,
   cgroupTree,

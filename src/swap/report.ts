@@ -50,7 +50,7 @@ function units({ units: members = [], gapSeconds }: SwapReport): string[] {
   const width = Math.max(...members.map(({ name }) => name.length));
   return members.map(({ name, mainPid, after, processes }) => {
     const pause = gapSeconds === undefined ? "" : `, stood still for ${gapSeconds.toFixed(2)} s`;
-    const main = mainPid === undefined ? `${processes.length} processes` : mainProcess(mainPid, after?.mainPid);
+    const main = !mainPid ? `${processes.length} processes` : mainProcess(mainPid, after?.mainPid);
     return `  ${name.padEnd(width)}  was active, is ${after?.activeState ?? "not handed over yet"}, ${main}${pause}`;
   });
 }

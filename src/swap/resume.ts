@@ -30,6 +30,7 @@ import { keepTmp, removeOldPrivateTmp } from "./tmp-files.ts";
 import { afterFailure, changeAttempt, type Here, nextStep, withAttempt } from "./trial.ts";
 import { announceThawed, finishHandOver, removeHandOver } from "../units/hand-over.ts";
 import { reloadUnits } from "../units/others.ts";
+import { systemctl } from "../units/systemctl.ts";
 import { HeldWatchdog } from "./watchdog.ts";
 import { goBack } from "./way-back.ts";
 
@@ -192,8 +193,7 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   } catch (error) {
     const failure = describe(error);
     if (afterFailure(record, here, idsTaken(error)) === "go back") goBack({ root, record, here, watchdog }, failure);
-    // systemd starts the units anew.
-    if (record.units && removeHandOver()) reloadUnits();
+    startAnew(record);
     // The mark stays: another boot tries again with the same images.
     const failed = changeAttempt({ ...record, state: "failed", arrived: here.kernel, failure }, here, { failure });
     writeRecord(root, failed);
@@ -234,6 +234,14 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   process.stderr.write(`kmonte: note: the images are kept: process ${ended} has ended already.\n`);
   writeRecord(root, { ...done, keep: true });
   return { ...done, keep: true };
+}
+
+/** The units of processes that could not be thawed are systemd's to start; some may be waiting for their processes. */
+function startAnew({ units = [] }: SwapRecord): void {
+  const services = units.flatMap(({ name, mainPid }) => (mainPid === undefined ? [] : [name]));
+  if (services.length === 0 || !removeHandOver()) return;
+  reloadUnits();
+  systemctl(["restart", "--no-block", "--", ...services]);
 }
 
 /** The machine is well and the processes run: nothing is kept of their memory, unless it was asked for. */

@@ -8,7 +8,8 @@ import { filesOf } from "../image/kinds.ts";
 import { pathsIn, pathsOfPart, pathsOfProcess } from "../image/reach.ts";
 import type { FrozenState } from "../image/schema.ts";
 import type { WantedPath } from "../resources/contract.ts";
-import { checkAgain, checkFolder, type Opener } from "../resources/objects/open-again.ts";
+import { checkAgain, type Opener } from "../resources/objects/open-again.ts";
+import { checkFolder } from "../resources/objects/folder-again.ts";
 import type { NamespacesState } from "../resources/process/namespaces.ts";
 import { Holders } from "./holders.ts";
 

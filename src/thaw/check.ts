@@ -152,7 +152,7 @@ function isRemade({ facts }: Refusal, { state }: Image): boolean {
 /** What comes along with its name; what stands in its way is told by the object that makes it. */
 function isCarried({ code, facts }: Refusal, { state }: Image): boolean {
   const carried = state.objects[CARRIED] as CarriedFilesState | undefined;
-  return code === "FILE_MISSING" && carried?.entries.some(({ path }) => path === facts.path) === true;
+  return /^(FILE|DEVICE)_MISSING$/.test(code) && carried?.entries.some(({ path }) => path === facts.path) === true;
 }
 
 /** What stands in the place of something that comes along is told once, with all that would lie in it. */

@@ -31,7 +31,7 @@ const PAUSE_MS = 200;
 /** A unit as a swap's record keeps it. */
 export interface MemberUnit {
   readonly name: string;
-  /** Its main process; undefined for the scope of a session. */
+  /** Its main process, 0 where systemd knows none; undefined for the scope of a session. */
   readonly mainPid?: number | undefined;
   readonly description: string;
   readonly slice: string;
@@ -47,7 +47,7 @@ export function membersOf(along: readonly SurveyedUnit[], pids: ReadonlySet<numb
     const outside = unit.pids.find((pid) => !pids.has(pid));
     if (outside !== undefined) throw changed(name, `Process ${outside} was started in it since.`);
     const isService = name.endsWith(".service");
-    if (isService && !pids.has(mainPid)) throw changed(name, `Its main process is ${mainPid || "none"} now.`);
+    if (isService && mainPid > 0 && !pids.has(mainPid)) throw changed(name, `Its main process is ${mainPid} now.`);
     const processes = [...groups].flatMap(([pid, group]) => {
       const below = group === controlGroup ? "" : group.slice(controlGroup.length);
       return group === controlGroup || group.startsWith(`${controlGroup}/`) ? [{ pid, group: below }] : [];
@@ -69,8 +69,11 @@ function changed(unit: string, why: string): KmonteError {
   });
 }
 
-/** The text of the drop-in. `script` is the path of hand-over.sh. */
-export function dropInText(script: string): string {
+/**
+ * The text of the drop-in. `script` is the path of hand-over.sh. Without a main process, systemd takes the unit for a
+ * daemon that has forked: it watches the processes that are in the control group when the script has ended.
+ */
+export function dropInText(script: string, hasMain: boolean): string {
   return `# Written by kmonte for one boot, in which this unit's processes are thawed and not started.
 [Unit]
 After=kmonte-thaw.service
@@ -79,7 +82,7 @@ ConditionPathExists=
 AssertPathExists=
 
 [Service]
-Type=notify
+Type=${hasMain ? "notify" : "forking"}
 NotifyAccess=all
 ExecCondition=
 ExecStartPre=
@@ -88,15 +91,18 @@ ExecStart=+/bin/sh ${unitArgument(script)} %n
 ExecStartPost=
 PIDFile=
 TimeoutStartSec=infinity
+# It came along, with what is in it and its owners.
+RuntimeDirectory=
 `;
 }
 
 /** Has the next boot hand the processes over; on disk when it returns. */
 export function prepareHandOver(units: readonly MemberUnit[]): void {
-  for (const { name } of units.filter(({ mainPid }) => mainPid !== undefined)) {
+  for (const { name, mainPid } of units) {
+    if (mainPid === undefined) continue;
     const directory = join(UNIT_DIRECTORY, `${name}.d`);
     mkdirSync(directory, { recursive: true });
-    writeFileSync(join(directory, DROP_IN), dropInText(SCRIPT), { flush: true });
+    writeFileSync(join(directory, DROP_IN), dropInText(SCRIPT, mainPid > 0), { flush: true });
     syncDirectory(directory);
   }
   syncDirectory(UNIT_DIRECTORY);

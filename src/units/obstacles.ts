@@ -24,6 +24,8 @@ function transient({ name, properties }: Unit): Refusal | undefined {
 }
 
 function mainProcess({ name, mainPid, type, pids }: Unit): Refusal | undefined {
+  // A daemon that forks and leaves no pid file: systemd watches its control group instead.
+  if (mainPid === 0 && type === "forking") return undefined;
   if (mainPid > 0 && pids.includes(mainPid)) return undefined;
   return new Refusal("UNIT_NO_MAIN_PROCESS", {
     what: `systemd could not be told which process of ${name} is the main one.`,

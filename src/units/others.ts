@@ -16,7 +16,7 @@ export interface UnitPlan {
 }
 
 /** Dependencies by which the end of one unit ends another (systemd.unit(5)). */
-const ENDS_TOO = ["Requires", "Requisite", "BindsTo"];
+const ENDS_TOO = ["Requires", "Requisite", "BindsTo", "PartOf", "StopPropagatedFrom"];
 
 /** Plans what becomes of each unit; `along` are those that are taken along, `pids` processes named by themselves. */
 export function planUnits(along: readonly SurveyedUnit[], pids: readonly number[] = []): UnitPlan {

@@ -46,6 +46,8 @@ const PROPERTIES = [
   "Requires",
   "Requisite",
   "BindsTo",
+  "PartOf",
+  "StopPropagatedFrom",
   "Wants",
   "TriggeredBy",
   "PIDFile",

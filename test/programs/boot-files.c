@@ -4,6 +4,7 @@
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -64,6 +65,8 @@ int main(void) {
   int server = socket(AF_UNIX, SOCK_STREAM, 0);
   test_check(bind(server, (void *)&name, sizeof name) == 0 && listen(server, 1) == 0, "bind");
   test_check(mkfifo(at("folder/fifo"), 0600) == 0, "mkfifo");
+  int watch = inotify_init1(IN_NONBLOCK);
+  test_check(mkdir(at("watched"), 0700) == 0 && inotify_add_watch(watch, at("watched"), IN_CREATE) == 1, "inotify");
   int fifo = open(at("folder/fifo"), O_RDWR);
   test_check(write(fifo, "kept", 4) == 4, "fifo");
   test_ready_and_wait();
@@ -91,6 +94,9 @@ int main(void) {
   expect_mode("sockets", S_IFDIR | 0770, 0, 0);
   test_check(fstatat(folder, "beside", &seen, 0) == 0, "the open folder");
   test_check(getcwd(cwd, sizeof cwd) && strcmp(cwd, at("home")) == 0, "cwd %s", cwd);
+  char event[300];
+  close(make("watched/new", ""));
+  test_check(read(watch, event, sizeof event) > 0, "the watch");
   int client = socket(AF_UNIX, SOCK_STREAM, 0);
   test_check(connect(client, (void *)&name, sizeof name) == 0, "connect");
   test_check(read(fifo, text, 4) == 4 && memcmp(text, "kept", 4) == 0, "fifo");

@@ -11,6 +11,9 @@ import type { FileKind } from "../contract.ts";
 import { isLinked, linkedPath } from "../objects/contents.ts";
 import { freezeGoneSpecial, goneSpecialSchema, openGoneSpecial } from "../objects/gone-special.ts";
 import { openAgain } from "../objects/open-again.ts";
+import { carryOpened } from "../volatile/carrying.ts";
+import { machinePathOf } from "../volatile/machine-path.ts";
+import { isMadeAtBoot } from "../volatile/places.ts";
 
 const schema = v.strictObject({
   path: v.string(),
@@ -51,11 +54,15 @@ export const statelessDevice: FileKind<v.InferOutput<typeof schema>> = {
     gone ? [{ folder: dirname(path), identity: gone.folder }] : [{ path, device, flags }],
   recognise: (file) =>
     file.stat.type === S_IF.S_IFCHR && (STATELESS.has(file.stat.deviceNode) || isAsked(file.stat.deviceNode)),
-  freeze: (file) => ({
-    path: linkedPath(file.link),
-    device: file.stat.deviceNode,
-    ...(!isLinked(file.link, file.stat) && { gone: freezeGoneSpecial(file.local, file.link, file.stat) }),
-  }),
+  freeze(file) {
+    const { context, pid, local, link, stat: seen } = file;
+    const state = { path: linkedPath(link), device: seen.deviceNode };
+    if (!isLinked(link, seen)) return { ...state, gone: freezeGoneSpecial(local, link, seen) };
+    // Nodes of /dev come with the kernel.
+    const path = machinePathOf(context, pid, `/proc/self/fd/${local}`, link);
+    if (path !== undefined && !isMadeAtBoot(path)) carryOpened(context, path, false);
+    return state;
+  },
   check({ path, device, gone }) {
     const found = gone ? undefined : orIfGone(() => stat(placed(path)), undefined);
     if (gone || found?.type === S_IF.S_IFCHR) return undefined;

@@ -12,6 +12,7 @@ import { freezeQueue } from "../namespaces/queues.ts";
 import { linkedPath, type ContentsHandle } from "../objects/contents.ts";
 import type { GoneQueueState } from "../objects/gone-queue.ts";
 import { openForAll } from "../objects/open-again.ts";
+import { freezeNamedQueue } from "../objects/named-queue.ts";
 import { openPath } from "../objects/path-file.ts";
 
 const schema = v.union([
@@ -20,6 +21,8 @@ const schema = v.union([
     name: v.string(),
     /** The IPC namespace, when it is one of the set's own. */
     ipc: v.optional(v.string()),
+    /** One of the machine's own, with what it holds. */
+    queue: v.optional(v.string()),
   }),
   /** A queue without a name. */
   v.strictObject({ gone: v.string() }),
@@ -40,9 +43,15 @@ export const messageQueue: FileKind<v.InferOutput<typeof schema>> = {
     }
     const own = namespaceOf(file.pid, "ipc");
     const ipc = own !== undefined && own !== namespaceOf("self", "ipc") ? { ipc: own } : {};
-    if (file.stat.links > 0) return { name, ...ipc };
     const { context, stat, local } = file;
-    const gone = context.object(`queue:${stat.device}:${stat.inode}`, (): GoneQueueState => {
+    const id = `queue:${stat.device}:${stat.inode}`;
+    if (file.stat.links > 0) {
+      if (ipc.ipc !== undefined) return { name, ...ipc };
+      const made = context.has(id) ? undefined : freezeNamedQueue(context, name, local);
+      if (made) context.object(id, () => made);
+      return { name, ...(context.has(id) && { queue: id }) };
+    }
+    const gone = context.object(id, (): GoneQueueState => {
       const fd = context.keep(openPath(`/proc/self/fd/${local}`, O.O_RDWR | O.O_NONBLOCK));
       const queue = freezeQueue(name, fd);
       if (!queue) throw refuse(file, "Somebody waits for its next message (mq_notify(3)).");
@@ -53,7 +62,8 @@ export const messageQueue: FileKind<v.InferOutput<typeof schema>> = {
   thaw(state, context, flags) {
     const wanted = flags & (O_ACCMODE | O.O_NONBLOCK | O.O_CLOEXEC);
     if ("gone" in state) return context.object<ContentsHandle>(state.gone).open(wanted);
-    const { name, ipc } = state;
+    const { name, ipc, queue } = state;
+    if (queue !== undefined) return context.object<ContentsHandle>(queue).open(wanted);
     const open = (): ReturnType<typeof openQueue> => context.keep(openQueue(name, wanted));
     if (ipc === undefined) return isForUser() ? open() : openForAll(context.holders, `/${name}`, open);
     return within("ipc", context.object<NamespaceHandle>(ipc).fd, open);

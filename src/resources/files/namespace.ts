@@ -1,9 +1,11 @@
 /** A namespace that is held open (namespaces(7)): that of a process of the set, or the one that kmonte lives in. */
+import { existsSync } from "node:fs";
 import * as v from "valibot";
 import { nameOfNamespace, namespaceOf } from "../../abi/namespaces.ts";
 import { O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { stat } from "../../abi/stat.ts";
+import { orIfGone } from "../../lib/gone.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import type { NamespaceHandle } from "../namespaces/handle.ts";
@@ -41,9 +43,23 @@ export const namespaceFile: FileKind<v.InferOutput<typeof schema>> = {
     if (file.link.startsWith("/") && isMountOwn(file)) return { type, path: file.link };
     const process = [file.pid, ...file.context.pids].find((pid) => namespaceOf(pid, type) === name);
     if (process !== undefined) return { type, process };
+    // The machine's own, by the mount that keeps it (ip-netns(8)).
+    if (file.link.startsWith("/") && isStillNamed(file)) return { type, path: file.link };
     const object = emptyNamespace(file, local, type);
     if (object === undefined) throw unknown(file);
     return { type, object };
+  },
+  check({ path }) {
+    if (path === undefined || existsSync(path)) return undefined;
+    return new Refusal(
+      "FILE_MISSING",
+      {
+        what: `${path} is not what the processes had open.`,
+        why: "It was a namespace of the machine's, and cannot be found (ENOENT).",
+        remedy: "Make it again, as ip netns add does.",
+      },
+      { path },
+    );
   },
   thaw({ type, process, object, path }, context, flags) {
     const how = flags & O.O_PATH;
@@ -52,6 +68,11 @@ export const namespaceFile: FileKind<v.InferOutput<typeof schema>> = {
     return openPath(`/proc/self/fd/${context.object<NamespaceHandle>(object).fd}`, how);
   },
 };
+
+function isStillNamed({ link, stat: { device, inode } }: OpenFile): boolean {
+  const found = orIfGone(() => stat(link), undefined);
+  return found?.device === device && found.inode === inode;
+}
 
 /** One that the descriptor alone keeps. */
 function emptyNamespace(file: OpenFile, local: LocalFd, type: (typeof TYPES)[number]): string | undefined {

@@ -12,6 +12,9 @@ import type { LocalFd } from "../../lib/brand.ts";
 import type { OpenFile, ThawContext } from "../contract.ts";
 import { identitySchema } from "../objects/identity-schema.ts";
 import { findAgain, identityAt } from "../objects/open-again.ts";
+import { carryOpened } from "../volatile/carrying.ts";
+import { lookAt } from "../volatile/entry.ts";
+import { machinePathOfName } from "../volatile/machine-path.ts";
 import { nameOfOpen, openByHandle, searchName } from "../objects/find-inode.ts";
 
 export const watchedSchema = {
@@ -43,6 +46,13 @@ export function queuedBytes(fd: LocalFd): number {
 
 /** `text` is the line of fdinfo, which has the handle where the file system gives any. */
 export function findWatched(file: OpenFile, text: string, device: string, inode: bigint): Watched | undefined {
+  const found = findIt(file, text, device, inode);
+  const path = found?.path === undefined ? undefined : machinePathOfName(file.context, file.pid, found.path);
+  if (path !== undefined) carryOpened(file.context, path, lookAt(path)?.isDirectory() === true);
+  return found;
+}
+
+function findIt(file: OpenFile, text: string, device: string, inode: bigint): Watched | undefined {
   const [, type, handle] = /fhandle-type:([0-9a-f]+) f_handle:([0-9a-f]+)/.exec(text) ?? [];
   const bytes = Buffer.from(handle ?? "", "hex");
   const local =

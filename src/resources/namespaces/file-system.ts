@@ -2,7 +2,7 @@
  * File systems of the set's own, of which its mounts show one part or another: they are made again once, whatever the
  * number of mounts and mount namespaces. Those in memory come with what is in them; disks keep their own contents.
  */
-import { mkdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -43,6 +43,8 @@ export interface FileSystemHandle {
   readonly source: string;
   /** A mount that shows a folder or file of it, attached nowhere. */
   clone(path: string): LocalFd;
+  /** Runs `action` where a folder of it has the path that it gets. */
+  within<T>(folder: string, action: (path: string) => T): T;
 }
 
 /** File systems that can be made again by their options, with the namespace that they show. */
@@ -66,6 +68,11 @@ const MAKEABLE: Readonly<Record<string, "net" | "ipc" | "pid" | undefined>> = {
 const IN_MEMORY = new Set(["tmpfs", "ramfs"]);
 /** Options of the superblock that say what its mounts say. */
 const NOT_ASKED_FOR = new Set(["rw", "ro", "seclabel"]);
+
+/** Whether the kernel makes all that is in it, the same in each: the whole can be made of which only parts are shown. */
+export function isKernels(type: string): boolean {
+  return type === "sysfs" || type === "cgroup" || type === "cgroup2";
+}
 
 /** `open` gives a descriptor of the mount's root without what is mounted below it. */
 export function freezeFileSystem(process: Holder, mounted: Mount, open: () => LocalFd): FileSystemState {
@@ -95,6 +102,14 @@ export function freezeFileSystem(process: Holder, mounted: Mount, open: () => Lo
   const fd = open();
   if (!statSync(`/proc/self/fd/${fd}`).isDirectory()) throw refuseFile(pid, command, mounted);
   return { ...own, ...contentsOf(process, fd, { device, mountPoint: mounted.mountPoint }) };
+}
+
+/** One of which nothing is shown but what was removed from it. */
+export function emptyFileSystem(holder: Holder, mounted: Mount): FileSystemState {
+  const { type, source, superOptions } = mounted;
+  if (!IN_MEMORY.has(type)) throw refuseType(holder, mounted);
+  const options = superOptions.filter((option) => !NOT_ASKED_FOR.has(option));
+  return { kind: "file-system", type, source, options, base: "/" };
 }
 
 /** A tmpfs that only an open folder leads to. */
@@ -189,15 +204,11 @@ export const fileSystem: ObjectKind<FileSystemState, FileSystemHandle> = {
   thaw(state, context) {
     const { type, options, source } = state;
     // Its options are paths of the namespace that it is mounted in: made there.
-    if (type === "overlay") return { type, options, source, clone: () => refuseClone() };
+    if (type === "overlay") return { type, options, source, clone: refuseClone, within: refuseClone };
     const made = makeOne(state, context);
     if (FILLED_FROM_IMAGE.has(type)) context.noteMade(fstat(made).device);
     const workshop = workshopOf(context);
-    const pool = join(tmpdir(), String((workshop.made += 1)));
-    withinMounts(workshop.fd, () => {
-      mkdirSync(pool);
-      attachMount(made, pool);
-    });
+    const pool = keepInWorkshop(context, made);
     if (state.contents !== undefined) {
       const base = `/proc/${process.pid}/fd/${made}${state.base}`;
       mkdirSync(base, { recursive: true });
@@ -205,7 +216,13 @@ export const fileSystem: ObjectKind<FileSystemState, FileSystemHandle> = {
       for (const socket of state.sockets ?? []) makeSocket(base, socket);
     }
     if (state.readOnly) context.whenBuilt(() => context.atResume(() => changeReadOnly(workshop.fd, made)));
-    return { type, options, source, clone: (path) => withinMounts(workshop.fd, () => cloneMount(join(pool, path))) };
+    return {
+      type,
+      options,
+      source,
+      clone: (path) => cloneFromWorkshop(context, join(pool, path)),
+      within: (folder, action) => withinMounts(workshop.fd, () => action(join(pool, folder))),
+    };
   },
 };
 
@@ -229,6 +246,24 @@ function makeOne({ type, source, options, process: pid, namespace }: FileSystemS
 interface Workshop {
   readonly fd: LocalFd;
   made: number;
+}
+
+/** Mounts something in the workshop, so that it can be shown elsewhere; returns where it stands there. */
+export function keepInWorkshop(context: ThawContext, made: LocalFd): string {
+  const workshop = workshopOf(context);
+  const pool = join(tmpdir(), String((workshop.made += 1)));
+  const folder = statSync(`/proc/self/fd/${made}`).isDirectory();
+  withinMounts(workshop.fd, () => {
+    if (folder) mkdirSync(pool);
+    else writeFileSync(pool, "");
+    attachMount(made, pool);
+  });
+  return pool;
+}
+
+/** A copy of what stands in the workshop, attached nowhere. */
+export function cloneFromWorkshop(context: ThawContext, pool: string): LocalFd {
+  return withinMounts(workshopOf(context).fd, () => cloneMount(pool));
 }
 
 const workshops = new WeakMap<ThawContext, Workshop>();

@@ -26,8 +26,10 @@ import { NSFS_MAGIC } from "../../abi/stat.ts";
 import { ofThisBoot } from "../volatile/places.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ThawContext } from "../contract.ts";
-import { findToMount, type Place } from "../objects/open-again.ts";
+import { type Place } from "../objects/open-again.ts";
+import { findToMount } from "../objects/folder-again.ts";
 import type { FileSystemHandle } from "./file-system.ts";
+import type { RemovedHandle } from "./removed-source.ts";
 import type { NamespaceHandle } from "./handle.ts";
 import { MountGroups, type StandingMount } from "./mount-groups.ts";
 import type { MountNamespaceHandle, MountNamespaceState, MountState } from "./mount.ts";
@@ -58,10 +60,16 @@ export function buildMounts(state: MountNamespaceState, context: ThawContext): M
         if (later) readOnly.push(one);
         changeMount(one.fd, MS.REMOUNT | MS.BIND | (later ? flags & ~MS.RDONLY : flags));
       }
-      const [root, ...others] = standing;
-      const lonely = groups.join(others, false);
+      const [root] = standing;
+      // A root directory cannot be changed for one whose mount is shared (pivot_root(2)), and shows more than its peers.
+      const isLate = (one: StandingMount): boolean =>
+        one === root || (one.state.shared !== undefined && one.state.shared === root?.state.shared);
+      const lonely = groups.join(
+        standing.filter((one) => !isLate(one)),
+        false,
+      );
       pivotTo(stage);
-      const rest = groups.join(root ? [root, ...lonely] : lonely, true);
+      const rest = groups.join([...standing.filter(isLate), ...lonely], true);
       for (const one of rest) context.note(`The mount at ${one.state.at} follows no other any more.`);
       const own = there ?? context.keep(fd);
       // Behind all that files without a name, which may lie there, want done at the end.
@@ -106,11 +114,12 @@ class Builder {
 
   /** Undefined for a mount of the machine's that the machine has no more. */
   add(state: MountState): LocalFd | undefined {
-    if (state.machines && !this.#outside(() => isStillThere(state))) {
+    const target = join(this.#stage, state.at);
+    // It may have stood on another that is left out.
+    if (state.machines && !(this.#outside(() => isStillThere(state)) && existsSync(target))) {
       this.leftOut.push(state.at);
       return undefined;
     }
-    const target = join(this.#stage, state.at);
     const made = this.#make(state, target);
     attachMount(made, target);
     changeMount(made, MS.PRIVATE);
@@ -120,6 +129,7 @@ class Builder {
   #make({ from }: MountState, target: string): LocalFd {
     if ("bind" in from)
       return this.#outside(() => this.#bind({ path: ofThisBoot(from.bind), identity: from.identity }));
+    if ("removed" in from) return this.#outside(() => this.#context.object<RemovedHandle>(from.removed).clone());
     if ("namespaceHere" in from) return this.#outside(() => cloneMount(`/proc/self/ns/${from.namespaceHere}`));
     if ("namespace" in from) {
       return this.#outside(() =>

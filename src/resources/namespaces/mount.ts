@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import {
@@ -18,6 +18,7 @@ import {
   withinMounts,
 } from "../../abi/mount.ts";
 import { nameOfNamespace, namespaceOf, openNamespace } from "../../abi/namespaces.ts";
+import { fstat } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/gone.ts";
@@ -29,8 +30,9 @@ import { identityAt } from "../objects/open-again.ts";
 import { openPath } from "../objects/path-file.ts";
 import { carryMountPoint, carrySource } from "../volatile/carrying.ts";
 import { shownAt } from "../volatile/machine-path.ts";
-import { freezeFileSystem } from "./file-system.ts";
+import { emptyFileSystem, freezeFileSystem, isKernels } from "./file-system.ts";
 import { ownerSchema, type Holder, type NamespaceHandle } from "./handle.ts";
+import { freezeRemoved, isRemoved, nameOfRemoved } from "./removed-source.ts";
 import { buildMounts } from "./mount-build.ts";
 import { coversOf, inBuildingOrder } from "./mount-order.ts";
 
@@ -44,6 +46,8 @@ export const mountSchema = v.strictObject({
     /** A namespace of the set's own (nsfs), or that of kmonte of a type. */
     v.strictObject({ namespace: v.string() }),
     v.strictObject({ namespaceHere: v.string() }),
+    /** What was removed from its folder after it had been mounted. */
+    v.strictObject({ removed: v.string() }),
   ]),
   /** What of its file system it shows. */
   root: v.string(),
@@ -86,6 +90,7 @@ export function freezeMounts(namespace: LocalFd, process: Holder, note: Note): M
       if (one.type === "nsfs" && (path === undefined || livesIn(process, one)))
         return namespaceMount(namespace, process, one, note);
       if (path !== undefined) return { bind: path, identity: identityAt(path) };
+      if (isRemoved(one)) return { removed: removedSource(namespace, process, one, { theirs, ours }) };
       return { fileSystem: ownFileSystem(namespace, process, one, { theirs, ours }), path: one.root };
     };
     const mounts = theirs.map((one): MountState => {
@@ -177,16 +182,19 @@ function carrySources({ context, pid, command }: Holder, seen: readonly Mount[],
 function ownFileSystem(
   namespace: LocalFd,
   process: Holder,
-  { device }: Mount,
+  mounted: Mount,
   { theirs, ours }: Readonly<Record<"theirs" | "ours", readonly Mount[]>>,
 ): string {
+  const { device } = mounted;
   return process.context.object(`file-system:${device}`, () => {
-    const shown = theirs.filter((one) => one.device === device).toSorted((a, b) => a.root.length - b.root.length);
-    const [widest] = shown as [Mount];
+    const shown = theirs
+      .filter((one) => one.device === device && !isRemoved(one))
+      .toSorted((a, b) => a.root.length - b.root.length);
+    const [widest] = shown;
+    if (!widest) return emptyFileSystem(process, mounted);
     const above = widest.root === "/" ? "/" : `${widest.root}/`;
-    const missed = shown.find(
-      ({ root }) => root.includes("//deleted") || (root !== widest.root && !root.startsWith(above)),
-    );
+    const whole = isKernels(widest.type);
+    const missed = shown.find(({ root }) => !whole && root !== widest.root && !root.startsWith(above));
     if (missed) throw cannotShow(process, missed, `It shows ${missed.root}, and no other mount shows what is around.`);
     const opened: LocalFd[] = [];
     try {
@@ -200,6 +208,30 @@ function ownFileSystem(
     } finally {
       for (const fd of opened) closeSync(fd);
     }
+  });
+}
+
+/** What a mount shows that has no name on its file system any more. */
+function removedSource(
+  namespace: LocalFd,
+  process: Holder,
+  one: Mount,
+  seen: Readonly<Record<"theirs" | "ours", readonly Mount[]>>,
+): string {
+  const same = seen.theirs.filter(({ device, root }) => device === one.device && root === one.root);
+  const fd = openUncovered(namespace, same, seen.theirs);
+  if (fd === undefined) throw cannotShow(process, one, "Other mounts cover it, and it cannot be uncovered.");
+  process.context.keep(fd);
+  const { inode } = fstat(fd);
+  return process.context.object(`removed-source:${one.device}:${inode}`, () => {
+    for (let folder = dirname(nameOfRemoved(one)); ; folder = dirname(folder)) {
+      const path = shownAt({ device: one.device, root: folder }, seen.ours);
+      if (path !== undefined)
+        return freezeRemoved(process, { fd, link: one.root }, { folder: path, identity: identityAt(path) });
+      if (folder === "/") break;
+    }
+    const fileSystem = ownFileSystem(namespace, process, one, seen);
+    return freezeRemoved(process, { fd, link: one.root }, { fileSystem });
   });
 }
 

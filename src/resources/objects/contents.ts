@@ -79,10 +79,12 @@ export function isLinked(link: string, seen: FileStat): boolean {
 /** Notes the contents as an object of the frozen set and returns the object's id. */
 export function contentsObject(context: FreezeContext, look: ContentsLook): string {
   const id = `file:${look.stat.device}:${look.stat.inode}`;
+  const place = look.link.startsWith("/") ? context.placeOf(look.pid, look.via) : undefined;
   if (context.has(id)) {
     noteOtherName(context, look, isLinked);
-    return id;
+    return inAnotherPlace(context, look, id, place) ?? id;
   }
+  placesOf(context).set(id, place);
   const make = (): ObjectState => {
     if (look.sharedAnonymous) return freezeSharedAnonymous(context, id, look);
     if (look.link.startsWith("/memfd:")) return freezeMemfd(context, id, look);
@@ -92,7 +94,31 @@ export function contentsObject(context: FreezeContext, look: ContentsLook): stri
     );
   };
   if (!look.link.startsWith("/")) return context.object(id, make);
-  return context.within(context.placeOf(look.pid, look.via), () => context.object(id, make));
+  return context.within(place, () => context.object(id, make));
+}
+
+/** The places (mount namespaces) in which files were seen first. */
+const places = new WeakMap<FreezeContext, Map<string, string | undefined>>();
+
+function placesOf(context: FreezeContext): Map<string, string | undefined> {
+  const known = places.get(context) ?? new Map<string, string | undefined>();
+  places.set(context, known);
+  return known;
+}
+
+/** A file that is used through mounts of several namespaces is an object in each: it keeps the mount from being unmounted. */
+function inAnotherPlace(
+  context: FreezeContext,
+  look: ContentsLook,
+  id: string,
+  place: string | undefined,
+): string | undefined {
+  if (!look.link.startsWith("/") || placesOf(context).get(id) === place) return undefined;
+  const there = `${id}@${place ?? "machine"}`;
+  if (context.has(there)) return there;
+  return context.within(place, () =>
+    isLinked(look.link, look.stat) ? context.object(there, () => freezeNamed(context, look)) : undefined,
+  );
 }
 
 /** One that its path leads to: it stays where it is, or travels with its name. */

@@ -16,7 +16,7 @@ import { freezeMemory } from "../namespaces/file-system.ts";
 import type { MountNamespaceHandle } from "../namespaces/mount.ts";
 import { searchName } from "./find-inode.ts";
 import { identitySchema } from "./identity-schema.ts";
-import { findToMount } from "./open-again.ts";
+import { findToMount } from "./folder-again.ts";
 
 const schema = v.strictObject({
   kind: v.literal("detached-mount"),

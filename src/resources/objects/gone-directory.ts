@@ -9,7 +9,7 @@ import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.t
 import { extraAttributes, freezeAttributes, thawAttributes } from "./file-attributes.ts";
 import { ownOpen } from "./gone-special.ts";
 import { identitySchema } from "./identity-schema.ts";
-import { folderOf, inFolderAgain } from "./open-again.ts";
+import { folderOf, inFolderAgain } from "./folder-again.ts";
 import { openPath } from "./path-file.ts";
 import { spareName } from "./unlinked-file.ts";
 import { ofAnyUser } from "../for-user.ts";

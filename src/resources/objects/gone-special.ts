@@ -13,7 +13,7 @@ import { nameOf } from "../../lib/flags.ts";
 import { linkedPath } from "./contents.ts";
 import type { ThawContext } from "../contract.ts";
 import { identitySchema } from "./identity-schema.ts";
-import { folderOf, inFolderAgain } from "./open-again.ts";
+import { folderOf, inFolderAgain } from "./folder-again.ts";
 import { openPath } from "./path-file.ts";
 import { spareName } from "./unlinked-file.ts";
 

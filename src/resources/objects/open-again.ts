@@ -4,8 +4,7 @@
  * does by now is refused. Looked at and used is one descriptor, so that nothing can be put in between.
  */
 import { closeSync } from "node:fs";
-import { dirname, basename } from "node:path";
-import { attempt, call, SyscallError, withText } from "../../abi/call.ts";
+import { attempt, SyscallError, withText } from "../../abi/call.ts";
 import { errnoName } from "../../abi/errno.ts";
 import { AT_EMPTY_PATH, O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { identityOf, isSameFile, type FileIdentity } from "../../abi/file-identity.ts";
@@ -15,7 +14,6 @@ import { fileSystemOf, fstat, PROC_SUPER_MAGIC, S_IF } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { ThawContext } from "../contract.ts";
-import { linkedPath } from "./contents.ts";
 import { openCanonical, openPath } from "./path-file.ts";
 
 /** Where something stood, and which file it was; images from before that was kept do not say. */
@@ -33,23 +31,6 @@ export function identityAt(via: string): FileIdentity {
     return identityOf(fd);
   } finally {
     closeSync(fd);
-  }
-}
-
-/** The folder in which something stands or stood whose name is gone, if it is there still. */
-export function folderOf(link: string): { readonly folder?: FileIdentity } {
-  const path = dirname(linkedPath(link));
-  if (!path.startsWith("/")) return {};
-  try {
-    const fd = openCanonical(path, O.O_PATH | O.O_DIRECTORY);
-    try {
-      return { folder: identityOf(fd) };
-    } finally {
-      closeSync(fd);
-    }
-  } catch (error) {
-    if (error instanceof SyscallError) return {};
-    throw error;
   }
 }
 
@@ -129,7 +110,7 @@ export function checkAgain(context: Opener, place: Place, flags: number): Refusa
 }
 
 /** The file of now, with O_PATH. */
-function find(path: string, flags: number): LocalFd {
+export function find(path: string, flags: number): LocalFd {
   const how = (flags & O.O_PATH) === 0 ? 0 : flags & O.O_NOFOLLOW;
   try {
     return openCanonical(path, O.O_PATH | (flags & O.O_DIRECTORY) | how);
@@ -141,7 +122,7 @@ function find(path: string, flags: number): LocalFd {
 const NOBODY = "It is another file, and nobody is known who may open it.";
 const LINKED = "A symbolic link stands in its place, or on the way to it.";
 
-function isSame(context: Opener, { identity, device }: Place, found: LocalFd): boolean {
+export function isSame(context: Opener, { identity, device }: Place, found: LocalFd): boolean {
   const seen = fstat(found);
   if (context.isMadeHere(found)) return true;
   if (device !== undefined && (seen.type === S_IF.S_IFCHR || seen.type === S_IF.S_IFBLK))
@@ -211,17 +192,6 @@ function openUnwaiting({ path }: Place, flags: number): LocalFd {
   return openCanonical(path, (flags & O.O_PATH) === 0 ? flags | O.O_NONBLOCK : flags);
 }
 
-/**
- * What is mounted elsewhere: found with O_PATH, the very same or what nobody but root can have put there, or else
- * within reach of the processes. The caller closes it.
- */
-export function findToMount(context: Opener, place: Place): LocalFd {
-  const found = find(place.path, O.O_PATH);
-  if (isSame(context, place, found) || isRootsWay(dirname(place.path))) return found;
-  closeSync(found);
-  return openForAll(context.holders, place.path, () => openCanonical(place.path, O.O_PATH));
-}
-
 /** Opens what lies on the file system proc, which shows the same under the same path. */
 export function openOnProc(path: string, flags: number): LocalFd {
   if (isForUser()) return openPath(placed(path), flags);
@@ -242,7 +212,7 @@ const AT_EACCESS = 0x200;
 const ACCESS = [4, 2, 6, 6];
 
 /** What is found with these rights, if they let it be opened with `flags`. The caller closes it. */
-function checkAccess({ path }: Place, flags: number, rights: Rights): LocalFd {
+export function checkAccess({ path }: Place, flags: number, rights: Rights): LocalFd {
   let fd: LocalFd;
   try {
     fd = find(path, flags);
@@ -268,7 +238,7 @@ function refuseAccess(path: string, fd: LocalFd, flags: number, rights: Rights):
 const failed = ({ uid }: Rights, errno: string): string =>
   `It is another file, and opening it with the rights of user ${uid}, who had it open, failed with ${errno}.`;
 
-function replaced(path: string, why: string, cause?: unknown): Refusal {
+export function replaced(path: string, why: string, cause?: unknown): Refusal {
   return new Refusal(
     "FILE_REPLACED",
     {
@@ -279,161 +249,4 @@ function replaced(path: string, why: string, cause?: unknown): Refusal {
     { path },
     cause,
   );
-}
-
-/**
- * Runs `make` to make something in a folder: `at` is a way to it for the time of the call. In the very same folder as at
- * the freeze, or one that nobody but root could have put there, it is made with our rights, and with those of one of
- * the processes else. Folders that are missing are made, and gone again afterwards unless `stays`.
- */
-export function inFolderAgain<T>(
-  context: Opener,
-  place: Place,
-  make: (at: string) => T,
-  stays?: (at: string) => void,
-): T {
-  const { fd, safe, made } = openFolder(context, place);
-  const act = <R>(action: () => R): R => actIn(context, place, safe, action);
-  try {
-    const result = act(() => make(`/proc/self/fd/${fd}`));
-    if (stays && made.length > 0) stays(`/proc/self/fd/${fd}`);
-    return result;
-  } finally {
-    closeSync(fd);
-    for (const { parent, name } of made.toReversed()) {
-      if (!stays) act(() => withText(name, (text) => attempt("unlinkat", parent, text, AT_REMOVEDIR)));
-      closeSync(parent);
-    }
-  }
-}
-
-const AT_REMOVEDIR = 0x200;
-
-interface Folder {
-  readonly fd: LocalFd;
-  /** Whether our own rights may be used in it. */
-  readonly safe: boolean;
-  /** Those that had to be made, outermost first. */
-  readonly made: readonly { readonly parent: LocalFd; readonly name: string }[];
-}
-
-/** The folder itself; the caller closes `fd` and the parents of what was made. */
-export function openFolder(context: Opener, place: Place): Folder {
-  const { path } = place;
-  const found = attemptFolder(path);
-  if (found !== undefined) {
-    const safe = isSame(context, place, found) || isRootsWay(path, found);
-    return { fd: found, safe, made: [] };
-  }
-  if (path === "/") throw new RangeError("there is no root directory");
-  const above = openFolder(context, { path: dirname(path) });
-  const name = basename(path);
-  const act = <R>(action: () => R): R => actIn(context, place, above.safe, action);
-  act(() => withText(name, (text) => call("mkdirat", `Making ${path}`, above.fd, text, 0o777)));
-  const fd = act(() => openPath(`/proc/self/fd/${above.fd}/${name}`, O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW));
-  return { fd, safe: above.safe, made: [...above.made, { parent: above.fd, name }] };
-}
-
-/** With our rights where the folder is safe, and else with those of one of the processes. */
-function actIn<R>(context: Opener, place: Place, safe: boolean, action: () => R): R {
-  if (safe || isForUser()) return action();
-  const rights = maker(context, place);
-  try {
-    return withRights(rights, action);
-  } catch (error) {
-    const errno = error instanceof SyscallError ? error.errno : (error as NodeJS.ErrnoException).code;
-    if (errno !== "EACCES" && errno !== "EPERM") throw error;
-    const why = `It is another folder, and making something in it with the rights of user ${rights.uid} failed with ${errno}.`;
-    throw replaced(place.path, why, error);
-  }
-}
-
-/** What stands in the way of making something in a folder; nothing does where it is missing, and only its use tells. */
-export function checkFolder(context: Opener, place: Place): Refusal | undefined {
-  try {
-    const found = attemptFolder(place.path);
-    if (found === undefined) return undefined;
-    try {
-      if (isSame(context, place, found) || isRootsWay(place.path, found)) return undefined;
-      const rights = maker(context, place);
-      closeSync(withRights(rights, () => checkAccess(place, O.O_DIRECTORY | O.O_WRONLY, rights)));
-    } finally {
-      closeSync(found);
-    }
-  } catch (error) {
-    if (error instanceof Refusal) return error;
-    if (!(error instanceof SyscallError)) throw error;
-  }
-  return undefined;
-}
-
-/** A folder in which something is done now and later. */
-export interface Workplace {
-  /** The folder, and a way to it, as long as the thaw lasts. */
-  readonly folder: LocalFd;
-  readonly at: string;
-  /** Whose rights are used in it; undefined for ours. */
-  readonly rights: Rights | undefined;
-  act<T>(action: () => T): T;
-}
-
-/** Opens a folder until the thaw has ended; what is missing is made, and `made` is told of the last of what was. */
-export function workIn(context: ThawContext, place: Place, made: (folder: LocalFd) => void): Workplace {
-  const folder = openOrFollow(context, place);
-  const fd = context.keep(folder.fd);
-  for (const { parent } of folder.made) closeSync(parent);
-  if (folder.made.length > 0) made(fd);
-  return {
-    folder: fd,
-    at: `/proc/self/fd/${fd}`,
-    rights: folder.safe || isForUser() ? undefined : maker(context, place),
-    act: (action) => actIn(context, place, folder.safe, action),
-  };
-}
-
-/** A path as a program wrote it may hold links: where none are known to be its own, its rights follow them. */
-function openOrFollow(context: Opener, place: Place): Folder {
-  try {
-    return openFolder(context, place);
-  } catch (error) {
-    if (!(error instanceof Refusal) || place.identity !== undefined || isForUser()) throw error;
-    const flags = O.O_PATH | O.O_DIRECTORY;
-    const fd = withRights(maker(context, place), () => openPath(placed(place.path), flags));
-    return { fd, safe: false, made: [] };
-  }
-}
-
-function attemptFolder(path: string): LocalFd | undefined {
-  try {
-    if (isForUser()) return openPath(placed(path), O.O_PATH | O.O_DIRECTORY);
-    return find(path, O.O_DIRECTORY);
-  } catch (error) {
-    if (error instanceof SyscallError && error.errno === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-/** Whose rights are used where ours must not be: those of somebody else than root, if there is one. */
-function maker({ holders }: Opener, { path }: Place): Rights {
-  const rights = holders.find(({ uid }) => uid !== 0) ?? holders[0];
-  if (!rights) throw replaced(path, "It is another folder, and nobody is known who may make something in it.");
-  return rights;
-}
-
-const WRITABLE_BY_OTHERS = 0o022;
-const STICKY = 0o1000;
-
-/** Whether nobody but root can have changed where a path leads: all folders on the way, and the folder itself, are root's. */
-export function isRootsWay(path: string, folder = attemptFolder(path)): boolean {
-  if (folder === undefined) return false;
-  const itself = fstat(folder);
-  if (itself.uid !== 0 || ((itself.mode & WRITABLE_BY_OTHERS) !== 0 && (itself.mode & STICKY) === 0)) return false;
-  if (path === "/") return true;
-  const above = attemptFolder(dirname(path));
-  if (above === undefined) return false;
-  try {
-    return isRootsWay(dirname(path), above);
-  } finally {
-    closeSync(above);
-  }
 }

@@ -15,7 +15,7 @@ import { extraAttributes, freezeAttributes, thawAttributes } from "./file-attrib
 import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.ts";
 import { identitySchema } from "./identity-schema.ts";
 import { freezeNoFollow, noFollow, OpenedByName } from "./no-follow.ts";
-import { folderOf, inFolderAgain } from "./open-again.ts";
+import { folderOf, inFolderAgain } from "./folder-again.ts";
 import { asReader, openPath } from "./path-file.ts";
 import { openToRead } from "../readable.ts";
 import { ofAnyUser } from "../for-user.ts";

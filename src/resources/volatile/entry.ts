@@ -28,31 +28,38 @@ export function bothRoles(type: Entry["type"], one: Role, other: Role): Role {
   return ROLES.indexOf(one) > ROLES.indexOf(other) ? one : other;
 }
 
-export const entrySchema = v.strictObject({
-  /** As the machine's mount namespace has it, no symbolic link on the way. */
-  path: v.string(),
+const thing = {
   type: v.picklist(Object.keys(S_IF) as (keyof typeof S_IF)[]),
-  role: v.picklist(ROLES),
   mode: v.number(),
   uid: v.number(),
   gid: v.number(),
   ...extraAttributes,
+  /** Of a regular file: its size, and its contents here (base64) or in a file of the image. */
+  size: v.optional(v.number()),
+  data: v.optional(v.string()),
+  blob: v.optional(v.string()),
+  /** What a symbolic link says. */
+  target: v.optional(v.string()),
+  /** Major and minor number of a device. */
+  device: v.optional(v.string()),
+};
+/** Something of a file system, without its name. */
+export const thingSchema = v.strictObject(thing);
+export type Thing = v.InferOutput<typeof thingSchema>;
+
+export const entrySchema = v.strictObject({
+  ...thing,
+  /** As the machine's mount namespace has it, no symbolic link on the way. */
+  path: v.string(),
+  role: v.picklist(ROLES),
   /** What tells it from another that stands there later. */
   identity: identitySchema,
   /** The folder that it lies in, where that does not come along. */
   folder: v.optional(identitySchema),
   /** The root of its file system: where that is mounted again, it is another. */
   top: v.optional(v.literal(true)),
-  /** Of a regular file: its size, and its contents here (base64) or in a file of the image. */
-  size: v.optional(v.number()),
-  data: v.optional(v.string()),
-  blob: v.optional(v.string()),
   /** Another name of a file that comes earlier (link(2)). */
   linkTo: v.optional(v.string()),
-  /** What a symbolic link says. */
-  target: v.optional(v.string()),
-  /** Major and minor number of a device. */
-  device: v.optional(v.string()),
 });
 export type Entry = v.InferOutput<typeof entrySchema>;
 

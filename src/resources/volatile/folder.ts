@@ -5,7 +5,7 @@
 import { isSameFile, identityOf, type FileIdentity } from "../../abi/file-identity.ts";
 import { isForUser } from "../../abi/identity.ts";
 import { fileSystemOf, FUSE_SUPER_MAGIC } from "../../abi/stat.ts";
-import { isRootsWay } from "../objects/open-again.ts";
+import { isRootsWay } from "../objects/folder-again.ts";
 import { whyOther, type Entry } from "./entry.ts";
 import type { Found } from "./found.ts";
 

@@ -16,7 +16,7 @@ import { copyContents } from "../objects/copy.ts";
 import { thawAttributes } from "../objects/file-attributes.ts";
 import { ownOpen } from "../objects/gone-special.ts";
 import { openCanonical, openPath } from "../objects/path-file.ts";
-import { isSame, type Entry } from "./entry.ts";
+import { isSame, type Entry, type Thing } from "./entry.ts";
 import { whyNotIn } from "./folder.ts";
 import { Found } from "./found.ts";
 import { inTheWay, otherFolder, whyNot, type Planned } from "./plan.ts";
@@ -62,10 +62,7 @@ export class Maker {
     } finally {
       for (const unstage of this.#unstage) unstage();
     }
-    for (const [entry, fd] of folders.toReversed()) {
-      ownOpen(fd, entry);
-      thawAttributes(fd, { xattrs: entry.xattrs });
-    }
+    for (const [entry, fd] of folders.toReversed()) finishFolder(entry, fd);
     // Sockets, FIFOs and files without a name are made in them later.
     this.#context.atResume(() => {
       for (const [{ times }, fd] of folders.toReversed()) thawAttributes(fd, { times });
@@ -77,7 +74,8 @@ export class Maker {
     const folder = this.#folder(dirname(path), entry);
     const name = basename(path);
     const stage = (folder.stage ??= this.#stageIn(folder.fd, dirname(path)));
-    const made = this.#makeIn(`/proc/self/fd/${stage}/${name}`, entry);
+    const at = `/proc/self/fd/${stage}/${name}`;
+    const made = this.#link(entry, at) ?? makeThing(this.#context, this.#withContents(entry), at);
     try {
       if (stage !== folder.fd) move(entry, path, stage, folder.fd);
       this.#context.noteMadeFile(made);
@@ -145,18 +143,6 @@ export class Maker {
     });
   }
 
-  /** Returns a descriptor of what was made, for its name only (O_PATH). */
-  #makeIn(name: string, entry: Entry): LocalFd {
-    const { type } = entry;
-    if (type === "S_IFREG") return this.#link(entry, name) ?? this.#makeFile(entry, name);
-    if (type === "S_IFDIR") mkdirSync(name, 0o700);
-    else if (type === "S_IFLNK") symlinkSync(entry.target ?? "", name);
-    else makeNode(entry, name);
-    const made = openPath(name, O.O_PATH | O.O_NOFOLLOW);
-    if (type !== "S_IFDIR") ownOpen(made, entry);
-    return made;
-  }
-
   /** Another name of a file that is there; undefined for a file by itself. */
   #link({ path, linkTo }: Entry, name: string): LocalFd | undefined {
     const file = linkTo === undefined ? undefined : (this.#linked.get(linkTo) ?? this.#findFirst(linkTo));
@@ -181,26 +167,10 @@ export class Maker {
     return fd;
   }
 
-  #makeFile(entry: Entry, name: string): LocalFd {
-    const { path, uid, gid, mode } = entry;
-    const fd = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
-    try {
-      this.#fill(entry, fd);
-      call("fchown", `Owning ${path}`, fd, uid, gid);
-      call("fchmod", `Marking ${path}`, fd, mode);
-      thawAttributes(fd, entry);
-      return openPath(`/proc/self/fd/${fd}`, O.O_PATH);
-    } finally {
-      closeSync(fd);
-    }
-  }
-
-  /** The contents stand with the first name of a file. */
-  #fill({ path, linkTo = path }: Entry, fd: LocalFd): void {
-    const { size = 0, data = "", blob } = this.#byName.get(linkTo)?.entry ?? {};
-    const bytes = Buffer.from(data, "base64");
-    for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done);
-    if (blob !== undefined) copyContents(this.#context.openBlob(blob), fd, size);
+  /** They stand with the first name of a file. */
+  #withContents(entry: Entry): Thing {
+    const first = entry.linkTo === undefined ? undefined : this.#byName.get(entry.linkTo)?.entry;
+    return first ? { ...entry, size: first.size, data: first.data, blob: first.blob } : entry;
   }
 }
 
@@ -217,7 +187,40 @@ function move(entry: Entry, path: string, from: LocalFd, to: LocalFd): void {
 
 const AT_REMOVEDIR = 0x200;
 
-function makeNode({ type, device }: Entry, name: string): void {
+/** Makes one thing; a folder is ours alone yet. Returns a descriptor of it, for its name only (O_PATH). */
+export function makeThing(context: ThawContext, thing: Thing, name: string): LocalFd {
+  const { type } = thing;
+  if (type === "S_IFREG") return makeFile(context, thing, name);
+  if (type === "S_IFDIR") mkdirSync(name, 0o700);
+  else if (type === "S_IFLNK") symlinkSync(thing.target ?? "", name);
+  else makeNode(thing, name);
+  const made = openPath(name, O.O_PATH | O.O_NOFOLLOW);
+  if (type !== "S_IFDIR") ownOpen(made, thing);
+  return made;
+}
+
+function makeFile(context: ThawContext, thing: Thing, name: string): LocalFd {
+  const { size = 0, data = "", blob } = thing;
+  const fd = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
+  try {
+    const bytes = Buffer.from(data, "base64");
+    for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done);
+    if (blob !== undefined) copyContents(context.openBlob(blob), fd, size);
+    ownOpen(fd, thing);
+    thawAttributes(fd, thing);
+    return openPath(`/proc/self/fd/${fd}`, O.O_PATH);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function makeNode({ type, device }: Thing, name: string): void {
   const number = device === undefined ? 0 : makeDevice(device);
   withText(name, (at) => call("mknodat", `Making ${name}`, AT_FDCWD, at, S_IF[type] | 0o600, number));
+}
+
+/** Owner and mode of a folder, when all is in it that shall be. */
+export function finishFolder(thing: Thing, fd: LocalFd): void {
+  ownOpen(fd, thing);
+  thawAttributes(fd, { xattrs: thing.xattrs });
 }

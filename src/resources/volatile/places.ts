@@ -1,6 +1,6 @@
 /**
- * Where nothing outlives a boot: file systems in memory (tmpfs(5), ramfs, hugetlbfs), and the folders of PrivateTmp=
- * (systemd.exec(5)), which systemd-tmpfiles(8) removes at the next boot wherever they lie.
+ * Where nothing outlives a boot: file systems in memory (tmpfs(5), ramfs, hugetlbfs), /run, and the folders of
+ * PrivateTmp= (systemd.exec(5)), which systemd-tmpfiles(8) removes at the next boot wherever they lie.
  */
 import { closeSync, lstatSync, statSync } from "node:fs";
 import { O } from "../../abi/fcntl.ts";
@@ -17,7 +17,8 @@ const MADE_AT_BOOT =
 
 /** Whether what stands at a path that exists is gone after a boot. */
 export function isVolatile(path: string): boolean {
-  if (PRIVATE_TMP.test(path)) return true;
+  // Of /run, file-hierarchy(7) says that it is flushed at boot, and services empty it when they stop.
+  if (PRIVATE_TMP.test(path) || path.startsWith("/run/")) return true;
   // A machine that lives in memory as a whole is made again as a whole, or not.
   if (lstatSync(path).dev === statSync("/").dev) return false;
   const fd = openPath(path, O.O_PATH | O.O_NOFOLLOW);

@@ -12,10 +12,11 @@ import {
 import { basename, dirname, isAbsolute, join } from "node:path";
 import * as v from "valibot";
 import { taskOf } from "../../../abi/living.ts";
-import { attempt, call, withText } from "../../../abi/call.ts";
+import { attempt, call } from "../../../abi/call.ts";
 import { CLONE } from "../../../abi/clone.ts";
-import { withRights } from "../../../abi/identity.ts";
-import { inMounts, inRoot, placed } from "../../../abi/namespaces.ts";
+import { O } from "../../../abi/fcntl.ts";
+import { withOurRights, withRights } from "../../../abi/identity.ts";
+import { inMounts, inRoot, outOfRoot, placed } from "../../../abi/namespaces.ts";
 import { parseUnixName, unixAddress } from "../../../abi/sockaddr.ts";
 import { SIOCUNIXFILE, useAddress } from "../../../abi/socket.ts";
 import { fstat } from "../../../abi/stat.ts";
@@ -28,7 +29,8 @@ import { carryingOf } from "../../volatile/carrying.ts";
 import { machinePathOfName } from "../../volatile/machine-path.ts";
 import { ownOpen } from "../../objects/gone-special.ts";
 import { identitySchema } from "../../objects/identity-schema.ts";
-import { identityAt, inFolderAgain, workIn, type Place, type Workplace } from "../../objects/open-again.ts";
+import { identityAt, type Place } from "../../objects/open-again.ts";
+import { inFolderAgain, workIn, type Workplace } from "../../objects/folder-again.ts";
 import { bindByOwnName, freezeOwnName, isOwnName, ownNameSchema } from "./unix-own-name.ts";
 
 const owned = { mode: v.number(), uid: v.number(), gid: v.number() };
@@ -137,18 +139,23 @@ export function bindUnix(context: ThawContext, fd: LocalFd, bound: BoundName): (
     useAddress("bind", fd, unixAddress(bound.name), about);
     return () => undefined;
   }
+  return outOfRoot(() => bindInFolder(context, fd, bound, about));
+}
+
+function bindInFolder(context: ThawContext, fd: LocalFd, bound: BoundName, about: string): () => void {
   // Looked up and changed in one and the same folder, whatever its path leads to later.
   const path = pathOf(bound);
   const workplace = workIn(context, folderOfName(path, bound), (made) => {
     if (bound.file) ownOpen(made, bound.file.parent);
   });
-  const { at, act } = workplace;
-  const here = join(at, basename(path));
+  const here = join(workplace.at, basename(path));
+  // What is done later may be done from within another root.
+  const act: Act = (action) => outOfRoot(() => workplace.act(action));
   const other = act(() => lookAt(here)?.isSocket()) === false;
   if (other && bound.file) throw nameTaken(path);
   const aside = act(() => moveAside(context, act, here));
   if (bound.own) bindByOwnName(context, fd, { ...bound.own, name: bound.name }, workplace);
-  else inPlaceOf(context, bound, () => act(() => useAddress("bind", fd, unixAddress(bound.name), about)));
+  else inPlaceOf(context, bound, () => workplace.act(() => useAddress("bind", fd, unixAddress(bound.name), about)));
   const made = context.keep(call("ioctl", about, fd, SIOCUNIXFILE, 0) as LocalFd);
   const own = fstat(made).inode;
   if (act(() => lookAt(here))?.ino !== own) throw misplaced(path, made);
@@ -295,26 +302,30 @@ export function inPlaceOf(
   { directory, root }: Pick<BoundName, "directory" | "root">,
   action: () => void,
 ): void {
-  if (root === undefined) inRoot(() => inFolder(context, directory, action));
-  else inMounts(placed(root), () => inRoot(action));
+  if (root !== undefined) return inMounts(placed(root), () => inRoot(action));
+  if (directory === undefined) return inRoot(action);
+  // Programs bind by names that begin in directories that are gone by now.
+  outOfRoot(() =>
+    inFolderAgain(context, { path: directory }, (at) => {
+      const folder = openSync(at, O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC);
+      try {
+        withOurRights(() => inRoot(() => inDirectory(folder, action)));
+      } finally {
+        closeSync(folder);
+      }
+    }),
+  );
 }
 
-function inFolder(context: ThawContext, directory: string | undefined, action: () => void): void {
-  if (directory === undefined) {
-    action();
-    return;
-  }
+function inDirectory(folder: number, action: () => void): void {
   if (!ownDirectory) call("unshare", "Having a working directory of our own", CLONE.FS);
   ownDirectory = true;
-  const before = openSync(".", "r");
-  // Programs bind by names that begin in directories that are gone by now.
-  inFolderAgain(context, { path: directory }, (at) => {
-    try {
-      withText(at, (address) => call("chdir", `Going to ${directory}`, address));
-      action();
-    } finally {
-      call("fchdir", "Going back", before);
-      closeSync(before);
-    }
-  });
+  const before = openSync(".", O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC);
+  try {
+    call("fchdir", "Going where a name begins", folder);
+    action();
+  } finally {
+    call("fchdir", "Going back", before);
+    closeSync(before);
+  }
 }

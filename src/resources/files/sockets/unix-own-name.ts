@@ -12,7 +12,7 @@ import { unixAddress } from "../../../abi/sockaddr.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { RemoteScope } from "../../../tracee/scope.ts";
 import type { OpenFile, ThawContext } from "../../contract.ts";
-import type { Workplace } from "../../objects/open-again.ts";
+import type { Workplace } from "../../objects/folder-again.ts";
 import { openCanonical, openPath } from "../../objects/path-file.ts";
 import { asCreator } from "./creator.ts";
 import { socketRefusal } from "./external.ts";
