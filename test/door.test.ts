@@ -23,6 +23,7 @@ import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freeze, thaw } from "../src/index.ts";
+import { stateDirectory } from "../src/lib/state-directory.ts";
 import { compile, Program, until } from "./harness.ts";
 import { KMONTE, launch, parseError, type Outcome } from "./kmonte.ts";
 
@@ -157,7 +158,7 @@ describe("a user's own", () => {
     assert.equal(statSync(`/proc/${own.pid}`).uid, USER, "its user may look into it");
     await assertUnharmed(own);
     assert.deepEqual(
-      readdirSync("/var/lib/kmonte").filter((name) => name.startsWith("incoming")),
+      readdirSync(stateDirectory()).filter((name) => name.startsWith("incoming")),
       [],
     );
   });

@@ -91,7 +91,8 @@ export class Program implements AsyncDisposable {
   /** Starts it with nothing on standard input and its output in a file. */
   static start(command: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Program {
     const directory = mkdtempSync(join(tmpdir(), "kmonte-test-"));
-    const output = openSync(join(directory, "output"), "w");
+    // Whoever stays outside may write there too: by appending, neither disturbs the other.
+    const output = openSync(join(directory, "output"), "a");
     const child = spawn(command, args, {
       detached: true,
       stdio: ["ignore", output, output],

@@ -55,7 +55,9 @@ function runTests(chosen: readonly string[], state: string, concurrency: number)
   ];
   const args = [...flags, `--test-rerun-failures=${state}`, ...chosen];
   // Nobody answers questions here.
-  return spawnSync(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] }).status ?? 1;
+  // What they thaw is not for the machine to remember.
+  const env = { ...process.env, KMONTE_STATE: join(dirname(state), "state") };
+  return spawnSync(process.execPath, args, { cwd: ROOT, env, stdio: ["ignore", "inherit", "inherit"] }).status ?? 1;
 }
 
 try {

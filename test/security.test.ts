@@ -1,5 +1,6 @@
 /** SECURITY.md names tests that exist, and what no other file shows of keys and directories. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
@@ -21,7 +22,9 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freeze, thaw } from "../src/index.ts";
 import { machineKey, newMachineKey, trustedKeys } from "../src/image/keys.ts";
+import { stateDirectory } from "../src/lib/state-directory.ts";
 import { Program } from "./harness.ts";
+import { KMONTE, kmonte } from "./kmonte.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const folder = mkdtempSync(join(tmpdir(), "kmonte-security-"));
@@ -86,6 +89,27 @@ test("what a killed freeze left behind goes with the next one", async () => {
   assert.equal(existsSync(left), false);
   assert.deepEqual(readdirSync(other), ["7.core"]);
   assert.equal(existsSync(join(image, ".unfinished")), false);
+});
+
+test("what a killed freeze left behind goes with the next command, wherever that works", async () => {
+  const image = join(folder, "killed");
+  const env = {
+    ...process.env,
+    NODE_OPTIONS: `--import ${join(import.meta.dirname, "faults/inject.ts")}`,
+    // When all is written and signed, at the program that gives the image its name.
+    KMONTE_FAULT: "kill:1:SIGKILL:own memfd_create",
+    KMONTE_FAULT_AFTER: String(program.pid),
+  };
+  const { signal, stderr } = spawnSync(KMONTE, ["freeze", String(program.pid), "-o", image, "--leave-running"], {
+    env,
+    encoding: "utf8",
+  });
+  assert.equal(signal, "SIGKILL", stderr);
+  const left = readdirSync(folder).find((name) => name.startsWith(".killed.partial-"));
+  assert.ok(left && existsSync(join(folder, left, "manifest.json.minisig")), "a whole image without its name");
+  assert.equal((await kmonte("key", "list")).status, 0);
+  assert.equal(existsSync(join(folder, left)), false);
+  assert.deepEqual(readdirSync(join(stateDirectory(), "unfinished")), []);
 });
 
 test("an image that has expired is refused", async () => {

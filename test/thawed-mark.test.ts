@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { thaw } from "../src/index.ts";
-import { readStat } from "../src/proc/read.ts";
+import { presentBoot, readStat } from "../src/proc/read.ts";
 import { compile, Program, until } from "./harness.ts";
 import { kmonte } from "./kmonte.ts";
 
@@ -39,13 +39,14 @@ test("an image is thawed once, and again when asked for", async () => {
   assert.equal(program.alive, true);
 });
 
-test("an image whose release was cut short is thawed", async () => {
+test("a mark of another boot or machine whose release was cut short is not known to have lived or not", async () => {
   await using program = Program.start("/bin/sleep", ["1000"]);
   const image = await program.freeze();
-  await thaw({ directory: image });
-  await end(program.pid);
-  const said = JSON.parse(readFileSync(mark(image), "utf8")) as object;
-  writeFileSync(mark(image), JSON.stringify({ ...said, step: "releasing" }));
+  const said = { step: "releasing", at: new Date().toISOString(), kernel: "6.1", bootId: "another" };
+  writeFileSync(mark(image), JSON.stringify(said));
+  await assert.rejects(thaw({ directory: image }), { code: "THAW_CUT_SHORT" });
+  // In this boot the register of the machine would have an entry, if they had lived.
+  writeFileSync(mark(image), JSON.stringify({ ...said, bootId: presentBoot() }));
   await thaw({ directory: image });
   assert.equal(program.alive, true);
 });

@@ -35,7 +35,13 @@ describe("paths of kmonte that mean something to systemd", () => {
       mkdirSync(dirname(command), { recursive: true });
       writeFileSync(command, "#!/bin/sh\n");
       chmodSync(command, 0o755);
-      const options = { command, root: join(place, "swap"), keys: join(place, "keys"), otherDisks: true };
+      const options = {
+        command,
+        root: join(place, "swap"),
+        keys: join(place, "keys"),
+        state: join(place, "state"),
+        otherDisks: true,
+      };
       const units = {
         [THAW_UNIT]: unitText(options),
         [HEALTH_UNIT]: healthUnitText(options),
@@ -61,7 +67,13 @@ describe("paths of kmonte that mean something to systemd", () => {
 
   test("the values reach the shell of the unit as they are", () => {
     // What systemd.service(5) says of a command line, word by word: quotes, specifiers, variables.
-    const text = unitText({ command: "/k", root: `${directory}/r o%o$t`, keys: "/k", otherDisks: false });
+    const text = unitText({
+      command: "/k",
+      root: `${directory}/r o%o$t`,
+      keys: "/k",
+      state: "/var/lib/kmonte",
+      otherDisks: false,
+    });
     const [, script = "", root = ""] = /^ExecStartPre=-\/bin\/sh -c '(.*)' "(.*)"$/m.exec(text) ?? [];
     const plain = (word: string): string => word.replaceAll("$$", "$").replaceAll("%%", "%");
     mkdirSync(`${directory}/r o%o$t/one`, { recursive: true });

@@ -2,6 +2,8 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { projectFile } from "../lib/program-files.ts";
+import { tidyUp } from "../image/tidy.ts";
+import { tidySwaps } from "../swap/leftovers.ts";
 import { addBack } from "./commands/back.ts";
 import { addCheck } from "./commands/check.ts";
 import { addDecrypt } from "./commands/decrypt.ts";
@@ -42,7 +44,11 @@ export function createProgram(): Command {
     .configureHelp({ showGlobalOptions: false })
     .exitOverride()
     .showSuggestionAfterError()
-    .addHelpText("after", EXIT_STATUSES);
+    .addHelpText("after", EXIT_STATUSES)
+    .hook("preAction", () => {
+      tidyUp();
+      if (process.geteuid?.() === 0) tidySwaps();
+    });
   const verbs = [
     addCheck,
     addFreeze,

@@ -4,6 +4,7 @@ import { Socket } from "node:net";
 import * as v from "valibot";
 import type { Identity } from "../abi/identity.ts";
 import { check, freeze } from "../freeze/freeze.ts";
+import { tidyUp } from "../image/tidy.ts";
 import { KmonteError } from "../lib/errors.ts";
 import type { ProgressListener } from "../lib/progress.ts";
 import { thaw } from "../thaw/thaw.ts";
@@ -30,6 +31,7 @@ export async function answer(): Promise<void> {
   const say = (line: DoorAnswer): boolean => socket.write(`${JSON.stringify(line)}\n`);
   try {
     const peer = peerOf(CONNECTION);
+    tidyUp();
     joinGroupOf(peer.pid);
     const request = parseRequest(readFileSync(REQUEST, "utf8"));
     closeSync(REQUEST);

@@ -1,5 +1,6 @@
 /** Would it freeze? Stops the processes for the time of one look, and lets them go on. */
 import { KmonteError, RefusalList } from "../lib/errors.ts";
+import { lookOutside } from "../proc/outside.ts";
 import { admitting, refuseForeign } from "./admission.ts";
 import { Look } from "./look.ts";
 import type { LookOptions } from "./look-options.ts";
@@ -38,9 +39,10 @@ export function checkOnly(pids: readonly number[], options: CheckOptions = {}): 
 type Seen = Omit<CheckOutcome, "refusals" | "pausedMs"> & { readonly refusals: readonly KmonteError[] };
 
 function lookOnce(pids: readonly number[], options: CheckOptions): Seen {
+  const outside = lookOutside(pids);
   const set = StoppedSet.stop(pids, admitting(options.user));
   try {
-    using look = new Look(set, options);
+    using look = new Look(set, { ...options, outside });
     const { refusals, state, notes } = look.run();
     refusals.push(...refuseForeign(state, options.user));
     return {

@@ -1,34 +1,99 @@
-/** The clocks of a set when it was stopped, as its processes read them (time_namespaces(7)). */
-import { readFileSync } from "node:fs";
-import { taskOf } from "../abi/living.ts";
+/**
+ * The clocks of a set when it was stopped, as its processes read them (time_namespaces(7)). Its members may live in
+ * several time namespaces: each thaw makes one.
+ */
+import { namespaceOf } from "../abi/namespaces.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
-import type { FrozenState } from "../image/schema.ts";
-import type { StoppedSet } from "./stop.ts";
+import { Refusal } from "../lib/errors.ts";
+import { readStat } from "../proc/read.ts";
+import { readTimeOffsets, type TimeOffsets } from "../proc/time-offsets.ts";
+import type { FrozenProcess, FrozenState } from "../image/schema.ts";
+import type { StoppedProcess, StoppedSet } from "./stop.ts";
 
-export function readClocks(set: StoppedSet): FrozenState["clocks"] {
-  const first = [...set.processes.values()].find((process) => !process.zombie);
-  const offsets = first ? readClockOffsets(first.pid) : { monotonic: 0n, boottime: 0n };
-  return {
-    realtime: String(clockNow(CLOCK.CLOCK_REALTIME)),
-    monotonic: String(clockNow(CLOCK.CLOCK_MONOTONIC) + offsets.monotonic),
-    boottime: String(clockNow(CLOCK.CLOCK_BOOTTIME) + offsets.boottime),
-  };
+type Clocks = FrozenState["clocks"];
+
+export class SetClocks {
+  readonly clocks: Clocks;
+  readonly #set: StoppedSet;
+  /** The namespace of the first process, which those have that say nothing else. */
+  readonly #first: string | undefined;
+  readonly #offsets = new Map<string, TimeOffsets>();
+
+  constructor(set: StoppedSet) {
+    this.#set = set;
+    const living = [...set.processes.values()].filter((process) => !process.zombie);
+    const now = {
+      realtime: clockNow(CLOCK.CLOCK_REALTIME),
+      monotonic: clockNow(CLOCK.CLOCK_MONOTONIC),
+      boottime: clockNow(CLOCK.CLOCK_BOOTTIME),
+    };
+    const ours = readTimeOffsets("self");
+    this.#offsets.set(timeOf("self").children, ours);
+    for (const { pid } of living) this.#offsets.set(timeOf(pid).children, readTimeOffsets(pid));
+    const clocksOf = (name: string): { monotonic: string; boottime: string } => {
+      const offsets = this.#offsets.get(name) ?? ours;
+      return {
+        monotonic: String(now.monotonic + offsets.monotonic - ours.monotonic),
+        boottime: String(now.boottime + offsets.boottime - ours.boottime),
+      };
+    };
+    const first = living[0] ? timeOf(living[0].pid).own : timeOf("self").own;
+    this.#first = first;
+    const names = new Set(living.flatMap(({ pid }) => Object.values(timeOf(pid))).filter((name) => name !== first));
+    const others = [...names].map((name) => [name, clocksOf(name)] as const);
+    this.clocks = {
+      realtime: String(now.realtime),
+      ...clocksOf(first),
+      ...(others.length > 0 && { others: Object.fromEntries(others) }),
+    };
+  }
+
+  /** The time namespaces of a process, where they are not the usual ones. */
+  of(pid: number): Pick<FrozenProcess, "time" | "childrenTime"> {
+    const { own, children } = timeOf(pid);
+    return { ...(own !== this.#first && { time: own }), ...(children !== own && { childrenTime: children }) };
+  }
+
+  /** What stands in the way of putting a process into its time namespaces again. */
+  refusalFor({ pid, stat, threads }: StoppedProcess): Refusal | undefined {
+    const { own, children } = timeOf(pid);
+    const because = (why: string): Refusal =>
+      new Refusal(
+        "TIME_NAMESPACE",
+        {
+          what: `Process ${pid} (${stat.comm}) has clocks that it cannot be given again.`,
+          why: `${why} (time_namespaces(7)).`,
+          remedy: "Leave it out, or freeze what it has started alone.",
+        },
+        { pid, command: stat.comm, resource: "namespace" },
+      );
+    if (!this.#offsets.has(own)) return because(`Nobody is left from whom the clocks of ${own} could be learnt`);
+    const above = this.#set.processes.get(stat.ppid);
+    const before = above && !above.zombie ? timeOf(above.pid).children : this.#first;
+    // Only root may go into a time namespace, and nobody is root's in a user namespace below.
+    if (own !== before && namespaceOf(pid, "user") !== namespaceOf("self", "user"))
+      return because(`It lives in ${own} and in a user namespace of its own, and was not born into ${own}`);
+    if (children === own) return undefined;
+    const born = `Its children will be born into ${children}`;
+    if (threads.length > 1) return because(`${born}, and it has ${threads.length} threads`);
+    const stranger = [...this.#set.processes.values()].find(
+      (other) => !other.zombie && timeOf(other.pid).own === children && !isBelow(other.pid, pid),
+    );
+    return stranger && because(`${born}, where process ${stranger.pid} lives, which it has not started`);
+  }
 }
 
-/** The offsets of a process's time namespace against ours, in nanoseconds (time_namespaces(7)). */
-function readClockOffsets(pid: number): { monotonic: bigint; boottime: bigint } {
-  const read = (who: number | "self"): Map<string, bigint> => {
-    const offsets = new Map<string, bigint>();
-    for (const line of readFileSync(`/proc/${who === "self" ? who : taskOf(who)}/timens_offsets`, "utf8")
-      .trim()
-      .split("\n")) {
-      const [clock = "", seconds = "0", nanoseconds = "0"] = line.trim().split(/\s+/);
-      offsets.set(clock, BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds));
-    }
-    return offsets;
-  };
-  const theirs = read(pid);
-  const ours = read("self");
-  const difference = (clock: string): bigint => (theirs.get(clock) ?? 0n) - (ours.get(clock) ?? 0n);
-  return { monotonic: difference("monotonic"), boottime: difference("boottime") };
+interface Times {
+  readonly own: string;
+  readonly children: string;
+}
+
+function timeOf(pid: number | "self"): Times {
+  const own = namespaceOf(pid, "time") ?? "";
+  return { own, children: namespaceOf(pid, "time_for_children") ?? own };
+}
+
+function isBelow(pid: number, ancestor: number): boolean {
+  for (let at = readStat(pid)?.ppid ?? 0; at > 0; at = readStat(at)?.ppid ?? 0) if (at === ancestor) return true;
+  return false;
 }

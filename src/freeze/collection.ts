@@ -6,6 +6,7 @@ import { mountIdOf } from "../abi/stat.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import type { Refusal } from "../lib/errors.ts";
+import { lookOutside, type Outside } from "../proc/outside.ts";
 import type { BlobSource, FreezeContext, ObjectState, OpenFile, Settling } from "../resources/contract.ts";
 import { FileTable } from "./descriptors.ts";
 import type { LookOptions } from "./look-options.ts";
@@ -42,8 +43,10 @@ export class Collection implements FreezeContext, Disposable {
   readonly user: Identity | undefined;
   readonly closeExternal: boolean;
   readonly ends: boolean;
+  readonly outside: Outside;
 
-  constructor(pids: ReadonlySet<number>, { closeExternal = false, end = "resume", user }: LookOptions = {}) {
+  constructor(pids: ReadonlySet<number>, { closeExternal = false, end = "resume", user, outside }: LookOptions = {}) {
+    this.outside = outside ?? lookOutside(pids);
     this.closeExternal = closeExternal;
     this.user = user;
     this.ends = end !== "resume";

@@ -17,6 +17,7 @@ import type { FrozenProcess, FrozenState } from "../image/schema.ts";
 import { checkTarget, ImageWriter } from "../image/write.ts";
 import { ChunkPool } from "../image/chunk-pool.ts";
 import { networkTraces, type NetworkTraces } from "../resources/files/sockets/traces.ts";
+import { lookOutside } from "../proc/outside.ts";
 import { admitting, refuseForeign } from "./admission.ts";
 import { describeForCore } from "./core-description.ts";
 import { BetterMoment, passing } from "./better-moment.ts";
@@ -137,11 +138,12 @@ export class Freeze {
 
   #freezeNow(tries: number): FreezeOutcome {
     this.#look = undefined;
+    const outside = lookOutside(this.#job.pids);
     const set = this.#step("stop", () => StoppedSet.stop(this.#job.pids, admitting(this.#job.user)));
     this.#set = set;
     try {
       const processes = [...set.processes.values()].map(({ pid, stat }) => ({ pid, command: stat.comm }));
-      this.#look = new Look(set, this.#job);
+      this.#look = new Look(set, { ...this.#job, outside });
       this.#writeImage(this.#look, tries);
       if (this.#job.end === "resume") this.#step("resume", () => this.release());
       return {

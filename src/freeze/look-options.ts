@@ -1,4 +1,5 @@
 import type { Identity } from "../abi/identity.ts";
+import type { Outside } from "../proc/outside.ts";
 
 /** What a user may choose of a look, for a freeze and for a check. */
 export interface LookOptions {
@@ -10,4 +11,6 @@ export interface LookOptions {
   readonly user?: Identity | undefined;
   /** What becomes of the processes when the image is complete; a check leaves them as they are. */
   readonly end?: "kill" | "resume" | "hold" | undefined;
+  /** The rest of the machine, seen before the set was stopped. */
+  readonly outside?: Outside | undefined;
 }

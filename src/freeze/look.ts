@@ -7,6 +7,7 @@ import type { Share } from "../image/lineage.ts";
 import type { FrozenBody, FrozenProcess, FrozenState } from "../image/schema.ts";
 import { FORMAT_VERSION } from "../image/version.ts";
 import { parseMaps } from "../proc/maps.ts";
+import { isWithoutFile } from "../proc/outside.ts";
 import { parseStat, parseStatus } from "../proc/status.ts";
 import type { Answers, FreezeProcess, FreezeThread } from "../resources/contract.ts";
 import { carryCredentials, carryNamed } from "../resources/volatile/named.ts";
@@ -23,11 +24,12 @@ import { CallPage } from "../tracee/call-page.x86_64.ts";
 import { GuardedScope } from "../tracee/guarded-scope.x86_64.ts";
 import { askAll, askThreads, NO_ANSWERS } from "./ask.ts";
 import { TraceeMemory } from "../tracee/memory.ts";
-import { readClocks } from "./clocks.ts";
+import { SetClocks } from "./clocks.ts";
 import { Collection, type Collected } from "./collection.ts";
 import { childrenNamespace, idsBelow, readInside, refuseHeadless } from "./ids.ts";
 import type { LookOptions } from "./look-options.ts";
 import { refuseMakers } from "./makers.ts";
+import { refuseSharedFiles, refuseSharedMemory } from "./shared-outside.ts";
 import { findShares, refuseTangled } from "./shares.ts";
 import type { StoppedProcess, StoppedSet } from "./stop.ts";
 import { unableToCall } from "./unable.ts";
@@ -43,6 +45,7 @@ export class Look extends Collection {
   readonly #set: StoppedSet;
   readonly #unwaited = new Map<number, Unwaited>();
   #shares: ReturnType<typeof findShares> = new Map();
+  #times: SetClocks | undefined;
 
   readonly #carry: readonly string[];
 
@@ -54,7 +57,9 @@ export class Look extends Collection {
 
   run(): Findings {
     this.clocksReadAt = clockNow(CLOCK.CLOCK_MONOTONIC);
-    const clocks = readClocks(this.#set);
+    const times = new SetClocks(this.#set);
+    const { clocks } = times;
+    this.#times = times;
     const ordered = inTreeOrder(this.#set);
     this.#shares = findShares(ordered.filter(({ zombie }) => !zombie).map(({ pid }) => ({ pid, tid: taskOf(pid) })));
     const processes = ordered.map((process) => this.places.of(process.pid, () => this.#freezeProcess(process)));
@@ -65,6 +70,7 @@ export class Look extends Collection {
     const files = this.files.freezeFiles();
     this.#orRefuse(() => carryCredentials(this));
     for (const path of this.#carry) this.#orRefuse(() => carryNamed(this, path));
+    refuseSharedFiles(this);
     for (const process of processes) this.#noteTerminal(process);
     for (const process of processes) this.#refuseOrphanMappings(process);
     const { objects, places, ...found } = this.collected;
@@ -98,11 +104,18 @@ export class Look extends Collection {
       ...(groupStop !== undefined && { stopped: groupStop }),
     };
     if (stopped.zombie) return { ...base, zombie: { status: stat.exitCode, uid: zombieUser(stopped.pid) } };
+    const time = this.#times?.refusalFor(stopped);
+    if (time) this.refuse(time);
     const unable = unableToCall(stopped);
     if (unable) this.refuse(unable);
     if (unable) return base;
     const unwaited = this.#unwaited.get(stopped.pid);
-    return { ...base, ...(unwaited && { unwaited }), body: this.#freezeBody(stopped, stat) };
+    return {
+      ...base,
+      ...this.#times?.of(stopped.pid),
+      ...(unwaited && { unwaited }),
+      body: this.#freezeBody(stopped, stat),
+    };
   }
 
   #freezeBody(stopped: StoppedProcess, stat: ReturnType<typeof parseStat>): FrozenBody {
@@ -141,6 +154,8 @@ export class Look extends Collection {
       if (!borrowed("memory")) {
         vdso = freezeVdso(process);
         frozenMappings = freezeMappings(process);
+        for (const mapping of mappings)
+          if (mapping.shared && isWithoutFile(mapping.path)) refuseSharedMemory(process, mapping);
       }
       lookAt(process, answers);
     }

@@ -2,7 +2,7 @@
  * A directory that is ours alone: mode 0700 from the first moment, reached through a descriptor, never through its path
  * again, and locked (flock(2)) for as long as we live. What a killed kmonte left behind is the same without the lock.
  */
-import { chmodSync, closeSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
+import { chmodSync, closeSync, mkdirSync, readdirSync, readlinkSync, rmdirSync, unlinkSync } from "node:fs";
 import { attempt, call } from "../abi/call.ts";
 import { O } from "../abi/fcntl.ts";
 import { asUser, type Identity } from "../abi/identity.ts";
@@ -10,6 +10,8 @@ import { fstat } from "../abi/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
 import { openPath } from "../resources/objects/path-file.ts";
+import { noteUnfinished } from "../resources/unfinished.ts";
+import type { Move } from "../tracee/end-all.x86_64.ts";
 
 const LOCK_EX_NB = 6;
 const DIRECTORY = O.O_DIRECTORY | O.O_NOFOLLOW;
@@ -30,6 +32,7 @@ export class PrivateDirectory implements Disposable {
   readonly name: string;
   readonly fd: LocalFd;
   readonly #user: Identity | undefined;
+  readonly #note: Disposable;
   #gone = false;
 
   /**
@@ -40,7 +43,18 @@ export class PrivateDirectory implements Disposable {
     this.parent = parent;
     this.name = name;
     this.#user = user;
-    this.fd = asUser(user, () => {
+    this.#note = noteUnfinished({ kind: "image", parent: readlinkSync(`/proc/self/fd/${parent}`), name, user });
+    try {
+      this.fd = this.#make();
+    } catch (error) {
+      this.#note[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  #make(): LocalFd {
+    const { parent, name } = this;
+    const fd = asUser(this.#user, () => {
       mkdirSync(below(parent, name), { mode: PRIVATE });
       try {
         // Whatever the umask is; with the user's rights, what may stand there by now can only be the user's.
@@ -52,28 +66,29 @@ export class PrivateDirectory implements Disposable {
       }
     });
     try {
-      this.#claim();
-      closeSync(this.create(UNFINISHED));
+      this.#claim(fd);
+      closeSync(createIn(fd, UNFINISHED));
+      return fd;
     } catch (error) {
-      quietly(() => unlinkSync(this.path(UNFINISHED)));
+      quietly(() => unlinkSync(below(fd, UNFINISHED)));
       // It is empty: what is not, or is not a directory, is not ours and stays.
-      asUser(user, () => quietly(() => rmdirSync(below(parent, name))));
-      closeSync(this.fd);
+      asUser(this.#user, () => quietly(() => rmdirSync(below(parent, name))));
+      closeSync(fd);
       throw error;
     }
   }
 
-  #claim(): void {
-    const { uid, type } = fstat(this.fd);
+  #claim(fd: LocalFd): void {
+    const { uid, type } = fstat(fd);
     const owner = this.#user?.uid ?? process.geteuid?.();
     // Between the making and the opening its user may have put something else there.
-    if (type === 0 || uid !== owner || readdirSync(below(this.fd, "")).length > 0) throw replaced(this.name);
-    call("flock", "Locking a directory", this.fd, LOCK_EX_NB);
-    if (this.#user) call("fchown", "Taking a directory", this.fd, 0, 0);
-    call("fchmod", "Closing a directory to others", this.fd, PRIVATE);
+    if (type === 0 || uid !== owner || readdirSync(below(fd, "")).length > 0) throw replaced(this.name);
+    call("flock", "Locking a directory", fd, LOCK_EX_NB);
+    if (this.#user) call("fchown", "Taking a directory", fd, 0, 0);
+    call("fchmod", "Closing a directory to others", fd, PRIVATE);
     // Some file systems (FAT, some of networks) have no modes of their own and say yes to any.
-    if ((fstat(this.fd).mode & 0o077) !== 0) throw notPrivate(this.name);
-    if (this.#user && readdirSync(below(this.fd, "")).length > 0) throw replaced(this.name);
+    if ((fstat(fd).mode & 0o077) !== 0) throw notPrivate(this.name);
+    if (this.#user && readdirSync(below(fd, "")).length > 0) throw replaced(this.name);
   }
 
   path(name: string): string {
@@ -82,14 +97,22 @@ export class PrivateDirectory implements Disposable {
 
   /** Makes a new file of mode 0600; a link in its place is never followed. */
   create(name: string): LocalFd {
-    const fd = openPath(this.path(name), O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
-    call("fchmod", "Closing a file to others", fd, 0o600);
-    return fd;
+    return createIn(this.fd, name);
   }
 
-  /** All is in it that is to be in it: it is not removed any more by those who tidy up. */
-  finish(): void {
-    unlinkSync(this.path(UNFINISHED));
+  /**
+   * How it gets its name in its parent, when all is in it that is to be in it. Up to that moment those who tidy up
+   * remove it, and from then on it is not ours any more.
+   */
+  moveTo(name: string): Move {
+    return {
+      parent: this.parent,
+      from: below(this.parent, this.name),
+      to: below(this.parent, name),
+      unfinished: UNFINISHED,
+      user: this.#user,
+      moved: () => (this.#gone = true),
+    };
   }
 
   /** Gives everything to the user that it was made for. */
@@ -107,31 +130,34 @@ export class PrivateDirectory implements Disposable {
     call("fchown", "Giving the image to its user", this.fd, uid, gid);
   }
 
-  /** It is not ours to remove any more. */
-  keep(): void {
-    this.#gone = true;
-  }
-
   [Symbol.dispose](): void {
     if (!this.#gone) removeOpen(this.parent, this.name, this.fd, this.#user);
     this.#gone = true;
+    this.#note[Symbol.dispose]();
     closeSync(this.fd);
     closeSync(this.parent);
   }
 }
 
+function createIn(directory: LocalFd, name: string): LocalFd {
+  const fd = openPath(below(directory, name), O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
+  call("fchmod", "Closing a file to others", fd, 0o600);
+  return fd;
+}
+
 /**
- * Removes what killed ones have left below `parent`: whatever `pattern` matches, is ours, is not finished, and is locked
+ * Removes what killed ones have left below `parent`: whatever has one of these names, is ours, is not finished, and is locked
  * by nobody.
  */
-export function removeLeftovers(parent: LocalFd, pattern: RegExp, user?: Identity): void {
-  const names = asUser(user, () => listing(parent)).filter((name) => pattern.test(name));
+export function removeLeftovers(parent: LocalFd, isNamed: (name: string) => boolean, user?: Identity): void {
+  const names = asUser(user, () => listing(parent)).filter(isNamed);
   for (const name of names) {
     // Our own: it may be one that a user was not to look into.
     const fd = tryOpen(below(parent, name));
     if (fd === undefined) continue;
     try {
-      const isOurs = fstat(fd).uid === process.geteuid?.() && listing(fd).includes(UNFINISHED);
+      // What is whole, and has been given to its user already, may still be without its name.
+      const isOurs = [process.geteuid?.(), user?.uid].includes(fstat(fd).uid) && listing(fd).includes(UNFINISHED);
       if (isOurs && attempt("flock", fd, LOCK_EX_NB) >= 0) removeOpen(parent, name, fd, user);
     } finally {
       closeSync(fd);

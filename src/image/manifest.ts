@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { arch, hostname, release, version } from "node:os";
 import * as v from "valibot";
+import { presentBoot } from "../proc/read.ts";
 import { CHUNK_SIZE } from "./digest.ts";
 import { FORMAT_VERSION } from "./version.ts";
 
@@ -42,7 +43,7 @@ export function describeMachine(): Manifest["machine"] {
     kernelBuild: version(),
     hostname: hostname(),
     architecture: arch(),
-    bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
+    bootId: presentBoot(),
     cpuFeatures: cpuFeatures(),
   };
 }

@@ -1,4 +1,5 @@
 /** Reading an image: the manifest, then every digest, and only then a byte of anything else. */
+import { createHash } from "node:crypto";
 import { lstatSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -19,6 +20,8 @@ import { FORMAT_VERSION } from "./version.ts";
 export interface Image extends Disposable {
   readonly directory: string;
   readonly manifest: Manifest;
+  /** The SHA-256 of its manifest, in hexadecimal: every copy of it has the same, and no other image has. */
+  readonly id: string;
   readonly state: FrozenState;
   readonly files: ImageFiles;
   /** A way to its directory that holds whatever becomes of the path. */
@@ -50,14 +53,15 @@ const LARGEST_STATE = 512 * 1024 * 1024;
 export function readImage(directory: string, options: ReadOptions = {}): Image {
   const source = openSource(directory, options.user);
   try {
-    const manifest = readManifest(source, options.unsigned === true);
+    const { manifest, id } = readManifest(source, options.unsigned === true);
     if (!options.lookOnly) source.secure(manifest.files);
     const large = manifest.files.some((file) => file.size > LARGE_FILE);
     using pool = large ? new ChunkPool() : undefined;
     for (const file of manifest.files) checkFile(source, file, options.onBytes, pool);
     const files = new ImageFiles(directory, source.fd, manifest, options.identities);
     const state = readState(directory, files);
-    return { directory, manifest, state, files, place: source.place, [Symbol.dispose]: () => source[Symbol.dispose]() };
+    const dispose = (): void => source[Symbol.dispose]();
+    return { directory, manifest, id, state, files, place: source.place, [Symbol.dispose]: dispose };
   } catch (error) {
     source[Symbol.dispose]();
     throw error;
@@ -82,7 +86,7 @@ function notAnImage(directory: string, why: string, cause?: unknown): Refusal {
 }
 
 /** The manifest, once its signature has been found to be that of a trusted key. */
-function readManifest(source: ImageSource, unsigned: boolean): Manifest {
+function readManifest(source: ImageSource, unsigned: boolean): Pick<Image, "manifest" | "id"> {
   const { directory } = source;
   let bytes: Buffer | undefined;
   try {
@@ -97,7 +101,7 @@ function readManifest(source: ImageSource, unsigned: boolean): Manifest {
   refuseNewer(directory, text);
   const manifest = parseText(directory, MANIFEST, text, manifestSchema);
   refuseExpired(directory, manifest);
-  return manifest;
+  return { manifest, id: createHash("sha256").update(bytes).digest("hex") };
 }
 
 function refuseExpired(directory: string, { expiresAt }: Manifest): void {

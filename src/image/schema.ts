@@ -66,6 +66,10 @@ const processSchema = v.strictObject({
   ),
   /** The pid namespace that its children are born into, when it is another than its own. */
   childrenNamespace: v.optional(v.string()),
+  /** Its time namespace, by its name among the clocks; absent: the first process's. */
+  time: v.optional(v.string()),
+  /** The time namespace that its children are born into, when it is another than its own. */
+  childrenTime: v.optional(v.string()),
   /** The signal that the parent gets when the process ends; SIGCHLD as a rule, 0 for none. */
   exitSignal: v.number(),
   /** A process in a group stop (state T) and the signal that stopped it. */
@@ -110,6 +114,8 @@ export const stateSchema = v.strictObject({
     /** CLOCK_MONOTONIC and CLOCK_BOOTTIME as the processes read them. */
     monotonic: nanoseconds,
     boottime: nanoseconds,
+    /** The same of further time namespaces, by name. */
+    others: v.optional(v.record(v.string(), v.strictObject({ monotonic: nanoseconds, boottime: nanoseconds }))),
   }),
   /** Parents before children. */
   processes: v.array(processSchema),

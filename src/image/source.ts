@@ -9,14 +9,13 @@ import { asUser, type Identity } from "../abi/identity.ts";
 import { fstat, type FileStat } from "../abi/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
+import { stateDirectory } from "../lib/state-directory.ts";
 import { copyRanges, dataRanges } from "../resources/objects/copy.ts";
 import { openPath } from "../resources/objects/path-file.ts";
 import { below, PrivateDirectory, removeLeftovers } from "./directory.ts";
 import { openRegular } from "./files.ts";
 import { refuseRemoved } from "./thawed-mark.ts";
 
-/** Root's own, on disk: an image may be larger than memory. */
-const STATE_DIRECTORY = "/var/lib/kmonte";
 const INCOMING = /^incoming-\d+$/;
 /** linux/fs.h: on file systems that share blocks, a copy costs nothing. */
 const FICLONE = 0x4004_9409;
@@ -107,7 +106,7 @@ export class ImageSource implements Disposable {
         "IMAGE_COPY",
         {
           what: `The image in ${this.directory} could not be copied to where nobody can change it.`,
-          why: `Copying ${name} to ${STATE_DIRECTORY} answered ${codeOf(cause)}.`,
+          why: `Copying ${name} to ${stateDirectory()} answered ${codeOf(cause)}.`,
           remedy: "Make room there; nothing was thawed.",
         },
         { facts: { path: name }, cause },
@@ -130,9 +129,10 @@ function isOurs({ uid, mode }: FileStat): boolean {
 }
 
 function makeIncoming(): PrivateDirectory {
-  mkdirSync(STATE_DIRECTORY, { recursive: true, mode: 0o700 });
-  const parent = openPath(STATE_DIRECTORY, O.O_PATH | O.O_DIRECTORY);
-  removeLeftovers(parent, INCOMING);
+  // On disk: an image may be larger than memory.
+  mkdirSync(stateDirectory(), { recursive: true, mode: 0o700 });
+  const parent = openPath(stateDirectory(), O.O_PATH | O.O_DIRECTORY);
+  removeLeftovers(parent, (name) => INCOMING.test(name));
   return new PrivateDirectory(parent, `incoming-${process.pid}`);
 }
 

@@ -1,6 +1,6 @@
 /**
- * The mark on an image that has been thawed, so that no process lives twice. It stands beside the image's files, outside
- * the manifest, in steps: `releasing`, on disk before any process goes on; `released`, once all have; `removed` when the
+ * The mark on an image that has been thawed, for other machines and for those who look at it: this machine has a register
+ * of its own (thawed-register.ts). It stands beside the image's files, outside the manifest, in steps: `releasing`, on disk before any process goes on; `released`, once all have; `removed` when the
  * memory of the processes is no longer kept, and the mark is all that stays.
  */
 import {
@@ -18,8 +18,9 @@ import { release } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
 import { syncDirectory } from "../lib/sync-directory.ts";
-import { KmonteError, Refusal } from "../lib/errors.ts";
+import { Refusal } from "../lib/errors.ts";
 import { errnoOf } from "../lib/gone.ts";
+import { presentBoot } from "../proc/read.ts";
 
 const MARK = "thawed.json";
 const LARGEST_MARK = 4096;
@@ -55,15 +56,30 @@ export function readThawedMark(directory: string, shown = directory): ThawedMark
 }
 
 /**
- * Refuses an image whose processes went on already. An image that was only about to be released was not: whoever thawed
- * it was ended, or the machine was, in that moment; should they live all the same, their ids are taken. `shown` is what
- * people call the directory.
+ * Refuses an image whose processes went on already, as far as its mark tells. Of one that was about to be released, the
+ * register of the machine knows better (thawed-register.ts), unless that was in another boot or on another machine.
+ * `shown` is what people call the directory.
  */
 export function refuseThawed(directory: string, shown = directory): void {
   const mark = readThawedMark(directory, shown);
   if (mark?.step === "removed") throw alreadyThawed(mark, shown, "Nothing is kept of it.");
-  if (mark?.step === "released")
-    throw alreadyThawed(mark, shown, "kmonte thaw --again takes them back to the moment of the freeze.");
+  if (mark?.step === "released") throw alreadyThawed(mark, shown, AGAIN);
+  if (mark && mark.bootId !== presentBoot()) throw notKnown(mark.at, shown);
+}
+
+const AGAIN = "kmonte thaw --again takes them back to the moment of the freeze.";
+
+/** A thaw was cut short between the last step before the processes went on and the first after it. */
+export function notKnown(at: string | undefined, shown: string): Refusal {
+  return new Refusal(
+    "THAW_CUT_SHORT",
+    {
+      what: `Whether the processes of the image in ${shown} have gone on is not known.`,
+      why: `A thaw${at === undefined ? "" : ` at ${at}`} was cut short, as by a power cut, in the moment in which it let them go on.`,
+      remedy: `If they have not, or what they did since does not matter: ${AGAIN}`,
+    },
+    { path: shown },
+  );
 }
 
 /** Says so where there is no image any more because it was thawed and then removed. */
@@ -72,7 +88,12 @@ export function refuseRemoved(directory: string, shown: string): void {
   if (mark?.step === "removed") throw alreadyThawed(mark, shown, "Nothing is kept of it.");
 }
 
-function alreadyThawed({ at, kernel }: ThawedMark, shown: string, remedy: string): Refusal {
+/** `at` and `kernel` say when and where its processes went on. */
+export function alreadyThawed(
+  { at, kernel }: Pick<ThawedMark, "at" | "kernel">,
+  shown: string,
+  remedy: string = AGAIN,
+): Refusal {
   return new Refusal(
     "ALREADY_THAWED",
     {
@@ -93,24 +114,16 @@ export interface Marked {
 }
 
 /**
- * Marks an image, on disk, before any of its processes goes on. One that cannot be written to is refused; `again` does
- * without the mark, as it was asked not to heed it.
+ * Marks an image, on disk, before any of its processes goes on. Undefined when it cannot be written to: the register of
+ * the machine knows of it, and other machines do not.
  */
-export function markThawed(directory: string, again: boolean): Marked {
+export function markThawed(directory: string): Marked | undefined {
   const before = readMarkBytes(directory);
   try {
     writeMark(directory, markBytes("releasing"));
-  } catch (cause) {
-    if (again) return { released: () => undefined, takeBack: () => undefined };
-    throw new KmonteError(
-      "THAWED_MARK_NOT_WRITTEN",
-      {
-        what: "Nothing was thawed: the image could not be marked as thawed.",
-        why: `Writing ${join(directory, MARK)} answered ${(cause as NodeJS.ErrnoException).code}.`,
-        remedy: "Copy the image to where it can be written, or thaw with --again, which does without the mark.",
-      },
-      { facts: { path: join(directory, MARK) }, cause },
-    );
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    return undefined;
   }
   return {
     released: () => writeMark(directory, markBytes("released")),
@@ -130,8 +143,7 @@ export function markRemoved(directory: string): void {
 }
 
 function markBytes(step: ThawedMark["step"]): Buffer {
-  const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  const mark: ThawedMark = { step, at: new Date().toISOString(), kernel: release(), bootId };
+  const mark: ThawedMark = { step, at: new Date().toISOString(), kernel: release(), bootId: presentBoot() };
   return Buffer.from(`${JSON.stringify(mark)}\n`);
 }
 

@@ -7,7 +7,6 @@ import {
   openSync,
   readdirSync,
   readSync,
-  renameSync,
   statSync,
   unlinkSync,
   writeSync,
@@ -20,13 +19,13 @@ import { O } from "../abi/fcntl.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
 import { remedyFor } from "../lib/system-failure.ts";
 import type { BlobSource } from "../resources/contract.ts";
-import type { Move } from "../tracee/end-all.x86_64.ts";
+import { endAll, type Move } from "../tracee/end-all.x86_64.ts";
 import { dataRanges } from "../resources/objects/copy.ts";
 import { fstat } from "../abi/stat.ts";
 import { openPath } from "../resources/objects/path-file.ts";
 import { encryptedSize } from "./age.ts";
 import type { Recipient } from "./age-keys.ts";
-import { below, PrivateDirectory, removeLeftovers } from "./directory.ts";
+import { PrivateDirectory, removeLeftovers } from "./directory.ts";
 import { CHUNK_SIZE, digestFile, digestFileWith } from "./digest.ts";
 import { FileChunks, type ChunkPool } from "./chunk-pool.ts";
 import { describeMachine, MANIFEST, type Manifest, type ManifestFile } from "./manifest.ts";
@@ -110,7 +109,7 @@ const PARTIAL = /^\..+\.partial-\d+$/;
 /** The directory that `target` is to stand in, free of what killed ones have left there. */
 export function openParent(target: string, user?: Identity): LocalFd {
   const parent = asUser(user, () => openPath(dirname(target), O.O_PATH | O.O_DIRECTORY));
-  removeLeftovers(parent, PARTIAL, user);
+  removeLeftovers(parent, (name) => PARTIAL.test(name), user);
   return parent;
 }
 
@@ -239,7 +238,6 @@ export class ImageWriter implements Disposable {
     this.#write(MANIFEST, false, (fd) => writeWhole(fd, bytes));
     this.#write(SIGNATURE, false, (fd) => writeWhole(fd, Buffer.from(signature)));
     wrapped(this.#target, () => {
-      this.#partial.finish();
       this.#partial.handOver();
       fsyncSync(this.#partial.fd);
     });
@@ -249,18 +247,9 @@ export class ImageWriter implements Disposable {
    * Gives the sealed image its name: from now on it is there. `rename` does it in another way, for those who must do
    * more in the same step; it throws a failure of rename(2) when nothing has been done.
    */
-  publish(rename: (move: Move) => void = renameAndSync): void {
-    const { parent, name } = this.#partial;
-    wrapped(this.#target, () => {
-      rename({
-        parent,
-        from: below(parent, name),
-        to: below(parent, basename(this.#target)),
-        user: this.#options.user,
-        // Whatever fails from here on: the image is all that is left of the processes.
-        moved: () => this.#partial.keep(),
-      });
-    });
+  publish(rename: (move: Move) => void = (move) => endAll([], move)): void {
+    // Whatever fails from then on: the image is all that is left of the processes.
+    wrapped(this.#target, () => rename(this.#partial.moveTo(basename(this.#target))));
   }
 
   /** Takes an image away that was not finished. */
@@ -291,35 +280,12 @@ function watched(out: Output, digests: FileChunks): Output {
   };
 }
 
-function renameAndSync({ from, to, parent, user, moved }: Move): void {
-  asUser(user, () => {
-    renameSync(from, to);
-    moved();
-    syncDirectory(below(parent, "."));
-  });
-}
-
 function writeWhole(fd: number, bytes: Buffer): void {
   for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done);
 }
 
 function syncFile(path: string): void {
   const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** One that may be written to but not read cannot be opened; then the file system syncs it in its own time. */
-function syncDirectory(path: string): void {
-  let fd: number;
-  try {
-    fd = openSync(path, "r");
-  } catch {
-    return;
-  }
   try {
     fsyncSync(fd);
   } finally {

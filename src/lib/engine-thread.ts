@@ -46,6 +46,9 @@ export function serveEngine<J>(handlers: Record<string, (job: J, watcher: Watche
   });
 }
 
+/** Threads that hold something: one that nobody refers to any more would be collected, and let go of it. */
+const running = new Set<Worker>();
+
 /** The caller's side: an engine that has been started and takes one request at a time. */
 export class EngineThread {
   readonly #worker: Worker;
@@ -60,6 +63,7 @@ export class EngineThread {
       trackUnmanagedFds: false,
     });
     this.#onProgress = onProgress;
+    running.add(this.#worker);
   }
 
   /** Asks the engine to do something; an abort asks it to stop at the next safe point, and it then fails. */
@@ -92,6 +96,7 @@ export class EngineThread {
   }
 
   async end(): Promise<void> {
+    running.delete(this.#worker);
     await this.#worker.terminate();
   }
 }

@@ -55,3 +55,11 @@ export function parseMaps(text: string): Mapping[] {
 function unescapePath(path: string): string {
   return path.replaceAll("\\012", "\n");
 }
+
+/** `major:minor` in decimal from maps' hexadecimal. */
+export function formatMapDevice(device: string): string {
+  return device
+    .split(":")
+    .map((part) => Number.parseInt(part, 16))
+    .join(":");
+}

@@ -10,6 +10,7 @@ import type { LocalFd, Pid, RemoteAddress } from "../lib/brand.ts";
 import type { Refusal } from "../lib/errors.ts";
 import type { Mapping } from "../proc/maps.ts";
 import type { FdInfo } from "../proc/fdinfo.ts";
+import type { Outside } from "../proc/outside.ts";
 import type { ProcessStat } from "../proc/status.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import type { RemoteScope, Row } from "../tracee/scope.ts";
@@ -68,6 +69,8 @@ export interface FreezeContext {
   readonly closeExternal: boolean;
   /** Whether the processes are to end when the image is complete. */
   readonly ends: boolean;
+  /** What processes outside have open or mapped as well: to be looked at again, as it was seen before the set was stopped. */
+  readonly outside: Outside;
   /** Something that a person should know, though it stops nothing. */
   note(text: string): void;
   /** Notes a refusal and goes on looking, so that the user sees all of them. */

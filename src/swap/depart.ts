@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { freeze, type FrozenSet } from "../freeze/freeze.ts";
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { carriedPaths } from "../units/carried.ts";
+import { presentBoot } from "../proc/read.ts";
 import { membersOf, prepareHandOver, removeHandOver, type MemberUnit } from "../units/hand-over.ts";
 import { reloadUnits, StoppedUnits, type UnitPlan } from "../units/others.ts";
 import { pidsOf } from "../units/survey.ts";
@@ -19,7 +20,7 @@ import { lockRoot, removeForgotten } from "./leftovers.ts";
 import { requireLasting } from "./mounts.ts";
 import { leaveSilence } from "./network.ts";
 import { PendingGuard } from "./pending-guard.ts";
-import { DEFAULT_SWAP_ROOT, markPending, newSwapDirectory, PENDING_MARK, pendingMark, presentBoot } from "./store.ts";
+import { DEFAULT_SWAP_ROOT, markPending, newSwapDirectory, PENDING_MARK, pendingMark } from "./store.ts";
 import { type SwapRecord, type WayBack, writeRecord } from "./store.ts";
 import { installUnits } from "./unit.ts";
 

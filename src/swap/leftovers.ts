@@ -5,22 +5,30 @@ import { attempt } from "../abi/call.ts";
 import { ERRNO } from "../abi/errno.ts";
 import { O } from "../abi/fcntl.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
+import { errnoOf } from "../lib/gone.ts";
 import { removeImage } from "../image/remove.ts";
 import { openPath } from "../resources/objects/path-file.ts";
-import { isPending, readRecords, RECORD, type SwapRecord } from "./store.ts";
+import { sleepMicroseconds } from "../tracee/stops.ts";
+import { DEFAULT_REHEARSAL_ROOT, DEFAULT_SWAP_ROOT, isPending, readRecords, RECORD, type SwapRecord } from "./store.ts";
 import { PLAIN_SILENCE_FILE, SILENCE_FILE } from "./network.ts";
 
 /** flock(2) */
 const LOCK_EX_NB = 6;
+/** Who only tidies up has the lock for a moment. */
+const TIDYING_MS = 500;
 
 /**
  * There is one place for a loaded kernel in a machine: whoever comes second would take it from the first. `doing` is
- * what the other one is about to do.
+ * what the other one is about to do, and `patience` how many milliseconds it may take to let go.
  */
-export function lockRoot(root: string, doing = "change the kernel"): Disposable {
+export function lockRoot(root: string, doing = "change the kernel", patience = TIDYING_MS): Disposable {
   mkdirSync(root, { recursive: true, mode: 0o700 });
   const fd = openPath(root, O.O_DIRECTORY);
-  if (attempt("flock", fd, LOCK_EX_NB) !== -ERRNO.EAGAIN) return { [Symbol.dispose]: () => closeSync(fd) };
+  const deadline = Date.now() + patience;
+  do {
+    if (attempt("flock", fd, LOCK_EX_NB) !== -ERRNO.EAGAIN) return { [Symbol.dispose]: () => closeSync(fd) };
+    if (patience > 0) sleepMicroseconds(10_000);
+  } while (Date.now() < deadline);
   closeSync(fd);
   throw new Refusal(
     "SWAP_IN_PROGRESS",
@@ -31,6 +39,19 @@ export function lockRoot(root: string, doing = "change the kernel"): Disposable 
     },
     { path: root },
   );
+}
+
+/** Removes what killed swaps and rehearsals have left, unless one is going on. Never fails: the next swap says what is wrong. */
+export function tidySwaps(roots: readonly string[] = [DEFAULT_SWAP_ROOT, DEFAULT_REHEARSAL_ROOT]): void {
+  for (const root of roots) {
+    if (!existsSync(root)) continue;
+    try {
+      using _ = lockRoot(root, undefined, 0);
+      removeForgotten(root);
+    } catch (error) {
+      if (!(error instanceof KmonteError) && errnoOf(error) === undefined) throw error;
+    }
+  }
 }
 
 /** What a killed one has left behind, and images of swaps that are done. Called by who has the lock. */

@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError, RefusalList } from "../lib/errors.ts";
 import type { ProgressListener } from "../lib/progress.ts";
+import { presentBoot } from "../proc/read.ts";
 import { thaw, type ThawReport } from "../thaw/thaw.ts";
 import { clearOneTimeEntry } from "./one-time-entry.ts";
 import { bootSteps, readBootTimes } from "./boot-times.ts";
@@ -19,7 +20,6 @@ import { presentSwap } from "./kexec.ts";
 import {
   DEFAULT_SWAP_ROOT,
   type Failure,
-  presentBoot,
   readPending,
   readPendingApart,
   readRecords,

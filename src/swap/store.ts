@@ -5,9 +5,11 @@ import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { KmonteError } from "../lib/errors.ts";
+import { stateDirectory } from "../lib/state-directory.ts";
 import { networkNeedSchema } from "../resources/files/sockets/surroundings.ts";
 
-export const DEFAULT_SWAP_ROOT = "/var/lib/kmonte/swap";
+export const DEFAULT_SWAP_ROOT = join(stateDirectory(), "swap");
+export const DEFAULT_REHEARSAL_ROOT = join(stateDirectory(), "rehearsal");
 
 const StepSchema = v.object({ step: v.string(), start: v.number(), end: v.number() });
 const ProcessSchema = v.object({ pid: v.number(), command: v.string() });
@@ -192,8 +194,4 @@ export function readPendingApart(root: string): {
     }
   }
   return { records, broken };
-}
-
-export function presentBoot(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }

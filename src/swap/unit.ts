@@ -1,4 +1,5 @@
 /** The systemd units that thaw at boot what a swap froze and see to the way back, and their installation. */
+import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { OWN_COMMAND } from "../lib/own-command.ts";
 import { keyDirectory, machineKey } from "../image/keys.ts";
@@ -13,6 +14,7 @@ import {
   unitWord,
   writeUnit,
 } from "../lib/systemd-unit.ts";
+import { stateDirectory } from "../lib/state-directory.ts";
 import { SWAP_PARAMETER } from "./kexec.ts";
 import { hasOtherDisks, presentMounts, requireLasting } from "./mounts.ts";
 import { PLAIN_SILENCE_FILE, SILENCE_FILE } from "./network.ts";
@@ -29,6 +31,8 @@ export interface UnitOptions {
   readonly root: string;
   /** Where the keys are that images are checked and opened with. */
   readonly keys: string;
+  /** Where kmonte remembers what it must (state-directory.ts). */
+  readonly state: string;
   /** Whether the files of the processes may lie on other disks than that of the root directory. */
   readonly otherDisks: boolean;
 }
@@ -50,7 +54,7 @@ export function unitText(options: UnitOptions): string {
   const disks = options.otherDisks
     ? "After=local-fs.target"
     : "Before=systemd-udevd.service systemd-udev-trigger.service local-fs-pre.target";
-  const mounts = [dirname(dirname(options.command)), options.root, options.keys];
+  const mounts = [dirname(dirname(options.command)), options.root, options.keys, options.state];
   return `# Written by kmonte swap.
 [Unit]
 Description=Sets running again what kmonte froze before the change of kernel
@@ -71,7 +75,7 @@ Conflicts=shutdown.target
 # Ready before its end, when all are back that need no network: the boot brings up the network for the others.
 Type=notify
 ExecStartPre=${silenceCommand(options.root)}
-Environment=${unitWord(`KMONTE_KEYS=${options.keys}`)}
+Environment=${unitWord(`KMONTE_KEYS=${options.keys}`)} ${unitWord(`KMONTE_STATE=${options.state}`)}
 ExecStart=${unitWord(options.command)} thaw --boot
 StandardOutput=journal+console
 StandardError=journal+console
@@ -86,7 +90,7 @@ WantedBy=sysinit.target
 }
 
 /** The unit that sees to it that systemd has the thawed units again, when all else has been started. */
-export function handOverUnitText({ command }: UnitOptions): string {
+export function handOverUnitText({ command, state }: UnitOptions): string {
   return `# Written by kmonte swap.
 [Unit]
 Description=Gives systemd the units back that kmonte thawed
@@ -99,6 +103,7 @@ Conflicts=shutdown.target
 
 [Service]
 Type=oneshot
+Environment=${unitWord(`KMONTE_STATE=${state}`)}
 ExecStart=${unitWord(command)} hand-over
 StandardOutput=journal+console
 StandardError=journal+console
@@ -110,7 +115,7 @@ WantedBy=multi-user.target
 }
 
 /** The unit that asks the health command, when all else has been started. */
-export function healthUnitText({ command, root }: UnitOptions): string {
+export function healthUnitText({ command, root, state }: UnitOptions): string {
   return `# Written by kmonte swap.
 [Unit]
 Description=Asks whether what kmonte brought across is in order
@@ -124,6 +129,7 @@ Conflicts=shutdown.target
 
 [Service]
 Type=oneshot
+Environment=${unitWord(`KMONTE_STATE=${state}`)}
 ExecStart=${unitWord(command)} back --unless-healthy
 StandardOutput=journal+console
 StandardError=journal+console
@@ -135,7 +141,7 @@ WantedBy=multi-user.target
 }
 
 /** The unit for all that fails outside of kmonte's own hands. If it fails itself, the firmware is what is left. */
-export function backUnitText({ command }: UnitOptions): string {
+export function backUnitText({ command, state }: UnitOptions): string {
   return `# Written by kmonte swap.
 [Unit]
 Description=Returns to the kernel that the processes came from
@@ -146,6 +152,7 @@ FailureAction=reboot-force
 
 [Service]
 Type=oneshot
+Environment=${unitWord(`KMONTE_STATE=${state}`)}
 ExecStart=${unitWord(command)} back --unfinished
 StandardOutput=journal+console
 StandardError=journal+console
@@ -167,7 +174,10 @@ export function installUnits(root: string): void {
   // The first image of all would make it, too late to be looked at.
   machineKey(keys);
   requireLasting(keys, "the keys that the images are checked with at boot");
-  const options = { command: OWN_COMMAND, root, keys, otherDisks: hasOtherDisks(presentMounts()) };
+  const state = resolve(stateDirectory());
+  mkdirSync(state, { recursive: true, mode: 0o700 });
+  requireLasting(state, "what kmonte must remember");
+  const options = { command: OWN_COMMAND, root, keys, state, otherDisks: hasOtherDisks(presentMounts()) };
   writeUnit(BACK_UNIT, backUnitText(options));
   writeUnit(THAW_UNIT, unitText(options), "sysinit.target");
   writeUnit(HAND_OVER_UNIT, handOverUnitText(options), "multi-user.target");

@@ -16,6 +16,7 @@ import { visible } from "./births.ts";
 import { cloneBlank, endProcess, standInFor, type Nursery } from "./nursery.ts";
 import { BuiltProcess } from "./process.ts";
 import { spareIds } from "./spare-ids.ts";
+import type { Times } from "./times.ts";
 
 /** A process that leads a session whose leader has ended, until all is in place. */
 export interface StandIn {
@@ -32,10 +33,10 @@ const FLAGS: Readonly<Record<Share, number>> = {
 };
 
 /** Makes all processes; returns those that are not of the set and must end when groups are made. */
-export function bearAll(nursery: Nursery, states: readonly FrozenProcess[]): StandIn[] {
+export function bearAll(nursery: Nursery, states: readonly FrozenProcess[], times: Times): StandIn[] {
   const ownSession = parseStat(readFileSync("/proc/self/stat", "utf8")).session;
   const plan = planLineage(states, ownSession, (sid) => existsSync(`/proc/${sid}`));
-  const bearing = new Bearing(nursery, states);
+  const bearing = new Bearing(nursery, states, times);
   for (const step of plan) bearing.follow(step);
   return bearing.standIns;
 }
@@ -43,13 +44,15 @@ export function bearAll(nursery: Nursery, states: readonly FrozenProcess[]): Sta
 class Bearing {
   readonly standIns: StandIn[] = [];
   readonly #nursery: Nursery;
+  readonly #times: Times;
   readonly #states: ReadonlyMap<number, FrozenProcess>;
   readonly #ids: Iterator<number>;
   readonly #leaders = new Map<number, BuildScope>();
   readonly #insideOf = new Map<number, FrozenProcess["inside"]>();
 
-  constructor(nursery: Nursery, states: readonly FrozenProcess[]) {
+  constructor(nursery: Nursery, states: readonly FrozenProcess[], times: Times) {
     this.#nursery = nursery;
+    this.#times = times;
     this.#states = new Map(states.map((state) => [state.pid, state]));
     this.#ids = spareIds(states);
   }
@@ -104,6 +107,7 @@ class Bearing {
     const process = new BuiltProcess(context, state, scope, above, held);
     built.set(pid, process);
     context.processes.set(pid, process);
+    this.#times.join(process);
     if (state.shares?.filesystem === pid) process.context.openFor(pid, () => beginProcess(process));
     else if (this.#bearsIntoUser(state)) this.#enterEarly(process);
     joinSessionAtBirth(process, state.body?.threads[0] as Parameters<typeof joinSessionAtBirth>[1]);

@@ -223,13 +223,10 @@ export class Thawing implements ThawContext, Disposable {
 
   #clockBase = clockNow(CLOCK.CLOCK_MONOTONIC);
 
-  /** Offsets that make the clocks go on from where they stopped (time_namespaces(7)). Starts {@link lateness}. */
+  /** The machine's clocks at the moment from which on those of the set go on. Starts {@link lateness}. */
   startClocks(): { monotonic: bigint; boottime: bigint } {
     this.#clockBase = clockNow(CLOCK.CLOCK_MONOTONIC);
-    return {
-      monotonic: this.clocks.monotonicAtFreeze - this.#clockBase,
-      boottime: this.clocks.boottimeAtFreeze - clockNow(CLOCK.CLOCK_BOOTTIME),
-    };
+    return { monotonic: this.#clockBase, boottime: clockNow(CLOCK.CLOCK_BOOTTIME) };
   }
 
   /** Arms timers, seals files: what must come just before the processes go on. */

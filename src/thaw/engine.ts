@@ -12,10 +12,12 @@ import { openKeys, parseKeys } from "../image/keys.ts";
 import { readImage, type Image } from "../image/read.ts";
 import { removeContents } from "../image/remove.ts";
 import { markThawed, refuseThawed } from "../image/thawed-mark.ts";
+import { Claim, refuseRegistered } from "../image/thawed-register.ts";
 import { processResources, threadResources } from "../resources/registry.ts";
 import { CARRIED } from "../resources/volatile/carrying.ts";
 import { thawEndedLeader } from "../resources/thread/ended-leader.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
+import { Guardian } from "../tracee/let-go.x86_64.ts";
 import { detach, setOptions } from "../tracee/ptrace.ts";
 import { beginProcess, buildMemory, buildProcess, buildThreads, enterUserNamespace } from "./build.ts";
 import { checkSurroundings } from "./check.ts";
@@ -95,10 +97,12 @@ export function runThaw(job: ThawJob, watcher: Watcher, verified = verifyImage(j
   const image = adopted ? { ...read, state: adopted.state } : read;
   const again = job.again === true;
   const as = <T>(action: () => T): T => consistently(job.directory, () => asUser(job.user, action));
+  const asked = { id: image.id, shown: job.directory, user: job.user, again };
   step("check", () => {
     if (job.user) refuseForeign(image, job.user);
     as(() => {
       if (!again) refuseThawed(image.place, job.directory);
+      refuseRegistered(asked);
       checkSurroundings(image, job.otherProcessor === true);
     });
   });
@@ -111,15 +115,24 @@ export function runThaw(job: ThawJob, watcher: Watcher, verified = verifyImage(j
   }
   const tree = step("build", () => as(() => build(context, image, watcher)));
   const release = (): void => {
-    const mark = markThawed(image.place, again);
-    context.undo("the mark of a thawed image", () => mark.takeBack());
-    goOn(context, tree);
+    using claim = Claim.make(asked);
+    // From here on, whenever we are killed, it takes the entry back.
+    using guardian = new Guardian(
+      [...tree.threads.keys()].map(({ pid }) => pid),
+      claim,
+    );
+    context.undo("the entry of a thawed image", () => claim.takeBack());
+    const mark = markThawed(image.place);
+    context.undo("the mark of a thawed image", () => mark?.takeBack());
+    goOn(context, tree, guardian);
     try {
-      mark.released();
+      claim.sync();
+      mark?.released();
     } catch (error) {
       // They run: that the mark stays at its first step is no failure of the thaw.
       context.note(`The image could not be marked as thawed: ${String(error)}`);
     }
+    if (!mark) context.note("The image could not be marked as thawed; this machine knows that it was, others do not.");
   };
   step("resume", () => as(release));
   const living = image.state.processes.filter(({ body }) => body).map(({ pid }) => pid);
@@ -215,7 +228,7 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
 }
 
 /** The last things, in the order in which they stop being possible; after the last detach all run. */
-function goOn(context: Thawing, tree: BuiltTree): void {
+function goOn(context: Thawing, tree: BuiltTree, guardian: Guardian): void {
   // Init takes the roots over while no death signal is set and nobody is stopped: none of them shall hear of it.
   endProcess(tree.root);
   for (const [process, scopes] of tree.threads) thawStop(process, scopes);
@@ -230,11 +243,21 @@ function goOn(context: Thawing, tree: BuiltTree): void {
     if (!process.isBorrowed("memory")) process.scope.leave();
     for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name === "execution");
   }
-  // The point of no return: from here on the processes outlive us.
-  for (const scopes of tree.threads.values()) for (const tid of scopes.keys()) setOptions(tid, PTRACE_O.TRACESYSGOOD);
+  letGo(
+    context,
+    [...tree.threads.values()].map((scopes) => [...scopes.keys()]),
+    guardian,
+  );
+}
+
+/** The point of no return: from here on the processes outlive us. `sets` are the threads of each process. */
+function letGo(context: Thawing, sets: readonly (readonly number[])[], guardian: Guardian): void {
+  // With one thread that dies with us, the whole process does.
+  for (const tid of sets.flatMap(([, ...others]) => others)) setOptions(tid, PTRACE_O.TRACESYSGOOD);
+  guardian.release(sets.flatMap(([tid]) => tid ?? []));
   context.commit();
   context.closeKept();
-  for (const scopes of tree.threads.values()) for (const tid of scopes.keys()) detach(tid);
+  for (const tid of sets.flat()) detach(tid);
 }
 
 /** Before any child of the process has a death signal: its children go to the next thread (prctl(2), PR_SET_PDEATHSIG). */

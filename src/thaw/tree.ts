@@ -1,7 +1,6 @@
 /** Making all processes of the set, blank, with their ids, parents, sessions and process groups (credentials(7)). */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { asOurselves } from "../abi/identity.ts";
-import { CLONE } from "../abi/clone.ts";
 import { MAP, MREMAP, PAGE_SIZE, PROT } from "../abi/mman.ts";
 import { remoteAddress } from "../lib/brand.ts";
 import { unhex } from "../lib/hex.ts";
@@ -24,6 +23,7 @@ import type { BuiltProcess } from "./process.ts";
 import { takenBy } from "./spare-ids.ts";
 import { findFreeSpace, type Range } from "./space.ts";
 import { spareIds } from "./spare-ids.ts";
+import { Times } from "./times.ts";
 import { Users } from "./users.ts";
 
 /** Room for any kernel's vDSO with its data pages. */
@@ -72,8 +72,9 @@ export function growTree(context: Thawing, state: FrozenState): Tree {
   context.users = nursery.users;
   context.makeStandIn = (relative, id, use) =>
     withStandIn(nursery, states.find(({ pid }) => pid === relative)?.inside, id, use);
-  enterTime(context, root);
-  const standIns = bearAll(nursery, states);
+  const times = new Times(context, state, root);
+  const standIns = bearAll(nursery, states, times);
+  times.end();
   setGroups(nursery, states);
   for (const standIn of standIns) standIn.end();
   for (const process of nursery.built.values()) {
@@ -156,19 +157,4 @@ function detachCode(root: BuildScope, spare: number): void {
   root.call("mmap", about, spare, PAGE_SIZE, PROT.PROT_READ | PROT.PROT_EXEC, flags, -1, 0);
   root.memory.write(remoteAddress(spare), root.memory.read(start, PAGE_SIZE));
   root.call("mremap", about, spare, PAGE_SIZE, PAGE_SIZE, MREMAP.MREMAP_MAYMOVE | MREMAP.MREMAP_FIXED, start);
-}
-
-/** Children of the root live in a time namespace whose clocks go on where those of the frozen set stopped. */
-function enterTime(context: Thawing, root: BuildScope): void {
-  root.call("unshare", "Making a time namespace", CLONE.NEWTIME);
-  const { monotonic, boottime } = context.startClocks();
-  const lines = `${offsetLine("monotonic", monotonic)}${offsetLine("boottime", boottime)}`;
-  asOurselves(() => writeFileSync(`/proc/${root.pid}/timens_offsets`, lines));
-}
-
-/** The kernel wants seconds of either sign and nanoseconds from 0 to 999,999,999. */
-function offsetLine(clock: string, nanoseconds: bigint): string {
-  const second = 1_000_000_000n;
-  const rest = ((nanoseconds % second) + second) % second;
-  return `${clock} ${(nanoseconds - rest) / second} ${rest}\n`;
 }

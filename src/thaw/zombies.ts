@@ -1,10 +1,7 @@
 /** Children that have ended and that their parent has not waited for yet: they end once more, in the same way. */
-import { chmodSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { attempt, withStruct } from "../abi/call.ts";
-import { O } from "../abi/fcntl.ts";
-import type { LocalFd } from "../lib/brand.ts";
+import { makeFileSystem } from "../abi/mount.ts";
 import { PR } from "../abi/prctl.ts";
 import { SIGNAL } from "../abi/signal.ts";
 import { WAIT_CORE_FLAG } from "../abi/wait.ts";
@@ -43,8 +40,8 @@ function changeUser({ scope, context }: BuiltProcess, uid: number): void {
 }
 
 /**
- * Only a core file that was really written leaves its mark in the status (core(5)): it goes to a directory that is
- * the whole world of the process, and is thrown away with it.
+ * Only a core file that was really written leaves its mark in the status (core(5)): it goes to a file system
+ * in memory that is the whole world of the process, stands nowhere, and ends with our descriptor of it.
  */
 function dumpCore(zombie: BuiltProcess, signal: number, uid: number): void {
   const { scope, pid, context, command } = zombie;
@@ -56,20 +53,14 @@ function dumpCore(zombie: BuiltProcess, signal: number, uid: number): void {
     waitForEnd(pid);
     return;
   }
-  const directory = mkdtempSync(join(tmpdir(), "kmonte-core-"));
-  try {
-    chmodSync(directory, 0o777);
-    const local = context.keep(openSync(directory, O.O_DIRECTORY | O.O_PATH) as LocalFd);
-    zombie.lend(local, (fd) => scope.call("fchdir", "Entering a directory", fd));
-    scope.call("chroot", "Entering a directory", scope.put(Buffer.from(".\0")));
-    changeUser(zombie, uid);
-    withStruct(16, (bytes, address) => {
-      bytes.fill(0xff);
-      attempt("prlimit64", pid, RLIMIT_CORE, address, 0);
-    });
-    scope.die(signal, true);
-    waitForEnd(pid);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  const directory = context.keep(makeFileSystem("tmpfs", "kmonte", ["mode=777", "size=64m"]));
+  zombie.lend(directory, (fd) => scope.call("fchdir", "Entering a directory", fd));
+  scope.call("chroot", "Entering a directory", scope.put(Buffer.from(".\0")));
+  changeUser(zombie, uid);
+  withStruct(16, (bytes, address) => {
+    bytes.fill(0xff);
+    attempt("prlimit64", pid, RLIMIT_CORE, address, 0);
+  });
+  scope.die(signal, true);
+  waitForEnd(pid);
 }

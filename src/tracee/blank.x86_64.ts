@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { attempt } from "../abi/call.ts";
 import { PTRACE_O } from "../abi/ptrace.ts";
+import { SIGNAL } from "../abi/signal.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { remoteAddress, type RemoteAddress } from "../lib/brand.ts";
 import { interrupt, trySeize } from "./ptrace.ts";
@@ -71,7 +72,8 @@ export const BUILD_OPTIONS =
 
 /** Starts a blank process, traced and stopped, with its workshop at `start`. Returns its pid; the caller ends it. */
 export function spawnBlank(start: number): number {
-  const pid = startProgram(buildBlank(start));
+  // It may not be traced yet when kmonte dies.
+  const pid = startProgram(buildBlank(start), SIGNAL.SIGKILL);
   if (pid < 0) throw new KmonteError("BLANK_FAILED", { what: "No new process could be made." });
   const seized = trySeize(pid, BUILD_OPTIONS);
   if (seized < 0) {

@@ -12,6 +12,7 @@ import { SYS } from "../abi/syscalls.x86_64.ts";
 import { wait4 } from "../abi/wait.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { KmonteError } from "../lib/errors.ts";
+import { int32 } from "./machine-code.x86_64.ts";
 import { buildProgram, headerBytes, PF_R, PF_W, PF_X, startProgram } from "./tiny-program.x86_64.ts";
 
 const START = 0x10_0000;
@@ -19,7 +20,6 @@ const START = 0x10_0000;
 const TABLE = 0x100_0000;
 const HEADER = 16;
 
-const int32 = (value: number): number[] => [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, value >>> 24];
 const syscall = (number: number): number[] => [0xb8, ...int32(number), 0x0f, 0x05]; // mov eax, number; syscall
 
 /** For each record of the table: mov r12, TABLE; mov r13d, count; again: …; add r12, stride; dec r13d; jnz again. */

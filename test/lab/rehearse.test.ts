@@ -9,6 +9,7 @@ import { LAB_PACKAGES } from "../../lab/machine.ts";
 import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { findKernel } from "../../src/swap/kernels.ts";
+import { DEFAULT_REHEARSAL_ROOT } from "../../src/swap/store.ts";
 import { readConsole, type Rehearsal, rehearse } from "../../src/swap/rehearse/rehearse.ts";
 import { compile, Program } from "../harness.ts";
 import { KMONTE, launch } from "../kmonte.ts";
@@ -66,7 +67,7 @@ describe("a rehearsal", () => {
     assert.match(stdout, /did not come as far as thawing/);
     assert.match(stdout, /Kernel panic/);
     assert.equal(program.alive, true);
-    assert.deepEqual(readdirSync("/var/lib/kmonte/rehearsal"), [], "the copy is left");
+    assert.deepEqual(readdirSync(DEFAULT_REHEARSAL_ROOT), [], "the copy is left");
   });
 });
 

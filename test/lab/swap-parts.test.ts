@@ -118,7 +118,12 @@ describe("mounts", () => {
 });
 
 test("the unit waits for other disks only when there are any", () => {
-  const options = { command: "/opt/kmonte/bin/kmonte", root: "/var/lib/kmonte/swap", keys: "/etc/kmonte" };
+  const options = {
+    command: "/opt/kmonte/bin/kmonte",
+    root: "/var/lib/kmonte/swap",
+    keys: "/etc/kmonte",
+    state: "/var/lib/kmonte",
+  };
   assert.match(unitText({ ...options, otherDisks: true }), /^After=local-fs\.target$/m);
   assert.match(unitText({ ...options, otherDisks: false }), /^Before=.*systemd-udev-trigger\.service/m);
   assert.match(unitText({ ...options, otherDisks: false }), /^ExecStart=\/opt\/kmonte\/bin\/kmonte thaw --boot$/m);
@@ -146,7 +151,13 @@ test(
       leaveSilence(silence, path);
       if (name.endsWith("waits")) markPending(root, id);
     }
-    const text = unitText({ command: "/opt/kmonte/bin/kmonte", root, keys: "/etc/kmonte", otherDisks: false });
+    const text = unitText({
+      command: "/opt/kmonte/bin/kmonte",
+      root,
+      keys: "/etc/kmonte",
+      state: "/var/lib/kmonte",
+      otherDisks: false,
+    });
     const [, script = ""] = /^ExecStartPre=-\/bin\/sh -c '(.*)'$/m.exec(text) ?? [];
     const unescaped = script.replaceAll("$$", "$").replaceAll("%%", "%");
     const rules = execFileSync("unshare", ["--net", "sh", "-c", `${unescaped}; nft list ruleset`], {

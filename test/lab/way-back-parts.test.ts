@@ -123,6 +123,7 @@ test("the units lead from one to the next", () => {
     command: "/opt/kmonte/bin/kmonte",
     root: "/var/lib/kmonte/swap",
     keys: "/etc/kmonte",
+    state: "/var/lib/kmonte",
     otherDisks: false,
   };
   assert.match(unitText(options), /^OnFailure=kmonte-back\.service$/m);

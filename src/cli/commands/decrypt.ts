@@ -1,13 +1,14 @@
 /** `kmonte decrypt DIR -o PLAIN`: for debuggers, which read no encrypted core files. */
-import { closeSync, renameSync, writeSync } from "node:fs";
+import { closeSync, writeSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import type { Command } from "commander";
-import { below, PrivateDirectory } from "../../image/directory.ts";
+import { PrivateDirectory } from "../../image/directory.ts";
 import { AGE } from "../../image/files.ts";
 import { openKeys } from "../../image/keys.ts";
 import { readImage, type Image } from "../../image/read.ts";
 import { checkTarget, openParent } from "../../image/write.ts";
 import type { Blob } from "../../resources/contract.ts";
+import { endAll } from "../../tracee/end-all.x86_64.ts";
 import { collect } from "../arguments.ts";
 import { printOutcome } from "../output.ts";
 
@@ -64,9 +65,7 @@ function writePlain(image: Image, target: string): string[] {
       closeSync(fd);
     }
   }
-  plain.finish();
-  renameSync(below(parent, plain.name), below(parent, basename(target)));
-  plain.keep();
+  endAll([], plain.moveTo(basename(target)));
   return names;
 }
 

@@ -43,7 +43,8 @@ export function addThaw(program: Command): void {
 Everything the processes need is checked before anything is made, and all that is wrong is listed. A thaw that fails
 leaves no process behind and the image as it was. The processes become children of init.
 
-An image stays when it has been thawed, and is marked so. Thawing it a second time, after the processes have ended,
+An image stays when it has been thawed, and is marked so; the machine remembers it too, in /var/lib/kmonte/thawed, and
+knows copies of it. It does not know of other machines, and nothing more when that folder has been removed. Thawing it a second time, after the processes have ended,
 takes them back to the moment of the freeze, while files and peers have gone on; that is refused without --again.
 
 An image holds all that the processes knew, passwords and keys included. With --remove its files go as soon as the

@@ -9,7 +9,7 @@ import { ADVICE_BY_VMFLAG } from "../../abi/mman.ts";
 import { stat } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
-import type { Mapping } from "../../proc/maps.ts";
+import { formatMapDevice, type Mapping } from "../../proc/maps.ts";
 import type { FreezeProcess } from "../contract.ts";
 import { aioObject, isAioRing } from "../objects/aio.ts";
 import { contentsObject } from "../objects/contents.ts";
@@ -159,14 +159,6 @@ function isSealedReader({ shared, flags }: Mapping, via: string): boolean {
 function isBacked(mapping: Mapping): boolean {
   if (!mapping.shared && mapping.path === "/anon_hugepage (deleted)") return false;
   return mapping.inode !== 0 || isAttachment(mapping);
-}
-
-/** `major:minor` in decimal from maps' hexadecimal. */
-function formatMapDevice(device: string): string {
-  return device
-    .split(":")
-    .map((part) => Number.parseInt(part, 16))
-    .join(":");
 }
 
 function refuseSpecial(process: FreezeProcess, mapping: Mapping): void {

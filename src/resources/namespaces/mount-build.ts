@@ -3,7 +3,8 @@
  * folder of a copy of our namespace, whose root it then becomes. Unattached mounts can be carried into a namespace of
  * other owners.
  */
-import { closeSync, existsSync, mkdtempSync, rmdirSync, statfsSync, statSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { closeSync, existsSync, mkdirSync, rmdirSync, statfsSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { call, withText } from "../../abi/call.ts";
@@ -28,6 +29,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import type { ThawContext } from "../contract.ts";
 import { type Place } from "../objects/open-again.ts";
 import { findToMount } from "../objects/folder-again.ts";
+import { noteUnfinished } from "../unfinished.ts";
 import type { FileSystemHandle } from "./file-system.ts";
 import type { RemovedHandle } from "./removed-source.ts";
 import type { NamespaceHandle } from "./handle.ts";
@@ -39,7 +41,9 @@ export function buildMounts(state: MountNamespaceState, context: ThawContext): M
   if (owner !== undefined) context.object(owner);
   const there = owner === undefined ? undefined : context.users.owned(owner, "mnt");
   const groups = new MountGroups(context, state.groups ?? {});
-  const stage = mkdtempSync(join(tmpdir(), "kmonte-root-"));
+  const stage = join(tmpdir(), `kmonte-root-${randomUUID()}`);
+  using _ = noteUnfinished({ kind: "folder", path: stage });
+  mkdirSync(stage, { mode: 0o700 });
   try {
     return withinMounts(there, (outside, fd) => {
       // Nothing of ours may reach the machine.

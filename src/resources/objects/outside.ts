@@ -2,11 +2,8 @@
 import { O } from "../../abi/fcntl.ts";
 import type { FileStat } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
-import { findHolders, lookAtHolder, type Held, type Holder } from "../../proc/holders.ts";
+import { lookAtHolder, type Holder } from "../../proc/holders.ts";
 import type { FreezeContext, OpenFile } from "../contract.ts";
-
-/** One walk through /proc a freeze, and only when something needs it. */
-const walks = new WeakMap<FreezeContext, Map<string, Held[]>>();
 
 /** Processes that have the same file open and are not frozen with it; kmonte itself does not count. */
 export function holdersOutside(file: OpenFile): readonly Holder[] {
@@ -19,16 +16,8 @@ export function holdersOf(
   link: string,
   { device, inode }: Pick<FileStat, "device" | "inode">,
 ): readonly Holder[] {
-  let walk = walks.get(context);
-  if (!walk) {
-    const links = new Set(context.openFiles().map(([, file]) => file.link));
-    walk = findHolders(
-      (found) => links.has(found) || found.startsWith("/dev/pts/"),
-      (pid) => pid === process.pid || context.pids.has(pid),
-    );
-    walks.set(context, walk);
-  }
-  return (walk.get(link) ?? [])
+  return (context.outside.holders.get(link) ?? [])
+    .filter(({ pid }) => !context.pids.has(pid))
     .flatMap((held) => lookAtHolder(held) ?? [])
     .filter((holder) => holder.file === `${device}:${inode}`);
 }

@@ -1,14 +1,13 @@
 /**
  * The namespaces that a process lives in (namespaces(7)), where they are not those of kmonte: what belongs to the
  * frozen set alone is made again, and the process enters it before anything else happens in it. Which pid namespace a
- * process is in follows from its ids; the time namespace is no matter of place, thawing makes one anyway.
+ * process is in follows from its ids; its time namespace belongs to the clocks of the set.
  */
 import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { nameOfNamespace, NAMESPACE, namespaceOf, openNamespace } from "../../abi/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
-import type { FreezeContext, FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
+import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
 import type { NamespaceHandle } from "../namespaces/handle.ts";
 import { CARRIED, namespaceObject, outsiderIn, sharedWith, type Carried } from "../namespaces/own.ts";
 import { userObject } from "../namespaces/user.ts";
@@ -32,7 +31,6 @@ export const namespaces: ProcessResource<NamespacesState> = {
     if (Object.values(state).some((id) => id !== undefined)) yield "It lives in namespaces of its own.";
   },
   freeze(process) {
-    refuseOtherTime(process);
     const state = freezeNamespaces(process);
     if (isOwn(process.pid, "user")) state.user = freezeUser(process);
     return state;
@@ -107,29 +105,4 @@ function freezeUser(process: FreezeProcess): string | undefined {
 function isOwn(pid: number, type: string): boolean {
   const theirs = namespaceOf(pid, type);
   return theirs !== undefined && theirs !== namespaceOf("self", type);
-}
-
-/** All processes of a set go on by the same clocks: those of the first one. */
-const times = new WeakMap<FreezeContext, string>();
-
-function refuseOtherTime({ pid, command, context }: FreezeProcess): void {
-  const [own, children] = [namespaceOf(pid, "time"), namespaceOf(pid, "time_for_children")];
-  if (own === undefined) return;
-  const first = times.get(context) ?? own;
-  times.set(context, first);
-  if (own === first && children === own) return;
-  context.refuse(
-    new Refusal(
-      "TIME_NAMESPACE",
-      {
-        what: `Process ${pid} (${command}) has other clocks than the processes that it is frozen with.`,
-        why:
-          own === first
-            ? `Its children will be born into the time namespace ${children} (time_namespaces(7)).`
-            : `It lives in ${own}, others in ${first} (time_namespaces(7)).`,
-        remedy: "Freeze those that share a time namespace together, and leave the others out.",
-      },
-      { pid, command, resource: "namespace" },
-    ),
-  );
 }

@@ -12,12 +12,11 @@ import { requireAbleKernel } from "../kernel-config.ts";
 import { findKernel } from "../kernels.ts";
 import { pidRangeScript, presentFreePidRange } from "../pids.ts";
 import { lockRoot, removeForgotten } from "../leftovers.ts";
-import { newSwapDirectory } from "../store.ts";
+import { DEFAULT_REHEARSAL_ROOT, newSwapDirectory } from "../store.ts";
 import { kvmRuns } from "./accelerator.ts";
 import { rehearsalInitramfs } from "./initramfs.ts";
 import { runMachine } from "./machine.ts";
 
-export const DEFAULT_REHEARSAL_ROOT = "/var/lib/kmonte/rehearsal";
 export const DEFAULT_REHEARSAL_SECONDS = 300;
 
 const COMMAND = projectFile("bin/kmonte");
@@ -108,6 +107,8 @@ function guestScript(image: string, emulated: boolean, { health, command = COMMA
   const ask = health && `timeout ${health.seconds} sh -c '${health.command.replaceAll("'", `'\\''`)}'`;
   const keys = process.env["KMONTE_KEYS"];
   return `export PATH=/usr/sbin:/usr/bin:/sbin:/bin${keys === undefined ? "" : ` KMONTE_KEYS=${keys}`}
+# What the host remembers is of another machine: its images live there, and what it has not finished is its own.
+export KMONTE_STATE=/dev/shm/kmonte
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
