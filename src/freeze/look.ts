@@ -9,6 +9,7 @@ import { FORMAT_VERSION } from "../image/version.ts";
 import { parseMaps } from "../proc/maps.ts";
 import { parseStat, parseStatus } from "../proc/status.ts";
 import type { Answers, FreezeProcess, FreezeThread } from "../resources/contract.ts";
+import { carryingOf } from "../resources/volatile/carrying.ts";
 import { carryCredentials, carryNamed } from "../resources/volatile/named.ts";
 import { noteCommonPages } from "../resources/memory/common-pages.ts";
 import { freezeMappings } from "../resources/memory/mappings.ts";
@@ -64,6 +65,7 @@ export class Look extends Collection {
     const files = this.files.freezeFiles();
     this.#orRefuse(() => carryCredentials(this));
     for (const path of this.#carry) this.#orRefuse(() => carryNamed(this, path));
+    this.#orRefuse(() => carryingOf(this).complete());
     for (const process of processes) this.#noteTerminal(process);
     for (const process of processes) this.#refuseOrphanMappings(process);
     const { objects, places, ...found } = this.collected;

@@ -2,13 +2,14 @@
  * Collecting what travels with its name: each thing that the set uses where nothing outlives a boot, the folders above
  * it, and whole folders where that is asked for. Paths here are those of the machine.
  */
-import { closeSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { O } from "../../abi/fcntl.ts";
+import { IN } from "../../abi/inotify.ts";
 import { formatDevice } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
-import { isGone } from "../../lib/gone.ts";
+import { orIfGone } from "../../lib/gone.ts";
 import { leasedFiles } from "../../proc/locks.ts";
 import type { FreezeContext, ObjectState } from "../contract.ts";
 import { freezeAttributes } from "../objects/file-attributes.ts";
@@ -47,6 +48,9 @@ export class Carrying {
   readonly #entries = new Map<string, Entry>();
   /** The first path of each inode that has several. */
   readonly #linked = new Map<string, string>();
+  /** Small files that are still to be read, by their paths. */
+  readonly #unread = new Map<string, () => Buffer>();
+  readonly #trees: (() => void)[] = [];
   #locks: string | undefined;
 
   constructor(context: FreezeContext) {
@@ -74,14 +78,28 @@ export class Carrying {
     });
   }
 
-  /** A file or a folder with all that is in it; false when that is more than `bounds`, and then only itself comes. */
-  tree(path: string, role: Role, bounds: Bounds): boolean {
-    return this.#context.within(undefined, () => {
-      if (!this.one(path, role)) return true;
+  /**
+   * A file or a folder with all that is in it; when that is more than `bounds`, or what is used `byTheWay` and the set
+   * would hear of it, only itself comes, and `alone` is told why.
+   */
+  tree(path: string, bounds: Bounds, alone: (why: string) => void, byTheWay = false): void {
+    if (!this.one(path, "used")) return;
+    this.#trees.push(() => {
+      if (byTheWay && hearsReading(this.#context)) {
+        alone("as the processes watch who opens files (inotify(7))");
+        return;
+      }
       const found = this.#walk(path, bounds);
-      if (!found) return false;
-      for (const below of found) this.#gently(() => this.#note(below, "beside"));
-      return true;
+      // What is not used may go away while we look.
+      for (const below of found ?? []) orIfGone(() => this.#note(below, "beside"), undefined);
+      if (!found) alone("as that is much");
+    });
+  }
+
+  /** Looks into folders, last of all: that is noticed by those who watch them (inotify(7)), the set's own among them. */
+  complete(): void {
+    this.#context.within(undefined, () => {
+      for (const look of this.#trees.splice(0)) look();
     });
   }
 
@@ -93,7 +111,7 @@ export class Carrying {
     const folders = [top];
     for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {
       if (lookAt(folder)?.isDirectory() !== true) continue;
-      for (const name of this.#gently(() => readdirSync(folder as string)) ?? []) {
+      for (const name of orIfGone(() => readdirSync(folder as string), [])) {
         const path = join(folder, name);
         const seen = lookAt(path);
         if (!seen || seen.dev !== device) continue;
@@ -142,29 +160,31 @@ export class Carrying {
     };
     // A mount may stand on a file: only that there is one matters.
     const contents = type === "S_IFREG" && both !== "above" ? this.#contents(entry, Number(seen.size), local) : {};
+    if (!contents) return;
     this.#entries.set(path, { ...entry, ...contents });
     this.#context.object(CARRIED, () => this.#state());
   }
 
-  #contents({ path, identity, role }: Entry, size: number, local: LocalFd | undefined): Partial<Entry> {
+  /** Undefined for a file that cannot be read without being noticed. */
+  #contents({ path, identity }: Entry, size: number, local: LocalFd | undefined): Partial<Entry> | undefined {
     const { device, inode } = identity;
     const first = this.#linked.get(`${device}:${inode}`);
     if (first !== undefined && first !== path) return { size, linkTo: first };
-    this.#linked.set(`${device}:${inode}`, path);
     const name = `${CARRIED}:${device}:${inode}`;
-    if (this.#isLeased(device, BigInt(inode))) {
-      if (local === undefined) throw leased(path, role);
-      const bytes = readAll(local, size);
-      return { size: bytes.length, blob: this.#context.blob(name, { bytes }) };
+    const held = this.#isLeased(device, BigInt(inode))
+      ? local
+      : this.#context.keep(openPath(path, O.O_PATH | O.O_NOFOLLOW));
+    if (held === undefined) {
+      this.#context.note(
+        `${path} would be gone after a boot, and does not come along: to read it would break a lease (fcntl(2), F_SETLEASE).`,
+      );
+      return undefined;
     }
-    const fd = openPath(path, O.O_NOATIME | O.O_NOFOLLOW | O.O_NONBLOCK);
-    if (size > SMALL) return { size, blob: this.#context.blob(name, { fd: this.#context.keep(fd) }) };
-    try {
-      const bytes = readAll(fd, size);
-      return { size: bytes.length, data: bytes.toString("base64") };
-    } finally {
-      closeSync(fd);
-    }
+    this.#linked.set(`${device}:${inode}`, path);
+    const source = held === local ? { bytes: readAll(held, size) } : openedLate(this.#context, held);
+    if (size > SMALL || "bytes" in source) return { size, blob: this.#context.blob(name, source) };
+    this.#unread.set(path, () => readAll(source.fd, size));
+    return { size };
   }
 
   /** To open such a file tells its holder to give the lease up (fcntl(2), F_SETLEASE). */
@@ -173,28 +193,36 @@ export class Carrying {
     return leasedFiles(this.#locks, device).has(inode);
   }
 
-  /** What is not used may go away while we look, or be left out. */
-  #gently<T>(action: () => T): T | undefined {
-    try {
-      return action();
-    } catch (error) {
-      if (error instanceof Refusal && error.code === "FILE_LEASE") this.#context.note(`${error.what} ${error.why}`);
-      else if (!isGone(error)) throw error;
-      return undefined;
-    }
-  }
-
-  /** What is noted later is in it too. */
+  /** What is noted later is in it too. Small files are read when it is written. */
   #state(): ObjectState & { readonly entries: readonly Entry[] } {
-    const entries = this.#entries;
+    const read = (): Entry[] => {
+      for (const [path, bytes] of this.#unread) {
+        const entry = this.#entries.get(path) as Entry;
+        const data = bytes();
+        this.#entries.set(path, { ...entry, size: data.length, data: data.toString("base64") });
+      }
+      this.#unread.clear();
+      return [...this.#entries.values()];
+    };
     return {
       kind: CARRIED,
       bootId: bootId(),
       get entries() {
-        return [...entries.values()];
+        return read();
       },
     } as ObjectState & { readonly entries: readonly Entry[] };
   }
+}
+
+/** Opened when it is read: a file that is opened is noticed by those who watch it (inotify(7)), the set's own among them. */
+function openedLate(context: FreezeContext, held: LocalFd): { readonly fd: LocalFd } {
+  let opened: LocalFd | undefined;
+  return {
+    get fd() {
+      opened ??= context.keep(openPath(`/proc/self/fd/${held}`, O.O_NOATIME | O.O_NONBLOCK));
+      return opened;
+    },
+  };
 }
 
 /** By position: that of the open file stays as it is. */
@@ -221,7 +249,7 @@ export function carryMountPoint(context: FreezeContext, path: string): void {
 /** What somebody has named, or a mount shows: all of it, or a refusal. */
 export function carryWhole(context: FreezeContext, path: string, about: string): void {
   if (isMadeAtBoot(path)) carryingOf(context).one(path, "above");
-  else if (!carryingOf(context).tree(path, "used", ASKED_FOR)) context.refuse(tooLarge(path, about));
+  else carryingOf(context).tree(path, ASKED_FOR, () => context.refuse(tooLarge(path, about)));
 }
 
 /**
@@ -234,11 +262,24 @@ export function carryOpened(context: FreezeContext, path: string, folder: boolea
   if (!volatile) return;
   if (!folder) carrying.one(path, "used");
   else if (isMadeAtBoot(path) || top) carrying.one(path, "above");
-  else if (!carrying.tree(path, "used", BY_THE_WAY))
-    context.note(
-      `${path} lies in memory, where nothing outlives a boot: it comes along, but of the many or large files in it only those that are open or mapped.`,
-    );
+  else {
+    const about = `${path} would be gone after a boot, and comes along; of what is in it, only what is open or mapped does`;
+    carrying.tree(path, BY_THE_WAY, (why) => context.note(`${about}, ${why}.`), true);
+  }
 }
+
+/** Whether the set would hear of it when we look into folders (inotify(7)). */
+function hearsReading(context: FreezeContext): boolean {
+  return context
+    .openFiles()
+    .flatMap(([, { info }]) => info.rest)
+    .some(([name, value]) => {
+      const [, mask = "0"] = (name.startsWith("inotify ") && /mask:([0-9a-f]+)/.exec(value)) || [];
+      return (Number.parseInt(mask, 16) & READING) !== 0;
+    });
+}
+
+const READING = IN.IN_ACCESS | IN.IN_OPEN | IN.IN_CLOSE_NOWRITE;
 
 function notText(path: string): Refusal {
   return new Refusal(
@@ -247,18 +288,6 @@ function notText(path: string): Refusal {
       what: `${path} cannot be written down.`,
       why: "Its name, or that of a folder above it, is not valid UTF-8, which state.json is written in.",
       remedy: "Rename it.",
-    },
-    { path, resource: "file" },
-  );
-}
-
-function leased(path: string, role: Role): Refusal {
-  return new Refusal(
-    "FILE_LEASE",
-    {
-      what: `${path} cannot be carried across a boot${role === "beside" ? ", and is left out" : ""}.`,
-      why: `It lies in memory, and somebody holds a lease on it (fcntl(2), F_SETLEASE): to read ${basename(path)} would break that.`,
-      remedy: "Let the program give the lease up, or keep the file on a disk.",
     },
     { path, resource: "file" },
   );
