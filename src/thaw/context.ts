@@ -140,7 +140,8 @@ export class Thawing implements ThawContext, Disposable {
   readonly notes: string[] = [];
 
   note(text: string): void {
-    this.notes.push(text);
+    // Several namespaces may lack the same.
+    if (!this.notes.includes(text)) this.notes.push(text);
   }
 
   whenOpen(action: () => void): void {

@@ -2,11 +2,11 @@
  * Collecting what travels with its name: each thing that the set uses where nothing outlives a boot, the folders above
  * it, and whole folders where that is asked for. Paths here are those of the machine.
  */
-import { readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, readSync, type BigIntStats } from "node:fs";
 import { dirname, join } from "node:path";
 import { O } from "../../abi/fcntl.ts";
 import { IN } from "../../abi/inotify.ts";
-import { formatDevice } from "../../abi/stat.ts";
+import { formatDevice, fstat } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/gone.ts";
@@ -114,7 +114,8 @@ export class Carrying {
       for (const name of orIfGone(() => readdirSync(folder as string), [])) {
         const path = join(folder, name);
         const seen = lookAt(path);
-        if (!seen || seen.dev !== device) continue;
+        // Another mount may stand there, or somebody else's file in the folder of an ordinary user.
+        if (!seen || seen.dev !== device || !this.#isUsers(seen)) continue;
         if (name.includes(NOT_UTF8)) throw notText(path);
         left -= 1;
         // Sparse files count for what they hold.
@@ -134,9 +135,14 @@ export class Carrying {
     for (let at = path; at !== "/" && (at === path || isVolatile(at)); at = dirname(at)) {
       if (isTop(at, dirname(at))) break;
       const seen = lookAt(at);
-      if (Number(seen?.uid) !== user.uid || ![user.gid, ...user.groups].includes(Number(seen?.gid))) return false;
+      if (!seen || !this.#isUsers(seen)) return false;
     }
     return true;
+  }
+
+  #isUsers({ uid, gid }: BigIntStats): boolean {
+    const { user } = this.#context;
+    return user === undefined || (Number(uid) === user.uid && [user.gid, ...user.groups].includes(Number(gid)));
   }
 
   #note(path: string, role: Role, local?: LocalFd): void {
@@ -171,9 +177,10 @@ export class Carrying {
     const first = this.#linked.get(`${device}:${inode}`);
     if (first !== undefined && first !== path) return { size, linkTo: first };
     const name = `${CARRIED}:${device}:${inode}`;
-    const held = this.#isLeased(device, BigInt(inode))
-      ? local
-      : this.#context.keep(openPath(path, O.O_PATH | O.O_NOFOLLOW));
+    const named = this.#context.keep(openPath(path, O.O_PATH | O.O_NOFOLLOW));
+    // Whoever may rename what lies there could have put another file in its place.
+    if (fstat(named).inode !== BigInt(inode)) return undefined;
+    const held = this.#isLeased(device, BigInt(inode)) ? local : named;
     if (held === undefined) {
       this.#context.note(
         `${path} would be gone after a boot, and does not come along: to read it would break a lease (fcntl(2), F_SETLEASE).`,
