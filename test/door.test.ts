@@ -366,6 +366,51 @@ describe("what is not the user's is not touched", () => {
       assert.ok(blobs.some((name) => readFileSync(join(image, name), "utf8") === SECRET));
     });
 
+    test("lies beside in its folder in memory, and is left out", async () => {
+      const place = mkdtempSync("/dev/shm/kmonte-door-");
+      try {
+        chownSync(place, USER, USER);
+        mkdirSync(join(place, "private"), { mode: 0o700 });
+        for (const name of ["roots", "private/below"]) writeFileSync(join(place, name), SECRET, { mode: 0o644 });
+        const [own, forWriting] = ["own", "for-writing"].map((name) => join(place, name)) as [string, string];
+        for (const path of [own, forWriting]) {
+          writeFileSync(path, "the user's");
+          chownSync(path, USER, USER);
+        }
+        chmodSync(forWriting, 0o200);
+        const { pid } = await run("/bin/sh -c 'echo READY; exec sleep 1000'", { place });
+        const image = fresh();
+        const { status, stdout, stderr } = await ask(USER, "freeze", String(pid), "-o", image);
+        assert.equal(status, 0, stdout + stderr);
+        const state = readFileSync(join(image, "state.json"), "utf8");
+        assert.ok(!state.includes(Buffer.from(SECRET).toString("base64")) && !state.includes("below"), state);
+        for (const name of ["roots", "private", "for-writing"])
+          assert.match(stdout + stderr, new RegExp(`${name} is left out`));
+        rmSync(place, { recursive: true });
+        const thawed = await ask(USER, "thaw", image);
+        assert.equal(thawed.status, 0, thawed.stdout + thawed.stderr);
+        const { uid, mode } = statSync(place);
+        assert.deepEqual([uid, mode & 0o7777, readFileSync(own, "utf8")], [USER, 0o700, "the user's"]);
+        assert.equal(statSync(`/proc/${pid}/cwd`).ino, statSync(place).ino);
+      } finally {
+        rmSync(place, { recursive: true, force: true });
+      }
+    });
+
+    test("of its own file in memory that it has open for writing only", async () => {
+      const place = mkdtempSync("/dev/shm/kmonte-door-");
+      try {
+        chownSync(place, USER, USER);
+        const code =
+          'import os,time;os.chdir(os.path.dirname(os.readlink("/proc/self/fd/1")));f=os.open("held",os.O_WRONLY|os.O_CREAT,0o200);print("READY",flush=True);time.sleep(1000)';
+        const { pid } = await run(`/usr/bin/python3 -c '${code}'`, { place });
+        await refused(freezing(pid), "NOT_YOURS_TO_READ", /held/);
+        assert.ok(alive(pid));
+      } finally {
+        rmSync(place, { recursive: true, force: true });
+      }
+    });
+
     test("a program that the user may execute and not read, replaced while it runs", async () => {
       const program = join(folder, "unreadable");
       copyFileSync("/bin/sleep", program);

@@ -26,11 +26,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { KmonteError, RefusalList, thaw } from "../src/index.ts";
+import { KmonteError, thaw } from "../src/index.ts";
 import { openAgain, type Opener } from "../src/resources/objects/open-again.ts";
-import { Program, until } from "./harness.ts";
+import { type Program, until } from "./harness.ts";
+import { codesOf, held, idOf, startIn, USER } from "./user-program.ts";
 
-const USER = 54_331;
 const folder = mkdtempSync(join(tmpdir(), "kmonte-root-thaw-"));
 /** The user's own folder, and one that only root may enter. */
 const home = join(folder, "home");
@@ -47,34 +47,8 @@ beforeEach(() => {
   writeFileSync(secret, "root's\n", { mode: 0o600 });
 });
 
-/** A Python program of the user's own in its folder; `asRoot` is run before, and what it opens is inherited. */
-async function start(code: string, asRoot = "", uid = USER): Promise<Program> {
-  const all = `import fcntl,os,socket,sys,time\nos.chdir(${JSON.stringify(home)})\n${code}\nprint("READY",flush=True)\ntime.sleep(1000)`;
-  const ids = [`--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
-  const argv = JSON.stringify(["setpriv", ...ids, "/usr/bin/python3", "-c", all]);
-  const first = `import os\nos.umask(0o22)\ndef keep(fd): os.set_inheritable(fd, True)\n${asRoot}\nos.execvp("setpriv", ${argv})`;
-  const program = Program.start("/usr/bin/python3", ["-c", first]);
-  await program.waitFor(/^READY$/m);
-  return program;
-}
-
-const codesOf = (error: unknown): string[] =>
-  error instanceof RefusalList
-    ? error.refusals.map(({ code }) => code)
-    : error instanceof KmonteError
-      ? [error.code]
-      : [String(error)];
-
-/** What the descriptors and the working directory of a process lead to. */
-function held(pid: number): string[] {
-  const links = [...readdirSync(`/proc/${pid}/fd`).map((fd) => `fd/${fd}`), "cwd"];
-  return links.map((name) => {
-    const { dev, ino } = statSync(`/proc/${pid}/${name}`);
-    return `${dev}:${ino}`;
-  });
-}
-
-const idOf = (path: string): string => `${statSync(path).dev}:${statSync(path).ino}`;
+/** A program of the user's in its folder; `asRoot` is run before, and what it opens is inherited. */
+const start = (code: string, asRoot = "", uid = USER): Promise<Program> => startIn(home, code, asRoot, uid);
 
 /** Freezes, lets the user do something, and thaws: it must be refused by one of these names, with nothing made. */
 async function refusedAfter(program: Program, swap: () => void, ...codes: string[]): Promise<void> {
@@ -220,7 +194,7 @@ describe("what a user has put in the place of its own is not opened for it", () 
   for (const [what, code, swap] of cases)
     test(what, { timeout: 60_000 }, async () => {
       await using program = await start(code);
-      await refusedAfter(program, swap, "FILE_REPLACED", "FILE_CHANGED", "SOCKET_MISPLACED");
+      await refusedAfter(program, swap, "FILE_REPLACED", "FILE_CHANGED", "SOCKET_MISPLACED", "CARRIED_TAKEN");
     });
 
   test("nor is it mounted in a namespace of the set", { timeout: 60_000 }, async () => {

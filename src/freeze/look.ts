@@ -10,6 +10,7 @@ import { parseMaps } from "../proc/maps.ts";
 import { isWithoutFile } from "../proc/outside.ts";
 import { parseStat, parseStatus } from "../proc/status.ts";
 import type { Answers, FreezeProcess, FreezeThread } from "../resources/contract.ts";
+import { carryingOf } from "../resources/volatile/carrying.ts";
 import { carryCredentials, carryNamed } from "../resources/volatile/named.ts";
 import { noteCommonPages } from "../resources/memory/common-pages.ts";
 import { freezeMappings } from "../resources/memory/mappings.ts";
@@ -71,6 +72,7 @@ export class Look extends Collection {
     this.#orRefuse(() => carryCredentials(this));
     for (const path of this.#carry) this.#orRefuse(() => carryNamed(this, path));
     refuseSharedFiles(this);
+    this.#orRefuse(() => carryingOf(this).complete());
     for (const process of processes) this.#noteTerminal(process);
     for (const process of processes) this.#refuseOrphanMappings(process);
     const { objects, places, ...found } = this.collected;

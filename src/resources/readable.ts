@@ -5,9 +5,10 @@
  * not read. What has only been opened for writing, or with O_PATH, may be somebody else's secret.
  */
 import { closeSync } from "node:fs";
-import { SyscallError } from "../abi/call.ts";
-import { O, O_ACCMODE } from "../abi/fcntl.ts";
-import { asUser } from "../abi/identity.ts";
+import { attempt, SyscallError, withText } from "../abi/call.ts";
+import { errnoName } from "../abi/errno.ts";
+import { AT_EMPTY_PATH, O, O_ACCMODE } from "../abi/fcntl.ts";
+import { asUser, asUserAlone, type Identity } from "../abi/identity.ts";
 import type { FileStat } from "../abi/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
@@ -41,11 +42,9 @@ export function reads({ info }: Pick<OpenFile, "info">): boolean {
  */
 export function openToRead(context: FreezeContext, way: Way, flags: number): ReadableFd {
   if (context.user === undefined || way.mappedToRead === true) return openPath(way.via, flags) as ReadableFd;
-  const held = context
-    .openFiles()
-    .find(([, file]) => file.stat.inode === way.stat.inode && file.stat.device === way.stat.device && reads(file));
+  const held = heldToRead(context, way);
   // What is read is what that descriptor leads to, whatever else may have the same numbers.
-  if (held) return openPath(`/proc/self/fd/${held[1].local}`, flags) as ReadableFd;
+  if (held !== undefined) return openPath(held, flags) as ReadableFd;
   const proof = openAsUser(context, way);
   try {
     return openPath(`/proc/self/fd/${proof}`, flags) as ReadableFd;
@@ -53,6 +52,42 @@ export function openToRead(context: FreezeContext, way: Way, flags: number): Rea
     closeSync(proof);
   }
 }
+
+/** A way to the file by a descriptor of the set that reads. */
+function heldToRead(context: FreezeContext, { stat: { inode, device } }: Way): string | undefined {
+  const held = context
+    .openFiles()
+    .find(([, file]) => file.stat.inode === inode && file.stat.device === device && reads(file));
+  return held && `/proc/self/fd/${held[1].local}`;
+}
+
+/**
+ * The same, opened when it is read: whoever watches a file is told of its opening (inotify(7)). Whether it may be read
+ * is asked at once.
+ */
+export function openToReadLater(context: FreezeContext, way: Way, flags: number): { readonly fd: ReadableFd } {
+  const held = context.user === undefined ? undefined : heldToRead(context, way);
+  const file = context.keep(openPath(held ?? way.via, O.O_PATH));
+  if (context.user !== undefined && held === undefined) refuseUnreadable(context.user, way, file);
+  let opened: LocalFd | undefined;
+  return {
+    get fd() {
+      opened ??= context.keep(openPath(`/proc/self/fd/${file}`, flags));
+      return opened as ReadableFd;
+    },
+  };
+}
+
+/** faccessat2(2) as the user alone. */
+function refuseUnreadable(user: Identity, way: Way, file: LocalFd): void {
+  const ask = (): number =>
+    withText("", (empty) => attempt("faccessat2", file, empty, R_OK, AT_EACCESS | AT_EMPTY_PATH));
+  const result = asUser(user, () => asUserAlone(ask));
+  if (result < 0) throw notReadable(way, `To read ${way.link} with its user's rights fails with ${errnoName(result)}.`);
+}
+
+const R_OK = 4;
+const AT_EACCESS = 0x200;
 
 /** open(2) as the user alone, of the file itself. */
 function openAsUser(context: FreezeContext, way: Way): LocalFd {

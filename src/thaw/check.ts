@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { S_IF, stat } from "../abi/stat.ts";
 import { flagsNeeded, unpackXstate } from "../abi/xstate.x86_64.ts";
 import { Refusal, RefusalList } from "../lib/errors.ts";
+import { orIfGone } from "../lib/gone.ts";
 import { cpuFeatures } from "../image/manifest.ts";
 import type { Image } from "../image/read.ts";
 import type { FrozenBody } from "../image/schema.ts";
@@ -12,8 +13,8 @@ import type { CarriedFilesState } from "../resources/objects/carried-files.ts";
 import type { PathFileState } from "../resources/objects/path-file.ts";
 import { isNamedFile } from "../resources/objects/volatile-file.ts";
 import { CARRIED } from "../resources/volatile/carrying.ts";
-import { isSame, lookAt } from "../resources/volatile/entry.ts";
-import { bootId } from "../resources/volatile/places.ts";
+import { isSame } from "../resources/volatile/entry.ts";
+import { find } from "../resources/volatile/found.ts";
 import type { ObjectState } from "../resources/contract.ts";
 import type { ExecutionState } from "../resources/thread/execution.ts";
 import { checkIds } from "./check-ids.ts";
@@ -21,15 +22,16 @@ import { checkReplaced } from "./check-replaced.ts";
 
 /** Throws one {@link RefusalList} with all that stands in the way. */
 export function checkSurroundings(image: Image, otherProcessor = false): void {
+  const objects = checkObjects(image);
   const problems = [
     ...checkKernel(),
     ...(otherProcessor ? [] : checkCpu(image)),
     ...checkVectors(image),
     ...checkIds(image),
     ...[...checkFiles(image), ...checkOpenFiles(image), ...checkReplaced(image.state)].filter(
-      (problem) => !isRemade(problem, image) && !isCarried(problem, image),
+      (problem) => !isRemade(problem, image) && !isCarried(problem, image) && !isTold(problem, objects),
     ),
-    ...checkObjects(image),
+    ...objects,
   ];
   if (problems.length === 0) return;
   if (problems.length === 1) throw problems[0] as Refusal;
@@ -123,10 +125,10 @@ function checkFiles(image: Image): Refusal[] {
 
 /** Whether a file that travels with its name is another one here, which has been compared already. */
 function isOther({ path }: PathFileState, carried: ObjectState | undefined): boolean {
-  const { entries = [], bootId: boot } = (carried ?? {}) as Partial<CarriedFilesState>;
+  const { entries = [] } = (carried ?? {}) as Partial<CarriedFilesState>;
   const entry = entries.find((one) => one.path === path);
-  const seen = entry && lookAt(path);
-  return entry !== undefined && seen !== undefined && !isSame(entry, seen, boot === bootId());
+  using found = entry && orIfGone(() => find(path), undefined);
+  return entry !== undefined && found !== undefined && !isSame(entry, found);
 }
 
 /** What each kind of open file says of itself; many files may miss the same. */
@@ -151,6 +153,13 @@ function isRemade({ facts }: Refusal, { state }: Image): boolean {
 function isCarried({ code, facts }: Refusal, { state }: Image): boolean {
   const carried = state.objects[CARRIED] as CarriedFilesState | undefined;
   return /^(FILE|DEVICE)_MISSING$/.test(code) && carried?.entries.some(({ path }) => path === facts.path) === true;
+}
+
+/** What stands in the place of something that comes along is told once, with all that would lie in it. */
+function isTold({ code, facts: { path } }: Refusal, others: readonly Refusal[]): boolean {
+  if (code !== "FILE_REPLACED" || path === undefined) return false;
+  const taken = others.flatMap((other) => (other.code === "CARRIED_TAKEN" ? (other.facts.path ?? []) : []));
+  return taken.some((place) => path === place || path.startsWith(`${place}/`));
 }
 
 /** What each kind of shared object says of itself. */

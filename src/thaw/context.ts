@@ -192,6 +192,7 @@ export class Thawing implements ThawContext, Disposable {
   readonly notes: string[] = [];
 
   note(text: string): void {
+    // Several namespaces may lack the same.
     if (!this.notes.includes(text)) this.notes.push(text);
   }
 

@@ -226,7 +226,8 @@ function removedSource(
   return process.context.object(`removed-source:${one.device}:${inode}`, () => {
     for (let folder = dirname(nameOfRemoved(one)); ; folder = dirname(folder)) {
       const path = shownAt({ device: one.device, root: folder }, seen.ours);
-      if (path !== undefined) return freezeRemoved(process, { fd, link: one.root }, { folder: path });
+      if (path !== undefined)
+        return freezeRemoved(process, { fd, link: one.root }, { folder: path, identity: identityAt(path) });
       if (folder === "/") break;
     }
     const fileSystem = ownFileSystem(namespace, process, one, seen);

@@ -2,18 +2,20 @@
  * What a mount shows though it was removed from its folder since (unlink(2), rmdir(2), or another file was renamed over
  * it): it is made again for the moment on the same file system, mounted, and removed.
  */
-import { closeSync, rmdirSync, unlinkSync } from "node:fs";
+import { rmdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
-import { cloneMount } from "../../abi/mount.ts";
+import { withOurRights } from "../../abi/identity.ts";
+import { cloneMountOf } from "../../abi/mount.ts";
 import { fstat, S_IF } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { nameOf } from "../../lib/flags.ts";
 import type { Mount } from "../../proc/mountinfo.ts";
-import type { FreezeProcess, ObjectKind, ObjectState } from "../contract.ts";
+import type { FreezeProcess, ObjectKind, ObjectState, ThawContext } from "../contract.ts";
 import { freezeAttributes } from "../objects/file-attributes.ts";
-import { openPath } from "../objects/path-file.ts";
+import { workIn } from "../objects/folder-again.ts";
+import { identitySchema } from "../objects/identity-schema.ts";
 import { openToRead, type ReadableFd } from "../readable.ts";
 import { thingSchema, type Thing } from "../volatile/entry.ts";
 import { finishFolder, makeThing } from "../volatile/make.ts";
@@ -25,6 +27,7 @@ const schema = v.strictObject({
   thing: thingSchema,
   /** The folder of the machine where it stood, or the next one above that is there. */
   folder: v.optional(v.string()),
+  identity: v.optional(identitySchema),
   /** The file system of the set's own that it is on; absent: one of the machine's. */
   fileSystem: v.optional(v.string()),
 });
@@ -49,7 +52,7 @@ export function nameOfRemoved({ root }: Pick<Mount, "root">): string {
 export function freezeRemoved(
   { context, pid, command }: Pick<FreezeProcess, "context" | "pid" | "command">,
   { fd, link }: { readonly fd: LocalFd; readonly link: string },
-  where: Pick<RemovedSourceState, "folder" | "fileSystem">,
+  where: Pick<RemovedSourceState, "folder" | "identity" | "fileSystem">,
 ): ObjectState {
   const stat = fstat(fd);
   const { mode, uid, gid, type, size, device, deviceNode, inode } = stat;
@@ -77,21 +80,21 @@ export function freezeRemoved(
 export const removedSource: ObjectKind<RemovedSourceState, RemovedHandle> = {
   name: "removed-source",
   schema,
-  thaw({ thing, folder, fileSystem }, context) {
-    const inside = <T>(action: (there: string) => T): T =>
-      fileSystem === undefined
-        ? action(ofThisBoot(folder ?? "/"))
-        : context.object<FileSystemHandle>(fileSystem).within("/", action);
+  thaw({ thing, folder, identity, fileSystem }, context) {
+    const inside = insideOf(context, { folder, identity, fileSystem });
     const name = `.kmonte-mount-${process.pid}-${(counter += 1)}`;
     const made = inside((there) => {
-      makeThing(context, thing, join(there, name));
-      if (thing.type === "S_IFDIR") finish(thing, join(there, name));
-      return context.keep(cloneMount(join(there, name)));
+      const fd = context.keep(makeThing(context, thing, join(there, name)));
+      if (thing.type === "S_IFDIR") finishFolder(thing, fd);
+      return fd;
     });
     const remove = (): void =>
       inside((there) => (thing.type === "S_IFDIR" ? rmdirSync : unlinkSync)(join(there, name)));
     context.undo(name, remove);
-    const pool = keepInWorkshop(context, made);
+    const pool = keepInWorkshop(
+      context,
+      inside(() => context.keep(withOurRights(() => cloneMountOf(made)))),
+    );
     // Nothing can be mounted any more that has no name (move_mount(2) answers ENOENT).
     context.whenBuilt(remove);
     return { clone: () => cloneFromWorkshop(context, pool) };
@@ -99,11 +102,12 @@ export const removedSource: ObjectKind<RemovedSourceState, RemovedHandle> = {
 };
 let counter = 0;
 
-function finish(thing: Thing, name: string): void {
-  const fd = openPath(name, O.O_PATH | O.O_DIRECTORY);
-  try {
-    finishFolder(thing, fd);
-  } finally {
-    closeSync(fd);
-  }
+/** Runs something in the folder, with the rights that are used there; `there` is a way to it. */
+function insideOf(
+  context: ThawContext,
+  { folder = "/", identity, fileSystem }: Pick<RemovedSourceState, "folder" | "identity" | "fileSystem">,
+): <T>(action: (there: string) => T) => T {
+  if (fileSystem !== undefined) return (action) => context.object<FileSystemHandle>(fileSystem).within("/", action);
+  const { at, act } = workIn(context, { path: ofThisBoot(folder), identity }, () => undefined);
+  return (action) => act(() => action(at));
 }

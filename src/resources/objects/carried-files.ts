@@ -11,8 +11,6 @@ import { planFor } from "../volatile/plan.ts";
 
 const schema = v.strictObject({
   kind: v.literal(CARRIED),
-  /** The boot in which it was frozen (random(4)). */
-  bootId: v.string(),
   /** Folders before what is in them. */
   entries: v.array(entrySchema),
 });
@@ -35,7 +33,7 @@ export const carriedFiles: ObjectKind<CarriedFilesState, object> = {
     const { steps, problems } = planFor(state, (name) => context.openBlob(name));
     // It has come since it was looked for.
     if (problems[0]) throw problems[0];
-    new Maker(context, steps).make(steps);
+    new Maker(context, steps).make();
     return {};
   },
 };

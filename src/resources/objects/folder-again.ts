@@ -177,7 +177,7 @@ const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
 
 /** Whether nobody but root can have changed where a path leads: all folders on the way, and the folder itself, are root's. */
-function isRootsWay(path: string, folder = attemptFolder(path)): boolean {
+export function isRootsWay(path: string, folder = attemptFolder(path)): boolean {
   if (folder === undefined) return false;
   const itself = fstat(folder);
   if (itself.uid !== 0 || ((itself.mode & WRITABLE_BY_OTHERS) !== 0 && (itself.mode & STICKY) === 0)) return false;

@@ -59,7 +59,8 @@ export function freezeGoneSpecial(local: LocalFd, link: string, stat: FileStat):
   };
 }
 
-function readLink(local: LocalFd): string {
+/** What a symbolic link says, opened with O_PATH. */
+export function readLink(local: LocalFd): string {
   return withText("", (empty) =>
     withStruct(PATH_MAX, (bytes, address) => {
       const length = call("readlinkat", "Reading a symbolic link", local, empty, address, PATH_MAX);

@@ -10,6 +10,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import type { FreezeContext, ObjectKind } from "../contract.ts";
 import { freezeQueue, queueSchema, thawQueue } from "../namespaces/queues.ts";
 import type { ContentsHandle } from "./contents.ts";
+import { openForAll } from "./open-again.ts";
 import { openPath } from "./path-file.ts";
 
 const schema = v.strictObject({ kind: v.literal("named-queue"), queue: queueSchema });
@@ -29,12 +30,15 @@ export const namedQueue: ObjectKind<NamedQueueState, ContentsHandle> = {
   name: "named-queue",
   schema,
   thaw({ queue }, context) {
-    const found = tryQueue(queue.name);
-    if (found >= 0) closeSync(found);
-    else {
-      closeSync(thawQueue(queue));
-      context.undo(`message queue /${queue.name}`, () => unlinkQueue(queue.name));
+    const { name } = queue;
+    const found = tryQueue(name);
+    if (found >= 0) {
+      closeSync(found);
+      // Nothing tells whether it is the same.
+      return { open: (flags) => openForAll(context.holders, `/${name}`, () => openQueue(name, flags)) };
     }
-    return { open: (flags) => openQueue(queue.name, flags) };
+    const made = context.keep(thawQueue(queue));
+    context.undo(`message queue /${name}`, () => unlinkQueue(name));
+    return { open: (flags) => openPath(`/proc/self/fd/${made}`, flags) };
   },
 };

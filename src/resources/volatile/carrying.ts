@@ -2,19 +2,25 @@
  * Collecting what travels with its name: each thing that the set uses where nothing outlives a boot, the folders above
  * it, and whole folders where that is asked for. Paths here are those of the machine.
  */
-import { closeSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { readdirSync, readFileSync, readSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { O } from "../../abi/fcntl.ts";
-import { formatDevice, lstat } from "../../abi/stat.ts";
+import { identityOf } from "../../abi/file-identity.ts";
+import { asUser } from "../../abi/identity.ts";
+import { IN } from "../../abi/inotify.ts";
+import { S_IF } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
-import { isGone } from "../../lib/gone.ts";
+import { orIfGone } from "../../lib/gone.ts";
 import { leasedFiles } from "../../proc/locks.ts";
 import type { FreezeContext, ObjectState } from "../contract.ts";
 import { freezeAttributes } from "../objects/file-attributes.ts";
-import { openToRead, type Way } from "../readable.ts";
-import { bothRoles, identityOf, isTop, lookAt, permissionsOf, typeOf, type Entry, type Role } from "./entry.ts";
-import { bootId, isMadeAtBoot, isTemporary, isVolatile } from "./places.ts";
+import { readLink } from "../objects/gone-special.ts";
+import { identityAt } from "../objects/open-again.ts";
+import { openToReadLater, type Way } from "../readable.ts";
+import { bothRoles, isTop, lookAt, typeOf, type Entry, type Role } from "./entry.ts";
+import { find, type Found } from "./found.ts";
+import { isMadeAtBoot, isTemporary, isVolatile } from "./places.ts";
 
 export const CARRIED = "carried-files";
 
@@ -47,6 +53,9 @@ export class Carrying {
   readonly #entries = new Map<string, Entry>();
   /** The first path of each inode that has several. */
   readonly #linked = new Map<string, string>();
+  /** Small files that are still to be read, by their paths. */
+  readonly #unread = new Map<string, () => Buffer>();
+  readonly #trees: (() => void)[] = [];
   #locks: string | undefined;
 
   constructor(context: FreezeContext) {
@@ -68,20 +77,32 @@ export class Carrying {
   above(path: string): void {
     this.#context.within(undefined, () => {
       const folders: string[] = [];
-      for (let at = dirname(path); at !== "/" && lookAt(at) && (isVolatile(at) || isTemporary(at)); at = dirname(at))
-        folders.push(at);
+      for (let at = dirname(path); comesAlong(at); at = dirname(at)) folders.push(at);
       for (const folder of folders.toReversed()) this.#note(folder, "above");
     });
   }
 
-  /** A file or a folder with all that is in it; false when that is more than `bounds`, and then only itself comes. */
-  tree(path: string, role: Role, bounds: Bounds): boolean {
-    return this.#context.within(undefined, () => {
-      if (!this.one(path, role)) return true;
+  /**
+   * A file or a folder with all that is in it; when that is more than `bounds`, or what is used `byTheWay` and the set
+   * would hear of it, only itself comes, and `alone` is told why.
+   */
+  tree(path: string, bounds: Bounds, alone: (why: string) => void, byTheWay = false): void {
+    if (!this.one(path, "used")) return;
+    this.#trees.push(() => {
+      if (byTheWay && hearsReading(this.#context)) {
+        alone("as the processes watch who opens files (inotify(7))");
+        return;
+      }
       const found = this.#walk(path, bounds);
-      if (!found) return false;
-      for (const below of found) this.#gently(() => this.#note(below, "beside"));
-      return true;
+      for (const below of found ?? []) this.#beside(below);
+      if (!found) alone("as that is much");
+    });
+  }
+
+  /** Looks into folders, last of all: that is noticed by those who watch them (inotify(7)), the set's own among them. */
+  complete(): void {
+    this.#context.within(undefined, () => {
+      for (const look of this.#trees.splice(0)) look();
     });
   }
 
@@ -92,8 +113,7 @@ export class Carrying {
     let [left, room] = [entries, bytes];
     const folders = [top];
     for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {
-      if (lookAt(folder)?.isDirectory() !== true) continue;
-      for (const name of this.#gently(() => readdirSync(folder as string)) ?? []) {
+      for (const name of this.#list(folder)) {
         const path = join(folder, name);
         const seen = lookAt(path);
         if (!seen || seen.dev !== device) continue;
@@ -109,6 +129,29 @@ export class Carrying {
     return found;
   }
 
+  /** What whoever asked may list. */
+  #list(folder: string): readonly string[] {
+    using found = orIfGone(() => find(folder), undefined);
+    if (found?.stat.type !== S_IF.S_IFDIR) return [];
+    const names = orIfGone(() => asUser(this.#context.user, () => readdirSync(found.via)), undefined);
+    if (names === undefined) this.#context.note(`${folder} comes along empty: its user may not list it.`);
+    return names ?? [];
+  }
+
+  /** What is not used may go away while we look, or be left out. */
+  #beside(path: string): void {
+    if (!this.#mayCarry(path)) {
+      this.#context.note(`${path} is left out: it is not the user's.`);
+      return;
+    }
+    try {
+      orIfGone(() => this.#note(path, "beside"), undefined);
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.code !== "NOT_YOURS_TO_READ") throw error;
+      this.#context.note(`${path} is left out: ${error.why}`);
+    }
+  }
+
   /** Of an ordinary user, what is the user's own comes along, and what this user could make again. */
   #mayCarry(path: string): boolean {
     const { user } = this.#context;
@@ -122,9 +165,11 @@ export class Carrying {
   }
 
   #note(path: string, role: Role, local?: LocalFd): void {
-    const seen = lookAt(path);
-    if (!seen) return;
-    const type = typeOf(seen);
+    // Looked at and read is one and the same, whatever comes into its place.
+    using found = orIfGone(() => find(path), undefined);
+    if (!found) return;
+    const { uid, gid, mode, deviceNode } = found.stat;
+    const type = typeOf(found.stat);
     const known = this.#entries.get(path);
     const both = known ? bothRoles(type, known.role, role) : role;
     if (known?.role === both) return;
@@ -132,48 +177,51 @@ export class Carrying {
       path,
       type,
       role: both,
-      ...permissionsOf(seen),
-      ...((type === "S_IFREG" || type === "S_IFDIR") && freezeAttributes(this.#context, this.#way(path))),
-      identity: identityOf(seen),
-      ...(isVolatile(dirname(path)) && { volatile: true }),
+      mode,
+      uid,
+      gid,
+      ...((type === "S_IFREG" || type === "S_IFDIR") && freezeAttributes(this.#context, this.#way(path, found))),
+      identity: identityOf(found.fd),
+      ...(!comesAlong(dirname(path)) && { folder: identityAt(dirname(path)) }),
       ...(type === "S_IFDIR" && isTop(path, dirname(path)) && { top: true }),
-      ...(type === "S_IFLNK" && { target: readlinkSync(path) }),
-      ...((type === "S_IFCHR" || type === "S_IFBLK") && { device: formatDevice(seen.rdev) }),
+      ...(type === "S_IFLNK" && { target: readLink(found.fd) }),
+      ...((type === "S_IFCHR" || type === "S_IFBLK") && { device: deviceNode }),
     };
     // A mount may stand on a file: only that there is one matters.
-    const contents = type === "S_IFREG" && both !== "above" ? this.#contents(entry, Number(seen.size), local) : {};
+    const contents = type === "S_IFREG" && both !== "above" ? this.#contents(entry, found, local) : {};
+    if (!contents) return;
     this.#entries.set(path, { ...entry, ...contents });
     this.#context.object(CARRIED, () => this.#state());
   }
 
-  #contents({ path, identity, role }: Entry, size: number, local: LocalFd | undefined): Partial<Entry> {
-    const { device, inode } = identity;
+  /** Undefined for a file that cannot be read without being noticed. */
+  #contents({ path }: Entry, found: Found, local: LocalFd | undefined): Partial<Entry> | undefined {
+    const { device, inode, size } = found.stat;
     const first = this.#linked.get(`${device}:${inode}`);
     if (first !== undefined && first !== path) return { size, linkTo: first };
-    this.#linked.set(`${device}:${inode}`, path);
+    const leased = this.#isLeased(device, inode);
+    if (leased && local === undefined) {
+      this.#context.note(
+        `${path} would be gone after a boot, and does not come along: to read it would break a lease (fcntl(2), F_SETLEASE).`,
+      );
+      return undefined;
+    }
     const name = `${CARRIED}:${device}:${inode}`;
-    if (this.#isLeased(device, BigInt(inode))) {
-      if (local === undefined) throw leased(path, role);
-      const bytes = readAll(local, size);
-      return { size: bytes.length, blob: this.#context.blob(name, { bytes }) };
+    if (leased) {
+      this.#linked.set(`${device}:${inode}`, path);
+      return { size, blob: this.#context.blob(name, { bytes: readAll(local as LocalFd, size) }) };
     }
-    const fd = openToRead(this.#context, this.#way(path), O.O_NOATIME | O.O_NOFOLLOW | O.O_NONBLOCK);
-    if (size > SMALL) {
-      this.#context.keep(fd);
-      return { size, blob: this.#context.blob(name, { fd }) };
-    }
-    try {
-      const bytes = readAll(fd, size);
-      return { size: bytes.length, data: bytes.toString("base64") };
-    } finally {
-      closeSync(fd);
-    }
+    const source = openToReadLater(this.#context, this.#way(path, found), O.O_NOATIME | O.O_NONBLOCK);
+    this.#linked.set(`${device}:${inode}`, path);
+    if (size > SMALL) return { size, blob: this.#context.blob(name, source) };
+    this.#unread.set(path, () => readAll(source.fd, size));
+    return { size };
   }
 
-  #way(path: string): Way {
+  #way(path: string, { via, stat }: Found): Way {
     const [pid = 0] = this.#context.pids;
     const command = readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-    return { via: path, link: path, stat: lstat(path), pid, command };
+    return { via, link: path, stat, pid, command };
   }
 
   /** To open such a file tells its holder to give the lease up (fcntl(2), F_SETLEASE). */
@@ -182,28 +230,29 @@ export class Carrying {
     return leasedFiles(this.#locks, device).has(inode);
   }
 
-  /** What is not used may go away while we look, or be left out. */
-  #gently<T>(action: () => T): T | undefined {
-    try {
-      return action();
-    } catch (error) {
-      if (error instanceof Refusal && error.code === "FILE_LEASE") this.#context.note(`${error.what} ${error.why}`);
-      else if (!isGone(error)) throw error;
-      return undefined;
-    }
-  }
-
-  /** What is noted later is in it too. */
+  /** What is noted later is in it too. Small files are read when it is written. */
   #state(): ObjectState & { readonly entries: readonly Entry[] } {
-    const entries = this.#entries;
+    const read = (): Entry[] => {
+      for (const [path, bytes] of this.#unread) {
+        const entry = this.#entries.get(path) as Entry;
+        const data = bytes();
+        this.#entries.set(path, { ...entry, size: data.length, data: data.toString("base64") });
+      }
+      this.#unread.clear();
+      return [...this.#entries.values()];
+    };
     return {
       kind: CARRIED,
-      bootId: bootId(),
       get entries() {
-        return [...entries.values()];
+        return read();
       },
     } as ObjectState & { readonly entries: readonly Entry[] };
   }
+}
+
+/** Whether a folder comes along above what is in it. */
+function comesAlong(folder: string): boolean {
+  return folder !== "/" && lookAt(folder) !== undefined && (isVolatile(folder) || isTemporary(folder));
 }
 
 /** By position: that of the open file stays as it is. */
@@ -230,7 +279,7 @@ export function carryMountPoint(context: FreezeContext, path: string): void {
 /** What somebody has named, or a mount shows: all of it, or a refusal. */
 export function carryWhole(context: FreezeContext, path: string, about: string): void {
   if (isMadeAtBoot(path)) carryingOf(context).one(path, "above");
-  else if (!carryingOf(context).tree(path, "used", ASKED_FOR)) context.refuse(tooLarge(path, about));
+  else carryingOf(context).tree(path, ASKED_FOR, () => context.refuse(tooLarge(path, about)));
 }
 
 /**
@@ -243,11 +292,24 @@ export function carryOpened(context: FreezeContext, path: string, folder: boolea
   if (!volatile) return;
   if (!folder) carrying.one(path, "used");
   else if (isMadeAtBoot(path) || top) carrying.one(path, "above");
-  else if (!carrying.tree(path, "used", BY_THE_WAY))
-    context.note(
-      `${path} lies in memory, where nothing outlives a boot: it comes along, but of the many or large files in it only those that are open or mapped.`,
-    );
+  else {
+    const about = `${path} would be gone after a boot, and comes along; of what is in it, only what is open or mapped does`;
+    carrying.tree(path, BY_THE_WAY, (why) => context.note(`${about}, ${why}.`), true);
+  }
 }
+
+/** Whether the set would hear of it when we look into folders (inotify(7)). */
+function hearsReading(context: FreezeContext): boolean {
+  return context
+    .openFiles()
+    .flatMap(([, { info }]) => info.rest)
+    .some(([name, value]) => {
+      const [, mask = "0"] = (name.startsWith("inotify ") && /mask:([0-9a-f]+)/.exec(value)) || [];
+      return (Number.parseInt(mask, 16) & READING) !== 0;
+    });
+}
+
+const READING = IN.IN_ACCESS | IN.IN_OPEN | IN.IN_CLOSE_NOWRITE;
 
 function notText(path: string): Refusal {
   return new Refusal(
@@ -256,18 +318,6 @@ function notText(path: string): Refusal {
       what: `${path} cannot be written down.`,
       why: "Its name, or that of a folder above it, is not valid UTF-8, which state.json is written in.",
       remedy: "Rename it.",
-    },
-    { path, resource: "file" },
-  );
-}
-
-function leased(path: string, role: Role): Refusal {
-  return new Refusal(
-    "FILE_LEASE",
-    {
-      what: `${path} cannot be carried across a boot${role === "beside" ? ", and is left out" : ""}.`,
-      why: `It lies in memory, and somebody holds a lease on it (fcntl(2), F_SETLEASE): to read ${basename(path)} would break that.`,
-      remedy: "Let the program give the lease up, or keep the file on a disk.",
     },
     { path, resource: "file" },
   );

@@ -1,10 +1,13 @@
 /** One thing that is carried with its name: what state.json keeps of it, and how to tell it from another. */
 import { lstatSync, type BigIntStats } from "node:fs";
 import * as v from "valibot";
-import { formatDevice, S_IF } from "../../abi/stat.ts";
+import { identityOf, isSameFile, type FileIdentity } from "../../abi/file-identity.ts";
+import { S_IF, type FileStat } from "../../abi/stat.ts";
 import { nameOf } from "../../lib/flags.ts";
 import { orIfGone } from "../../lib/gone.ts";
 import { extraAttributes } from "../objects/file-attributes.ts";
+import { identitySchema } from "../objects/identity-schema.ts";
+import type { Found } from "./found.ts";
 import { isVolatile } from "./places.ts";
 
 /** The weaker first. */
@@ -50,9 +53,9 @@ export const entrySchema = v.strictObject({
   path: v.string(),
   role: v.picklist(ROLES),
   /** What tells it from another that stands there later. */
-  identity: v.strictObject({ device: v.string(), inode: v.string(), birth: v.string() }),
-  /** It lay on a file system in memory: in another boot nothing is the same. */
-  volatile: v.optional(v.literal(true)),
+  identity: identitySchema,
+  /** The folder that it lies in, where that does not come along. */
+  folder: v.optional(identitySchema),
   /** The root of its file system: where that is mounted again, it is another. */
   top: v.optional(v.literal(true)),
   /** Another name of a file that comes earlier (link(2)). */
@@ -64,23 +67,47 @@ export function lookAt(path: string): BigIntStats | undefined {
   return orIfGone(() => lstatSync(path, { bigint: true }), undefined);
 }
 
-export function typeOf({ mode }: BigIntStats): Entry["type"] {
-  return nameOf(S_IF, Number(mode) & 0o170000) as Entry["type"];
+export function typeOf({ type }: FileStat): Entry["type"] {
+  return nameOf(S_IF, type) as Entry["type"];
 }
 
-export function permissionsOf({ mode, uid, gid }: BigIntStats): Pick<Entry, "mode" | "uid" | "gid"> {
-  return { mode: Number(mode) & 0o7777, uid: Number(uid), gid: Number(gid) };
+/** Whether what stands there now is the very one that was frozen. */
+export function isSame({ type, identity }: Entry, { fd, stat }: Found): boolean {
+  if (typeOf(stat) !== type) return false;
+  const now = identityOf(fd);
+  return isSameFile(identity, now) || isSameNumber(identity, now);
 }
 
-export function identityOf(seen: BigIntStats): Entry["identity"] {
-  return { device: formatDevice(seen.dev), inode: String(seen.ino), birth: String(seen.birthtimeNs) };
+/** Some file systems tell the inode's number and no more (ramfs, hugetlbfs): as far as they tell, in the same boot. */
+function isSameNumber(a: FileIdentity, b: FileIdentity): boolean {
+  const untold = [a, b].every(({ birth, handle }) => birth === undefined && handle === undefined);
+  return untold && a.boot === b.boot && a.device === b.device && a.inode === b.inode;
 }
 
-/** Whether what stands there now is the very one that was frozen; numbers of devices are given anew at every boot. */
-export function isSame(entry: Entry, seen: BigIntStats, sameBoot: boolean): boolean {
-  const { device, inode, birth } = identityOf(seen);
-  if (inode !== entry.identity.inode || birth !== entry.identity.birth || typeOf(seen) !== entry.type) return false;
-  return sameBoot ? device === entry.identity.device : entry.volatile !== true;
+/** How type, owner or mode differ; undefined where they do not. */
+export function whyOther(entry: Entry, stat: FileStat): string | undefined {
+  const { uid, gid, mode } = stat;
+  const type = typeOf(stat);
+  if (type !== entry.type) return `It is ${WORDS[type]}; it was ${WORDS[entry.type]}.`;
+  if (uid !== entry.uid || gid !== entry.gid)
+    return `It belongs to user ${uid} and group ${gid}; it belonged to ${entry.uid} and ${entry.gid}.`;
+  // A symbolic link has none.
+  if (type !== "S_IFLNK" && mode !== entry.mode) return `Its mode is ${octal(mode)}; it was ${octal(entry.mode)}.`;
+  return undefined;
+}
+
+export const WORDS: Readonly<Record<Entry["type"], string>> = {
+  S_IFSOCK: "a socket",
+  S_IFLNK: "a symbolic link",
+  S_IFREG: "a regular file",
+  S_IFBLK: "a block device",
+  S_IFDIR: "a folder",
+  S_IFCHR: "a character device",
+  S_IFIFO: "a FIFO",
+};
+
+function octal(mode: number): string {
+  return mode.toString(8).padStart(4, "0");
 }
 
 /** Whether a folder is the root of its file system. */

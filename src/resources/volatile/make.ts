@@ -1,52 +1,67 @@
-/** Making what was carried: in folders that no symbolic link leads to, and nobody's but ours until it is whole. */
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  lchownSync,
-  linkSync,
-  mkdirSync,
-  rmdirSync,
-  symlinkSync,
-  unlinkSync,
-  writeSync,
-} from "node:fs";
+/**
+ * Making what was carried. Folders are entered from one another by descriptor, each the right one (`folder.ts`). What is
+ * made in one that others may change is made in a folder that is nobody's but ours, and moved from there when it is
+ * whole: its owner and mode are set by descriptor, of what we have made ourselves.
+ */
+import { randomBytes } from "node:crypto";
+import { closeSync, lstatSync, mkdirSync, rmdirSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { openWithoutLinks } from "../../abi/openat2.ts";
-import { call, withText } from "../../abi/call.ts";
+import { attempt, call, SyscallError, withText } from "../../abi/call.ts";
 import { AT_FDCWD, O } from "../../abi/fcntl.ts";
-import { makeDevice, S_IF } from "../../abi/stat.ts";
+import { isForUser } from "../../abi/identity.ts";
+import { fstat, makeDevice, S_IF } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ThawContext } from "../contract.ts";
 import { copyContents } from "../objects/copy.ts";
 import { thawAttributes } from "../objects/file-attributes.ts";
-import { openPath } from "../objects/path-file.ts";
-import { lookAt, type Entry, type Thing } from "./entry.ts";
-import type { Planned } from "./plan.ts";
+import { ownOpen } from "../objects/gone-special.ts";
+import { openCanonical, openPath } from "../objects/path-file.ts";
+import { isSame, type Entry, type Thing } from "./entry.ts";
+import { whyNotIn } from "./folder.ts";
+import { Found } from "./found.ts";
+import { inTheWay, otherFolder, whyNot, type Planned } from "./plan.ts";
+
+const AT_SYMLINK_FOLLOW = 0x400;
+const RENAME_NOREPLACE = 1;
+const PATH_FOLDER = O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW;
+
+interface Folder {
+  readonly fd: LocalFd;
+  /** Where things are made first; the folder itself as long as nobody else can change anything in it. */
+  stage: LocalFd | undefined;
+}
 
 export class Maker {
   readonly #context: ThawContext;
-  /** The folders in which something is made. */
-  readonly #folders = new Map<string, LocalFd>();
-  /** Where the first names of files with several are. */
-  readonly #paths: ReadonlyMap<string, string>;
+  readonly #steps: ReadonlyMap<string, Planned>;
+  /** The same by the paths that the image has. */
+  readonly #byName: ReadonlyMap<string, Planned>;
+  readonly #folders = new Map<string, Folder>();
+  /** Removes the folders in which things were made. */
+  readonly #unstage: (() => void)[] = [];
+  /** Files with several names, by their first, as the image has it. */
+  readonly #linked = new Map<string, LocalFd>();
+  readonly #first: ReadonlySet<string>;
 
   constructor(context: ThawContext, steps: readonly Planned[]) {
     this.#context = context;
-    this.#paths = new Map(steps.map(({ entry, path }) => [entry.path, path]));
+    this.#steps = new Map(steps.map((step) => [step.path, step]));
+    this.#byName = new Map(steps.map((step) => [step.entry.path, step]));
+    this.#first = new Set(steps.flatMap(({ entry }) => entry.linkTo ?? []));
   }
 
   /** Parents before what is in them; owners, modes and times of folders come last, the innermost first. */
-  make(steps: readonly Planned[]): void {
-    const folders = steps.flatMap(({ entry, path, fate }): (readonly [Entry, LocalFd])[] => {
-      if (fate !== "make") return [];
-      const name = this.#wayTo(path);
-      this.#makeOne(entry, name);
-      this.#noteMade(name);
-      this.#undo(entry, path, name);
-      if (entry.type !== "S_IFDIR") return [];
-      return [[entry, this.#context.keep(openPath(name, O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW))]];
-    });
+  make(): void {
+    const folders: (readonly [Entry, LocalFd])[] = [];
+    try {
+      for (const { entry, path, fate } of this.#steps.values()) {
+        if (fate !== "make") continue;
+        const made = this.#makeOne(entry, path);
+        if (made !== undefined) folders.push([entry, made]);
+      }
+    } finally {
+      for (const unstage of this.#unstage) unstage();
+    }
     for (const [entry, fd] of folders.toReversed()) finishFolder(entry, fd);
     // Sockets, FIFOs and files without a name are made in them later.
     this.#context.atResume(() => {
@@ -54,69 +69,146 @@ export class Maker {
     });
   }
 
-  /** A name in its folder, whatever becomes of the path meanwhile. */
-  #wayTo(path: string): string {
-    const folder = dirname(path);
-    const fd = this.#folders.get(folder) ?? this.#context.keep(openWithoutLinks(folder));
-    this.#folders.set(folder, fd);
-    return `/proc/self/fd/${fd}/${basename(path)}`;
+  /** Returns a folder, which stays open. */
+  #makeOne(entry: Entry, path: string): LocalFd | undefined {
+    const folder = this.#folder(dirname(path), entry);
+    const name = basename(path);
+    const stage = (folder.stage ??= this.#stageIn(folder.fd, dirname(path)));
+    const at = `/proc/self/fd/${stage}/${name}`;
+    const made = this.#link(entry, at) ?? makeThing(this.#context, this.#withContents(entry), at);
+    try {
+      if (stage !== folder.fd) move(entry, path, stage, folder.fd);
+      this.#context.noteMadeFile(made);
+      this.#undo(entry, path, `/proc/self/fd/${folder.fd}/${name}`, fstat(made).inode);
+    } catch (error) {
+      closeSync(made);
+      throw error;
+    }
+    return this.#keep(entry, path, made);
   }
 
-  #noteMade(name: string): void {
-    const fd = openPath(name, O.O_PATH | O.O_NOFOLLOW);
-    this.#context.noteMadeFile(fd);
-    closeSync(fd);
+  #keep(entry: Entry, path: string, made: LocalFd): LocalFd | undefined {
+    if (entry.type === "S_IFDIR") {
+      this.#folders.set(path, { fd: this.#context.keep(made), stage: made });
+      return made;
+    }
+    const isUsed = entry.type === "S_IFREG" && entry.role === "used";
+    if (!isUsed && !this.#first.has(entry.path)) {
+      closeSync(made);
+      return undefined;
+    }
+    this.#context.keep(made);
+    this.#linked.set(entry.path, made);
+    // Reading it in, and shared mappings, may change the times again.
+    if (isUsed) this.#context.atResume(() => thawAttributes(made, { times: entry.times }));
+    return undefined;
   }
 
-  #undo(entry: Entry, path: string, name: string): void {
-    const made = lookAt(name)?.ino;
+  /** A folder that is there, entered from the one above it; `below` is made in it. */
+  #folder(path: string, below: Entry): Folder {
+    const known = this.#folders.get(path);
+    if (known) return known;
+    const entry = this.#steps.get(path)?.entry;
+    const fd = this.#context.keep(
+      entry
+        ? openPath(`/proc/self/fd/${this.#folder(dirname(path), entry).fd}/${basename(path)}`, PATH_FOLDER)
+        : openCanonical(path, PATH_FOLDER),
+    );
+    const why = whyNotIn(path, { entry, identity: below.folder }, new Found(fd));
+    if (why !== undefined) throw otherFolder(path, why);
+    const folder = { fd, stage: undefined };
+    this.#folders.set(path, folder);
+    return folder;
+  }
+
+  /** A folder in it that nobody else can change anything in, and that gives nothing on to what is made in it (acl(5)). */
+  #stageIn(folder: LocalFd, path: string): LocalFd {
+    const name = `/proc/self/fd/${folder}/.kmonte-${randomBytes(8).toString("hex")}`;
+    mkdirSync(name, 0o700);
+    this.#unstage.push(() => withText(name, (at) => void attempt("rmdir", at)));
+    const stage = this.#context.keep(openPath(name, PATH_FOLDER));
+    const { uid, mode } = fstat(stage);
+    // Whoever may rename things in the folder can only have put there what is root's alone, too.
+    if (!isForUser() && (uid !== 0 || (mode & 0o077) !== 0)) throw otherFolder(path, "It is changed right now.");
+    for (const acl of ["system.posix_acl_default", "system.posix_acl_access"])
+      withText(`/proc/self/fd/${stage}`, (at) => withText(acl, (key) => attempt("removexattr", at, key)));
+    return stage;
+  }
+
+  #undo(entry: Entry, path: string, name: string, made: bigint): void {
     this.#context.undo(path, () => {
-      if (lookAt(name)?.ino !== made) return;
+      if (lstatSync(name, { bigint: true, throwIfNoEntry: false })?.ino !== made) return;
       if (entry.type === "S_IFDIR") rmdirSync(name);
       else unlinkSync(name);
     });
   }
 
-  #makeOne(entry: Entry, name: string): void {
-    if (entry.linkTo !== undefined) {
-      linkSync(this.#wayTo(this.#paths.get(entry.linkTo) ?? entry.linkTo), name);
-      return;
-    }
-    makeThing(this.#context, entry, name);
-    if (entry.role !== "used" || entry.type !== "S_IFREG") return;
-    // Reading it in, and shared mappings, may change the times again.
-    const kept = this.#context.keep(openPath(name, O.O_PATH | O.O_NOFOLLOW));
-    this.#context.atResume(() => thawAttributes(kept, entry.times ? { times: entry.times } : {}));
+  /** Another name of a file that is there; undefined for a file by itself. */
+  #link({ path, linkTo }: Entry, name: string): LocalFd | undefined {
+    const file = linkTo === undefined ? undefined : (this.#linked.get(linkTo) ?? this.#findFirst(linkTo));
+    if (file === undefined) return undefined;
+    withText(`/proc/self/fd/${file}`, (from) =>
+      withText(name, (to) => call("linkat", `Linking ${path}`, AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW)),
+    );
+    return openPath(name, O.O_PATH | O.O_NOFOLLOW);
+  }
+
+  /** Undefined when it is not there, and does not come back under that name. */
+  #findFirst(linkTo: string): LocalFd | undefined {
+    const step = this.#byName.get(linkTo);
+    if (!step || step.fate === "leave") return undefined;
+    const { entry, path } = step;
+    const folder = this.#folder(dirname(path), entry);
+    const fd = this.#context.keep(openPath(`/proc/self/fd/${folder.fd}/${basename(path)}`, O.O_PATH | O.O_NOFOLLOW));
+    const found = new Found(fd);
+    const why = isSame(entry, found) ? undefined : whyNot(entry, path, found, (blob) => this.#context.openBlob(blob));
+    if (why !== undefined) throw inTheWay(entry, path, why);
+    this.#linked.set(linkTo, fd);
+    return fd;
+  }
+
+  /** They stand with the first name of a file. */
+  #withContents(entry: Entry): Thing {
+    const first = entry.linkTo === undefined ? undefined : this.#byName.get(entry.linkTo)?.entry;
+    return first ? { ...entry, size: first.size, data: first.data, blob: first.blob } : entry;
   }
 }
 
-/** Makes one thing; a folder is ours alone yet. */
-export function makeThing(context: ThawContext, thing: Thing, name: string): void {
-  const { type, uid, gid, mode } = thing;
-  if (type === "S_IFDIR") {
-    mkdirSync(name, 0o700);
-    return;
+/** Into the folder where it belongs, unless something has come there since it was looked for. */
+function move(entry: Entry, path: string, from: LocalFd, to: LocalFd): void {
+  try {
+    withText(basename(path), (name) => call("renameat2", `Naming ${path}`, from, name, to, name, RENAME_NOREPLACE));
+  } catch (error) {
+    withText(basename(path), (name) => attempt("unlinkat", from, name, entry.type === "S_IFDIR" ? AT_REMOVEDIR : 0));
+    if (!(error instanceof SyscallError) || error.errno !== "EEXIST") throw error;
+    throw inTheWay(entry, path, "It has come right now.");
   }
-  if (type === "S_IFREG") {
-    makeFile(context, thing, name);
-    return;
-  }
-  if (type === "S_IFLNK") symlinkSync(thing.target ?? "", name);
+}
+
+const AT_REMOVEDIR = 0x200;
+
+/** Makes one thing; a folder is ours alone yet. Returns a descriptor of it, for its name only (O_PATH). */
+export function makeThing(context: ThawContext, thing: Thing, name: string): LocalFd {
+  const { type } = thing;
+  if (type === "S_IFREG") return makeFile(context, thing, name);
+  if (type === "S_IFDIR") mkdirSync(name, 0o700);
+  else if (type === "S_IFLNK") symlinkSync(thing.target ?? "", name);
   else makeNode(thing, name);
-  lchownSync(name, uid, gid);
-  if (type !== "S_IFLNK") chmodSync(name, mode);
+  const made = openPath(name, O.O_PATH | O.O_NOFOLLOW);
+  if (type !== "S_IFDIR") ownOpen(made, thing);
+  return made;
 }
 
-function makeFile(context: ThawContext, thing: Thing, name: string): void {
-  const { uid, gid, mode, size = 0, data, blob } = thing;
+function makeFile(context: ThawContext, thing: Thing, name: string): LocalFd {
+  const { size = 0, data = "", blob } = thing;
   const fd = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
   try {
-    const bytes = Buffer.from(data ?? "", "base64");
+    const bytes = Buffer.from(data, "base64");
     for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done);
     if (blob !== undefined) copyContents(context.openBlob(blob), fd, size);
-    call("fchown", `Owning ${name}`, fd, uid, gid);
-    call("fchmod", `Marking ${name}`, fd, mode);
+    ownOpen(fd, thing);
     thawAttributes(fd, thing);
+    return openPath(`/proc/self/fd/${fd}`, O.O_PATH);
   } finally {
     closeSync(fd);
   }
@@ -128,9 +220,7 @@ function makeNode({ type, device }: Thing, name: string): void {
 }
 
 /** Owner and mode of a folder, when all is in it that shall be. */
-export function finishFolder({ uid, gid, mode, xattrs }: Thing, fd: LocalFd): void {
-  const way = `/proc/self/fd/${fd}`;
-  chownSync(way, uid, gid);
-  chmodSync(way, mode);
-  thawAttributes(fd, { xattrs });
+export function finishFolder(thing: Thing, fd: LocalFd): void {
+  ownOpen(fd, thing);
+  thawAttributes(fd, { xattrs: thing.xattrs });
 }

@@ -2,8 +2,9 @@
  * Where nothing outlives a boot: file systems in memory (tmpfs(5), ramfs, hugetlbfs), /run, and the folders of
  * PrivateTmp= (systemd.exec(5)), which systemd-tmpfiles(8) removes at the next boot wherever they lie.
  */
-import { closeSync, lstatSync, readFileSync, statSync } from "node:fs";
+import { closeSync, lstatSync, statSync } from "node:fs";
 import { O } from "../../abi/fcntl.ts";
+import { bootId } from "../../abi/file-identity.ts";
 import { fileSystemOf, HUGETLBFS_MAGIC, RAMFS_MAGIC, TMPFS_MAGIC } from "../../abi/stat.ts";
 import { openPath } from "../objects/path-file.ts";
 
@@ -40,9 +41,4 @@ export function isTemporary(path: string): boolean {
 /** The path, with the id of this boot where that of another stands in the name of a folder of PrivateTmp=. */
 export function ofThisBoot(path: string): string {
   return path.replace(PRIVATE_TMP, (_, before: string) => before + bootId().replaceAll("-", ""));
-}
-
-/** The id of this boot (random(4)), as the kernel writes it. */
-export function bootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }

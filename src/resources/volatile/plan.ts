@@ -1,11 +1,16 @@
 /** What becomes of each carried thing at a thaw: it is there, something as good is, it has to be made, or it is in the way. */
-import { closeSync, openSync, readFileSync, readlinkSync, readSync, type BigIntStats } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import { dirname } from "node:path";
-import { formatDevice } from "../../abi/stat.ts";
+import { SyscallError } from "../../abi/call.ts";
+import { O } from "../../abi/fcntl.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Blob } from "../contract.ts";
-import { isSame, lookAt, permissionsOf, typeOf, type Entry } from "./entry.ts";
-import { bootId, isMadeAtBoot, ofThisBoot } from "./places.ts";
+import { readLink } from "../objects/gone-special.ts";
+import { openPath } from "../objects/path-file.ts";
+import { isSame, typeOf, whyOther, WORDS, type Entry } from "./entry.ts";
+import { whyNotIn } from "./folder.ts";
+import { find, type Found } from "./found.ts";
+import { isMadeAtBoot, ofThisBoot } from "./places.ts";
 
 export type Fate = "same" | "other" | "make" | "leave";
 export interface Planned {
@@ -20,65 +25,100 @@ export interface Plan {
 }
 
 export interface CarriedState {
-  readonly bootId: string;
   readonly entries: readonly Entry[];
 }
 
 /** Looks at the machine as it is now and changes nothing. */
-export function planFor(state: CarriedState, openBlob: (name: string) => Blob): Plan {
-  const sameBoot = state.bootId === bootId();
+export function planFor({ entries }: CarriedState, openBlob: (name: string) => Blob): Plan {
+  const known = new Map(entries.map((entry) => [ofThisBoot(entry.path), entry]));
   const fates = new Map<string, Fate>();
-  const problems: Refusal[] = [];
-  const steps = state.entries.map((entry): Planned => {
+  const problems = new Map<string, Refusal>();
+  /** Of each folder that is there, what stands in the way of making something in it. */
+  const folders = new Map<string, Refusal | undefined>();
+  const refuse = (problem: Refusal): void => void problems.set(problem.message, problem);
+  const steps = entries.map((entry): Planned => {
     const path = ofThisBoot(entry.path);
+    const folder = dirname(path);
     const fate = ((): Fate => {
-      const above = fates.get(dirname(path));
+      const above = fates.get(folder);
       if (above === "leave") return "leave";
       if (above === "make") return "make";
-      const seen = lookAt(path);
-      if (!seen) return entry.role === "beside" && above === "same" ? "leave" : "make";
-      if (isSame(entry, seen, sameBoot)) return "same";
-      const why = whyNot(entry, path, seen, openBlob);
-      if (why === undefined) return "other";
-      if (entry.role !== "beside") problems.push(inTheWay(entry, path, why));
+      const seen = lookFor(path, (found) => fateOf(entry, path, found, openBlob));
+      if (seen === undefined) {
+        if (entry.role === "beside" && above === "same") return "leave";
+        if (!folders.has(folder)) folders.set(folder, refuseFolder(folder, known.get(folder), entry));
+        const problem = folders.get(folder);
+        if (problem) refuse(problem);
+        return problem ? "leave" : "make";
+      }
+      if (typeof seen === "string") return seen;
+      if (entry.role !== "beside") refuse(inTheWay(entry, path, seen.why));
       return "leave";
     })();
     fates.set(path, fate);
     return { entry, path, fate };
   });
-  return { steps, problems };
+  return { steps, problems: [...problems.values()] };
+}
+
+/** Undefined when nothing stands there. */
+function lookFor<T>(path: string, use: (found: Found) => T): T | { readonly why: string } | undefined {
+  try {
+    using found = find(path);
+    return found && use(found);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    if (error.errno === "ELOOP") return { why: "A symbolic link stands on the way to it." };
+    return { why: `Looking at it failed with ${error.errno}.` };
+  }
+}
+
+function fateOf(
+  entry: Entry,
+  path: string,
+  found: Found,
+  openBlob: (name: string) => Blob,
+): Fate | { readonly why: string } {
+  if (isSame(entry, found)) return "same";
+  const why = whyNot(entry, path, found, openBlob);
+  return why === undefined ? "other" : { why };
 }
 
 /** Why something else cannot stand for it; undefined when it can, as a boot makes the same again. */
-function whyNot(entry: Entry, path: string, seen: BigIntStats, openBlob: (name: string) => Blob): string | undefined {
+export function whyNot(entry: Entry, path: string, found: Found, openBlob: (name: string) => Blob): string | undefined {
   if (isMadeAtBoot(path)) return undefined;
-  const type = typeOf(seen);
+  const type = typeOf(found.stat);
   if (entry.role === "above" && entry.type !== "S_IFDIR") return type === "S_IFDIR" ? "It is a folder." : undefined;
-  if (type !== entry.type) return `It is ${WORDS[type]}; it was ${WORDS[entry.type]}.`;
-  if (entry.top) return undefined;
-  if (type === "S_IFLNK") return readlinkSync(path) === entry.target ? undefined : "It leads elsewhere.";
-  const { mode, uid, gid } = permissionsOf(seen);
-  if (uid !== entry.uid || gid !== entry.gid)
-    return `It belongs to user ${uid} and group ${gid}; it belonged to ${entry.uid} and ${entry.gid}.`;
-  if (mode !== entry.mode) return `Its mode is ${octal(mode)}; it was ${octal(entry.mode)}.`;
-  if (entry.device !== undefined && formatDevice(seen.rdev) !== entry.device) return "It is another device.";
+  if (entry.top && type === "S_IFDIR") return undefined;
+  const other = whyOther(entry, found.stat);
+  if (other !== undefined) return other;
+  if (type === "S_IFLNK") return readLink(found.fd) === entry.target ? undefined : "It leads elsewhere.";
+  if (entry.device !== undefined && found.stat.deviceNode !== entry.device) return "It is another device.";
   if (type !== "S_IFREG") return undefined;
-  if (Number(seen.size) !== entry.size) return `It has ${seen.size} bytes; it had ${entry.size}.`;
-  return hasContents(entry, path, openBlob) ? undefined : "It holds something else than it held.";
+  if (entry.size !== undefined && found.stat.size !== entry.size)
+    return `It has ${found.stat.size} bytes; it had ${entry.size}.`;
+  return hasContents(entry, found, openBlob) ? undefined : "It holds something else than it held.";
 }
 
+const PIECE = 1024 ** 2;
+
 /** Another name of a file is as good as the file, which is asked itself. */
-function hasContents({ data, blob, size = 0 }: Entry, path: string, openBlob: (name: string) => Blob): boolean {
-  if (data !== undefined) return readFileSync(path).equals(Buffer.from(data, "base64"));
+function hasContents(entry: Entry, found: Found, openBlob: (name: string) => Blob): boolean {
+  const { data, blob, size = 0 } = entry;
+  if (data !== undefined) return isFilledWith(found, size, (into, at) => Buffer.from(data, "base64").copy(into, 0, at));
   if (blob === undefined) return true;
   using kept = openBlob(blob);
-  const fd = openSync(path, "r");
+  return isFilledWith(found, Math.min(size, kept.size), (into, at) => kept.read(into, at));
+}
+
+function isFilledWith(found: Found, size: number, read: (into: Buffer, at: number) => void): boolean {
+  const fd = openPath(found.via, O.O_NONBLOCK);
   try {
-    for (let at = 0; at < Math.min(size, kept.size); at += PIECE) {
-      const [there, here] = [0, 1].map(() => Buffer.alloc(Math.min(PIECE, size - at)));
-      readSync(fd, there as Buffer, 0, there?.length ?? 0, at);
-      kept.read(here as Buffer, at);
-      if (!there?.equals(here as Buffer)) return false;
+    for (let at = 0; at < size; at += PIECE) {
+      const [there, here] = [Buffer.alloc(Math.min(PIECE, size - at)), Buffer.alloc(Math.min(PIECE, size - at))];
+      readSync(fd, there, 0, there.length, at);
+      read(here, at);
+      if (!there.equals(here)) return false;
     }
     return true;
   } finally {
@@ -86,27 +126,36 @@ function hasContents({ data, blob, size = 0 }: Entry, path: string, openBlob: (n
   }
 }
 
-const PIECE = 1024 ** 2;
-
-const WORDS: Readonly<Record<Entry["type"], string>> = {
-  S_IFSOCK: "a socket",
-  S_IFLNK: "a symbolic link",
-  S_IFREG: "a regular file",
-  S_IFBLK: "a block device",
-  S_IFDIR: "a folder",
-  S_IFCHR: "a character device",
-  S_IFIFO: "a FIFO",
-};
-
-function octal(mode: number): string {
-  return mode.toString(8).padStart(4, "0");
+/** What stands in the way of making something in a folder that is there already. */
+function refuseFolder(path: string, entry: Entry | undefined, below: Entry): Refusal | undefined {
+  const seen = lookFor(path, (found) => ({ why: whyNotIn(path, { entry, identity: below.folder }, found) }));
+  if (seen === undefined) {
+    return new Refusal(
+      "FILE_MISSING",
+      {
+        what: `${below.path} cannot be made again.`,
+        why: `The folder ${path} cannot be found (ENOENT).`,
+        remedy: `Make it: mkdir -p ${path}.`,
+      },
+      { path },
+    );
+  }
+  return seen.why === undefined ? undefined : otherFolder(path, seen.why);
 }
 
-function inTheWay({ type }: Entry, path: string, why: string): Refusal {
+export function otherFolder(path: string, why: string): Refusal {
+  return taken(path, "a folder", why);
+}
+
+export function inTheWay({ type }: Entry, path: string, why: string): Refusal {
+  return taken(path, WORDS[type], why);
+}
+
+function taken(path: string, what: string, why: string): Refusal {
   return new Refusal(
     "CARRIED_TAKEN",
     {
-      what: `Something else stands at ${path}, where the processes had ${WORDS[type]}.`,
+      what: `Something else stands at ${path}, where the processes had ${what}.`,
       why,
       remedy: `Stop what made it and move it away: mv ${path} ${path}.old.`,
     },

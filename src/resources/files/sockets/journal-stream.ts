@@ -10,7 +10,7 @@ import * as v from "valibot";
 import { call } from "../../../abi/call.ts";
 import { errnoName } from "../../../abi/errno.ts";
 import { F, O } from "../../../abi/fcntl.ts";
-import { asUserAlone } from "../../../abi/identity.ts";
+import { asUserAlone, withRights } from "../../../abi/identity.ts";
 import { taskOf } from "../../../abi/living.ts";
 import { unixAddress } from "../../../abi/sockaddr.ts";
 import { ioctlInt, SIOCOUTQ, tryAddress } from "../../../abi/socket.ts";
@@ -111,7 +111,11 @@ export function openJournalStream(fd: LocalFd, stream: JournalStream, context: T
   const about = "Opening a stream to the journal";
   // Without waiting: nobody may be there to take it.
   call("fcntl", about, fd, F.F_SETFL, O.O_NONBLOCK);
-  const connect = (): number => tryAddress("connect", fd, unixAddress(stream.path));
+  // Where no unit is to be named, as one of those who have it: the journal asks who has connected (SO_PEERCRED).
+  const [rights] = stream.unit === "" ? context.holders : [];
+  const address = unixAddress(stream.path);
+  const open = (): number => tryAddress("connect", fd, address);
+  const connect = (): number => (rights ? withRights(rights, open) : open());
   const result = context.inPlace(undefined, () => asUserAlone(connect));
   if (result < 0) throw noJournal(stream.path, errnoName(result));
   call("fcntl", about, fd, F.F_SETFL, 0);

@@ -1,0 +1,27 @@
+/**
+ * Folders in which carried things are made. Root makes them where the same users as at the freeze can change anything:
+ * in the very same folder, in one of the same owner and mode, or where only root has a say.
+ */
+import { isSameFile, identityOf, type FileIdentity } from "../../abi/file-identity.ts";
+import { isForUser } from "../../abi/identity.ts";
+import { fileSystemOf, FUSE_SUPER_MAGIC } from "../../abi/stat.ts";
+import { isRootsWay } from "../objects/folder-again.ts";
+import { whyOther, type Entry } from "./entry.ts";
+import type { Found } from "./found.ts";
+
+/** What is known of a folder: the entry that it is, or which one it was where it does not come along. */
+export interface KnownFolder {
+  readonly entry?: Entry | undefined;
+  readonly identity?: FileIdentity | undefined;
+}
+
+/** Why nothing is made in a folder with our rights; undefined where it is. */
+export function whyNotIn(path: string, { entry, identity }: KnownFolder, found: Found): string | undefined {
+  // A user's rights are all that counts then.
+  if (isForUser() || isRootsWay(path, found.fd)) return undefined;
+  const was = entry?.identity ?? identity;
+  if (was && isSameFile(was, identityOf(found.fd))) return undefined;
+  if (!entry) return "It is another folder, and others than root may have put it there.";
+  if (fileSystemOf(found.fd) === FUSE_SUPER_MAGIC) return "A program stands behind its file system (FUSE).";
+  return whyOther(entry, found.stat);
+}
