@@ -187,6 +187,37 @@ describe("a user's own", () => {
     assert.match(own.output(), /PASS/);
   });
 
+  test("files in memory are made again after a boot, and nobody else's are taken along from the same folder", async () => {
+    const place = mkdtempSync("/dev/shm/kmonte-door-");
+    try {
+      chownSync(place, USER, USER);
+      writeFileSync(join(place, "roots"), "root's secret", { mode: 0o600 });
+      const code = [
+        "import mmap,os,signal,sys",
+        `os.chdir('${place}');f=open('map','w+b');f.truncate(9000);m=mmap.mmap(f.fileno(),9000);m[:4]=b'kept'`,
+        "def check(*_):",
+        " ok=m[:4]==b'kept' and open('map','rb').read(4)==b'kept' and not os.path.exists('roots')",
+        " print('PASS' if ok else 'FAIL',os.stat('map').st_uid,flush=True);os._exit(0)",
+        "signal.signal(signal.SIGTERM,check);print('READY',flush=True)",
+        "while True: signal.pause()",
+      ].join("\n");
+      writeFileSync(join(home, "memory.py"), code);
+      chmodSync(join(home, "memory.py"), 0o644);
+      const own = await run("/usr/bin/python3 memory.py");
+      const image = await frozen(own);
+      for (const name of readdirSync(image))
+        assert.ok(!readFileSync(join(image, name)).includes("root's secret"), name);
+      rmSync(place, { recursive: true });
+      const { status, stdout, stderr } = await ask(USER, "thaw", image);
+      assert.equal(status, 0, stdout + stderr);
+      process.kill(own.pid, "SIGTERM");
+      await until(() => /PASS|FAIL|Error/.test(own.output()), "python's word");
+      assert.match(own.output(), new RegExp(`PASS ${USER}`));
+    } finally {
+      rmSync(place, { recursive: true, force: true });
+    }
+  });
+
   test("program that asked for signals gets them again, and nothing is done with other rights on the way", async () => {
     // The file with an owner is opened before the unlinked one is made anew, at a place where only root may write.
     const code = [

@@ -16,7 +16,7 @@ import {
 import { after, beforeEach, test } from "node:test";
 import { KmonteError, RefusalList, thaw } from "../src/index.ts";
 import { Program } from "./harness.ts";
-import { fails, kmonte } from "./kmonte.ts";
+import { fails, KMONTE, kmonte, launch } from "./kmonte.ts";
 
 const made: string[] = [];
 let place = "";
@@ -159,4 +159,20 @@ time.sleep(1000)`,
   rmSync(`${place}/large`);
   await thaw({ directory });
   assert.equal(statSync(`${place}/large`).size, 64 * 2 ** 20);
+});
+
+test("mounts follow the machine's again, their root among them", async () => {
+  const directory = mkdtempSync("/var/tmp/kmonte-volatile-");
+  made.push(directory);
+  // A machine of its own for kmonte: what is mounted there reaches nobody else.
+  const script = `set -e
+    mount --make-rshared /
+    unshare -m --propagation slave sleep 1000 & pid=$!
+    sleep 0.5
+    "$1" freeze $pid -o "$2/image" && "$1" thaw "$2/image"
+    mkdir "$2/later" && mount -t tmpfs later "$2/later"
+    echo "seen: $(grep -c "$2/later " /proc/$pid/mountinfo || true)"
+    kill -9 $pid; umount "$2/later"`;
+  const { stdout, stderr } = await launch("unshare", ["-m", "sh", "-c", script, "sh", KMONTE, directory]).done;
+  assert.match(stdout, /seen: 1/, stdout + stderr);
 });
