@@ -51,6 +51,18 @@ export function doesNotStop(process: StoppedProcess, tid: number, patience: numb
   );
 }
 
+export function keepsChanging(process: StoppedProcess, patience: number): KmonteError {
+  return new Refusal(
+    "THREADS_CHANGE",
+    {
+      what: `Process ${process.pid} (${process.stat.comm}) cannot be stopped as a whole.`,
+      why: `For ${patience / 1000} seconds it has made threads that ended before they could be stopped.`,
+      remedy: "Try again when it does less; nothing was changed.",
+    },
+    { pid: process.pid, command: process.stat.comm },
+  );
+}
+
 export function vforkInProgress(process: StoppedProcess, tid: number): KmonteError {
   return new Refusal(
     "VFORK_IN_PROGRESS",

@@ -12,7 +12,7 @@ import { endAll, type Move } from "../tracee/end-all.x86_64.ts";
 import { detach, interrupt, resume, tryInterrupt, tryResume, trySeize } from "../tracee/ptrace.ts";
 import { settleThread, standsInVdso } from "./settle.ts";
 import { correctSleep, measureSleeps } from "./sleepers.ts";
-import { cannotSeize, doesNotStop, leaderEnded, staysInVdso, vforkInProgress } from "./stop-failures.ts";
+import { cannotSeize, doesNotStop, keepsChanging, leaderEnded, staysInVdso, vforkInProgress } from "./stop-failures.ts";
 import { waitsInVfork } from "./vfork.ts";
 import {
   awaitEnd,
@@ -65,6 +65,10 @@ export class StoppedSet implements Disposable {
   /** Those of them that have come to a stop; the others may still be on their way. */
   readonly #standing = new Set<number>();
   #sleepsUntil: ReadonlyMap<number, bigint> = new Map();
+  /** A process of which a thread ended before it could be stopped. */
+  #missed: StoppedProcess | undefined;
+  /** First threads that have ended while others go on. */
+  readonly #endedLeaders = new Set<number>();
 
   readonly #admit: Admit;
 
@@ -145,10 +149,14 @@ export class StoppedSet implements Disposable {
 
   #stopOnce(roots: readonly number[]): void {
     for (const pid of roots) this.#takeProcess(pid);
-    // A program that forks or starts threads while we look is looked at again, until nothing new appears. Whoever has
-    // been stopped cannot make more, so this ends.
-    for (let before = -1; before !== this.#seized.size + this.processes.size;) {
+    // A program that forks or starts threads while we look is looked at again, until nothing new appears, and nobody has
+    // ended under our hands, who may have made others. Whoever has been stopped cannot make more, so this ends, unless
+    // threads live so shortly that none is met.
+    const deadline = Date.now() + STOP_DEADLINE_MS;
+    for (let before = -1; before !== this.#seized.size + this.processes.size || this.#missed;) {
+      if (this.#missed && Date.now() > deadline) throw keepsChanging(this.#missed, STOP_DEADLINE_MS);
       before = this.#seized.size + this.processes.size;
+      this.#missed = undefined;
       for (const process of [...this.processes.values()]) {
         if (process.zombie) continue;
         this.#takeThreads(process);
@@ -179,19 +187,24 @@ export class StoppedSet implements Disposable {
 
   #takeThreads(process: StoppedProcess): void {
     const fresh: number[] = [];
-    for (const name of readdirOrEmpty(`/proc/${process.pid}/task`)) {
+    // The youngest first: they live longest.
+    for (const name of readdirOrEmpty(`/proc/${process.pid}/task`).toReversed()) {
       const tid = Number(name);
       if (this.#seized.has(tid) || isKernelWorker(tid)) continue;
-      if (!this.#seize(process, tid)) continue;
-      fresh.push(tid);
+      if (this.#seize(process, tid)) fresh.push(tid);
+      else if (tid !== process.pid || !this.#endedLeaders.has(tid)) this.#missed = process;
+      if (tid === process.pid && !this.#seized.has(tid)) this.#endedLeaders.add(tid);
     }
+    fresh.reverse();
     if (fresh.length + process.threads.length > 1) expectOthersBeside(process.pid);
     for (const tid of fresh) tryInterrupt(tid);
     for (const tid of fresh) {
       const groupStop = this.#awaitStop(process, tid);
       if (this.#seized.has(tid)) process.threads.push({ tid, groupStop, stoppedAt: clockNow(CLOCK.CLOCK_MONOTONIC) });
     }
-    if (fresh.some((tid) => !this.#seized.has(tid))) this.#stopAnew(process);
+    if (fresh.every((tid) => this.#seized.has(tid))) return;
+    this.#missed = process;
+    this.#stopAnew(process);
   }
 
   /**
