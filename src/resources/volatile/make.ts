@@ -16,9 +16,10 @@ import { copyContents } from "../objects/copy.ts";
 import { thawAttributes } from "../objects/file-attributes.ts";
 import { ownOpen } from "../objects/gone-special.ts";
 import { openCanonical, openPath } from "../objects/path-file.ts";
-import { isSame, type Entry, type Thing } from "./entry.ts";
-import { whyNotIn } from "./folder.ts";
+import { isSame, whyOther, type Entry, type Thing } from "./entry.ts";
+import { isPutByRoot, whyNotIn } from "./folder.ts";
 import { Found } from "./found.ts";
+import { isMadeAtBoot } from "./places.ts";
 import { inTheWay, otherFolder, whyNot, type Planned } from "./plan.ts";
 
 const AT_SYMLINK_FOLLOW = 0x400;
@@ -53,6 +54,7 @@ export class Maker {
   /** Parents before what is in them; owners, modes and times of folders come last, the innermost first. */
   make(): void {
     const folders: (readonly [Entry, LocalFd])[] = [];
+    for (const step of this.#steps.values()) this.#giveBack(step);
     try {
       for (const { entry, path, fate } of this.#steps.values()) {
         if (fate !== "make") continue;
@@ -67,6 +69,16 @@ export class Maker {
     this.#context.atResume(() => {
       for (const [{ times }, fd] of folders.toReversed()) thawAttributes(fd, { times });
     });
+  }
+
+  /** A folder that a boot has made gets the owner and mode back that it had. */
+  #giveBack({ entry, path, fate }: Planned): void {
+    if (fate !== "other" || entry.type !== "S_IFDIR" || entry.top || isMadeAtBoot(path) || !isPutByRoot(path)) return;
+    const fd = this.#context.keep(openCanonical(path, PATH_FOLDER));
+    const before = fstat(fd);
+    if (whyOther(entry, before) === undefined) return;
+    this.#context.undo(path, () => ownOpen(fd, before));
+    ownOpen(fd, entry);
   }
 
   /** Returns a folder, which stays open. */

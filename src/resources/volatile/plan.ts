@@ -8,7 +8,7 @@ import type { Blob } from "../contract.ts";
 import { readLink } from "../objects/gone-special.ts";
 import { openPath } from "../objects/path-file.ts";
 import { isSame, typeOf, whyOther, WORDS, type Entry } from "./entry.ts";
-import { whyNotIn } from "./folder.ts";
+import { isPutByRoot, whyNotIn } from "./folder.ts";
 import { find, type Found } from "./found.ts";
 import { isMadeAtBoot, ofThisBoot } from "./places.ts";
 
@@ -89,7 +89,7 @@ export function whyNot(entry: Entry, path: string, found: Found, openBlob: (name
   if (isMadeAtBoot(path)) return undefined;
   const type = typeOf(found.stat);
   if (entry.role === "above" && entry.type !== "S_IFDIR") return type === "S_IFDIR" ? "It is a folder." : undefined;
-  if (entry.top && type === "S_IFDIR") return undefined;
+  if (type === "S_IFDIR" && entry.type === type && (entry.top || isPutByRoot(path))) return undefined;
   const other = whyOther(entry, found.stat);
   if (other !== undefined) return other;
   if (type === "S_IFLNK") return readLink(found.fd) === entry.target ? undefined : "It leads elsewhere.";
