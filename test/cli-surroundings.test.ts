@@ -200,8 +200,9 @@ test("a child that was killed meanwhile is not said to go on", async () => {
 describe("records of swaps that cannot be read", () => {
   test("do not make a good thaw fail", { skip: process.getuid?.() !== 0 && "needs root" }, async () => {
     const script = `
-      mkdir -p /var/lib/kmonte/swap && mount -t tmpfs none /var/lib/kmonte/swap &&
-      mkdir /var/lib/kmonte/swap/20260101T000000Z && cd /var/lib/kmonte/swap/20260101T000000Z && touch pending &&
+      swaps="\${KMONTE_STATE:-/var/lib/kmonte}/swap"
+      mkdir -p "$swaps" && mount -t tmpfs none "$swaps" &&
+      mkdir "$swaps/20260101T000000Z" && cd "$swaps/20260101T000000Z" && touch pending &&
       echo broken > timeline.json && cd / || exit 99
       setsid sleep 1000 </dev/null >/dev/null 2>&1 & p=$!; trap "kill $p 2>/dev/null" EXIT
       "$0" freeze $p -o "$1" >&2 || exit 98
