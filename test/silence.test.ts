@@ -1,11 +1,13 @@
 /** A connection to the outside while kmonte is killed in the middle: it goes on, and no rule is left behind. */
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freeze } from "../src/index.ts";
 import { Program, until } from "./harness.ts";
+import { KMONTE } from "./kmonte.ts";
 
 const SCRIPT = new URL("programs/tcp-outside.py", import.meta.url).pathname;
 const INDEX = new URL("../src/index.ts", import.meta.url).href;
@@ -39,6 +41,35 @@ test("kmonte is killed while it holds a connection", { skip: missing }, async ()
   await until(() => tables(child.pid).length === 0, "the end of the rules");
   await checkGoesOn(program);
 });
+
+/** nft as it is, after a moment; it notes for which table it was asked. */
+const SLOW_NFT = `#!/bin/sh
+rules=$(cat); printf '%s\\n' "$rules" | grep -o 'table inet kmonte-[^ ]*' >>"$NOTES"
+sleep 1; printf '%s\\n' "$rules" | "$NFT" "$@"`;
+
+for (const name of ["kmonte-\\d+", "kmonte-gone"]) {
+  test(`kmonte is killed while nft makes ${name.replace("\\d+", "N")}`, { skip: missing }, async () => {
+    await using program = Program.start("/usr/bin/python3", [SCRIPT]);
+    await program.waitFor(/^READY$/m);
+    const at = (file: string): string => `${program.directory}/${file}`;
+    writeFileSync(at("nft"), SLOW_NFT, { mode: 0o755 });
+    writeFileSync(at("notes"), "");
+    copyFileSync("/usr/sbin/nft", at("real-nft"));
+    const script = `mount --bind "$0" /usr/sbin/nft && exec "$@"`;
+    const args = ["--mount", "sh", "-c", script, at("nft"), KMONTE, "freeze", String(program.pid), "-o", at("image")];
+    const child = spawn("unshare", args, {
+      stdio: "ignore",
+      env: { ...process.env, NFT: at("real-nft"), NOTES: at("notes") },
+    });
+    const asked = new RegExp(`^table inet (${name}-[^ ]*)$`, "m");
+    await until(() => asked.test(readFileSync(at("notes"), "utf8")), "nft");
+    child.kill("SIGKILL");
+    await once(child, "close");
+    await sleep(2500);
+    assert.deepEqual(tables(child.pid), []);
+    await checkGoesOn(program);
+  });
+}
 
 test("a freeze that lets its processes go on leaves no rule", { skip: missing }, async () => {
   await using program = Program.start("/usr/bin/python3", [SCRIPT]);

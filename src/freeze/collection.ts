@@ -38,6 +38,7 @@ export class Collection implements FreezeContext, Disposable {
   /** The mount namespaces of objects. */
   readonly #placesOf: Record<string, string> = {};
   readonly #beforeKill: (() => () => void)[] = [];
+  readonly #toldAtKill: LocalFd[] = [];
   readonly #afterKill: (() => void)[] = [];
   readonly #atRelease: (() => void)[] = [];
   readonly user: Identity | undefined;
@@ -120,6 +121,10 @@ export class Collection implements FreezeContext, Disposable {
     this.#beforeKill.push(later(() => later(action())));
   }
 
+  tellAtKill(pipe: LocalFd): void {
+    this.#toldAtKill.push(pipe);
+  }
+
   afterKill(action: () => void): void {
     this.#afterKill.push(later(action));
   }
@@ -128,12 +133,12 @@ export class Collection implements FreezeContext, Disposable {
     this.#atRelease.push(later(action));
   }
 
-  /** Runs what must come right before the end of the processes; `end` ends them, and if it fails all is taken back. */
-  ending(end: () => void): void {
+  /** Runs what must come right before the end of the processes; `end` ends them and tells `told` in the same step. If it fails, all is taken back. */
+  ending(end: (told: readonly LocalFd[]) => void): void {
     const back: (() => void)[] = [];
     try {
       for (const action of this.#beforeKill) back.push(action());
-      end();
+      end(this.#toldAtKill);
     } catch (error) {
       for (const action of back.toReversed()) action();
       throw error;

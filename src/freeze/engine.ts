@@ -172,7 +172,7 @@ export class Freeze {
 
   /** Ends the processes; with `move`, the image gets its name in the same step, and if it cannot, nobody is ended. */
   kill(move?: Move): void {
-    this.#look?.ending(() => this.#set?.kill(move));
+    this.#look?.ending((told) => this.#set?.kill(move, told));
     this.#look?.[Symbol.dispose]();
   }
 

@@ -1,4 +1,5 @@
 /** Stopping a set of processes, all threads and all descendants, without their knowing: PTRACE_SEIZE and _INTERRUPT. */
+import type { LocalFd } from "../lib/brand.ts";
 import { ERRNO } from "../abi/errno.ts";
 import { canOpenThread, seeThrough } from "../abi/living.ts";
 import { PTRACE_EVENT, PTRACE_O } from "../abi/ptrace.ts";
@@ -296,12 +297,13 @@ export class StoppedSet implements Disposable {
     for (const pid of this.processes.keys()) seeThrough(pid, undefined);
   }
 
-  /** Ends all processes for good, after the move if there is one, and waits until they have gone. */
-  kill(move?: Move): void {
+  /** Ends all processes for good, after the move if there is one, tells it into pipes, and waits until they have gone. */
+  kill(move?: Move, told: readonly LocalFd[] = []): void {
     const living = [...this.processes.values()].filter((process) => !process.zombie);
     endAll(
       living.map(({ pid }) => pid),
       move,
+      told,
     );
     // The main thread can be waited for only when all others have been.
     // Children before parents: the init of a pid namespace waits until all in it have gone.

@@ -93,6 +93,8 @@ export interface FreezeContext {
    * back, should they go on after all.
    */
   beforeKill(action: () => () => void): void;
+  /** A pipe into which a line is written in the very step that ends the processes. */
+  tellAtKill(pipe: LocalFd): void;
   /** Something to do as soon as the processes have ended. */
   afterKill(action: () => void): void;
   /** Something to do when the freeze has ended without ending the processes, or has failed. */

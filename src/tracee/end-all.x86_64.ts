@@ -3,7 +3,7 @@
  * tiny program of its own gives the image its name and sends all the signals. Before it runs, nobody has been touched;
  * once it runs, nothing of ours is needed any more.
  */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { attempt, SyscallError } from "../abi/call.ts";
 import { O } from "../abi/fcntl.ts";
 import { asUser, type Identity } from "../abi/identity.ts";
@@ -79,26 +79,40 @@ function killCode(code: MachineCode, pids: readonly number[]): void {
     .jump(JUMP.UNLESS_EQUAL, "kill");
 }
 
+const TOLD = Buffer.from("done\n");
+
+/** Writes a line into each pipe. */
+function tellCode(code: MachineCode, pipes: readonly LocalFd[]): void {
+  for (const pipe of pipes) {
+    code
+      .emit(0xbf, ...int32(pipe)) // mov edi, pipe
+      .lea(LEA.RSI, TOLD)
+      .emit(0xba, ...int32(TOLD.length)) // mov edx, length
+      .call(SYS.write);
+  }
+}
+
 /**
- * Makes the move, if there is one, and kills all of them; or throws, a {@link SyscallError} when the move was refused,
- * and has done neither.
+ * Makes the move, if there is one, writes a line into each of the pipes `told`, and kills all of them; or throws, a
+ * {@link SyscallError} when the move was refused, and has done nothing.
  */
-export function endAll(pids: readonly number[], move?: Move): void {
+export function endAll(pids: readonly number[], move?: Move, told: readonly LocalFd[] = []): void {
   const code = new MachineCode();
   if (move) moveCode(code, move);
+  tellCode(code, told);
   if (pids.length > 0) killCode(code, pids);
   code.emit(0x31, 0xff).call(SYS.exit); // xor edi, edi
   const program = codeProgram(START, code.build());
   // A ^C at the terminal goes to all of its foreground group: the program inherits that it does not hear it.
   const status = withAllSignalsBlocked(() =>
-    withInherited(move ? [move.parent] : [], () => {
+    withInherited([...(move ? [move.parent] : []), ...told], () => {
       const pid = startProgram(program);
       return pid > 0 ? wait4(pid, 0) : undefined;
     }),
   );
   const ended = typeof status === "object" && status.state === "exited" ? status.code : undefined;
   if (ended === 0) return move?.moved();
-  if (ended === NOT_RUN) return endOneByOne(pids, move);
+  if (ended === NOT_RUN) return endOneByOne(pids, move, told);
   if (ended !== undefined && move) throw new SyscallError("rename", -ended, `Giving ${move.to} its name`);
   throw new KmonteError("END_FAILED", {
     what: "The frozen processes could not be ended.",
@@ -108,7 +122,7 @@ export function endAll(pids: readonly number[], move?: Move): void {
 }
 
 /** Where programs cannot be run from memory. */
-function endOneByOne(pids: readonly number[], move: Move | undefined): void {
+function endOneByOne(pids: readonly number[], move: Move | undefined, told: readonly LocalFd[]): void {
   if (move) {
     asUser(move.user, () => renameSync(move.from, move.to));
     move.moved();
@@ -120,5 +134,6 @@ function endOneByOne(pids: readonly number[], move: Move | undefined): void {
       closeSync(parent);
     }
   }
+  for (const pipe of told) writeSync(pipe, TOLD);
   for (const target of pids) attempt("kill", target, SIGNAL.SIGKILL);
 }

@@ -71,6 +71,7 @@ function isReached(): boolean {
 function begin(context: FreezeContext, quiet: ConstructorParameters<typeof Silence>[0]): Silence {
   const silence = new Silence(quiet);
   context.atRelease(() => silence.end());
+  context.tellAtKill(silence.guard);
   context.afterKill(() => silence.handOver());
   context.beforeKill(() => {
     silence.makeLasting();

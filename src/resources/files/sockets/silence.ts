@@ -5,7 +5,8 @@
  * before that end, so that the connections live on.
  */
 import { execFileSync, spawn } from "node:child_process";
-import { closeSync, existsSync, writeSync } from "node:fs";
+import { closeSync, existsSync, readlinkSync, writeSync } from "node:fs";
+import type { LocalFd } from "../../../lib/brand.ts";
 import { KmonteError } from "../../../lib/errors.ts";
 import { makePipe } from "../../objects/pipe-data.ts";
 import { LONGEST_FREEZE_S, rules, type Flow, type Quiet } from "./silence-rules.ts";
@@ -22,9 +23,11 @@ function nftPath(): string {
   return PLACES.find((path) => existsSync(path)) ?? "nft";
 }
 
-function nft(commands: string): string {
+/** Runs nft; it holds `lent` for as long as it works, even when we are killed meanwhile. */
+function nft(commands: string, lent?: LocalFd): string {
+  const stdio = ["pipe", "pipe", "pipe", ...(lent === undefined ? [] : [lent])] as const;
   try {
-    return execFileSync(nftPath(), ["-f", "-"], { input: commands, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"] });
+    return execFileSync(nftPath(), ["-f", "-"], { input: commands, encoding: "utf8", stdio: [...stdio] });
   } catch (cause) {
     const { stderr } = cause as { stderr?: string };
     throw new KmonteError(
@@ -39,18 +42,28 @@ function nft(commands: string): string {
 export function silenceFor(flows: readonly Flow[]): string | undefined {
   if (!nftIsThere()) return undefined;
   count += 1;
-  const table = `kmonte-${process.pid}-${count}`;
+  const table = nameOfTable();
   nft(rules(table, { flows, ports: [] }, "freeze"));
   return table;
 }
 
+/** Names the process and the pid namespace that it is to be looked for in. */
+function nameOfTable(): string {
+  return `kmonte-${pidNamespace()}-${process.pid}-${count}`;
+}
+
+/** The inode of our pid namespace (namespaces(7)). */
+function pidNamespace(): string {
+  return /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? "0";
+}
+
 /** Rules for as long as the sockets are away. */
-function keepLasting(table: string, quiet: Quiet): void {
+function keepLasting(table: string, quiet: Quiet, guard: LocalFd): void {
   try {
-    nft(rules(table, quiet, "gap"));
+    nft(rules(table, quiet, "gap"), guard);
   } catch (error) {
     if (quiet.ports.length === 0) throw error;
-    nft(rules(table, quiet, "plain"));
+    nft(rules(table, quiet, "plain"), guard);
   }
 }
 
@@ -70,15 +83,21 @@ export function endLasting(context: object, table: string): void {
   removeTable(table);
 }
 
-/** Tables of runs that were killed. */
+const OF_FREEZE = /^table inet (kmonte-(\d+)-(\d+)-\d+)$/gm;
+
+/** Tables of runs that were killed; those of other pid namespaces are not ours to tell. */
 export function removeLeftovers(): void {
-  for (const [, table = "", pid = ""] of nft("list tables inet\n").matchAll(/^table inet (kmonte-(\d+)-\d+)$/gm)) {
-    if (!existsSync(`/proc/${pid}`)) removeTable(table);
+  const own = pidNamespace();
+  for (const [, table = "", namespace, pid = ""] of nft("list tables inet\n").matchAll(OF_FREEZE)) {
+    if (namespace === own && !existsSync(`/proc/${pid}`)) removeTable(table);
   }
 }
 
-/** A shell that waits for a word from us; should we die without one, it takes the tables away. Returns how to say it. */
-function startGuard(tables: readonly string[]): () => void {
+/**
+ * A shell that waits for a line; should all who could write one end without it, us and an nft of ours, it takes the
+ * tables away. Returns where the line is to be written.
+ */
+function startGuard(tables: readonly string[]): LocalFd {
   const [read, write] = makePipe(0);
   const commands = tables.map((table) => `${nftPath()} delete table inet ${table} 2>/dev/null`).join("; ");
   // Detached: what ends kmonte, such as ^C at the terminal, must not end the guard.
@@ -87,13 +106,7 @@ function startGuard(tables: readonly string[]): () => void {
     detached: true,
   }).unref();
   closeSync(read);
-  let told = false;
-  return () => {
-    if (told) return;
-    told = true;
-    writeSync(write, "done\n");
-    closeSync(write);
-  };
+  return write;
 }
 
 /** Silence for the time of a freeze. */
@@ -103,16 +116,18 @@ export class Silence {
   readonly #table: string;
   readonly #quiet: Quiet;
   readonly #since = Date.now();
-  readonly #dismissGuard: () => void;
+  #ended = false;
+  /** A line here tells the guard that the processes have ended, or that the tables are gone. */
+  readonly guard: LocalFd;
 
   constructor(quiet: Quiet) {
     removeLeftovers();
     count += 1;
-    this.#table = `kmonte-${process.pid}-${count}`;
+    this.#table = nameOfTable();
     this.lasting = `kmonte-gone-${process.pid}-${Date.now()}-${count}`;
     this.#quiet = quiet;
-    this.#dismissGuard = startGuard([this.#table, this.lasting]);
-    nft(rules(this.#table, quiet, "freeze"));
+    this.guard = startGuard([this.#table, this.lasting]);
+    nft(rules(this.#table, quiet, "freeze"), this.guard);
   }
 
   /** Keeps the silence beyond the end of the processes. */
@@ -125,17 +140,20 @@ export class Silence {
       });
     }
     // Both for a moment: a table takes longer to go than to come, and the processes are waited for.
-    keepLasting(this.lasting, this.#quiet);
+    keepLasting(this.lasting, this.#quiet, this.guard);
   }
 
-  /** The processes have ended: from now on only the thaw ends the silence. */
+  /** The processes have ended, and the guard knows: from now on only the thaw ends the silence. */
   handOver(): void {
-    this.#dismissGuard();
+    closeSync(this.guard);
     removeTable(this.#table);
   }
 
   end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
     removeTable(this.lasting, this.#table);
-    this.#dismissGuard();
+    writeSync(this.guard, "done\n");
+    closeSync(this.guard);
   }
 }
