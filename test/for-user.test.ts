@@ -19,9 +19,9 @@ const NOT_FOR_USERS: Readonly<Record<string, string>> = {
   files:
     "proc-file namespace message-queue tun fanotify bpf-map io-uring tcp-connecting raw-socket netlink-socket packet-socket other-socket refused",
   objects:
-    "covered-file sysv-segment sysv-semaphores sysv-queue gone-queue detached-mount io-uring bpf-map aio packet-ring uts-namespace ipc-namespace net-namespace file-system mount-namespace user-namespace cgroup-namespace",
+    "covered-file sysv-segment sysv-semaphores sysv-queue gone-queue named-queue detached-mount io-uring bpf-map aio packet-ring uts-namespace ipc-namespace net-namespace file-system removed-source mount-namespace user-namespace cgroup-namespace",
   processes: "",
-  threads: "",
+  threads: "ringUse",
 };
 
 const reasons = (kind: Kind | undefined, state: unknown): string[] => [

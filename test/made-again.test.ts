@@ -138,6 +138,8 @@ test("what is swapped to and fro meanwhile leads nowhere", { timeout: 240_000 },
   await using program = await start(code, OPEN_LOG);
   const directory = await program.freeze();
   const own = statSync(inHome).ino;
+  // Not empty, so that it can neither be removed nor be replaced.
+  writeFileSync(join(inHome, "kept"), "");
   const swapper = [
     "import os,sys",
     "home,roots=sys.argv[1:]",
@@ -177,10 +179,10 @@ test("what is swapped to and fro meanwhile leads nowhere", { timeout: 240_000 },
     child.kill("SIGKILL");
   }
   await until(() => child.exitCode !== null || child.signalCode !== null, "the end of the swapper");
-  // Root's own folder, whatever it is called now, is still root's and empty.
+  // Root's own folder, whatever it is called now, is still root's, with nothing else in it.
   const found = readdirSync(home).find((name) => statSync(join(home, name)).ino === own);
   assert.ok(found !== undefined, readdirSync(home).join());
   const { uid, mode } = statSync(join(home, found));
-  assert.deepEqual([uid, mode & 0o7777, readdirSync(join(home, found))], [0, 0o700, []]);
+  assert.deepEqual([uid, mode & 0o7777, readdirSync(join(home, found))], [0, 0o700, ["kept"]]);
   assert.deepEqual([statSync(roots).uid, statSync(roots).mode & 0o7777], [0, 0o700]);
 });

@@ -5,6 +5,7 @@ import { Refusal } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import { isFirstPidNamespace } from "../proc/first-namespace.ts";
 import { pidsOf } from "../units/survey.ts";
+import { requireOpenableAtBoot } from "./boot-key.ts";
 import { depart, type DepartOptions, type WayOut } from "./depart.ts";
 import { requireAbleKernel } from "./kernel-config.ts";
 import { findKernel, type Kernel, listKernels } from "./kernels.ts";
@@ -28,6 +29,7 @@ export interface SwapOptions extends DepartOptions {
 export async function swap(options: SwapOptions): Promise<never> {
   requireRoot();
   const kernel = swapTarget(options.to);
+  requireOpenableAtBoot(options.encryptTo ?? []);
   await requireAbleTarget(kernel, [...options.pids, ...(options.plan?.along.flatMap(pidsOf) ?? [])]);
   return await depart(byKexec(kernel, options), options);
 }

@@ -115,18 +115,23 @@ export function runThaw(job: ThawJob, watcher: Watcher, verified = verifyImage(j
   }
   const tree = step("build", () => as(() => build(context, image, watcher)));
   const release = (): void => {
-    using claim = Claim.make(asked);
+    const claim = Claim.make(asked);
+    // It stays open until then: what fails is taken back when this function has been left.
+    context.undo("the entry of a thawed image", () => {
+      using entry = claim;
+      entry.takeBack();
+    });
     // From here on, whenever we are killed, it takes the entry back.
     using guardian = new Guardian(
       [...tree.threads.keys()].map(({ pid }) => pid),
       claim,
     );
-    context.undo("the entry of a thawed image", () => claim.takeBack());
     const mark = markThawed(image.place);
     context.undo("the mark of a thawed image", () => mark?.takeBack());
     goOn(context, tree, guardian);
     try {
-      claim.sync();
+      using entry = claim;
+      entry.sync();
       mark?.released();
     } catch (error) {
       // They run: that the mark stays at its first step is no failure of the thaw.

@@ -6,13 +6,13 @@ import { before, describe, test } from "node:test";
 import { CHECKOUT } from "../../lab/cache.ts";
 import { guestKernel } from "../../lab/guest-kernel.ts";
 import { LAB_PACKAGES } from "../../lab/machine.ts";
-import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { findKernel } from "../../src/swap/kernels.ts";
 import { DEFAULT_REHEARSAL_ROOT } from "../../src/swap/store.ts";
 import { readConsole, type Rehearsal, rehearse } from "../../src/swap/rehearse/rehearse.ts";
 import { compile, Program } from "../harness.ts";
 import { KMONTE, launch } from "../kmonte.ts";
+import { bundle } from "../../scripts/bundle.ts";
 
 const PATIENCE_S = 600;
 
@@ -39,18 +39,18 @@ describe("a rehearsal", () => {
   });
 
   test("says no-go, and why, when the copy cannot be thawed there", { timeout: PATIENCE_S * 1000 }, async () => {
-    // Every boot begins with an empty /dev/shm: what the program has open there is not in the machine.
-    const shared = `/dev/shm/kmonte-rehearsed-${process.pid}`;
-    const script = `exec 9>${shared}; echo READY; exec sleep 1000`;
+    // Nodes of /dev come with the kernel: one that somebody has made there is not in the machine.
+    const node = `/dev/kmonte-rehearsed-${process.pid}`;
+    const script = `mknod ${node} c 1 3; exec 9>${node}; echo READY; exec sleep 1000`;
     await using program = Program.start("/bin/sh", ["-c", script]);
     try {
       await program.waitFor(/^READY$/m);
       const result = await tried(image, program, "true");
       assert.deepEqual([result.go, result.thawed, result.healthy], [false, false, undefined], result.said);
-      assert.match(result.said, new RegExp(shared));
+      assert.match(result.said, new RegExp(node));
       assert.equal(program.alive, true);
     } finally {
-      rmSync(shared, { force: true });
+      rmSync(node, { force: true });
     }
   });
 
@@ -85,11 +85,9 @@ async function tried(to: string, program: Program, command: string): Promise<Reh
 /** As a package has it: an emulated processor takes long to read the sources. */
 async function compiled(directory: string): Promise<string> {
   mkdirSync(directory);
-  const compiler = join(CHECKOUT, "node_modules/typescript/bin/tsc");
-  const project = join(CHECKOUT, "tsconfig.build.json");
-  await runTool(process.execPath, [compiler, "-p", project, "--outDir", join(directory, "dist")], { cwd: CHECKOUT });
   for (const name of ["node_modules", "package.json"]) symlinkSync(join(CHECKOUT, name), join(directory, name));
   cpSync(join(CHECKOUT, "bin"), join(directory, "bin"), { recursive: true });
+  await bundle(join(directory, "dist"));
   return join(directory, "bin/kmonte");
 }
 

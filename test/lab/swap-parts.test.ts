@@ -158,9 +158,10 @@ test(
       state: "/var/lib/kmonte",
       otherDisks: false,
     });
-    const [, script = ""] = /^ExecStartPre=-\/bin\/sh -c '(.*)'$/m.exec(text) ?? [];
+    const [, script = "", place = ""] = /^ExecStartPre=-\/bin\/sh -c '(.*)' (\S+)$/m.exec(text) ?? [];
+    assert.equal(place, root);
     const unescaped = script.replaceAll("$$", "$").replaceAll("%%", "%");
-    const rules = execFileSync("unshare", ["--net", "sh", "-c", `${unescaped}; nft list ruleset`], {
+    const rules = execFileSync("unshare", ["--net", "sh", "-c", `${unescaped}; nft list ruleset`, place], {
       encoding: "utf8",
     });
     assert.match(rules, /table inet kmonte-gone-waits/);

@@ -70,7 +70,7 @@ test("a swap that cannot be made leaves everything as it was", { timeout: 10 * 6
     { argv: ["--to", "6.12", "--pid", "2"], says: /2/ },
   ];
   for (const { argv, says } of attempts) {
-    const { code, stdout, stderr } = await machine.run(["kmonte", "swap", ...argv]);
+    const { code, stdout, stderr } = await machine.run(["kmonte", "swap", "--yes", ...argv]);
     assert.notEqual(code, 0, argv.join(" "));
     assert.match(stderr.toString() + stdout.toString(), says);
   }

@@ -32,11 +32,12 @@ const WRITABLE_BY_OTHERS = 0o022;
 /** Why nothing is made in a folder with our rights; undefined where it is. */
 export function whyNotIn(path: string, { entry, identity }: KnownFolder, found: Found): string | undefined {
   // A user's rights are all that counts then.
-  if (isForUser() || isRootsWay(path, found.fd)) return undefined;
+  if (isForUser()) return undefined;
   const was = entry?.identity ?? identity;
   if (was && isSameFile(was, identityOf(found.fd))) return undefined;
-  if (entry?.type === "S_IFDIR" && isPutByRoot(path)) return undefined;
+  // It may say of its files what it likes.
+  if (fileSystemOf(found.fd) === FUSE_SUPER_MAGIC) return "A user's program may stand behind its file system (FUSE).";
+  if (isRootsWay(path, found.fd) || (entry?.type === "S_IFDIR" && isPutByRoot(path))) return undefined;
   if (!entry) return "It is another folder, and others than root may have put it there.";
-  if (fileSystemOf(found.fd) === FUSE_SUPER_MAGIC) return "A program stands behind its file system (FUSE).";
   return whyOther(entry, found.stat);
 }
