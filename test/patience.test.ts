@@ -45,6 +45,7 @@ describe("a connection that the server has not accepted yet", () => {
     const { refusals } = await check([program.pid]);
     assert.equal((refusals[0] as { code: string }).code, "TCP_PENDING_DATA");
     process.kill(program.pid, "SIGUSR1");
+    await program.waitFor(/^ACCEPTED$/m);
     await assertUnharmed(program);
   });
 });
