@@ -7,7 +7,13 @@ file=/run/kmonte/hand-over/$1
 until [ -e "$file" ]; do
   case $(systemctl is-active kmonte-thaw.service) in
     active | activating) sleep 0.2 ;;
-    *) echo "kmonte thawed no process of $1." >&2; exit 1 ;;
+    *)
+      echo "kmonte thawed no process of $1; it is started anew." >&2
+      rm -f "/etc/systemd/system/$1.d/50-kmonte-hand-over.conf"
+      systemctl daemon-reload
+      systemctl restart --no-block "$1"
+      exit 1
+      ;;
   esac
 done
 {

@@ -87,8 +87,8 @@ test("kmonte killed between the mark and the kexec leaves nothing for the next b
   const root = fresh("root");
   const { id, path } = newSwapDirectory(root);
   const guard = new URL("../src/swap/pending-guard.ts", import.meta.url).href;
-  const script = `const { PendingGuard } = await import(${JSON.stringify(guard)});
-    new PendingGuard(${JSON.stringify(pendingMark(root, id))}, ${JSON.stringify(path)});
+  const script = `const { guardPending } = await import(${JSON.stringify(guard)});
+    guardPending(${JSON.stringify(pendingMark(root, id))}, ${JSON.stringify(path)});
     console.log("guarded"); setTimeout(() => {}, 60_000);`;
   markPending(root, id);
   const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", "-e", script], { stdio: "pipe" });

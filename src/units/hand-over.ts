@@ -5,7 +5,7 @@
  * are active, they are removed, and the units are again as they were (docs/decisions/0016-handing-units-back.md).
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError } from "../lib/errors.ts";
 import { projectFile } from "../lib/program-files.ts";
@@ -96,13 +96,23 @@ RuntimeDirectory=
 `;
 }
 
+/** The drop-ins that {@link prepareHandOver} writes for units. */
+export function dropInsOf(units: readonly MemberUnit[]): string[] {
+  return units.filter(({ mainPid }) => mainPid !== undefined).map(({ name }) => dropInOf(name));
+}
+
+function dropInOf(unit: string): string {
+  return join(UNIT_DIRECTORY, `${unit}.d`, DROP_IN);
+}
+
 /** Has the next boot hand the processes over; on disk when it returns. */
 export function prepareHandOver(units: readonly MemberUnit[]): void {
   for (const { name, mainPid } of units) {
     if (mainPid === undefined) continue;
-    const directory = join(UNIT_DIRECTORY, `${name}.d`);
+    const path = dropInOf(name);
+    const directory = dirname(path);
     mkdirSync(directory, { recursive: true });
-    writeFileSync(join(directory, DROP_IN), dropInText(SCRIPT, mainPid > 0), { flush: true });
+    writeFileSync(path, dropInText(SCRIPT, mainPid > 0), { flush: true });
     syncDirectory(directory);
   }
   syncDirectory(UNIT_DIRECTORY);

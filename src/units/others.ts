@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { KmonteError } from "../lib/errors.ts";
 import { orIfGone } from "../lib/gone.ts";
+import { AtOurEnd } from "./at-our-end.ts";
 import { isOfSystem, type SurveyedUnit } from "./survey.ts";
 import { systemctl } from "./systemctl.ts";
 import { activeUnits, controlGroupOf, readUnits, type Unit, withDescendants, wordsOf } from "./unit.ts";
@@ -60,9 +61,12 @@ function requiredBy(names: readonly string[]): ReadonlySet<string> {
 /** Units that have been stopped, and are started again when the swap does not take place. */
 export class StoppedUnits implements AsyncDisposable {
   readonly #names: readonly string[];
+  /** Should we be killed, a shell starts them again. */
+  readonly #guard: AtOurEnd;
 
   private constructor(names: readonly string[]) {
     this.#names = names;
+    this.#guard = new AtOurEnd('[ $# = 0 ] || systemctl start --no-block -- "$@"', startable(names));
   }
 
   /** Stops them all in one transaction; each may take as long as its own settings say (TimeoutStopSec=). */
@@ -79,13 +83,18 @@ export class StoppedUnits implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Scopes are made by who started their processes, and cannot be started.
-    const names = this.#names.filter((name) => !name.endsWith(".scope"));
-    if (names.length === 0) return;
-    await run(["start", "--", ...names]).catch((error: unknown) => {
-      process.stderr.write(`kmonte: note: not all units were started again: ${String(error)}\n`);
-    });
+    const names = startable(this.#names);
+    if (names.length > 0)
+      await run(["start", "--", ...names]).catch((error: unknown) => {
+        process.stderr.write(`kmonte: note: not all units were started again: ${String(error)}\n`);
+      });
+    this.#guard[Symbol.dispose]();
   }
+}
+
+/** Scopes are made by who started their processes, and cannot be started. */
+function startable(names: readonly string[]): string[] {
+  return names.filter((name) => !name.endsWith(".scope"));
 }
 
 /** systemctl that may take long; an abort ends the wait, not what systemd does. */

@@ -29,8 +29,9 @@ function parse(text: string): Fault {
 }
 
 const plan = process.env["KMONTE_FAULT"];
-// Only the engine's thread does anything to other processes.
-if (plan !== undefined && !isMainThread && (workerData as { abort?: unknown } | null)?.abort) install(parse(plan));
+// Only the engine's thread does anything to other processes; with KMONTE_FAULT_MAIN, the steps of the main one count.
+const isEngine = !isMainThread && (workerData as { abort?: unknown } | null)?.abort !== undefined;
+if (plan !== undefined && (process.env["KMONTE_FAULT_MAIN"] ? isMainThread : isEngine)) install(parse(plan));
 
 function install(fault: Fault): void {
   const real = { ...fs };
