@@ -20,6 +20,7 @@ import { freezeSharedAnonymous } from "./shared-anonymous.ts";
 import { freezeUnlinkedFile } from "./unlinked-file.ts";
 import { freezeVolatileFile, noteOtherName } from "./volatile-file.ts";
 import { orIfGone } from "../../lib/gone.ts";
+import { refuseNotText } from "../not-text.ts";
 
 /** A way to contents: a magic link of /proc, what it says, and what it leads to. */
 export interface ContentsLook {
@@ -53,25 +54,10 @@ export function linkedPath(link: string): string {
   return link.endsWith(" (deleted)") ? link.slice(0, -" (deleted)".length) : link;
 }
 
-/** What stands in the place of bytes that are no text (U+FFFD). */
-const NOT_UTF8 = "\u{fffd}";
-
-function notText(path: string): Refusal {
-  return new Refusal(
-    "PATH_NOT_TEXT",
-    {
-      what: `${path} cannot be written down.`,
-      why: "Its name, or that of a folder above it, is not valid UTF-8, which state.json is written in.",
-      remedy: "Rename it.",
-    },
-    { path, resource: "file" },
-  );
-}
-
 /** Whether a link's path still leads to the file, which may be a symbolic link itself (O_PATH). */
 export function isLinked(link: string, seen: FileStat): boolean {
   if (!link.startsWith("/")) return false;
-  if (link.includes(NOT_UTF8)) throw notText(link);
+  refuseNotText(link, link);
   const found = orIfGone(() => lstat(placed(link)), undefined);
   return found?.inode === seen.inode && found.device === seen.device;
 }

@@ -21,13 +21,12 @@ import { openToReadLater, type Way } from "../readable.ts";
 import { bothRoles, isTop, lookAt, typeOf, type Entry, type Role } from "./entry.ts";
 import { find, type Found } from "./found.ts";
 import { isMadeAtBoot, isTemporary, isVolatile } from "./places.ts";
+import { refuseNotText } from "../not-text.ts";
 
 export const CARRIED = "carried-files";
 
 /** Contents up to this stand in state.json itself. */
 const SMALL = 4096;
-/** What stands in the place of bytes that are no text (U+FFFD). */
-const NOT_UTF8 = "\u{fffd}";
 
 /** How much a whole folder may be. */
 export interface Bounds {
@@ -117,7 +116,7 @@ export class Carrying {
         const path = join(folder, name);
         const seen = lookAt(path);
         if (!seen || seen.dev !== device) continue;
-        if (name.includes(NOT_UTF8)) throw notText(path);
+        refuseNotText(name, path);
         left -= 1;
         // Sparse files count for what they hold.
         if (seen.isFile()) room -= Number(seen.blocks) * 512;
@@ -310,18 +309,6 @@ function hearsReading(context: FreezeContext): boolean {
 }
 
 const READING = IN.IN_ACCESS | IN.IN_OPEN | IN.IN_CLOSE_NOWRITE;
-
-function notText(path: string): Refusal {
-  return new Refusal(
-    "PATH_NOT_TEXT",
-    {
-      what: `${path} cannot be written down.`,
-      why: "Its name, or that of a folder above it, is not valid UTF-8, which state.json is written in.",
-      remedy: "Rename it.",
-    },
-    { path, resource: "file" },
-  );
-}
 
 function tooLarge(path: string, about: string): Refusal {
   return new Refusal(
