@@ -2,8 +2,8 @@
  * Which file an open descriptor leads to, across names and boots: inode number with the time of its birth (statx(2)) or
  * its file handle, which holds the inode's generation (name_to_handle_at(2)).
  */
-import { readFileSync } from "node:fs";
 import type { LocalFd } from "../lib/brand.ts";
+import { presentBoot } from "./boot.ts";
 import { attempt, call, withStruct, withText } from "./call.ts";
 import { AT_EMPTY_PATH } from "./fcntl.ts";
 import { fileSystemOf, OVERLAYFS_SUPER_MAGIC } from "./stat.ts";
@@ -73,5 +73,5 @@ let boot: string | undefined;
 
 /** Of this boot. */
 export function bootId(): string {
-  return (boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim());
+  return (boot ??= presentBoot());
 }

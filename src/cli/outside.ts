@@ -8,7 +8,8 @@ import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, 
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError } from "../lib/errors.ts";
-import { presentBoot, readStat } from "../proc/read.ts";
+import { presentBoot } from "../abi/boot.ts";
+import { readStat } from "../proc/read.ts";
 import { isProtected, type Protection } from "../units/protected.ts";
 import { isOfSystem, pidsOf, runningUnits } from "../units/survey.ts";
 

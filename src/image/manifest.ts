@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { arch, hostname, release, version } from "node:os";
 import * as v from "valibot";
-import { presentBoot } from "../proc/read.ts";
+import { presentBoot } from "../abi/boot.ts";
 import { CHUNK_SIZE } from "./digest.ts";
 import { FORMAT_VERSION } from "./version.ts";
 

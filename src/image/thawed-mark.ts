@@ -20,7 +20,7 @@ import * as v from "valibot";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { Refusal } from "../lib/errors.ts";
 import { errnoOf } from "../lib/gone.ts";
-import { presentBoot } from "../proc/read.ts";
+import { presentBoot } from "../abi/boot.ts";
 
 const MARK = "thawed.json";
 const LARGEST_MARK = 4096;

@@ -24,7 +24,7 @@ import type { LocalFd } from "../lib/brand.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
 import { errnoOf } from "../lib/gone.ts";
 import { stateDirectory } from "../lib/state-directory.ts";
-import { presentBoot } from "../proc/read.ts";
+import { presentBoot } from "../abi/boot.ts";
 import { openPath } from "../resources/objects/path-file.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
 import type { Entry } from "../tracee/let-go.x86_64.ts";

@@ -33,8 +33,3 @@ export function labelOf(pid: number | "self"): string {
     return "";
   }
 }
-
-/** The id of this boot (random(4)). */
-export function presentBoot(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-}

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { freeze, type FrozenSet } from "../freeze/freeze.ts";
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { carriedPaths } from "../units/carried.ts";
-import { presentBoot } from "../proc/read.ts";
+import { presentBoot } from "../abi/boot.ts";
 import { dropInsOf, membersOf, prepareHandOver, removeHandOver, type MemberUnit } from "../units/hand-over.ts";
 import { reloadUnits, StoppedUnits, type UnitPlan } from "../units/others.ts";
 import { pidsOf } from "../units/survey.ts";

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError, RefusalList } from "../lib/errors.ts";
 import type { ProgressListener } from "../lib/progress.ts";
-import { presentBoot } from "../proc/read.ts";
+import { presentBoot } from "../abi/boot.ts";
 import { thaw, type ThawReport } from "../thaw/thaw.ts";
 import { clearOneTimeEntry } from "./one-time-entry.ts";
 import { bootSteps, readBootTimes } from "./boot-times.ts";
