@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { Answerers } from "./answerers.ts";
-import { requireRoot } from "./only-root.ts";
+import { FOR_OTHERS, requireRoot } from "../lib/require-root.ts";
 import { credentialsOf, peerOf } from "./peer.ts";
 import { doorPath } from "./protocol.ts";
 import { busy, turnAway, WaitingRoom } from "./waiting-room.ts";
@@ -15,7 +15,7 @@ const LISTEN_FDS_START = 3;
 
 /** Opens the door; the promise is kept when it listens. */
 export async function serve(): Promise<Server> {
-  requireRoot("keep the door");
+  requireRoot("keep the door", FOR_OTHERS);
   const answerers = new Answerers();
   const room = new WaitingRoom((...heard) => hear(answerers, ...heard));
   // Who has said all closes one half of the connection, and still gets an answer.

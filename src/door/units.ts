@@ -4,7 +4,7 @@ import { keyDirectory } from "../image/keys.ts";
 import { Refusal } from "../lib/errors.ts";
 import { OWN_COMMAND } from "../lib/own-command.ts";
 import { hasUnit, isSystemdRunning, removeUnit, requireUnitPath, unitWord, writeUnit } from "../lib/systemd-unit.ts";
-import { requireRoot } from "./only-root.ts";
+import { FOR_OTHERS, requireRoot } from "../lib/require-root.ts";
 import { DEFAULT_DOOR } from "./protocol.ts";
 import { reloadUnits } from "../units/others.ts";
 import { systemctl } from "../units/systemctl.ts";
@@ -47,7 +47,7 @@ UMask=0077
 
 /** Writes both units with the path of this kmonte, and has systemd read them; enabling them is the administrator's. */
 export function installDoor(): void {
-  requireRoot("install the service for ordinary users");
+  requireRoot("install the service for ordinary users", FOR_OTHERS);
   requireSystemd();
   const keys = resolve(keyDirectory());
   requireUnitPath(OWN_COMMAND, "the program that the service runs");
@@ -59,7 +59,7 @@ export function installDoor(): void {
 
 /** Closes the door and removes both units; says whether there were any. What is being answered goes on. */
 export function uninstallDoor(): boolean {
-  requireRoot("remove the service for ordinary users");
+  requireRoot("remove the service for ordinary users", FOR_OTHERS);
   requireSystemd();
   const units = [SOCKET_UNIT, SERVICE_UNIT].filter((name) => hasUnit(name));
   if (units.length > 0) systemctl(["disable", "--now", ...units], undefined);

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { handOverUnits } from "../../swap/resume.ts";
 import { printJson, printLine } from "../output.ts";
-import { requireRoot } from "../require-root.ts";
+import { requireRoot } from "../../lib/require-root.ts";
 
 interface Options {
   readonly json?: boolean;

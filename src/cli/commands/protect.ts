@@ -13,7 +13,7 @@ import { requireSystemd } from "../../units/systemctl.ts";
 import { fullName, readUnits, requireRunning } from "../../units/unit.ts";
 import { printJson, printLine } from "../output.ts";
 import { isInTheWay, rerunOutside } from "../outside.ts";
-import { requireRoot } from "../require-root.ts";
+import { requireRoot } from "../../lib/require-root.ts";
 
 interface Options {
   readonly all?: boolean;

@@ -5,7 +5,7 @@ import { readProtections } from "../../units/protected.ts";
 import { survey, type SurveyedUnit, type Verdict } from "../../units/survey.ts";
 import { requireSystemd } from "../../units/systemctl.ts";
 import { isInTheWay, rerunOutside } from "../outside.ts";
-import { requireRoot } from "../require-root.ts";
+import { requireRoot } from "../../lib/require-root.ts";
 import { describeFailure, formatBytes, formatMilliseconds, printJson, printLine } from "../output.ts";
 
 interface Options {

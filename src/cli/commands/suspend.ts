@@ -4,7 +4,7 @@ import { suspend } from "../../swap/suspend.ts";
 import { collect, parsePid } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
 import { showProgress } from "../progress.ts";
-import { requireRoot } from "../require-root.ts";
+import { requireRoot } from "../../lib/require-root.ts";
 import { agreedPlan } from "../unit-plan.ts";
 
 interface Options {

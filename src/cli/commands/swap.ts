@@ -6,7 +6,7 @@ import { DEFAULT_DEADLINE_SECONDS } from "../../swap/watchdog.ts";
 import { collect, parsePid, parseSeconds } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
 import { showProgress } from "../progress.ts";
-import { requireRoot } from "../require-root.ts";
+import { requireRoot } from "../../lib/require-root.ts";
 import { agreedPlan } from "../unit-plan.ts";
 
 interface Options {

@@ -1,0 +1,11 @@
+/** What only root can do is refused to others before anything else is looked at. */
+import { Refusal } from "./errors.ts";
+
+/** Why the service for ordinary users is root's. */
+export const FOR_OTHERS = "It does for others what needs rights that they do not have.";
+
+/** `purpose` completes "Only root can …"; `why` is a sentence that says why only root can. */
+export function requireRoot(purpose: string, why = `kmonte runs as user ${process.geteuid?.()}.`): void {
+  if (process.geteuid?.() === 0) return;
+  throw new Refusal("NOT_ROOT", { what: `Only root can ${purpose}.`, why, remedy: "Run it with sudo." });
+}
