@@ -67,6 +67,10 @@ export class Registers {
     return new Registers(Buffer.from(this.bytes));
   }
 
+  equals(other: Registers): boolean {
+    return this.bytes.equals(other.bytes);
+  }
+
   toJSON(): Record<RegisterName, string> {
     return Object.fromEntries(REGISTER_NAMES.map((name) => [name, `0x${this.get(name).toString(16)}`])) as Record<
       RegisterName,

@@ -7,6 +7,7 @@
  */
 import { readFileSync } from "node:fs";
 import { KmonteError } from "../lib/errors.ts";
+import type { Registers } from "../abi/registers.x86_64.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import { parseSleeperTimers, parseTimerListNow } from "../proc/timer-list.ts";
 import { isResumed, resumedCall, rewritingCall } from "../tracee/interrupted-call.x86_64.ts";
@@ -37,7 +38,7 @@ export interface SleepControl {
 export function measureSleeps(stopped: readonly Sleeper[], control: SleepControl): Map<number, bigint> {
   const deadlines = new Map<number, bigint>();
   const unknown = new Map<number, bigint>();
-  const calls = new Map<number, number>();
+  const asleep = new Map<number, Registers>();
   for (const { pid, tid, stoppedAt } of stopped) {
     const registers = getRegisters(tid);
     const rewriting = rewritingCall(registers);
@@ -52,12 +53,19 @@ export function measureSleeps(stopped: readonly Sleeper[], control: SleepControl
     if (rest !== undefined) deadlines.set(tid, stoppedAt + rest);
     else if (requested >= SHORT_NS) {
       unknown.set(tid, requested);
-      calls.set(tid, registers.getInt("orig_rax"));
+      asleep.set(tid, registers);
     }
   }
   for (let tries = 0; tries < TRIES && unknown.size > 0 && canRead(); tries += 1) {
-    for (const [tid, found] of findTimers([...unknown.keys()], control)) {
-      const requested = unknown.get(tid) ?? 0n;
+    const timers = findTimers([...unknown.keys()], control);
+    for (const [tid, before] of asleep) {
+      if (!unknown.has(tid) || sleepsOn(tid, before)) continue;
+      // Its time has ended. What it has come to since, another sleep maybe, is another call, looked at as it is.
+      unknown.delete(tid);
+    }
+    for (const [tid, found] of timers) {
+      const requested = unknown.get(tid);
+      if (requested === undefined) continue;
       const fitting = found.filter((deadline) => deadline <= clockNow(CLOCK.CLOCK_MONOTONIC) + requested);
       if (fitting.length !== 1 && tries < TRIES - 1) continue;
       const latest = fitting.reduce<bigint | undefined>(
@@ -69,18 +77,24 @@ export function measureSleeps(stopped: readonly Sleeper[], control: SleepControl
       unknown.delete(tid);
     }
   }
-  for (const [tid, call] of calls) tellCallAgain(tid, call);
   return deadlines;
 }
 
-/** Who went on with its sleep shows the number of restart_syscall(2) in the place of that of its call. */
-function tellCallAgain(tid: number, call: number): void {
+/**
+ * Whether a thread is still in the call that it was in. A call that was gone on with shows the number of
+ * restart_syscall(2) in the place of its own, which is put back.
+ */
+function sleepsOn(tid: number, before: Registers): boolean {
   try {
     const registers = getRegisters(tid);
-    if (isResumed(registers)) setRegisters(tid, registers.set("orig_rax", call));
+    if (!isResumed(registers)) return false;
+    if (!registers.set("orig_rax", before.get("orig_rax")).equals(before)) return false;
+    setRegisters(tid, before);
+    return true;
   } catch (error) {
     // Whoever has been killed meanwhile sleeps no more.
     if (!(error instanceof KmonteError)) throw error;
+    return false;
   }
 }
 

@@ -103,6 +103,8 @@ function nameFromCode(registers: Registers, memory: TraceeMemory): ResumedCall |
 const LOWEST_POINTER = 0x1_0000n;
 const FUTEX_COMMAND = 0x7fn;
 const FUTEX_WAITS = [0n, 9n];
+/** FUTEX_PRIVATE_FLAG; fewer descriptors than this are polled as a rule. */
+const FUTEX_PRIVATE = 0x80n;
 
 /** The number came from a register (syscall(2)): the arguments differ enough. */
 function nameFromArguments(args: readonly bigint[]): ResumedCall | undefined {
@@ -111,6 +113,6 @@ function nameFromArguments(args: readonly bigint[]): ResumedCall | undefined {
   if (!pointer(a))
     return a <= 11n && b === 0n && pointer(c) ? "clock_nanosleep" : a === 0n && b === 0n ? "poll" : undefined;
   if (pointer(b)) return "nanosleep";
-  if (FUTEX_WAITS.includes(b & FUTEX_COMMAND) && b >= 0x80n && pointer(d)) return "futex";
+  if (FUTEX_WAITS.includes(b & FUTEX_COMMAND) && pointer(d)) return b >= FUTEX_PRIVATE ? "futex" : undefined;
   return b === 0n ? undefined : "poll";
 }
