@@ -102,6 +102,8 @@ const CHANGED = [
   "  death signal that depends on it is refused (PARENT_THREAD);",
   "- the numbers of keys (keyctl(2)), which the kernel chooses: programs find keys by their descriptions;",
   "- the rules of a Landlock domain, which are told to nobody once they are in force (landlock(7));",
+  "- the time at which a process or thread started (field 22 of /proc/PID/stat, ps -o lstart), which is that of the",
+  "  thaw: whoever knows processes by id and start time (ProcessHandle of Java, psutil, runc) takes them for others;",
   "- CPU time used so far (getrusage(2), CLOCK_PROCESS_CPUTIME_ID), which begins anew;",
   "- the name that /proc shows for a file or folder without one, when something else stands under that name by now.",
   "",

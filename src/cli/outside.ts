@@ -10,8 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError } from "../lib/errors.ts";
 import { presentBoot } from "../abi/boot.ts";
 import { readStat } from "../proc/read.ts";
-import { isProtected, type Protection } from "../units/protected.ts";
-import { isOfSystem, pidsOf, runningUnits } from "../units/survey.ts";
+import { isOfSystem, pidsOf, type RunningUnit } from "../units/survey.ts";
 
 /** On a disk: this process reads on after the boot. */
 const DIRECTORY = "/var/lib/kmonte/outside";
@@ -23,13 +22,10 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** From the end of the service to the end of the wait for its last words, in milliseconds. */
 const LAST_WORDS_MS = 2000;
 
-/** Whether kmonte runs in a unit that is to be looked at or frozen, which it can do from outside of it alone. */
-export function isInTheWay(protections: readonly Protection[], which: "all" | "protected"): boolean {
+/** Whether kmonte runs in one of the units that are to be looked at or frozen, which it can do from outside of it alone. */
+export function isInTheWay(units: readonly RunningUnit[]): boolean {
   if (process.env[MARK] !== undefined) return false;
-  const units = runningUnits().filter(
-    ({ unit }) => !isOfSystem(unit) && (which === "all" || isProtected(unit.name, protections)),
-  );
-  const pids = new Set(units.flatMap(pidsOf));
+  const pids = new Set(units.filter(({ unit }) => !isOfSystem(unit)).flatMap(pidsOf));
   for (let at: number | undefined = process.pid; at !== undefined && at > 0; at = readStat(at)?.ppid)
     if (pids.has(at)) return true;
   return false;

@@ -1,10 +1,11 @@
 /** What is about to happen to the machine's units, shown and agreed to before anything is done. */
 import { createInterface } from "node:readline/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
+import { KmonteError, Refusal } from "../lib/errors.ts";
+import { refuseInTheWay } from "../units/obstacles.ts";
 import { planUnits, type UnitPlan } from "../units/others.ts";
-import { readProtections } from "../units/protected.ts";
-import { survey, type SurveyedUnit } from "../units/survey.ts";
+import { matches, type Protection, readProtections } from "../units/protected.ts";
+import { type RunningUnit, runningUnits, survey, type SurveyedUnit } from "../units/survey.ts";
 import { requireSystemd } from "../units/systemctl.ts";
 import { readUnits, requireRunning } from "../units/unit.ts";
 import { formatReport, readLastReport, type SwapReport } from "../swap/report.ts";
@@ -16,6 +17,8 @@ export interface PlanOptions {
   readonly plan?: boolean;
   /** Do not ask. */
   readonly yes?: boolean;
+  /** Names and patterns of units that are started anew where their thaw fails, while the others go on. */
+  readonly tolerate?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -30,11 +33,15 @@ export async function agreedPlan(
 ): Promise<UnitPlan | undefined> {
   requireSystemd(`kmonte, to ${purpose},`);
   if (!options.plan && !options.yes) requireTerminal(purpose);
-  if (isInTheWay(readProtections(), "protected")) return await agreeOutside(purpose, options);
-  requireNamedUnits();
-  const looked = (await survey(readProtections(), "protected")).filter((one) => one.protected);
+  const protections = readProtections();
+  const running = runningUnits(protections);
+  if (isInTheWay(running)) return await agreeOutside(purpose, options);
+  requireNamedUnits(protections);
+  const tolerate = options.tolerate ?? [];
+  requireTolerable(tolerate, running);
+  const looked = (await survey(running, protections, tolerate)).filter(({ verdict }) => verdict !== "system");
   if (looked.length === 0 && pids.length === 0) throw nothingProtected();
-  refuseObstacles(looked);
+  await refuseObstacles(looked, protections);
   const plan = planUnits(looked, pids);
   if (options.plan && options.json) printJson(planJson(plan));
   else if (!options.json) printPlan(plan, purpose);
@@ -44,8 +51,8 @@ export async function agreedPlan(
 }
 
 /** A unit that is protected by its name and does not run would be missing without a word. */
-function requireNamedUnits(): void {
-  const names = readProtections().flatMap(({ pattern }) => (/[*?[]/.test(pattern) ? [] : [pattern]));
+function requireNamedUnits(protections: readonly Protection[]): void {
+  const names = protections.flatMap(({ pattern }) => (/[*?[]/.test(pattern) ? [] : [pattern]));
   readUnits(names).forEach((unit, i) => requireRunning(unit, names[i] as string));
 }
 
@@ -84,25 +91,44 @@ function nothingProtected(): Refusal {
   });
 }
 
-function refuseObstacles(looked: readonly SurveyedUnit[]): void {
-  const refusals = looked.flatMap(({ unit, obstacles }) =>
-    obstacles.map(({ code, what, why, remedy }) => new Refusal(code, { what: `${unit.name}: ${what}`, why, remedy })),
-  );
-  if (refusals.length === 0) return;
-  throw new RefusalList(
-    "UNITS_IN_THE_WAY",
-    {
-      what: "Not all protected units can go along; nothing was stopped.",
-      remedy: "kmonte unprotect UNIT leaves one out.",
-    },
-    refusals,
-  );
+/** A unit that is to be tolerated, and does not go along, is a mistake that somebody wants to hear of. */
+function requireTolerable(tolerate: readonly string[], running: readonly RunningUnit[]): void {
+  const unknown = tolerate.find((pattern) => !running.some(({ unit }) => matches(unit.name, [pattern])));
+  if (unknown === undefined) return;
+  throw new Refusal("TOLERATED_NOT_ALONG", {
+    what: `${unknown} cannot be tolerated.`,
+    why: "No protected unit that runs has this name.",
+    remedy: "kmonte services --protected shows those that there are.",
+  });
+}
+
+async function refuseObstacles(looked: readonly SurveyedUnit[], protections: readonly Protection[]): Promise<void> {
+  if (looked.every(({ verdict }) => verdict === "along")) return;
+  const isOnlyTolerance =
+    looked.some(({ tolerated }) => tolerated) &&
+    (await survey(looked, protections)).every(({ verdict }) => verdict === "along");
+  if (isOnlyTolerance) {
+    refuseInTheWay(looked, "CANNOT_TOLERATE", {
+      what: "A unit that shares something with others cannot be tolerated; nothing was stopped.",
+      why: "It would be thawed without them, and what they have in common would come apart.",
+      remedy: "Leave --tolerate out for the units that are named, or tolerate none of them.",
+    });
+  }
+  refuseInTheWay(looked, "UNITS_IN_THE_WAY", {
+    what: "Not all protected units can go along; nothing was stopped.",
+    remedy: "kmonte unprotect UNIT leaves one out.",
+  });
 }
 
 function planJson({ along, stop, kept }: UnitPlan): object {
   const name = ({ name: one }: { readonly name: string }): string => one;
   return {
-    along: along.map(({ unit, scopes, pids }) => ({ unit: unit.name, sessions: scopes.map(name), processes: pids })),
+    along: along.map(({ unit, scopes, pids, tolerated }) => ({
+      unit: unit.name,
+      sessions: scopes.map(name),
+      processes: pids,
+      tolerated,
+    })),
     stop: stop.map(name),
     kept: kept.map(name),
   };
@@ -110,10 +136,11 @@ function planJson({ along, stop, kept }: UnitPlan): object {
 
 function printPlan({ along, stop, kept }: UnitPlan, purpose: string): void {
   if (along.length > 0) printLine("Go along:");
-  for (const { unit, scopes, pids } of along) {
+  for (const { unit, scopes, pids, tolerated } of along) {
     const memory = unit.memory === undefined ? "" : `, ${formatBytes(unit.memory)}`;
     const sessions = scopes.length === 0 ? "" : `, with ${scopes.map(({ name }) => name).join(", ")}`;
     printLine(`  ${unit.name}: ${pids.length === 1 ? "1 process" : `${pids.length} processes`}${memory}${sessions}`);
+    if (tolerated) printLine("    if it alone cannot be thawed, it is started anew, and the others go on");
   }
   const list = (heading: string, units: UnitPlan["stop"]): void => {
     if (units.length > 0) printLine(`${heading}\n  ${units.map(({ name }) => name).join(", ")}`);

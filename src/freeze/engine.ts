@@ -6,6 +6,7 @@ import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
 import { asUser } from "../abi/identity.ts";
+import { CLOCK, clockNow } from "../abi/time.ts";
 import { parseRecipient } from "../image/age-keys.ts";
 import { machineKey } from "../image/keys.ts";
 import { PAGE_SIZE } from "../abi/mman.ts";
@@ -30,7 +31,7 @@ import type { LookOptions } from "./look-options.ts";
 import { pauseAfter } from "./patience.ts";
 import { PreCopy, worthCopying } from "./pre-copy.ts";
 import { checkRoots } from "./roots.ts";
-import { StoppedSet } from "./stop.ts";
+import { type StoppedProcess, StoppedSet } from "./stop.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
 
 export interface FreezeJob extends LookOptions {
@@ -44,9 +45,17 @@ export interface FreezeJob extends LookOptions {
   readonly encryptTo?: readonly string[] | undefined;
 }
 
+/** A process that was frozen. */
+export interface FrozenMember {
+  readonly pid: number;
+  readonly command: string;
+  /** When its first thread stood still, in milliseconds since the epoch (CLOCK_REALTIME). */
+  readonly stoppedAt: number;
+}
+
 export interface FreezeOutcome {
   readonly directory: string;
-  readonly processes: { readonly pid: number; readonly command: string }[];
+  readonly processes: FrozenMember[];
   readonly steps: TimedStep[];
   /** Bytes of memory that were written. */
   readonly bytes: number;
@@ -142,7 +151,7 @@ export class Freeze {
     const set = this.#step("stop", () => StoppedSet.stop(this.#job.pids, admitting(this.#job.user)));
     this.#set = set;
     try {
-      const processes = [...set.processes.values()].map(({ pid, stat }) => ({ pid, command: stat.comm }));
+      const processes = [...set.processes.values()].map(memberOf);
       this.#look = new Look(set, { ...this.#job, outside });
       this.#writeImage(this.#look, tries);
       if (this.#job.end === "resume") this.#step("resume", () => this.release());
@@ -289,6 +298,13 @@ export class Freeze {
       );
     }
   }
+}
+
+function memberOf({ pid, stat, threads }: StoppedProcess): FrozenMember {
+  const now = clockNow(CLOCK.CLOCK_MONOTONIC);
+  // One that has ended stands still from now on at the latest.
+  const first = threads.reduce((least, { stoppedAt }) => (stoppedAt < least ? stoppedAt : least), now);
+  return { pid, command: stat.comm, stoppedAt: Date.now() - Number((now - first) / 1_000_000n) };
 }
 
 function partsOf(error: KmonteError): readonly KmonteError[] {

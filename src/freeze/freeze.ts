@@ -3,7 +3,7 @@ import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { EngineThread } from "../lib/engine-thread.ts";
 import type { Identity } from "../abi/identity.ts";
 import type { CheckOptions, CheckOutcome } from "./check.ts";
-import type { FreezeJob, FreezeOutcome } from "./engine.ts";
+import type { FreezeJob, FreezeOutcome, FrozenMember } from "./engine.ts";
 import type { NetworkTraces } from "../resources/files/sockets/traces.ts";
 
 export interface FreezeOptions {
@@ -40,7 +40,7 @@ export interface FreezeOptions {
 
 export interface FrozenSet {
   readonly directory: string;
-  readonly processes: readonly { readonly pid: number; readonly command: string }[];
+  readonly processes: readonly FrozenMember[];
   readonly steps: readonly TimedStep[];
   /** Bytes of memory written. */
   readonly bytes: number;

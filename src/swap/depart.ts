@@ -5,13 +5,10 @@
 import { rmSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
-import { freeze, type FrozenSet } from "../freeze/freeze.ts";
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
-import { carriedPaths } from "../units/carried.ts";
 import { presentBoot } from "../abi/boot.ts";
 import { dropInsOf, membersOf, prepareHandOver, removeHandOver, type MemberUnit } from "../units/hand-over.ts";
 import { reloadUnits, StoppedUnits, type UnitPlan } from "../units/others.ts";
-import { pidsOf } from "../units/survey.ts";
 import type { HealthCommand } from "./health.ts";
 import { requireOpenableAtBoot } from "./boot-key.ts";
 import { makeDisksReadOnly, makeDisksWritable, writableDisks } from "./disks.ts";
@@ -20,6 +17,7 @@ import { lockRoot, removeForgotten } from "./leftovers.ts";
 import { requireLasting } from "./mounts.ts";
 import { leaveSilence } from "./network.ts";
 import { guardPending } from "./pending-guard.ts";
+import { FrozenSets } from "./sets.ts";
 import { DEFAULT_SWAP_ROOT, markPending, newSwapDirectory, PENDING_MARK, pendingMark } from "./store.ts";
 import { type SwapRecord, type WayBack, writeRecord } from "./store.ts";
 import { installUnits } from "./unit.ts";
@@ -66,14 +64,14 @@ export async function depart(way: WayOut, options: DepartOptions): Promise<never
   using _ = lockRoot(root);
   removeForgotten(root);
   const { id, path } = newSwapDirectory(root);
-  let frozen: FrozenSet | undefined;
+  let frozen: FrozenSets | undefined;
   let others: StoppedOthers | undefined;
   try {
     requireLasting(path, "the images of the processes");
     installUnits(root);
     const { steps, wayBack } = way.prepare(id);
     others = await stopOthers(options);
-    frozen = await freezeAll(path, options);
+    frozen = await FrozenSets.freeze(path, options);
     options.signal?.throwIfAborted();
     const members = options.plan
       ? membersOf(options.plan.along, new Set(frozen.processes.map(({ pid }) => pid)))
@@ -102,24 +100,10 @@ async function stopOthers({ plan, signal, onProgress }: DepartOptions): Promise<
   };
 }
 
-function freezeAll(path: string, { pids, plan, encryptTo, onProgress, signal }: DepartOptions): Promise<FrozenSet> {
-  // What has ended since the plan was made is in nobody's way.
-  const ofUnits = plan?.along.flatMap(pidsOf) ?? [];
-  return freeze({
-    pids: [...new Set([...pids, ...ofUnits])],
-    directory: join(path, "frozen"),
-    end: "hold",
-    ...(plan && { carry: carriedPaths(plan.along) }),
-    ...(encryptTo && { encryptTo }),
-    ...(onProgress && { onProgress }),
-    ...(signal && { signal }),
-  });
-}
-
 interface Departure {
   readonly id: string;
   readonly way: WayOut;
-  readonly frozen: FrozenSet;
+  readonly frozen: FrozenSets;
   readonly wayBack: WayBack | undefined;
   readonly members: readonly MemberUnit[] | undefined;
 }
@@ -134,13 +118,13 @@ function recordOf({ id, way, frozen, wayBack, members }: Departure, { health, ke
     ...(way.kind && { kind: way.kind }),
     from: release(),
     to: way.to ?? release(),
-    directory: frozen.directory,
+    ...(frozen.directory !== undefined && { directory: frozen.directory }),
     processes: frozen.processes.map(({ pid, command }) => ({ pid, command })),
-    ...(members && { units: members.map((unit) => ({ ...unit, processes: [...unit.processes] })) }),
+    ...(members && { units: frozen.noted(members) }),
     ...(needs.length > 0 && { network: [...needs] }),
     steps: [],
     // Memory was copied before.
-    stopped: frozen.steps.find(({ step }) => step === "stop")?.start ?? Date.now(),
+    stopped: frozen.stopped,
     ...(wayBack && { wayBack }),
     // Written down before it begins: a kernel that never says anything had its try too.
     attempts: way.to === undefined ? [] : [{ kernel: way.to, at: Date.now() }],
@@ -181,7 +165,7 @@ function leave({ root, record, steps, way }: Leaving, { onProgress }: DepartOpti
 }
 
 /** Nothing of a departure that did not happen stays: neither a loaded kernel, nor images that the next boot would thaw. */
-async function undo(way: WayOut, frozen: FrozenSet | undefined, path: string): Promise<void> {
+async function undo(way: WayOut, frozen: FrozenSets | undefined, path: string): Promise<void> {
   way.cancel();
   rmSync(join(path, PENDING_MARK), { force: true });
   if (removeHandOver()) reloadUnits();

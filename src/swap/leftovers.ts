@@ -9,7 +9,15 @@ import { errnoOf } from "../lib/gone.ts";
 import { removeImage } from "../image/remove.ts";
 import { openPath } from "../resources/objects/path-file.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
-import { DEFAULT_REHEARSAL_ROOT, DEFAULT_SWAP_ROOT, isPending, readRecords, RECORD, type SwapRecord } from "./store.ts";
+import {
+  DEFAULT_REHEARSAL_ROOT,
+  DEFAULT_SWAP_ROOT,
+  isPending,
+  ownImages,
+  readRecords,
+  RECORD,
+  type SwapRecord,
+} from "./store.ts";
 import { PLAIN_SILENCE_FILE, SILENCE_FILE } from "./network.ts";
 
 /** flock(2) */
@@ -77,6 +85,9 @@ function readable(root: string, id: string): SwapRecord[] {
 /** Removes what a swap that came to its end need not keep: the memory of its processes, the ends of its connections. */
 export function forget(root: string, record: SwapRecord): void {
   if (record.keep) return;
-  removeImage(record.directory);
+  if (record.directory !== undefined) removeImage(record.directory);
+  // What was not thawed is all that is left of it.
+  for (const [directory, units] of ownImages(record))
+    if (units.every(({ failure }) => failure === undefined)) removeImage(directory);
   for (const name of [SILENCE_FILE, PLAIN_SILENCE_FILE]) rmSync(join(root, record.id, name), { force: true });
 }

@@ -1,8 +1,9 @@
 /** What of the network a swap leaves behind and must find again: silence for its connections, addresses, routes. */
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { NetworkTraces } from "../resources/files/sockets/traces.ts";
+import { removeTable } from "../resources/files/sockets/silence.ts";
 import { missingOf, type NetworkNeed } from "../resources/files/sockets/surroundings.ts";
 
 /** Beside a swap's record: rules that the unit loads before the network comes up. */
@@ -22,6 +23,14 @@ export function leaveSilence(
   if (silence === "") return;
   writeFileSync(join(swapDirectory, PLAIN_SILENCE_FILE), plainSilence, { mode: 0o600 });
   writeFileSync(join(swapDirectory, SILENCE_FILE), silence, { mode: 0o600 });
+}
+
+/** Ends what is still kept silent of a swap: for processes that do not come back. */
+export function endSilence(swapDirectory: string): void {
+  const path = join(swapDirectory, SILENCE_FILE);
+  if (!existsSync(path)) return;
+  const tables = [...readFileSync(path, "utf8").matchAll(/^table inet (\S+)/gm)].map(([, table = ""]) => table);
+  removeTable(...tables);
 }
 
 /** Waits until all is there; the thaw's own check says what is missing when that takes too long. */

@@ -1,6 +1,6 @@
 /** The last swap's timeline, for people and for scripts. */
 import { Refusal } from "../lib/errors.ts";
-import { DEFAULT_SWAP_ROOT, readRecords, type SwapRecord } from "./store.ts";
+import { DEFAULT_SWAP_ROOT, type Failure, ownImages, readRecords, type SwapRecord, type SwapUnit } from "./store.ts";
 
 export interface ReportLine {
   readonly step: string;
@@ -13,7 +13,13 @@ export interface SwapReport extends SwapRecord {
   /** How long the processes stood still; undefined while they still do. */
   readonly gapSeconds: number | undefined;
   readonly lines: ReportLine[];
+  readonly units?: ReportedUnit[] | undefined;
 }
+
+export type ReportedUnit = SwapUnit & {
+  /** How long it stood still, from the stop of its first process until its last one went on. */
+  readonly pauseSeconds?: number;
+};
 
 /** The report of the last swap. */
 export function readLastReport(root: string = DEFAULT_SWAP_ROOT): SwapReport {
@@ -33,7 +39,11 @@ export function reportOf(record: SwapRecord): SwapReport {
     after: round(start - record.stopped),
   }));
   const gap = record.running === undefined ? undefined : round(record.running - record.stopped);
-  return { ...record, gapSeconds: gap, lines };
+  const noted = record.units?.map((unit): ReportedUnit => {
+    const pauseSeconds = pauseOf(unit);
+    return { ...unit, ...(pauseSeconds !== undefined && { pauseSeconds }) };
+  });
+  return { ...record, gapSeconds: gap, lines, ...(noted && { units: noted }) };
 }
 
 /** The report as text, one step per line. */
@@ -45,14 +55,31 @@ export function formatReport(report: SwapReport): string {
   return [headline(report), ...lines, ...tries(report), ...outcome(report), ...units(report), ""].join("\n");
 }
 
-/** A line for each unit: how it is since the boot. Processes of one set stand still together. */
-function units({ units: members = [], gapSeconds }: SwapReport): string[] {
+/** Lines for each unit: how it is since the boot, and how long it stood still. */
+function units({ units: members = [] }: SwapReport): string[] {
   const width = Math.max(...members.map(({ name }) => name.length));
-  return members.map(({ name, mainPid, after, processes }) => {
-    const pause = gapSeconds === undefined ? "" : `, stood still for ${gapSeconds.toFixed(2)} s`;
+  return members.flatMap((unit) => {
+    const { name, mainPid, after, processes, failure } = unit;
+    const seconds = pauseOf(unit);
+    const pause = seconds === undefined ? "" : `, stood still for ${seconds.toFixed(2)} s`;
     const main = !mainPid ? `${processes.length} processes` : mainProcess(mainPid, after?.mainPid);
-    return `  ${name.padEnd(width)}  was active, is ${after?.activeState ?? "not handed over yet"}, ${main}${pause}`;
+    const line = `  ${name.padEnd(width)}  was active, is ${after?.activeState ?? "not handed over yet"}, ${main}${pause}`;
+    return failure ? [line, ...anew(unit, failure)] : [line];
   });
+}
+
+/** Seconds from the stop of a unit's first process until its last one went on; undefined when it did not. */
+function pauseOf({ stopped, running }: SwapUnit): number | undefined {
+  return stopped === undefined || running === undefined ? undefined : round(running - stopped);
+}
+
+function anew({ name, directory }: SwapUnit, { code, what, why = "", remedy }: Failure): string[] {
+  const text = [`${what} [${code}]`, ...why.split("\n").filter(Boolean), ...(remedy === undefined ? [] : [remedy])];
+  return [
+    "    started anew, as its processes could not be thawed:",
+    ...text.map((line) => `      ${line}`),
+    `      Their image is whole. To have them as they were: systemctl stop ${name}; kmonte thaw ${directory}`,
+  ];
 }
 
 function mainProcess(before: number, now: number | undefined): string {
@@ -75,12 +102,21 @@ function tries({ attempts = [] }: SwapReport): string[] {
   });
 }
 
-function outcome({ gapSeconds, failure, directory, state }: SwapReport): string[] {
+function outcome(report: SwapReport): string[] {
+  const { gapSeconds, failure, directory, state } = report;
   if (state === "trial") return ["  running; whether all is well is not known yet"];
   if (gapSeconds !== undefined) return [`  stood still for ${gapSeconds.toFixed(2)} s`];
   if (!failure) return ["  not running yet"];
   const text = [failure.what, failure.why, failure.remedy].filter((line) => line !== undefined);
-  return ["  not running again:", ...text.map((line) => `    ${line}`), `    The images are whole, in ${directory}`];
+  const places = [...(directory === undefined ? [] : [directory]), ...ownImages(report).keys()];
+  const services = (report.units ?? []).filter(({ mainPid }) => mainPid !== undefined).map(({ name }) => name);
+  const way = `To have them as they were: systemctl stop ${services.join(" ")}; kmonte thaw DIRECTORY`;
+  return [
+    "  not running again:",
+    ...text.map((line) => `    ${line}`),
+    `    The images are whole, in ${places.join(", ")}`,
+    ...(services.length > 0 ? ["    systemd has started the units anew.", `    ${way}`] : []),
+  ];
 }
 
 function at(seconds: number): string {

@@ -7,10 +7,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError, RefusalList } from "../lib/errors.ts";
 import type { ProgressListener } from "../lib/progress.ts";
 import { presentBoot } from "../abi/boot.ts";
-import { thaw, type ThawReport } from "../thaw/thaw.ts";
 import { clearOneTimeEntry } from "./one-time-entry.ts";
 import { bootSteps, readBootTimes } from "./boot-times.ts";
-import { waitForNetwork } from "./network.ts";
+import { describe } from "./describe-failure.ts";
+import { endSilence } from "./network.ts";
 import { notifyReady } from "./notify.ts";
 import { firstEnded } from "../thaw/seen-running.ts";
 import { forget } from "./leftovers.ts";
@@ -24,13 +24,13 @@ import {
   readPendingApart,
   readRecords,
   type SwapRecord,
+  type SwapUnit,
 } from "./store.ts";
 import { unmarkPending, writeRecord } from "./store.ts";
 import { keepTmp, removeOldPrivateTmp } from "./tmp-files.ts";
 import { afterFailure, changeAttempt, type Here, nextStep, withAttempt } from "./trial.ts";
-import { announceThawed, finishHandOver, removeHandOver } from "../units/hand-over.ts";
-import { reloadUnits } from "../units/others.ts";
-import { systemctl } from "../units/systemctl.ts";
+import { announceThawed, finishHandOver, startAnew } from "../units/hand-over.ts";
+import { type ThawedSets, thawSets } from "./thaw-sets.ts";
 import { HeldWatchdog } from "./watchdog.ts";
 import { goBack } from "./way-back.ts";
 
@@ -180,34 +180,33 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   const record = withAttempt(pending, here, Date.now());
   // On disk before anything is tried: a boot that ends in the middle counts.
   writeRecord(root, record);
-  let report: ThawReport;
+  let thawedSets: ThawedSets;
   try {
-    report = await thaw({
-      directory: record.directory,
-      after: waitForNetwork(record.network ?? [], options.signal),
-      // Who ran on a kernel that was given up ended with it.
-      again: (record.attempts?.length ?? 0) > 1,
-      ...(options.onProgress && { onProgress: options.onProgress }),
-      ...(options.signal && { signal: options.signal }),
-    });
+    thawedSets = await thawSets(record, options);
   } catch (error) {
     const failure = describe(error);
     if (afterFailure(record, here, idsTaken(error)) === "go back") goBack({ root, record, here, watchdog }, failure);
-    startAnew(record);
-    // The mark stays: another boot tries again with the same images.
+    if (record.units) {
+      // What has gone on without them is not to be met by their past at some later boot.
+      unmarkPending(root, record.id);
+      startUnitsAnew(root, record.id, record.units);
+    }
+    // Otherwise the mark stays: another boot tries again with the same images.
     const failed = changeAttempt({ ...record, state: "failed", arrived: here.kernel, failure }, here, { failure });
     writeRecord(root, failed);
     watchdog?.stop();
     return failed;
   }
   // They run: whatever goes wrong from here on, they must not be thawed a second time in this boot.
-  const running = Date.now();
+  const { running, units } = thawedSets;
   const onTrial = record.health !== undefined && here.kernel !== record.from;
   if (!onTrial) unmarkPending(root, record.id);
-  await house(record.id, report.processes);
-  announceThawed(record.units ?? []);
+  await house(record.id, thawedSets.processes);
+  announceThawed(units?.filter(({ failure }) => !failure) ?? []);
+  const failed = units?.filter(({ failure }) => failure) ?? [];
+  if (failed.length > 0) startUnitsAnew(root, record.id, failed);
   const left = record.steps.at(-1)?.end ?? record.stopped;
-  const [verify, ...thawing] = report.steps;
+  const [verify, ...thawing] = thawedSets.steps;
   const booted = bootSteps(readBootTimes(), left, verify?.start ?? running);
   // The image is verified while the network comes up.
   const network = { step: "network", start: verify?.end ?? running, end: thawing[0]?.start ?? running };
@@ -219,14 +218,21 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
     ...(record.network ? [network] : []),
     ...thawing,
   ];
-  const thawed: SwapRecord = { ...rest, state: "trial", arrived: here.kernel, steps, running };
+  const thawed: SwapRecord = {
+    ...rest,
+    ...(units && { units: [...units] }),
+    state: "trial",
+    arrived: here.kernel,
+    steps,
+    running,
+  };
   if (onTrial) {
     writeRecord(root, thawed);
     return thawed;
   }
   watchdog?.stop();
   const done = settle(root, thawed);
-  const ended = firstEnded(report.living);
+  const ended = firstEnded(thawedSets.living);
   if (ended === undefined) {
     discard(root, record);
     return done;
@@ -236,12 +242,10 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   return { ...done, keep: true };
 }
 
-/** The units of processes that could not be thawed are systemd's to start; some may be waiting for their processes. */
-function startAnew({ units = [] }: SwapRecord): void {
-  const services = units.flatMap(({ name, mainPid }) => (mainPid === undefined ? [] : [name]));
-  if (services.length === 0 || !removeHandOver()) return;
-  reloadUnits();
-  systemctl(["restart", "--no-block", "--", ...services]);
+/** Units that could not be thawed are systemd's to start; nothing is kept silent for their old processes any more. */
+function startUnitsAnew(root: string, id: string, units: readonly SwapUnit[]): void {
+  endSilence(join(root, id));
+  startAnew(units);
 }
 
 /** The machine is well and the processes run: nothing is kept of their memory, unless it was asked for. */
@@ -249,7 +253,7 @@ function discard(root: string, record: SwapRecord): void {
   try {
     forget(root, record);
   } catch (error) {
-    process.stderr.write(`kmonte: note: ${record.directory} could not be removed: ${String(error)}\n`);
+    process.stderr.write(`kmonte: note: the images of ${record.id} could not be removed: ${String(error)}\n`);
   }
 }
 
@@ -280,13 +284,4 @@ function keepClockForward(record: SwapRecord): void {
   const last = Math.max(record.stopped, ...record.steps.map((step) => step.end));
   if (Date.now() > last) return;
   spawnSync("date", ["--set", `@${(last + 1) / 1000}`], { stdio: "ignore" });
-}
-
-function describe(error: unknown): Failure {
-  if (!(error instanceof KmonteError))
-    return { code: "DEFECT", what: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-  const { code, what, remedy } = error;
-  const refusals = error instanceof RefusalList ? error.refusals.map((refusal) => refusal.message) : [];
-  const why = [error.why, ...refusals].filter((line) => line !== undefined).join("\n") || undefined;
-  return { code, what, ...(why !== undefined && { why }), ...(remedy !== undefined && { remedy }) };
 }

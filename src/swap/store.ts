@@ -13,6 +13,13 @@ export const DEFAULT_REHEARSAL_ROOT = join(stateDirectory(), "rehearsal");
 
 const StepSchema = v.object({ step: v.string(), start: v.number(), end: v.number() });
 const ProcessSchema = v.object({ pid: v.number(), command: v.string() });
+const FailureSchema = v.object({
+  code: v.string(),
+  what: v.string(),
+  why: v.optional(v.string()),
+  remedy: v.optional(v.string()),
+});
+
 const UnitSchema = v.object({
   name: v.string(),
   /** The main process that systemd is told of again; without one it is the scope of a session. */
@@ -20,14 +27,15 @@ const UnitSchema = v.object({
   description: v.string(),
   slice: v.string(),
   processes: v.array(v.object({ pid: v.number(), group: v.string() })),
+  /** The image of its own, of a unit whose thaw may fail without the others' (--tolerate). */
+  directory: v.optional(v.string()),
+  /** When its first process stood still, and when its last one went on. */
+  stopped: v.optional(v.number()),
+  running: v.optional(v.number()),
+  /** Why its own image was not thawed, so that systemd has started it anew. */
+  failure: v.optional(FailureSchema),
   /** How systemd had it when the boot had started its units. */
   after: v.optional(v.object({ name: v.string(), activeState: v.string(), mainPid: v.number() })),
-});
-const FailureSchema = v.object({
-  code: v.string(),
-  what: v.string(),
-  why: v.optional(v.string()),
-  remedy: v.optional(v.string()),
 });
 
 /** One try at setting the processes running again, by one boot of one kernel. */
@@ -69,8 +77,8 @@ const SwapRecordSchema = v.object({
   to: v.string(),
   /** The kernel that the processes run on now, which is not `to` when the machine came up with another. */
   arrived: v.optional(v.string()),
-  /** The frozen directory. */
-  directory: v.string(),
+  /** The image of all that come back together; without one, each unit has its own. */
+  directory: v.optional(v.string()),
   processes: v.array(ProcessSchema),
   /** The units that the processes belong to, for systemd to have them back. */
   units: v.optional(v.array(UnitSchema)),
@@ -92,7 +100,15 @@ const SwapRecordSchema = v.object({
 export type Failure = v.InferOutput<typeof FailureSchema>;
 export type Attempt = v.InferOutput<typeof AttemptSchema>;
 export type WayBack = v.InferOutput<typeof WayBackSchema>;
+/** A unit as the record of a swap has it. */
+export type SwapUnit = v.InferOutput<typeof UnitSchema>;
 export type SwapRecord = v.InferOutput<typeof SwapRecordSchema>;
+
+/** The images that units have of their own, with those units. */
+export function ownImages({ units = [] }: SwapRecord): Map<string, readonly SwapUnit[]> {
+  const own = units.filter(({ directory }) => directory !== undefined);
+  return Map.groupBy(own, ({ directory }) => directory as string);
+}
 
 export const RECORD = "timeline.json";
 

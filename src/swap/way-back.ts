@@ -4,6 +4,7 @@ import { loadKernel, restartMachine, startLoadedKernel, syncDisks } from "./kexe
 import { pidRangeScript } from "./pids.ts";
 import { markPending, type Failure, type SwapRecord, writeRecord } from "./store.ts";
 import { changeAttempt, type Here } from "./trial.ts";
+import { prepareHandOver } from "../units/hand-over.ts";
 import { HeldWatchdog } from "./watchdog.ts";
 
 export interface Departure {
@@ -36,6 +37,8 @@ export function goBack(departure: Departure, failure: Failure): never {
   const { running: _, ...rest } = record;
   const noted = changeAttempt({ ...rest, state: "pending" }, here, { failure, back });
   writeRecord(root, noted);
+  // This boot may have taken them away: systemd has had its units.
+  prepareHandOver(record.units ?? []);
   markPending(root, record.id);
   syncDisks();
   try {

@@ -48,8 +48,16 @@ export interface ThawJob {
   readonly user?: Identity | undefined;
 }
 
+/** A process that was thawed. */
+export interface ThawedMember {
+  readonly pid: number;
+  readonly command: string;
+  /** When it went on, in milliseconds since the epoch (CLOCK_REALTIME); those that had ended before do not. */
+  readonly runningAt?: number;
+}
+
 export interface ThawOutcome {
-  readonly processes: { readonly pid: number; readonly command: string }[];
+  readonly processes: ThawedMember[];
   /** Those of them that run: the others had ended before the freeze, and nobody had waited for them. */
   readonly living: readonly number[];
   readonly steps: TimedStep[];
@@ -114,6 +122,7 @@ export function runThaw(job: ThawJob, watcher: Watcher, verified = verifyImage(j
     context.atResume(() => (shell = handOver(adopted)));
   }
   const tree = step("build", () => as(() => build(context, image, watcher)));
+  let times: ReadonlyMap<number, number> = new Map();
   const release = (): void => {
     const claim = Claim.make(asked);
     // It stays open until then: what fails is taken back when this function has been left.
@@ -128,7 +137,7 @@ export function runThaw(job: ThawJob, watcher: Watcher, verified = verifyImage(j
     );
     const mark = markThawed(image.place);
     context.undo("the mark of a thawed image", () => mark?.takeBack());
-    goOn(context, tree, guardian);
+    times = goOn(context, tree, guardian);
     try {
       using entry = claim;
       entry.sync();
@@ -144,7 +153,10 @@ export function runThaw(job: ThawJob, watcher: Watcher, verified = verifyImage(j
   // Nobody stops what comes now: they run, and that it was not finished must not be told as a failure of the thaw.
   if (job.remove) as(() => context.note(removeRunning(image, living)));
   return {
-    processes: image.state.processes.map(({ pid, command }) => ({ pid, command })),
+    processes: image.state.processes.map(({ pid, command }) => {
+      const runningAt = times.get(pid);
+      return { pid, command, ...(runningAt !== undefined && { runningAt }) };
+    }),
     living,
     steps,
     notes: [...tree.notes, ...context.notes],
@@ -232,8 +244,8 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
   return { ...tree, threads };
 }
 
-/** The last things, in the order in which they stop being possible; after the last detach all run. */
-function goOn(context: Thawing, tree: BuiltTree, guardian: Guardian): void {
+/** The last things, in the order in which they stop being possible; after the last detach all run. Returns when each went on. */
+function goOn(context: Thawing, tree: BuiltTree, guardian: Guardian): Map<number, number> {
   // Init takes the roots over while no death signal is set and nobody is stopped: none of them shall hear of it.
   endProcess(tree.root);
   for (const [process, scopes] of tree.threads) thawStop(process, scopes);
@@ -248,21 +260,31 @@ function goOn(context: Thawing, tree: BuiltTree, guardian: Guardian): void {
     if (!process.isBorrowed("memory")) process.scope.leave();
     for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name === "execution");
   }
-  letGo(
-    context,
-    [...tree.threads.values()].map((scopes) => [...scopes.keys()]),
-    guardian,
-  );
+  const sets = [...tree.threads].map(([{ pid }, scopes]): [number, number[]] => [pid, [...scopes.keys()]]);
+  return letGo(context, new Map(sets), guardian);
 }
 
-/** The point of no return: from here on the processes outlive us. `sets` are the threads of each process. */
-function letGo(context: Thawing, sets: readonly (readonly number[])[], guardian: Guardian): void {
+/**
+ * The point of no return: from here on the processes outlive us. `sets` are the threads of each process; returns when
+ * each process went on, in milliseconds since the epoch.
+ */
+function letGo(
+  context: Thawing,
+  sets: ReadonlyMap<number, readonly number[]>,
+  guardian: Guardian,
+): Map<number, number> {
+  const all = [...sets.values()];
   // With one thread that dies with us, the whole process does.
-  for (const tid of sets.flatMap(([, ...others]) => others)) setOptions(tid, PTRACE_O.TRACESYSGOOD);
-  guardian.release(sets.flatMap(([tid]) => tid ?? []));
+  for (const tid of all.flatMap(([, ...others]) => others)) setOptions(tid, PTRACE_O.TRACESYSGOOD);
+  guardian.release(all.flatMap(([tid]) => tid ?? []));
   context.commit();
   context.closeKept();
-  for (const tid of sets.flat()) detach(tid);
+  const times = new Map<number, number>();
+  for (const [pid, tids] of sets) {
+    for (const tid of tids) detach(tid);
+    times.set(pid, Date.now());
+  }
+  return times;
 }
 
 /** Before any child of the process has a death signal: its children go to the next thread (prctl(2), PR_SET_PDEATHSIG). */

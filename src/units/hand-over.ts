@@ -118,9 +118,10 @@ export function prepareHandOver(units: readonly MemberUnit[]): void {
   syncDirectory(UNIT_DIRECTORY);
 }
 
-/** Takes the drop-ins away: the units' next start is their own. Says whether there were any. */
-export function removeHandOver(): boolean {
-  const directories = orIfGone(() => readdirSync(UNIT_DIRECTORY), [])
+/** Takes the drop-ins away, all or those of some units: the units' next start is their own. Says whether there were any. */
+export function removeHandOver(units?: readonly string[]): boolean {
+  const names = units?.map((name) => `${name}.d`) ?? orIfGone(() => readdirSync(UNIT_DIRECTORY), []);
+  const directories = names
     .filter((name) => name.endsWith(".d"))
     .map((name) => join(UNIT_DIRECTORY, name))
     .filter((directory) => existsSync(join(directory, DROP_IN)));
@@ -129,6 +130,14 @@ export function removeHandOver(): boolean {
     if (readdirSync(directory).length === 0) rmdirSync(directory);
   }
   return directories.length > 0;
+}
+
+/** Has systemd start units anew whose processes do not come back; some may be waiting for them already. */
+export function startAnew(units: readonly MemberUnit[]): void {
+  const services = units.flatMap(({ name, mainPid }) => (mainPid === undefined ? [] : [name]));
+  if (services.length === 0 || !removeHandOver(services)) return;
+  reloadUnits();
+  systemctl(["restart", "--no-block", "--", ...services]);
 }
 
 /** The units' processes run: hand-over.sh, which may be waiting for that, tells systemd. */

@@ -1,5 +1,6 @@
 /** What of a unit itself, rather than of its processes, keeps systemd from having it again after a boot. */
-import { Refusal, type FailureSummary } from "../lib/errors.ts";
+import { type FailureSummary, type FailureText, Refusal, RefusalList } from "../lib/errors.ts";
+import type { SurveyedUnit } from "./survey.ts";
 import type { Unit } from "./unit.ts";
 
 /** All that stands in the way; scopes of sessions have nothing of their own. */
@@ -7,6 +8,17 @@ export function obstaclesOf(unit: Unit): FailureSummary[] {
   if (!unit.name.endsWith(".service")) return [];
   const found = [transient(unit), mainProcess(unit), descriptorStore(unit)];
   return found.flatMap((refusal) => (refusal ? [refusal.toJSON() as FailureSummary] : []));
+}
+
+/** Throws a {@link RefusalList} of this code when anything stands in the way of units that are to go along. */
+export function refuseInTheWay(looked: readonly SurveyedUnit[], code: string, text: FailureText): void {
+  const refusals = looked
+    .filter(({ verdict }) => verdict === "in-the-way")
+    .flatMap(({ unit, obstacles }) => obstacles.map((obstacle) => ({ unit, obstacle })))
+    .map(({ unit, obstacle: { code: own, what, why, remedy, ...facts } }) => {
+      return new Refusal(own, { what: `${unit.name}: ${what}`, why, remedy }, facts);
+    });
+  if (refusals.length > 0) throw new RefusalList(code, text, refusals);
 }
 
 function transient({ name, properties }: Unit): Refusal | undefined {

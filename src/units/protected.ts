@@ -66,6 +66,11 @@ export function isProtected(unit: string, protections: readonly Protection[]): b
   return protections.some(({ pattern }) => matchesGlob(unit, pattern));
 }
 
+/** Whether one of some names or patterns, as a person gives them, stands for the unit. */
+export function matches(unit: string, patterns: readonly string[]): boolean {
+  return patterns.some((pattern) => matchesGlob(unit, fullPattern(pattern)));
+}
+
 /** Adds names or patterns; returns those that were not there yet. */
 export function addProtections(patterns: readonly string[], directory: string = PROTECT_DIRECTORY): string[] {
   for (const pattern of patterns) requirePattern(pattern);

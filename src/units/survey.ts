@@ -3,7 +3,7 @@ import { checkEach } from "../freeze/machine.ts";
 import type { CheckOutcome } from "../freeze/check.ts";
 import type { FailureSummary } from "../lib/errors.ts";
 import { obstaclesOf } from "./obstacles.ts";
-import { isProtected, type Protection } from "./protected.ts";
+import { isProtected, matches, type Protection } from "./protected.ts";
 import { activeUnits, type Unit, withDescendants } from "./unit.ts";
 
 /**
@@ -12,12 +12,11 @@ import { activeUnits, type Unit, withDescendants } from "./unit.ts";
  */
 export type Verdict = "along" | "in-the-way" | "anew" | "system";
 
-export interface SurveyedUnit {
-  readonly unit: Unit;
-  /** Scopes of sessions that come with it: those in which descendants of its processes live. */
-  readonly scopes: readonly Unit[];
+export interface SurveyedUnit extends RunningUnit {
   readonly pids: readonly number[];
   readonly protected: boolean;
+  /** Frozen as a set of its own, so that its thaw may fail without the others'. */
+  readonly tolerated: boolean;
   readonly verdict: Verdict;
   /** What stands in the way, whether it is protected or not. */
   readonly obstacles: readonly FailureSummary[];
@@ -34,8 +33,19 @@ export function isOfSystem({ name }: Unit): boolean {
   return OF_SYSTEM.test(name);
 }
 
-/** The services and sessions with processes, sessions with the services that they were opened through. */
-export function runningUnits(): { readonly unit: Unit; readonly scopes: readonly Unit[] }[] {
+/** A unit with processes, and the sessions that were opened through it. */
+export interface RunningUnit {
+  readonly unit: Unit;
+  readonly scopes: readonly Unit[];
+}
+
+/** The services and sessions with processes: all, or only those that one of the protections stands for. */
+export function runningUnits(only?: readonly Protection[]): RunningUnit[] {
+  const found = servicesAndSessions();
+  return only ? found.filter(({ unit }) => isProtected(unit.name, only)) : found;
+}
+
+function servicesAndSessions(): RunningUnit[] {
   const units = activeUnits(["service", "scope"]).filter(({ pids }) => pids.length > 0);
   const services = units.filter(({ name }) => name.endsWith(".service"));
   const scopes = units.filter(({ name }) => name.endsWith(".scope") && name !== "init.scope");
@@ -50,46 +60,54 @@ export function runningUnits(): { readonly unit: Unit; readonly scopes: readonly
 }
 
 /** All processes of a unit and of the sessions that come with it. */
-export function pidsOf({ unit, scopes }: { readonly unit: Unit; readonly scopes: readonly Unit[] }): number[] {
+export function pidsOf({ unit, scopes }: RunningUnit): number[] {
   return [...new Set([unit, ...scopes].flatMap(({ pids }) => pids))].sort((a, b) => a - b);
 }
 
 /**
- * Looks at every unit that runs, or with `which` only at the protected ones. Protected units are looked at as one set, as a swap freezes them: what connects two of
- * them stands in nobody's way. The others are looked at one by one.
+ * Looks at units that run. Protected ones are looked at as one set, as a departure freezes them: what connects two of them
+ * stands in nobody's way. Those of them that a name or pattern of `tolerate` stands for, and those that do not go along,
+ * are looked at one by one.
  */
 export async function survey(
+  units: readonly RunningUnit[],
   protections: readonly Protection[],
-  which: "all" | "protected" = "all",
+  tolerate: readonly string[] = [],
 ): Promise<SurveyedUnit[]> {
-  const running = runningUnits().map((one) => ({ ...one, all: pidsOf(one) }));
-  const units = which === "all" ? running : running.filter(({ unit }) => isProtected(unit.name, protections));
-  const chosen = units.filter(({ unit }) => !isOfSystem(unit) && isProtected(unit.name, protections));
-  const others = units.filter((one) => !isOfSystem(one.unit) && !chosen.includes(one));
-  const sets = [...(chosen.length > 0 ? [chosen.flatMap(({ all }) => all)] : []), ...others.map(({ all }) => all)];
-  const outcomes: CheckOutcome[] = [];
-  for await (const outcome of checkEach(sets)) outcomes.push(outcome);
-  const together = chosen.length > 0 ? outcomes.shift() : undefined;
-  const owners = ownersOf(chosen);
-  return units.map((one) => {
-    const { unit, scopes, all: pids } = one;
-    const about = { unit, scopes, pids, protected: chosen.includes(one) };
-    if (isOfSystem(unit)) return { ...about, verdict: "system", obstacles: [], notes: [], pausedMs: undefined };
-    if (!about.protected) {
-      const { refusals, notes, pausedMs } = outcomes[others.indexOf(one)] as CheckOutcome;
-      const obstacles = [...obstaclesOf(unit), ...(refusals as FailureSummary[])];
-      return { ...about, verdict: "anew", obstacles, notes, pausedMs };
-    }
-    const { refusals, notes, pausedMs } = together as CheckOutcome;
-    const ofProcesses = (refusals as (FailureSummary & { pid?: number })[]).filter(
-      ({ pid }) => pid === undefined || (owners.get(pid) ?? unit) === unit,
-    );
-    const obstacles = [...obstaclesOf(unit), ...ofProcesses];
-    return { ...about, verdict: obstacles.length > 0 ? "in-the-way" : "along", obstacles, notes, pausedMs };
+  const running = units
+    .map((one) => ({ ...one, pids: pidsOf(one), protected: isProtected(one.unit.name, protections) }))
+    .map((one) => ({ ...one, tolerated: one.protected && matches(one.unit.name, tolerate) }));
+  const looked = running.filter(({ unit }) => !isOfSystem(unit));
+  const together = looked.filter((one) => one.protected && !one.tolerated);
+  const alone = looked.filter((one) => !together.includes(one));
+  const groups = [...(together.length > 0 ? [together] : []), ...alone.map((one) => [one])];
+  const outcomes = await lookAtEach(groups.map((group) => group.flatMap(({ pids }) => pids)));
+  return running.map((one): SurveyedUnit => {
+    const group = groups.findIndex((members) => members.includes(one));
+    const outcome = outcomes[group];
+    if (!outcome) return { ...one, verdict: "system", obstacles: [], notes: [], pausedMs: undefined };
+    const { notes, pausedMs } = outcome;
+    const obstacles = [...obstaclesOf(one.unit), ...refusalsFor(one, groups[group] ?? [], outcome)];
+    const verdict = !one.protected ? "anew" : obstacles.length > 0 ? "in-the-way" : "along";
+    return { ...one, verdict, obstacles, notes, pausedMs };
   });
 }
 
-/** Which of some units each process belongs to. */
-function ownersOf(units: readonly { readonly unit: Unit; readonly all: readonly number[] }[]): Map<number, Unit> {
-  return new Map(units.flatMap(({ unit, all }) => all.map((pid) => [pid, unit] as const)));
+async function lookAtEach(sets: readonly (readonly number[])[]): Promise<CheckOutcome[]> {
+  const outcomes: CheckOutcome[] = [];
+  for await (const outcome of checkEach(sets)) outcomes.push(outcome);
+  return outcomes;
+}
+
+interface Member {
+  readonly unit: Unit;
+  readonly pids: readonly number[];
+}
+
+/** Of what a look at a set has found, what is of this unit or of none. */
+function refusalsFor({ unit }: Member, set: readonly Member[], { refusals }: CheckOutcome): FailureSummary[] {
+  const owners = new Map(set.flatMap((one) => one.pids.map((pid) => [pid, one.unit] as const)));
+  return (refusals as (FailureSummary & { pid?: number })[]).filter(
+    ({ pid }) => pid === undefined || (owners.get(pid) ?? unit) === unit,
+  );
 }

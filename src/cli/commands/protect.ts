@@ -1,6 +1,6 @@
 /** `kmonte protect UNIT…` and `kmonte unprotect UNIT…`: which units a swap takes along. */
 import type { Command } from "commander";
-import { KmonteError, Refusal, RefusalList } from "../../lib/errors.ts";
+import { KmonteError } from "../../lib/errors.ts";
 import {
   addProtections,
   PROTECT_DIRECTORY,
@@ -8,7 +8,8 @@ import {
   readProtections,
   removeProtections,
 } from "../../units/protected.ts";
-import { survey, type SurveyedUnit } from "../../units/survey.ts";
+import { type RunningUnit, runningUnits, survey } from "../../units/survey.ts";
+import { refuseInTheWay } from "../../units/obstacles.ts";
 import { requireSystemd } from "../../units/systemctl.ts";
 import { fullName, readUnits, requireRunning } from "../../units/unit.ts";
 import { printJson, printLine } from "../output.ts";
@@ -50,9 +51,10 @@ Examples:
       if (!options.all) requireUnits(units);
       const named = units.map((pattern) => ({ pattern: fullName(pattern), file: "" }));
       const protections = [...readProtections(), ...named];
-      if (isInTheWay(protections, options.all ? "all" : "protected")) return void (await rerunOutside());
-      const wanted = options.all ? await allThatCan() : units;
-      if (!options.all) await requireAble(protections);
+      const running = runningUnits(options.all ? undefined : protections);
+      if (isInTheWay(running)) return void (await rerunOutside());
+      const wanted = options.all ? await allThatCan(running) : units;
+      if (!options.all) await requireAble(running, protections);
       const added = addProtections(wanted);
       if (options.json) return printJson({ added });
       for (const name of added) printLine(`${name} is protected.`);
@@ -84,25 +86,14 @@ function requireUnits(names: readonly string[]): void {
 }
 
 /** Looks at all that would be protected then, as one set. */
-async function requireAble(protections: readonly Protection[]): Promise<void> {
-  const looked = await survey(protections, "protected");
-  const obstacles = looked
-    .filter(({ verdict }) => verdict === "in-the-way")
-    .flatMap((one) => one.obstacles.map((obstacle) => refusalOf(one, obstacle)));
-  if (obstacles.length === 0) return;
-  throw new RefusalList(
-    "CANNOT_PROTECT",
-    { what: "Nothing was protected: a swap could not take all of them along." },
-    obstacles,
-  );
+async function requireAble(running: readonly RunningUnit[], protections: readonly Protection[]): Promise<void> {
+  refuseInTheWay(await survey(running, protections), "CANNOT_PROTECT", {
+    what: "Nothing was protected: a swap could not take all of them along.",
+  });
 }
 
-function refusalOf({ unit }: SurveyedUnit, { code, what, ...rest }: SurveyedUnit["obstacles"][number]): Refusal {
-  return new Refusal(code, { what: `${unit.name}: ${what}`, why: rest.why, remedy: rest.remedy });
-}
-
-async function allThatCan(): Promise<string[]> {
-  const looked = await survey([]);
+async function allThatCan(running: readonly RunningUnit[]): Promise<string[]> {
+  const looked = await survey(running, []);
   return looked
     .filter(
       ({ unit, verdict, obstacles }) => verdict === "anew" && obstacles.length === 0 && unit.name.endsWith(".service"),

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { EXIT_STATUS } from "../../lib/errors.ts";
 import { readProtections } from "../../units/protected.ts";
-import { survey, type SurveyedUnit, type Verdict } from "../../units/survey.ts";
+import { runningUnits, survey, type SurveyedUnit, type Verdict } from "../../units/survey.ts";
 import { requireSystemd } from "../../units/systemctl.ts";
 import { isInTheWay, rerunOutside } from "../outside.ts";
 import { requireRoot } from "../../lib/require-root.ts";
@@ -36,10 +36,10 @@ Examples:
     .action(async (options: Options) => {
       requireSystemd("kmonte services");
       requireRoot("look into the processes of all units");
-      const which = options.protected ? "protected" : "all";
       const protections = readProtections();
-      if (isInTheWay(protections, which)) return void (await rerunOutside());
-      const units = (await survey(protections, which)).filter(
+      const running = runningUnits(options.protected ? protections : undefined);
+      if (isInTheWay(running)) return void (await rerunOutside());
+      const units = (await survey(running, protections)).filter(
         (one) => (!options.protected || one.protected) && (options.all || one.verdict !== "system"),
       );
       if (units.some(({ verdict }) => verdict === "in-the-way")) process.exitCode = EXIT_STATUS.refused;
@@ -79,10 +79,13 @@ function printTable(units: readonly SurveyedUnit[]): void {
     if (found.length === 0) continue;
     printLine(heading);
     for (const one of found) printUnit(one, width);
+    // Protected ones are looked at together: what is said of them is said of all.
+    const notes = verdict === "along" ? new Set(found.flatMap((one) => one.notes)) : [];
+    for (const note of notes) printLine(`  note: ${note}`);
   }
 }
 
-function printUnit({ unit, scopes, pids, verdict, obstacles, notes, pausedMs }: SurveyedUnit, width: number): void {
+function printUnit({ unit, scopes, pids, verdict, obstacles, pausedMs }: SurveyedUnit, width: number): void {
   const facts = [
     pids.length === 1 ? "1 process" : `${pids.length} processes`,
     ...(unit.memory === undefined ? [] : [formatBytes(unit.memory)]),
@@ -96,5 +99,4 @@ function printUnit({ unit, scopes, pids, verdict, obstacles, notes, pausedMs }: 
     for (const line of describeFailure(first, "    - ", "      ")) printLine(line);
     if (more.length > 0) printLine(`      ${more.length} more of this kind: see --json.`);
   }
-  if (verdict === "along") for (const note of notes) printLine(`    note: ${note}`);
 }

@@ -10,6 +10,7 @@ import { agreedPlan } from "../unit-plan.ts";
 interface Options {
   readonly pid?: number[];
   readonly restart?: boolean;
+  readonly tolerate?: string[];
   readonly plan?: boolean;
   readonly yes?: boolean;
   readonly encryptTo?: string[];
@@ -23,6 +24,11 @@ export function addSuspend(program: Command): void {
     .description("freeze the protected units to disk and power off; the next boot brings them back")
     .option("--pid <pid>", "a process to take along, with all its descendants; may be given again", parsePid)
     .option("--restart", "restart at once, through the firmware")
+    .option(
+      "--tolerate <unit>",
+      "a protected unit, or a pattern, to start anew if it alone cannot be thawed; may be given again",
+      collect,
+    )
     .option("--plan", "show what would be done, and do nothing")
     .option("-y, --yes", "do not ask")
     .option("--encrypt-to <recipient>", "encrypt the images to a key of age (age1…); may be given again", collect)
@@ -33,7 +39,8 @@ export function addSuspend(program: Command): void {
       `
 The units that do not go along are stopped by systemd first, in their order, while the protected ones still serve. Until
 the machine is powered off every failure, ^C included, leaves the processes as they were and starts again what was
-stopped. A boot that cannot take them keeps the images and says so; systemd then starts the units anew.
+stopped. A boot that cannot take all of them keeps the images and says so; systemd then starts the units anew. With --tolerate, that
+is so for a unit that alone cannot be thawed, and the others go on; it must share nothing with them.
 
 Examples:
   sudo kmonte suspend --plan

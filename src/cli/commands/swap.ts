@@ -12,6 +12,7 @@ import { agreedPlan } from "../unit-plan.ts";
 interface Options {
   readonly to?: string;
   readonly pid?: number[];
+  readonly tolerate?: string[];
   readonly plan?: boolean;
   readonly yes?: boolean;
   readonly health?: string;
@@ -32,6 +33,11 @@ export function addSwap(program: Command): void {
       "a version in /boot, or the beginning of one, or the path of a kernel image; without it, the newest in /boot",
     )
     .option("--pid <pid>", "a process to take along, with all its descendants; may be given again", parsePid)
+    .option(
+      "--tolerate <unit>",
+      "a protected unit, or a pattern, to start anew if it alone cannot be thawed; may be given again",
+      collect,
+    )
     .option("--plan", "show what would be done, and do nothing")
     .option("-y, --yes", "do not ask")
     .option(
@@ -63,7 +69,9 @@ If the new kernel cannot take the processes, or the health command fails, the ma
 kexec, and they go on there from the same images. A kernel that panics or hangs is ended by panic= and a watchdog; the
 firmware then starts the old kernel: GRUB and systemd-boot are told so for one boot, any other boot loader must do so by
 default.
-kmonte report says what was tried.
+kmonte report says what was tried. Either all come back, or the machine goes back with all; with --tolerate, a unit that
+alone cannot be thawed is started anew by systemd, the others go on, and its image stays. It must share nothing with
+the others (connections, files, memory).
 
 What the images hold is removed when the processes run again and the health command, if there is one, has said yes;
 kmonte report stays. With --encrypt-to the images are never on disk in the clear; one of the keys must be this machine's

@@ -6,6 +6,7 @@
  */
 import { execFileSync, spawn } from "node:child_process";
 import { closeSync, existsSync, readlinkSync, writeSync } from "node:fs";
+import { threadId } from "node:worker_threads";
 import type { LocalFd } from "../../../lib/brand.ts";
 import { KmonteError } from "../../../lib/errors.ts";
 import { makePipe } from "../../objects/pipe-data.ts";
@@ -47,9 +48,9 @@ export function silenceFor(flows: readonly Flow[]): string | undefined {
   return table;
 }
 
-/** Names the process and the pid namespace that it is to be looked for in. */
+/** Names the process, the pid namespace that it is to be looked for in, and our thread: each may hold a set of its own. */
 function nameOfTable(): string {
-  return `kmonte-${pidNamespace()}-${process.pid}-${count}`;
+  return `kmonte-${pidNamespace()}-${process.pid}-${threadId}-${count}`;
 }
 
 /** The inode of our pid namespace (namespaces(7)). */
@@ -83,7 +84,7 @@ export function endLasting(context: object, table: string): void {
   removeTable(table);
 }
 
-const OF_FREEZE = /^table inet (kmonte-(\d+)-(\d+)-\d+)$/gm;
+const OF_FREEZE = /^table inet (kmonte-(\d+)-(\d+)-\d+-\d+)$/gm;
 
 /** Tables of runs that were killed; those of other pid namespaces are not ours to tell. */
 export function removeLeftovers(): void {
@@ -124,7 +125,7 @@ export class Silence {
     removeLeftovers();
     count += 1;
     this.#table = nameOfTable();
-    this.lasting = `kmonte-gone-${process.pid}-${Date.now()}-${count}`;
+    this.lasting = `kmonte-gone-${process.pid}-${threadId}-${Date.now()}-${count}`;
     this.#quiet = quiet;
     this.guard = startGuard([this.#table, this.lasting]);
     nft(rules(this.#table, quiet, "freeze"), this.guard);
