@@ -2,6 +2,7 @@
 import { checkEach } from "../freeze/machine.ts";
 import type { CheckOutcome } from "../freeze/check.ts";
 import type { FailureSummary } from "../lib/errors.ts";
+import { readStat } from "../proc/read.ts";
 import { obstaclesOf } from "./obstacles.ts";
 import { isProtected, type Protection } from "./protected.ts";
 import { activeUnits, type Unit, withDescendants } from "./unit.ts";
@@ -55,6 +56,21 @@ export function pidsOf({ unit, scopes }: { readonly unit: Unit; readonly scopes:
 }
 
 /**
+ * The processes to name for a freeze, which takes all their descendants with them: what units start for a moment may have
+ * ended before it comes to that, and is in nobody's way.
+ */
+export function rootsOf(pids: readonly number[]): number[] {
+  const all = new Set(pids);
+  return pids.filter((pid) => {
+    const stat = readStat(pid);
+    if (!stat || stat.state === "Z") return false;
+    for (let at: number | undefined = stat.ppid; at !== undefined && at > 0; at = readStat(at)?.ppid)
+      if (all.has(at)) return false;
+    return true;
+  });
+}
+
+/**
  * Looks at every unit that runs, or with `which` only at the protected ones. Protected units are looked at as one set, as a swap freezes them: what connects two of
  * them stands in nobody's way. The others are looked at one by one.
  */
@@ -66,10 +82,11 @@ export async function survey(
   const units = which === "all" ? running : running.filter(({ unit }) => isProtected(unit.name, protections));
   const chosen = units.filter(({ unit }) => !isOfSystem(unit) && isProtected(unit.name, protections));
   const others = units.filter((one) => !isOfSystem(one.unit) && !chosen.includes(one));
-  const sets = [...(chosen.length > 0 ? [chosen.flatMap(({ all }) => all)] : []), ...others.map(({ all }) => all)];
+  const together = rootsOf(chosen.flatMap(({ all }) => all));
+  const sets = [...(chosen.length > 0 ? [together] : []), ...others.map(({ all }) => rootsOf(all))];
   const outcomes: CheckOutcome[] = [];
   for await (const outcome of checkEach(sets)) outcomes.push(outcome);
-  const together = chosen.length > 0 ? outcomes.shift() : undefined;
+  const outcome = chosen.length > 0 ? outcomes.shift() : undefined;
   const owners = ownersOf(chosen);
   return units.map((one) => {
     const { unit, scopes, all: pids } = one;
@@ -80,13 +97,19 @@ export async function survey(
       const obstacles = [...obstaclesOf(unit), ...(refusals as FailureSummary[])];
       return { ...about, verdict: "anew", obstacles, notes, pausedMs };
     }
-    const { refusals, notes, pausedMs } = together as CheckOutcome;
-    const ofProcesses = (refusals as (FailureSummary & { pid?: number })[]).filter(
-      ({ pid }) => pid === undefined || (owners.get(pid) ?? unit) === unit,
-    );
+    const { refusals, notes, pausedMs } = outcome as CheckOutcome;
+    const isIts = (pid: number | undefined): boolean => pid === undefined || (owners.get(pid) ?? unit) === unit;
+    const ofProcesses = (refusals as (FailureSummary & { pid?: number })[]).filter(({ pid }) => isIts(pid));
     const obstacles = [...obstaclesOf(unit), ...ofProcesses];
-    return { ...about, verdict: obstacles.length > 0 ? "in-the-way" : "along", obstacles, notes, pausedMs };
+    const verdict = obstacles.length > 0 ? "in-the-way" : "along";
+    return { ...about, verdict, obstacles, notes: notes.filter((note) => isIts(processIn(note))), pausedMs };
   });
+}
+
+/** The process that a note is about; undefined when it is about the whole set. */
+function processIn(note: string): number | undefined {
+  const pid = /\bprocess (\d+)\b/i.exec(note)?.[1];
+  return pid === undefined ? undefined : Number(pid);
 }
 
 /** Which of some units each process belongs to. */
