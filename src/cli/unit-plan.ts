@@ -5,7 +5,7 @@ import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
 import { planUnits, type UnitPlan } from "../units/others.ts";
 import { readProtections } from "../units/protected.ts";
 import { survey, type SurveyedUnit } from "../units/survey.ts";
-import { requireSystemd } from "../units/systemctl.ts";
+import { requireSystemd } from "../lib/systemctl.ts";
 import { readUnits, requireRunning } from "../units/unit.ts";
 import { formatReport, readLastReport, type SwapReport } from "../swap/report.ts";
 import { isInTheWay, rerunOutside } from "./outside.ts";

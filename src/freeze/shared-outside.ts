@@ -20,6 +20,7 @@ import { formatMapDevice, type Mapping } from "../proc/maps.ts";
 import { memoryKey } from "../proc/outside.ts";
 import { readStat } from "../proc/read.ts";
 import type { FreezeContext, FreezeProcess, OpenFile } from "../resources/contract.ts";
+import { activationOf, isManager } from "../resources/files/sockets/activated.ts";
 import { isJournal } from "../resources/files/sockets/journal-stream.ts";
 
 const O_RDONLY = 0;
@@ -37,7 +38,7 @@ export function refuseSharedFiles(context: FreezeContext): void {
     const refused = new Set<OpenFile>();
     for (const holder of holders) {
       const file = sameAs(holder, mine);
-      if (!file || refused.has(file)) continue;
+      if (!file || refused.has(file) || (isManager(holder.pid) && activationOf(file))) continue;
       refused.add(file);
       context.refuse(refusalOf(file, holder));
     }

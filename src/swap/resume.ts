@@ -30,7 +30,7 @@ import { keepTmp, removeOldPrivateTmp } from "./tmp-files.ts";
 import { afterFailure, changeAttempt, type Here, nextStep, withAttempt } from "./trial.ts";
 import { announceThawed, finishHandOver, removeHandOver } from "../units/hand-over.ts";
 import { reloadUnits } from "../units/others.ts";
-import { systemctl } from "../units/systemctl.ts";
+import { systemctl } from "../lib/systemctl.ts";
 import { HeldWatchdog } from "./watchdog.ts";
 import { goBack } from "./way-back.ts";
 

@@ -15,7 +15,7 @@ import { syncDirectory } from "../lib/sync-directory.ts";
 import { reloadUnits } from "./others.ts";
 import { giveScope } from "./scope.ts";
 import type { SurveyedUnit } from "./survey.ts";
-import { systemctl } from "./systemctl.ts";
+import { systemctl } from "../lib/systemctl.ts";
 import { controlGroupOf, readUnits } from "./unit.ts";
 
 /** The drop-in's name. */

@@ -9,7 +9,7 @@ import {
   removeProtections,
 } from "../../units/protected.ts";
 import { survey, type SurveyedUnit } from "../../units/survey.ts";
-import { requireSystemd } from "../../units/systemctl.ts";
+import { requireSystemd } from "../../lib/systemctl.ts";
 import { fullName, readUnits, requireRunning } from "../../units/unit.ts";
 import { printJson, printLine } from "../output.ts";
 import { isInTheWay, rerunOutside } from "../outside.ts";

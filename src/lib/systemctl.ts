@@ -3,8 +3,8 @@
  * show`, and JSON of its lists).
  */
 import { spawnSync } from "node:child_process";
-import { KmonteError, Refusal } from "../lib/errors.ts";
-import { isSystemdRunning } from "../lib/systemd-unit.ts";
+import { KmonteError, Refusal } from "./errors.ts";
+import { isSystemdRunning } from "./systemd-unit.ts";
 
 /** The properties of one unit, by their names in systemctl show; those that systemd does not know are missing. */
 export type UnitProperties = ReadonlyMap<string, string>;
@@ -42,6 +42,11 @@ export function systemctl(args: readonly string[], limitMs: number | undefined =
 
 function lastLine(text: string): string | undefined {
   return text.trim().split("\n").at(-1) || undefined;
+}
+
+/** Starts a unit at once, also in the middle of a boot, and waits for it; throws when that fails. Does nothing when it is active. */
+export function startUnit(name: string): void {
+  systemctl(["start", "--job-mode=ignore-dependencies", "--", name]);
 }
 
 /** The names of the loaded units of some types that are in a state, such as `active`. */
