@@ -49,6 +49,20 @@ export function startUnit(name: string): void {
   systemctl(["start", "--job-mode=ignore-dependencies", "--", name]);
 }
 
+/** Has systemd start a unit in a second, when what stands in its way now has gone; of what becomes of that, nothing is heard. */
+export function startUnitSoon(name: string): void {
+  const when = ["--on-active=1s", "--timer-property=AccuracySec=100ms"];
+  spawnSync("systemd-run", ["--quiet", "--collect", ...when, "systemctl", "start", "--", name], {
+    stdio: "ignore",
+    timeout: ANSWER_MS,
+  });
+}
+
+/** Stops a unit and waits for it; throws when that fails. */
+export function stopUnit(name: string): void {
+  systemctl(["stop", "--job-mode=ignore-dependencies", "--", name], undefined);
+}
+
 /** The names of the loaded units of some types that are in a state, such as `active`. */
 export function listUnits(types: readonly string[], state: string): string[] {
   const text = systemctl(["list-units", "--full", `--type=${types.join(",")}`, `--state=${state}`, "--output=json"]);

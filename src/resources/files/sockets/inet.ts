@@ -21,15 +21,8 @@ import { tcpInfo, TCP_STATE } from "../../../abi/tcp.ts";
 import { nameOf } from "../../../lib/flags.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { FileKind, OpenFile, ThawContext } from "../../contract.ts";
-import {
-  activationOf,
-  activationSchema,
-  checkActivated,
-  noteUnset,
-  ofManager,
-  takeActivated,
-  type Activation,
-} from "./activated.ts";
+import { activationOf, activationSchema, ofManager, type Activation } from "./activated.ts";
+import { checkActivated, noteUnset, takeActivated } from "./activated-thaw.ts";
 import { datagramsSchema, freezeDatagrams, thawDatagrams } from "./datagrams.ts";
 import { errorSchema, freezeError } from "./errors.ts";
 import { socketRefusal } from "./external.ts";

@@ -50,6 +50,13 @@ export function parseSocketUnits(text: string): SocketUnit[] {
   });
 }
 
+/** Why sockets of a unit may not be there after a boot; undefined when they will be. */
+export function forgottenBy({ name, path, loadState, outdated }: SocketUnit): string | undefined {
+  if (path.startsWith("/run/systemd/transient/")) return `${name} was made for this boot alone (systemd-run(1))`;
+  if (loadState !== "loaded") return `${name} listens, and its file is ${loadState}`;
+  return outdated ? `the file of ${name} has changed since systemd read it (systemctl daemon-reload)` : undefined;
+}
+
 /** Has systemd listen for a unit, whatever else it would have waited for; gives what it says when that fails. */
 export function startSocketUnit(name: string): string | undefined {
   try {
