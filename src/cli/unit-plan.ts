@@ -6,7 +6,7 @@ import { refuseInTheWay } from "../units/obstacles.ts";
 import { planUnits, type UnitPlan } from "../units/others.ts";
 import { matches, type Protection, readProtections } from "../units/protected.ts";
 import { type RunningUnit, runningUnits, survey, type SurveyedUnit } from "../units/survey.ts";
-import { requireSystemd } from "../units/systemctl.ts";
+import { requireSystemd } from "../lib/systemctl.ts";
 import { readUnits, requireRunning } from "../units/unit.ts";
 import { formatReport, readLastReport, type SwapReport } from "../swap/report.ts";
 import { isInTheWay, rerunOutside } from "./outside.ts";

@@ -7,7 +7,7 @@ import { hasUnit, isSystemdRunning, removeUnit, requireUnitPath, unitWord, write
 import { FOR_OTHERS, requireRoot } from "../lib/require-root.ts";
 import { DEFAULT_DOOR } from "./protocol.ts";
 import { reloadUnits } from "../units/others.ts";
-import { systemctl } from "../units/systemctl.ts";
+import { systemctl } from "../lib/systemctl.ts";
 
 export const SOCKET_UNIT = "kmonte-door.socket";
 export const SERVICE_UNIT = "kmonte-door.service";

@@ -2,6 +2,7 @@
 import { KmonteError, RefusalList } from "../lib/errors.ts";
 import { lookOutside } from "../proc/outside.ts";
 import { admitting, refuseForeign } from "./admission.ts";
+import { BetterMoment } from "./better-moment.ts";
 import { Look } from "./look.ts";
 import type { LookOptions } from "./look-options.ts";
 import { pauseAfter } from "./patience.ts";
@@ -26,25 +27,40 @@ export type CheckOptions = LookOptions;
 
 export function checkOnly(pids: readonly number[], options: CheckOptions = {}): CheckOutcome {
   checkRoots(pids);
-  for (let tries = 0; ; tries += 1) {
-    const start = performance.now();
-    const { refusals, ...outcome } = lookOnce(pids, options);
-    const pausedMs = performance.now() - start;
-    const pause = refusals.length === 0 ? undefined : pauseAfter(refusals, tries);
-    if (pause === undefined) return { ...outcome, refusals: refusals.map((one) => one.toJSON()), pausedMs };
-    sleepMicroseconds(pause * 1000);
+  // As a freeze does: servers to which somebody comes all the time would never be found at rest.
+  let moment: BetterMoment | undefined;
+  try {
+    for (let tries = 0; ; tries += 1) {
+      const start = performance.now();
+      const { refusals, pause, calm, ...outcome } = lookOnce(pids, options, tries);
+      const pausedMs = performance.now() - start;
+      moment?.[Symbol.dispose]();
+      moment = calm;
+      if (pause === undefined) return { ...outcome, refusals: refusals.map((one) => one.toJSON()), pausedMs };
+      if (moment) moment.wait(pause);
+      else sleepMicroseconds(pause * 1000);
+    }
+  } finally {
+    moment?.[Symbol.dispose]();
   }
 }
 
-type Seen = Omit<CheckOutcome, "refusals" | "pausedMs"> & { readonly refusals: readonly KmonteError[] };
+type Seen = Omit<CheckOutcome, "refusals" | "pausedMs"> & {
+  readonly refusals: readonly KmonteError[];
+  /** How long to wait before another look, in milliseconds; undefined when this one counts. */
+  readonly pause: number | undefined;
+  /** What was begun so that the next look comes at a better moment. */
+  readonly calm: BetterMoment | undefined;
+};
 
-function lookOnce(pids: readonly number[], options: CheckOptions): Seen {
+function lookOnce(pids: readonly number[], options: CheckOptions, tries: number): Seen {
   const outside = lookOutside(pids);
   const set = StoppedSet.stop(pids, admitting(options.user));
   try {
     using look = new Look(set, { ...options, outside });
-    const { refusals, state, notes } = look.run();
+    const { refusals, state, notes, restless } = look.run();
     refusals.push(...refuseForeign(state, options.user));
+    const pause = refusals.length === 0 ? undefined : pauseAfter(refusals, tries);
     return {
       processes: [...set.processes.values()].map(({ pid, stat, threads }) => ({
         pid,
@@ -52,13 +68,15 @@ function lookOnce(pids: readonly number[], options: CheckOptions): Seen {
         threads: threads.length,
       })),
       refusals,
+      pause,
+      calm: pause !== undefined && restless.length > 0 ? new BetterMoment(restless) : undefined,
       notes,
       needs: needsOf(state),
     };
   } catch (error) {
     if (!(error instanceof KmonteError)) throw error;
     const refusals = error instanceof RefusalList ? error.refusals : [error];
-    return { processes: [], notes: [], needs: [], refusals };
+    return { processes: [], notes: [], needs: [], refusals, pause: pauseAfter(refusals, tries), calm: undefined };
   } finally {
     set.release();
   }

@@ -20,6 +20,8 @@ import { formatMapDevice, type Mapping } from "../proc/maps.ts";
 import { memoryKey } from "../proc/outside.ts";
 import { readStat } from "../proc/read.ts";
 import type { FreezeContext, FreezeProcess, OpenFile } from "../resources/contract.ts";
+import { activationOf, whyNotActivated } from "../resources/files/sockets/activated.ts";
+import { isManager } from "../resources/files/sockets/manager-sockets.ts";
 import { isJournal } from "../resources/files/sockets/journal-stream.ts";
 
 const O_RDONLY = 0;
@@ -37,7 +39,7 @@ export function refuseSharedFiles(context: FreezeContext): void {
     const refused = new Set<OpenFile>();
     for (const holder of holders) {
       const file = sameAs(holder, mine);
-      if (!file || refused.has(file)) continue;
+      if (!file || refused.has(file) || (isManager(holder.pid) && activationOf(file))) continue;
       refused.add(file);
       context.refuse(refusalOf(file, holder));
     }
@@ -88,12 +90,13 @@ function refusalOf(file: OpenFile, { pid, fd }: Held): Refusal {
   const facts = { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "file" };
   const isSocket = file.stat.type === S_IF.S_IFSOCK;
   const unit = isSocket ? socketUnit(file) : undefined;
-  if (unit !== undefined || (isSocket && pid === 1)) {
+  if (unit !== undefined || (isSocket && isManager(pid))) {
+    const reason = isManager(pid) ? whyNotActivated(file) : undefined;
     return new Refusal(
       "SOCKET_ACTIVATED",
       {
         what: `Process ${file.pid} (${file.command}) has a socket that its service manager keeps as well.`,
-        why: `Descriptor ${file.fd} leads to ${file.link}${unit === undefined ? "" : ` of ${unit}`}, which ${other} has as descriptor ${fd} (systemd.socket(5)).`,
+        why: `Descriptor ${file.fd} leads to ${file.link}${unit === undefined ? "" : ` of ${unit}`}, which ${other} has as descriptor ${fd} (systemd.socket(5))${reason === undefined ? "" : `: ${reason}`}.`,
         remedy: `Stop ${unit ?? "the socket unit"} and start the service without it, where it can open its socket itself; or leave this process out.`,
       },
       facts,

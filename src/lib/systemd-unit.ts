@@ -6,6 +6,9 @@ import { Refusal } from "./errors.ts";
 /** Units of the administrator (systemd.unit(5)). */
 export const UNIT_DIRECTORY = "/etc/systemd/system";
 
+/** The drop-in of a unit whose processes are thawed in this boot and given to it, rather than started (units/hand-over.ts). */
+export const HAND_OVER_DROP_IN = "50-kmonte-hand-over.conf";
+
 /** What stands by itself wherever words are expected. */
 const PLAIN = /^[\w/.:=@+,-]+$/;
 

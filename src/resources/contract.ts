@@ -344,6 +344,8 @@ export interface FileKind<S> extends Kind<S> {
   watches?(state: S): readonly string[];
   /** What stands in the way of opening it here, asked before anything is made. */
   check?(state: S): Refusal | undefined;
+  /** Whether it is of the machine itself, so that it can be asked before namespaces of the set are made. */
+  ofMachine?(state: S): boolean;
   /** What needs a process that holds the file, once all descriptors of all processes stand. */
   settle?(state: S, holder: FileHolder, local: LocalFd): void;
 }

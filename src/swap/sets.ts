@@ -8,7 +8,7 @@ import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { carriedPaths } from "../units/carried.ts";
 import type { MemberUnit } from "../units/hand-over.ts";
 import type { UnitPlan } from "../units/others.ts";
-import { pidsOf, type SurveyedUnit } from "../units/survey.ts";
+import { pidsOf, rootsOf, type SurveyedUnit } from "../units/survey.ts";
 import type { SwapRecord } from "./store.ts";
 
 export interface SetsOptions {
@@ -118,8 +118,7 @@ function freezeSet(
   { plan, encryptTo, onProgress, signal }: SetsOptions,
 ): Promise<FrozenSet> {
   return freeze({
-    // What has ended since the plan was made is in nobody's way.
-    pids: [...new Set([...pids, ...units.flatMap(pidsOf)])],
+    pids: [...new Set([...pids, ...rootsOf(units.flatMap(pidsOf))])],
     directory,
     end: "hold",
     ...(plan && { carry: carriedPaths(units) }),

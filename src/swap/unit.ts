@@ -4,8 +4,8 @@ import { dirname, resolve } from "node:path";
 import { OWN_COMMAND } from "../lib/own-command.ts";
 import { keyDirectory, machineKey } from "../image/keys.ts";
 import { Refusal } from "../lib/errors.ts";
-import { DROP_IN } from "../units/hand-over.ts";
 import {
+  HAND_OVER_DROP_IN,
   isSystemdRunning,
   requireUnitPath,
   unitArgument,
@@ -96,7 +96,7 @@ export function handOverUnitText({ command, state }: UnitOptions): string {
 Description=Gives systemd the units back that kmonte thawed
 Documentation=man:kmonte(1)
 DefaultDependencies=no
-ConditionPathExistsGlob=${unitGlob(UNIT_DIRECTORY)}/*.d/${DROP_IN}
+ConditionPathExistsGlob=${unitGlob(UNIT_DIRECTORY)}/*.d/${HAND_OVER_DROP_IN}
 After=${THAW_UNIT} multi-user.target
 Before=shutdown.target
 Conflicts=shutdown.target

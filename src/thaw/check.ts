@@ -135,9 +135,10 @@ function isOther({ path }: PathFileState, carried: ObjectState | undefined): boo
 function checkOpenFiles(image: Image): Refusal[] {
   const problems = new Map<string, Refusal>();
   for (const { kind: name, state, net, mnt } of Object.values(image.state.files)) {
+    const kind = fileKinds.find((one) => one.name === name);
     // What is in a namespace of the set's own cannot be seen before that is made.
-    if (net !== undefined || mnt !== undefined) continue;
-    const problem = fileKinds.find((kind) => kind.name === name)?.check?.(state);
+    if ((net !== undefined || mnt !== undefined) && kind?.ofMachine?.(state) !== true) continue;
+    const problem = kind?.check?.(state);
     if (problem) problems.set(problem.message, problem);
   }
   return [...problems.values()];

@@ -10,16 +10,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError } from "../lib/errors.ts";
 import { projectFile } from "../lib/program-files.ts";
 import { orIfGone } from "../lib/gone.ts";
-import { UNIT_DIRECTORY, unitArgument } from "../lib/systemd-unit.ts";
+import { HAND_OVER_DROP_IN, UNIT_DIRECTORY, unitArgument } from "../lib/systemd-unit.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { reloadUnits } from "./others.ts";
 import { giveScope } from "./scope.ts";
 import type { SurveyedUnit } from "./survey.ts";
-import { systemctl } from "./systemctl.ts";
+import { systemctl } from "../lib/systemctl.ts";
 import { controlGroupOf, readUnits } from "./unit.ts";
 
-/** The drop-in's name. */
-export const DROP_IN = "50-kmonte-hand-over.conf";
 /** What hand-over.sh reads, a file for each unit. */
 const THAWED_DIRECTORY = "/run/kmonte/hand-over";
 const SCRIPT = projectFile("systemd/hand-over.sh");
@@ -102,7 +100,7 @@ export function dropInsOf(units: readonly MemberUnit[]): string[] {
 }
 
 function dropInOf(unit: string): string {
-  return join(UNIT_DIRECTORY, `${unit}.d`, DROP_IN);
+  return join(UNIT_DIRECTORY, `${unit}.d`, HAND_OVER_DROP_IN);
 }
 
 /** Has the next boot hand the processes over; on disk when it returns. */
@@ -124,9 +122,9 @@ export function removeHandOver(units?: readonly string[]): boolean {
   const directories = names
     .filter((name) => name.endsWith(".d"))
     .map((name) => join(UNIT_DIRECTORY, name))
-    .filter((directory) => existsSync(join(directory, DROP_IN)));
+    .filter((directory) => existsSync(join(directory, HAND_OVER_DROP_IN)));
   for (const directory of directories) {
-    rmSync(join(directory, DROP_IN), { force: true });
+    rmSync(join(directory, HAND_OVER_DROP_IN), { force: true });
     if (readdirSync(directory).length === 0) rmdirSync(directory);
   }
   return directories.length > 0;

@@ -4,7 +4,7 @@ import { KmonteError } from "../lib/errors.ts";
 import { orIfGone } from "../lib/gone.ts";
 import { AtOurEnd } from "./at-our-end.ts";
 import { isOfSystem, type SurveyedUnit } from "./survey.ts";
-import { systemctl } from "./systemctl.ts";
+import { systemctl } from "../lib/systemctl.ts";
 import { activeUnits, controlGroupOf, readUnits, type Unit, withDescendants, wordsOf } from "./unit.ts";
 
 /** What a swap does with the units of the machine; shown to a person before anything is done. */

@@ -2,6 +2,7 @@
 import { checkEach } from "../freeze/machine.ts";
 import type { CheckOutcome } from "../freeze/check.ts";
 import type { FailureSummary } from "../lib/errors.ts";
+import { readStat } from "../proc/read.ts";
 import { obstaclesOf } from "./obstacles.ts";
 import { isProtected, matches, type Protection } from "./protected.ts";
 import { activeUnits, type Unit, withDescendants } from "./unit.ts";
@@ -65,6 +66,21 @@ export function pidsOf({ unit, scopes }: RunningUnit): number[] {
 }
 
 /**
+ * The processes to name for a freeze, which takes all their descendants with them: what units start for a moment may have
+ * ended before it comes to that, and is in nobody's way.
+ */
+export function rootsOf(pids: readonly number[]): number[] {
+  const all = new Set(pids);
+  return pids.filter((pid) => {
+    const stat = readStat(pid);
+    if (!stat || stat.state === "Z") return false;
+    for (let at: number | undefined = stat.ppid; at !== undefined && at > 0; at = readStat(at)?.ppid)
+      if (all.has(at)) return false;
+    return true;
+  });
+}
+
+/**
  * Looks at units that run. Protected ones are looked at as one set, as a departure freezes them: what connects two of them
  * stands in nobody's way. Those of them that a name or pattern of `tolerate` stands for, and those that do not go along,
  * are looked at one by one.
@@ -81,7 +97,7 @@ export async function survey(
   const together = looked.filter((one) => one.protected && !one.tolerated);
   const alone = looked.filter((one) => !together.includes(one));
   const groups = [...(together.length > 0 ? [together] : []), ...alone.map((one) => [one])];
-  const outcomes = await lookAtEach(groups.map((group) => group.flatMap(({ pids }) => pids)));
+  const outcomes = await lookAtEach(groups.map((group) => rootsOf(group.flatMap(({ pids }) => pids))));
   return running.map((one): SurveyedUnit => {
     const group = groups.findIndex((members) => members.includes(one));
     const outcome = outcomes[group];

@@ -6,7 +6,7 @@ import { orIfGone } from "../lib/gone.ts";
 import { cgroupFolder, parseCgroups } from "../proc/cgroup.ts";
 import { type Mount, parseMountInfo } from "../proc/mountinfo.ts";
 import { childrenOf } from "../proc/read.ts";
-import { listUnits, showUnits, type UnitProperties } from "./systemctl.ts";
+import { listUnits, showUnits, type UnitProperties } from "../lib/systemctl.ts";
 
 export interface Unit {
   /** Its name with the ending, as systemd calls it (Id=), whatever alias was asked for. */

@@ -3,10 +3,8 @@
  * keep their connections. Everything but the kernel is real; another kernel comes in swap.test.ts.
  */
 import assert from "node:assert/strict";
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface, type Interface } from "node:readline";
 import { describe, test } from "node:test";
 import { GuestRestarted } from "../../lab/channel.ts";
 import type { DebianRelease } from "../../lab/bootstrap.ts";
@@ -15,6 +13,7 @@ import { temporaryDirectory } from "../../lab/lifetime.ts";
 import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { until } from "../harness.ts";
+import { Conversation } from "./conversation.ts";
 
 const PATIENCE_MS = 20 * 60_000;
 const PACKAGES = ["redis-server", "nginx", "memcached", "cron", "openssh-server", "libpam-systemd", "tmux", "vim-tiny"];
@@ -33,35 +32,6 @@ s.settimeout(60)
 for line in sys.stdin:
     s.sendall(line.strip().replace("|", "\\r\\n").encode())
     print(repr(s.recv(65536))[:200], flush=True)`;
-
-/** Another program, which is asked line by line. */
-class Conversation implements Disposable {
-  readonly #child: ChildProcessWithoutNullStreams;
-  readonly #lines: AsyncIterator<string>;
-  readonly #reader: Interface;
-  #errors = "";
-
-  constructor(machine: NamespaceMachine, command: string, ...args: string[]) {
-    const [tool, all] = machine.network.inside(command, ...args);
-    this.#child = spawn(tool, all, { stdio: ["pipe", "pipe", "pipe"] });
-    this.#child.stderr.on("data", (text: Buffer) => (this.#errors += text.toString()));
-    this.#child.stdin.on("error", () => {});
-    this.#reader = createInterface(this.#child.stdout);
-    this.#lines = this.#reader[Symbol.asyncIterator]();
-  }
-
-  async ask(line: string): Promise<string> {
-    this.#child.stdin.write(`${line}\n`);
-    const { value, done } = await this.#lines.next();
-    assert.ok(!done, `it ended: ${this.#errors}`);
-    return value as string;
-  }
-
-  [Symbol.dispose](): void {
-    this.#reader.close();
-    this.#child.kill("SIGKILL");
-  }
-}
 
 async function shell(machine: NamespaceMachine, script: string): Promise<string> {
   return (await machine.output(["sh", "-c", script])).trim();

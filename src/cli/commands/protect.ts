@@ -10,7 +10,7 @@ import {
 } from "../../units/protected.ts";
 import { type RunningUnit, runningUnits, survey } from "../../units/survey.ts";
 import { refuseInTheWay } from "../../units/obstacles.ts";
-import { requireSystemd } from "../../units/systemctl.ts";
+import { requireSystemd } from "../../lib/systemctl.ts";
 import { fullName, readUnits, requireRunning } from "../../units/unit.ts";
 import { printJson, printLine } from "../output.ts";
 import { isInTheWay, rerunOutside } from "../outside.ts";

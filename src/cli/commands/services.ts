@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { EXIT_STATUS } from "../../lib/errors.ts";
 import { readProtections } from "../../units/protected.ts";
 import { runningUnits, survey, type SurveyedUnit, type Verdict } from "../../units/survey.ts";
-import { requireSystemd } from "../../units/systemctl.ts";
+import { requireSystemd } from "../../lib/systemctl.ts";
 import { isInTheWay, rerunOutside } from "../outside.ts";
 import { requireRoot } from "../../lib/require-root.ts";
 import { describeFailure, formatBytes, formatMilliseconds, printJson, printLine } from "../output.ts";

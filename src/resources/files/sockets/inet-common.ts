@@ -82,17 +82,22 @@ export function newInetSocket({ family, type, protocol }: InetSort): LocalFd {
 }
 
 export function inetOptions(file: OpenFile, sort: InetSort): Options {
-  const own = ownOptions(file, sort);
-  const key = `${sort.family}:${sort.type}:${sort.protocol}:${own.length}`;
-  return freezeOptions(file.local, [...familyOptions(sort.family), ...own], key, () => newInetSocket(sort), closeSync);
+  const wasConnected = isTcpConnection(file) || (pollNow(file.local, POLL.POLLRDHUP) & POLL.POLLRDHUP) !== 0;
+  return inetOptionsOf(file.local, sort, wasConnected);
 }
 
-function ownOptions(file: OpenFile, { type, protocol }: InetSort): Parameters<typeof freezeOptions>[1] {
+/** Those of a socket of ours; `wasConnected` tells of TCP. */
+export function inetOptionsOf(fd: LocalFd, sort: InetSort, wasConnected: boolean): Options {
+  const own = ownOptions(sort, wasConnected);
+  const key = `${sort.family}:${sort.type}:${sort.protocol}:${own.length}`;
+  return freezeOptions(fd, [...familyOptions(sort.family), ...own], key, () => newInetSocket(sort), closeSync);
+}
+
+function ownOptions({ type, protocol }: InetSort, wasConnected: boolean): Parameters<typeof freezeOptions>[1] {
   if (type === SOCK.SOCK_RAW) return [RAW_OPTIONS, MULTICAST_OPTIONS];
   if (PING.includes(protocol)) return [MULTICAST_OPTIONS];
   if (protocol === IPPROTO.IPPROTO_UDPLITE) return [UDP_OPTIONS, UDPLITE_OPTIONS, MULTICAST_OPTIONS];
   if (protocol !== IPPROTO.IPPROTO_TCP) return [UDP_OPTIONS, MULTICAST_OPTIONS];
-  const wasConnected = isTcpConnection(file) || (pollNow(file.local, POLL.POLLRDHUP) & POLL.POLLRDHUP) !== 0;
   return wasConnected ? [TCP_OPTIONS] : [TCP_OPTIONS, TCP_FRESH_OPTIONS];
 }
 

@@ -21,6 +21,8 @@ import { tcpInfo, TCP_STATE } from "../../../abi/tcp.ts";
 import { nameOf } from "../../../lib/flags.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { FileKind, OpenFile, ThawContext } from "../../contract.ts";
+import { activationOf, activationSchema, ofManager, type Activation } from "./activated.ts";
+import { checkActivated, noteUnset, takeActivated } from "./activated-thaw.ts";
 import { datagramsSchema, freezeDatagrams, thawDatagrams } from "./datagrams.ts";
 import { errorSchema, freezeError } from "./errors.ts";
 import { socketRefusal } from "./external.ts";
@@ -38,6 +40,7 @@ import {
   inetEnd,
   inetNeeds,
   inetOptions,
+  inetOptionsOf,
   inetSort,
   localAddress,
   newInetSocket,
@@ -51,7 +54,7 @@ import {
 import { freezeFilter, filterSchema, thawFilter } from "./filter.ts";
 import { endedSchema, freezeEnded, lookAtRest, thawEnded } from "./tcp-ended.ts";
 import { freezeMemberships, membershipSchema, thawMemberships } from "./multicast.ts";
-import { optionsSchema, thawOptions } from "./options.ts";
+import { matchOptions, optionsSchema, thawOptions } from "./options.ts";
 import { checkNetwork } from "./surroundings.ts";
 import { asAnyUser } from "./of-any-user.ts";
 
@@ -79,6 +82,8 @@ const schema = v.strictObject({
   silence: v.optional(v.string()),
   /** A TCP connection that is over. */
   ended: v.optional(endedSchema),
+  /** systemd has it as well, and makes it anew. */
+  activation: v.optional(activationSchema),
 });
 type InetState = v.InferOutput<typeof schema>;
 
@@ -88,7 +93,10 @@ const UDP_ENCAP = 100;
 export const inetSocket: FileKind<InetState> = {
   name: "inet-socket",
   schema,
-  forUser: ({ local, options }) => asAnyUser(local?.port, options),
+  *forUser({ local, options, activation }) {
+    yield* asAnyUser(local?.port, options);
+    if (activation) yield ofManager(activation);
+  },
   needs: ({ family }) => inetNeeds(family),
   recognise: (file) => inetSort(file) !== undefined,
   freeze(file) {
@@ -112,6 +120,7 @@ export const inetSocket: FileKind<InetState> = {
     const silence = listening || (!isTcp && local.port !== 0) ? keepSilent(file.context)?.lasting : undefined;
     const keys = isTcp ? freezeKeys(file, tcpSockets(file.context).byInode.get(Number(file.stat.inode))) : undefined;
     if (sort.type === SOCK.SOCK_DGRAM) refuseGathered(file);
+    const activation = activationOf(file);
     return {
       family: familyName(sort.family) as InetState["family"],
       type: nameOf(SOCK, sort.type) as InetState["type"],
@@ -128,13 +137,16 @@ export const inetSocket: FileKind<InetState> = {
       ...(memberships.length > 0 && { memberships }),
       ...(filter !== undefined && { filter }),
       ...(silence !== undefined && { silence }),
+      ...(activation && { activation }),
     };
   },
-  check: checkNetwork,
+  ofMachine: ({ activation }) => activation !== undefined,
+  check: (state) => (state.activation ? checkActivated(state.activation) : checkNetwork(state)),
   thaw(state, context) {
     const family = AF[state.family];
     const type = SOCK[state.type];
     const protocol = (IPPROTO as Readonly<Record<string, number>>)[state.protocol] ?? 0;
+    if (state.activation) return thawTaken(state, state.activation, context, { family, type, protocol });
     const fd = context.keep(newInetSocket({ family, type, protocol }));
     thawOptions(fd, state.options, "early", ["SO_REUSEADDR"]);
     if (state.ended) {
@@ -167,6 +179,21 @@ export const inetSocket: FileKind<InetState> = {
   },
 };
 
+/** Gets systemd's socket; what had been set and was waiting is added where it is a new one. */
+function thawTaken(state: InetState, activation: Activation, context: ThawContext, sort: InetSort): LocalFd {
+  const { fd, isSame } = takeActivated(activation, context);
+  const { silence, listening, local } = state;
+  if (silence !== undefined) context.atResume(() => endLasting(context, silence));
+  context.whenOpen(() => comeAll(listening?.pending, context));
+  if (isSame) return fd;
+  noteUnset(activation, matchOptions(fd, state.options, inetOptionsOf(fd, sort, false)), context);
+  thawKeys(fd, state.keys);
+  thawMemberships(fd, state.memberships ?? []);
+  thawFilter(fd, state.filter);
+  if (state.datagrams && local) thawDatagrams(state.datagrams, context, sort.protocol, local);
+  return fd;
+}
+
 const SHUTDOWNS = [undefined, "SHUT_RD", "SHUT_WR", "SHUT_RDWR"] as const;
 
 function shutdownOf(file: OpenFile): InetState["shutdown"] {
@@ -182,9 +209,11 @@ function listen(
   local: InetAddress | undefined,
 ): void {
   listenAgain(fd, local ?? { address: "", port: 0 }, backlog);
-  context.whenOpen(() => {
-    for (const id of pending ?? []) comeWaiting(context.file(id));
-  });
+  context.whenOpen(() => comeAll(pending, context));
+}
+
+function comeAll(clients: readonly string[] | undefined, context: ThawContext): void {
+  for (const id of clients ?? []) comeWaiting(context.file(id));
 }
 
 function refuseOtherProtocols(file: OpenFile, { family, type, protocol }: InetSort): void {

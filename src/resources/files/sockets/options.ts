@@ -97,6 +97,24 @@ export function thawOptions(
   if (stage === "late") trySetOption(fd, level, option, intBytes(Number(options["SO_BUF_LOCK"] ?? 0)));
 }
 
+/**
+ * Brings a socket that others made to what ours had: sets what differs, where that can still be set. Gives the names of
+ * what cannot.
+ */
+export function matchOptions(fd: LocalFd, wanted: Options, present: Options): string[] {
+  return Object.entries(wanted).flatMap(([name, value]) => {
+    if (present[name] === value) return [];
+    try {
+      const stage = LATE.has(name) ? "late" : "early";
+      thawOptions(fd, { SO_BUF_LOCK: present["SO_BUF_LOCK"] ?? 0, [name]: value }, stage);
+      return [];
+    } catch (error) {
+      if (error instanceof SyscallError) return [name];
+      throw error;
+    }
+  });
+}
+
 function setOne(fd: LocalFd, name: string, value: number | string): void {
   const its = ALL_OPTIONS[name];
   if (!its) throw new RangeError(`unknown socket option ${name}`);

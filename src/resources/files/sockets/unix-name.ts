@@ -244,7 +244,7 @@ export function lendFile(
 }
 
 /** Lends the file of a bound socket itself, wherever its name leads to. */
-function withFileOf(socket: LocalFd, use: (file: LocalFd) => void): void {
+export function withFileOf(socket: LocalFd, use: (file: LocalFd) => void): void {
   const file = call("ioctl", "Finding the file of a socket", socket, SIOCUNIXFILE, 0) as LocalFd;
   try {
     use(file);

@@ -3,10 +3,12 @@ import { readFileSync } from "node:fs";
 import { parseStatus } from "../../../proc/status.ts";
 import { ioctlInt, SIOCOUTQ, SOCK } from "../../../abi/socket.ts";
 import { nameOf } from "../../../lib/flags.ts";
+import type { Refusal } from "../../../lib/errors.ts";
 import { TCP_LISTEN } from "../../../proc/unix-diag.ts";
 import type { UnixConnectionState } from "../../objects/unix-connection.ts";
 import { peerCredentials, type Creator } from "./creator.ts";
 import { noteClosed } from "./close-external.ts";
+import { activationOf } from "./activated.ts";
 import { closingService } from "./closing-services.ts";
 import { externalSocket, socketRefusal } from "./external.ts";
 import { freezeJournalStream, isJournal, type JournalStream } from "./journal-stream.ts";
@@ -150,12 +152,25 @@ function listenerOf({ info }: SeenSocket, look: UnixLook): number | undefined {
 
 function describeListener(accepted: SeenSocket, look: UnixLook): NonNullable<UnixConnectionState["accepted"]> {
   const inode = listenerOf(accepted, look);
-  const listener = inode === undefined ? undefined : look.inside.get(inode);
+  const seen = inode === undefined ? undefined : look.inside.get(inode);
+  // From a socket that systemd has too, whoever else has connected meanwhile might be accepted.
+  const listener = seen && activationOf(seen.file) ? undefined : seen;
+  if (seen && !listener && !isPathName(seen.info.name)) throw ofAbstractSocket(accepted);
   // A name for the moment only, if the listener is not in the set: no socket file is left behind.
   const name = listener
     ? freezeName(listener.file, listener.info)
     : withoutFile(freezeName(accepted.file, accepted.info));
   return { ...(listener && { listener: listener.id }), name: name ?? { name: accepted.info.name } };
+}
+
+function ofAbstractSocket({ file, info }: SeenSocket): Refusal {
+  return socketRefusal(
+    file,
+    "SOCKET_ACTIVATED",
+    "a connection to a process of the set, through a socket that systemd keeps",
+    `it was accepted at ${info.name}, an abstract name, which cannot be used a second time to connect them again.`,
+    "Let the program close it, or leave one of them out.",
+  );
 }
 
 function withoutFile(bound: BoundName | undefined): BoundName | undefined {

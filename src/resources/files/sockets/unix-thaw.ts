@@ -11,12 +11,15 @@ import type { LocalFd } from "../../../lib/brand.ts";
 import { parseFlags } from "../../../lib/flags.ts";
 import type { ThawContext } from "../../contract.ts";
 import { connectAs, type UnixConnection } from "../../objects/unix-connection.ts";
+import type { Activation } from "./activated.ts";
+import { noteUnset, takeActivated } from "./activated-thaw.ts";
 import { asCreator } from "./creator.ts";
 import { thawFilter } from "./filter.ts";
 import { openJournalStream } from "./journal-stream.ts";
-import { setBufferSize, thawOptions } from "./options.ts";
+import { matchOptions, setBufferSize, thawOptions } from "./options.ts";
 import { refillQueue, type Queue } from "./queue.ts";
-import { bindUnix, connectUnix, inPlaceOf, reachOf, type BoundName } from "./unix-name.ts";
+import { bindUnix, connectUnix, inPlaceOf, isPathName, reachOf, withFileOf, type BoundName } from "./unix-name.ts";
+import { unixOptions } from "./unix-options.ts";
 import type { UnixState } from "./unix.ts";
 
 /** While a queue is filled, so that no message has to wait. */
@@ -25,6 +28,7 @@ const LARGE_BUFFER = 256 * 1024 * 1024;
 const nothing = (): void => undefined;
 
 export function thawUnixSocket(state: UnixState, context: ThawContext): LocalFd {
+  if (state.activation) return thawTaken(state, state.activation, context);
   const connection = state.connection && context.object<UnixConnection>(state.connection.object);
   const fd = connection ? (connection.ends[state.connection?.end ?? 0] as LocalFd) : newSocket(state, context);
   const peer = connection?.ends[state.connection?.end === 0 ? 1 : 0];
@@ -35,10 +39,7 @@ export function thawUnixSocket(state: UnixState, context: ThawContext): LocalFd 
   if (state.listening) listen(state.listening, context, fd);
   context.whenOpen(() => {
     if (state.queue) fill(state, state.queue, context, peer);
-    const { pending = [], pendingBy = [] } = state.listening ?? {};
-    pending.forEach((id, i) =>
-      connectAs(pendingBy[i], context, context.file(id), { socket: fd, name: state.name as BoundName }),
-    );
+    connectPending(state, context, fd);
     context.whenOpen(() => {
       if (state.target) connectTarget(context, fd, state.target);
       unname();
@@ -50,6 +51,49 @@ export function thawUnixSocket(state: UnixState, context: ThawContext): LocalFd 
     });
   });
   return fd;
+}
+
+/** Gets systemd's socket; what had been set and was waiting is added where it is a new one. */
+function thawTaken(state: UnixState, activation: Activation, context: ThawContext): LocalFd {
+  const { fd, isSame } = takeActivated(activation, context);
+  const { name, listening, queue } = state;
+  if (name) namesOf(context).set(name.name, fd);
+  context.whenOpen(() => {
+    if (!isSame && queue) fillTaken(state, queue, activation, context, fd);
+    connectPending(state, context, fd);
+  });
+  if (isSame) return fd;
+  noteUnset(activation, matchOptions(fd, state.options, unixOptions(fd, activation.type)), context);
+  thawFilter(fd, state.filter);
+  // A program that called listen(2) itself is who its clients see.
+  if (listening?.creator && context.process(listening.creator.pid)) listen(listening, context, fd);
+  return fd;
+}
+
+/** Others may be sending there already, and how many messages may wait is limited. */
+function fillTaken(
+  state: UnixState,
+  queue: Queue,
+  { unit, address }: Activation,
+  context: ThawContext,
+  fd: LocalFd,
+): void {
+  try {
+    if (isPathName(address)) withFileOf(fd, (file) => fill(state, queue, context, undefined, file));
+    else fill(state, queue, context, undefined);
+  } catch (error) {
+    if (!(error instanceof SyscallError) || error.errno !== "EAGAIN") throw error;
+    const count = queue.messages.length;
+    context.note(
+      `Of ${count} messages that waited at ${address} (${unit}), not all found room beside those that have come since; the rest is lost.`,
+    );
+  }
+}
+
+/** Those that had connected and were not accepted. */
+function connectPending({ name, listening }: UnixState, context: ThawContext, socket: LocalFd): void {
+  const { pending = [], pendingBy = [] } = listening ?? {};
+  pending.forEach((id, i) => connectAs(pendingBy[i], context, context.file(id), { socket, name: name as BoundName }));
 }
 
 /** Sockets of the set by name, for datagrams that came from them. */
@@ -90,7 +134,8 @@ function connectTarget(context: ThawContext, fd: LocalFd, target: BoundName): vo
   }
 }
 
-function fill(state: UnixState, queue: Queue, context: ThawContext, peer: LocalFd | undefined): void {
+/** `file` is the socket's own, where its name may lead elsewhere. */
+function fill(state: UnixState, queue: Queue, context: ThawContext, peer: LocalFd | undefined, file?: LocalFd): void {
   if (peer !== undefined) {
     withLargeBuffer(peer, () => refillQueue(context, queue, () => ({ fd: peer })));
     return;
@@ -98,7 +143,7 @@ function fill(state: UnixState, queue: Queue, context: ThawContext, peer: LocalF
   const done: (() => void)[] = [];
   const senders = new Map<string | undefined, LocalFd>();
   const reach = state.name && reachOf(state.name);
-  const to = unixAddress(reach?.name ?? "");
+  const to = unixAddress(file === undefined ? (reach?.name ?? "") : `/proc/self/fd/${file}`);
   const route = (from: string | undefined): { fd: LocalFd; to: Buffer } => {
     let sender = senders.get(from) ?? (from === undefined ? undefined : namesOf(context).get(from));
     if (sender === undefined) {
@@ -122,8 +167,11 @@ function fill(state: UnixState, queue: Queue, context: ThawContext, peer: LocalF
   // What is in flight is opened before this thread goes where it may not find it.
   for (const id of queue.messages.flatMap(({ files }) => files ?? [])) context.file(id);
   const bytes = context.blob(queue.blob);
-  inPlaceOf(context, reach ?? {}, () => refillQueue(context, queue, route, bytes));
-  for (const action of done) action();
+  try {
+    inPlaceOf(context, reach ?? {}, () => refillQueue(context, queue, route, bytes));
+  } finally {
+    for (const action of done) action();
+  }
 }
 
 function inSame(name: BoundName | undefined): Pick<BoundName, "directory" | "root"> {

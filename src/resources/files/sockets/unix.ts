@@ -1,19 +1,18 @@
 /** A unix socket (unix(7)): listening, connected, bound, or none of these. */
-import { closeSync } from "node:fs";
 import * as v from "valibot";
-import { call } from "../../../abi/call.ts";
-import { AF, POLL, pollNow, SHUT, SOCK, SOCK_CLOEXEC } from "../../../abi/socket.ts";
-import type { LocalFd } from "../../../lib/brand.ts";
+import { POLL, pollNow, SHUT, SOCK } from "../../../abi/socket.ts";
 import { formatFlags, nameOf } from "../../../lib/flags.ts";
 import { TCP_LISTEN } from "../../../proc/unix-diag.ts";
 import type { FileKind } from "../../contract.ts";
+import { activationOf, activationSchema, ofManager } from "./activated.ts";
+import { checkActivated } from "./activated-thaw.ts";
 import { creatorSchema, peerCredentials } from "./creator.ts";
 import { socketRefusal } from "./external.ts";
 import { filterSchema, freezeFilter } from "./filter.ts";
 import { checkJournal, journalStreamSchema } from "./journal-stream.ts";
-import { SOCKET_OPTIONS } from "./option-tables.ts";
-import { freezeOptions, optionsSchema, type Options } from "./options.ts";
+import { optionsSchema } from "./options.ts";
 import { queueSchema } from "./queue.ts";
+import { unixOptions } from "./unix-options.ts";
 import { isUnixSocket, lookAtUnixSockets, type SeenSocket } from "./unix-look.ts";
 import { freezeName, nameSchema } from "./unix-name.ts";
 import { freezePeer, freezePending } from "./unix-peer.ts";
@@ -45,6 +44,8 @@ const schema = v.strictObject({
   filter: v.optional(filterSchema),
   /** The other end went away with unread data: the next call here fails with ECONNRESET. */
   reset: v.optional(v.literal(true)),
+  /** systemd has it as well, and makes it anew. */
+  activation: v.optional(activationSchema),
   /** If shutdown(2) was called. */
   shutdown: v.optional(v.picklist(Object.keys(SHUT) as (keyof typeof SHUT)[])),
 });
@@ -55,7 +56,10 @@ const SHUTDOWNS = [undefined, "SHUT_RD", "SHUT_WR", "SHUT_RDWR"] as const;
 export const unixSocket: FileKind<UnixState> = {
   name: "unix-socket",
   schema,
-  forUser: ({ listening }, view) => (listening ? madeByUser(view, listening.creator && [listening.creator]) : []),
+  *forUser({ listening, activation }, view) {
+    if (activation) yield ofManager(activation);
+    else if (listening) yield* madeByUser(view, listening.creator && [listening.creator]);
+  },
   *paths({ name }) {
     const { path, identity } = name?.file?.parent ?? {};
     if (path !== undefined) yield { folder: path, identity };
@@ -75,18 +79,21 @@ export const unixSocket: FileKind<UnixState> = {
     }
     const reset = stateOfErrors(me);
     const peer = me.info.state === TCP_LISTEN ? {} : freezePeer(me, look);
-    const name = peer.named ? undefined : freezeName(file, me.info);
+    const activation = activationOf(file);
+    // Its file is systemd's to make.
+    const name = peer.named ? undefined : activation ? { name: me.info.name } : freezeName(file, me.info);
     const shutdown = SHUTDOWNS[me.info.shutdown & 3];
     const filter = freezeFilter(file);
     const creator = peerCredentials(file);
     return {
       type: nameOf(SOCK, me.info.type) ?? String(me.info.type),
       ...(name && { name }),
-      options: optionsOf(me),
+      options: unixOptions(file.local, me.info.type),
       ...(me.queue && { queue: me.queue }),
       ...(filter !== undefined && { filter }),
       ...(reset && { reset }),
       ...(shutdown && { shutdown }),
+      ...(activation && { activation }),
       ...(peer.connection && { connection: peer.connection }),
       ...(peer.target && { target: peer.target }),
       ...(peer.journal && { journal: peer.journal }),
@@ -95,7 +102,8 @@ export const unixSocket: FileKind<UnixState> = {
       }),
     };
   },
-  check: ({ journal }) => journal && checkJournal(journal),
+  ofMachine: ({ activation }) => activation !== undefined,
+  check: ({ journal, activation }) => (activation ? checkActivated(activation) : journal && checkJournal(journal)),
   thaw: thawUnixSocket,
 };
 
@@ -118,9 +126,4 @@ function stateOfErrors({ file, info }: SeenSocket): true | undefined {
     "a socket with an error that it was not told yet",
     `poll(2) answers ${formatFlags(POLL, events)}.`,
   );
-}
-
-function optionsOf({ file, info }: SeenSocket): Options {
-  const make = (): LocalFd => call("socket", "Making a socket", AF.AF_UNIX, info.type | SOCK_CLOEXEC, 0) as LocalFd;
-  return freezeOptions(file.local, [SOCKET_OPTIONS], `unix:${info.type}`, make, closeSync);
 }

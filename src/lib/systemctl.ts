@@ -3,8 +3,8 @@
  * show`, and JSON of its lists).
  */
 import { spawnSync } from "node:child_process";
-import { KmonteError, Refusal } from "../lib/errors.ts";
-import { isSystemdRunning } from "../lib/systemd-unit.ts";
+import { KmonteError, Refusal } from "./errors.ts";
+import { isSystemdRunning } from "./systemd-unit.ts";
 
 /** The properties of one unit, by their names in systemctl show; those that systemd does not know are missing. */
 export type UnitProperties = ReadonlyMap<string, string>;
@@ -42,6 +42,25 @@ export function systemctl(args: readonly string[], limitMs: number | undefined =
 
 function lastLine(text: string): string | undefined {
   return text.trim().split("\n").at(-1) || undefined;
+}
+
+/** Starts a unit at once, also in the middle of a boot, and waits for it; throws when that fails. Does nothing when it is active. */
+export function startUnit(name: string): void {
+  systemctl(["start", "--job-mode=ignore-dependencies", "--", name]);
+}
+
+/** Has systemd start a unit in a second, when what stands in its way now has gone; of what becomes of that, nothing is heard. */
+export function startUnitSoon(name: string): void {
+  const when = ["--on-active=1s", "--timer-property=AccuracySec=100ms"];
+  spawnSync("systemd-run", ["--quiet", "--collect", ...when, "systemctl", "start", "--", name], {
+    stdio: "ignore",
+    timeout: ANSWER_MS,
+  });
+}
+
+/** Stops a unit and waits for it; throws when that fails. */
+export function stopUnit(name: string): void {
+  systemctl(["stop", "--job-mode=ignore-dependencies", "--", name], undefined);
 }
 
 /** The names of the loaded units of some types that are in a state, such as `active`. */

@@ -1,0 +1,93 @@
+/**
+ * Sockets that systemd has made for a unit (systemd.socket(5), Accept=no), and has open itself as well: after a boot it
+ * makes them anew, and the thawed processes get those, as a service does that is started with them.
+ */
+import * as v from "valibot";
+import { presentBoot } from "../../../abi/boot.ts";
+import { attempt } from "../../../abi/call.ts";
+import { KCMP } from "../../../abi/fcntl.ts";
+import { taskOf } from "../../../abi/living.ts";
+import { networkHere, socketNamespace } from "../../../abi/namespaces.ts";
+import { S_IF } from "../../../abi/stat.ts";
+import { KmonteError } from "../../../lib/errors.ts";
+import { isSystemdRunning } from "../../../lib/systemd-unit.ts";
+import type { FreezeContext, OpenFile } from "../../contract.ts";
+import { describeSocket, isManager, KINDS, soughtSchema, type Sought } from "./manager-sockets.ts";
+import { forgottenBy, socketUnits, type SocketUnit } from "./socket-units.ts";
+
+export const activationSchema = v.strictObject({
+  ...soughtSchema.entries,
+  /** The socket unit that it is of. */
+  unit: v.string(),
+  /** Which socket it was (`socket:[INODE]`), in which boot. */
+  inode: v.string(),
+  boot: v.string(),
+});
+export type Activation = v.InferOutput<typeof activationSchema>;
+
+type Finding = Activation | string | undefined;
+const known = new WeakMap<OpenFile, { readonly finding: Finding }>();
+
+/** The socket unit that a socket was made for, if systemd has it open as well, and makes it at each boot. */
+export function activationOf(file: OpenFile): Activation | undefined {
+  const found = findingOf(file);
+  return typeof found === "string" ? undefined : found;
+}
+
+/** Why systemd, which has a socket open as well, would not make it at a boot. */
+export function whyNotActivated(file: OpenFile): string | undefined {
+  const found = findingOf(file);
+  return typeof found === "string" ? found : undefined;
+}
+
+function findingOf(file: OpenFile): Finding {
+  const before = known.get(file);
+  if (before) return before.finding;
+  const finding = findActivation(file);
+  known.set(file, { finding });
+  return finding;
+}
+
+function findActivation(file: OpenFile): Finding {
+  // Sockets of root's are nothing for a user's image.
+  if (file.stat.type !== S_IF.S_IFSOCK || file.context.user || !isSystemdRunning()) return undefined;
+  const isKept = (file.context.outside.holders.get(file.link) ?? []).some(
+    ({ pid, fd }) => isManager(pid) && attempt("kcmp", taskOf(file.pid), pid, KCMP.FILE, file.fd, fd) === 0,
+  );
+  if (!isKept) return undefined;
+  if (socketNamespace(file.local) !== networkHere()) return "it is of a network namespace of its own";
+  const sought = describeSocket(file.local);
+  if (!sought) return "it is a connection (Accept=yes), or was put into the store (FileDescriptorStoreMax=)";
+  const unit = unitsOf(file.context).find((one) => isOf(one, sought));
+  if (!unit) return `no socket unit that is active listens at ${sought.address}`;
+  return forgottenBy(unit) ?? { ...sought, unit: unit.name, inode: String(file.stat.inode), boot: presentBoot() };
+}
+
+function isOf({ listens, accept }: SocketUnit, { type, address }: Sought): boolean {
+  return !accept && listens.some((one) => one.kind === KINDS[type] && one.address === address);
+}
+
+const units = new WeakMap<FreezeContext, readonly SocketUnit[]>();
+
+function unitsOf(context: FreezeContext): readonly SocketUnit[] {
+  const before = units.get(context);
+  if (before) return before;
+  const found = listUnits().filter(({ active }) => active);
+  units.set(context, found);
+  return found;
+}
+
+/** A systemd that does not answer has none that could be counted on. */
+function listUnits(): SocketUnit[] {
+  try {
+    return socketUnits();
+  } catch (error) {
+    if (error instanceof KmonteError) return [];
+    throw error;
+  }
+}
+
+/** Why it is not for ordinary users. */
+export function ofManager({ unit }: Activation): string {
+  return `It has a socket of ${unit}, which is systemd's to give.`;
+}

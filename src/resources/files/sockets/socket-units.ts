@@ -1,0 +1,69 @@
+/** The socket units that systemd has (systemd.socket(5)), and what they listen at. */
+import { KmonteError } from "../../../lib/errors.ts";
+import { startUnit, systemctl } from "../../../lib/systemctl.ts";
+
+export interface SocketUnit {
+  readonly name: string;
+  /** What it is told to listen at: the address as systemd writes it, and the kind, such as Stream. */
+  readonly listens: readonly { readonly address: string; readonly kind: string }[];
+  /** The service that is started when somebody comes. */
+  readonly service: string;
+  /** Whether it is set up to be listening now. */
+  readonly active: boolean;
+  /** Whether each connection gets a service of its own (Accept=). */
+  readonly accept: boolean;
+  readonly loadState: string;
+  /** Where its file is. */
+  readonly path: string;
+  /** Whether its file has changed since systemd read it. */
+  readonly outdated: boolean;
+}
+
+const PROPERTIES = "Id,Listen,Triggers,ActiveState,Accept,LoadState,FragmentPath,NeedDaemonReload";
+
+/** Those that are loaded; `names` are names or patterns of names. Throws when systemd does not answer. */
+export function socketUnits(names: readonly string[] = ["*.socket"]): SocketUnit[] {
+  return parseSocketUnits(systemctl(["show", `--property=${PROPERTIES}`, "--", ...names]));
+}
+
+/** Parses the output of systemctl show: an empty line between units, a line for each address. */
+export function parseSocketUnits(text: string): SocketUnit[] {
+  const blocks = text.split("\n\n").filter((block) => block.trim() !== "");
+  return blocks.map((block) => {
+    const values = (name: string): string[] =>
+      block.split("\n").flatMap((line) => (line.startsWith(`${name}=`) ? [line.slice(name.length + 1)] : []));
+    const value = (name: string): string => values(name)[0] ?? "";
+    return {
+      name: value("Id"),
+      listens: values("Listen").flatMap((line) => {
+        const [, address = "", kind = ""] = /^(.*) \((\w+)\)$/.exec(line) ?? [];
+        // The interface of a link-local address stands behind it.
+        return kind === "" ? [] : [{ address: address.replace(/^(\[.*\]:\d+)%.*$/, "$1"), kind }];
+      }),
+      service: value("Triggers").split(" ")[0] ?? "",
+      active: value("ActiveState") === "active",
+      accept: value("Accept") === "yes",
+      loadState: value("LoadState"),
+      path: value("FragmentPath"),
+      outdated: value("NeedDaemonReload") === "yes",
+    };
+  });
+}
+
+/** Why sockets of a unit may not be there after a boot; undefined when they will be. */
+export function forgottenBy({ name, path, loadState, outdated }: SocketUnit): string | undefined {
+  if (path.startsWith("/run/systemd/transient/")) return `${name} was made for this boot alone (systemd-run(1))`;
+  if (loadState !== "loaded") return `${name} listens, and its file is ${loadState}`;
+  return outdated ? `the file of ${name} has changed since systemd read it (systemctl daemon-reload)` : undefined;
+}
+
+/** Has systemd listen for a unit, whatever else it would have waited for; gives what it says when that fails. */
+export function startSocketUnit(name: string): string | undefined {
+  try {
+    startUnit(name);
+    return undefined;
+  } catch (error) {
+    if (error instanceof KmonteError) return error.why ?? error.what;
+    throw error;
+  }
+}
