@@ -1,9 +1,17 @@
 /** The guest's Debian, without kernels: a tar of what mmdebstrap installs. */
-import { bootstrap, DEBIAN_SUITES } from "./bootstrap.ts";
+import { bootstrap, type Debian, DEBIAN_SUITES, type DebianRelease } from "./bootstrap.ts";
 import { cached, type CacheEntry } from "./cache.ts";
 
-export const GUEST_SUITE = DEBIAN_SUITES["12"];
+/** What a guest is like. */
+export interface GuestSystem {
+  readonly debian: DebianRelease;
+  /** slim: boots quickly, for programs started one by one; server: as Debian is installed on a server, nothing masked. */
+  readonly kind: "slim" | "server";
+}
 
+export const SLIM: GuestSystem = { debian: "12", kind: "slim" };
+
+/** What kmonte, the lab and the making of an initramfs need. */
 const PACKAGES = [
   "systemd",
   "systemd-sysv",
@@ -20,27 +28,28 @@ const PACKAGES = [
   "redis-tools",
   "python3",
   "nftables",
-  "nginx-light",
   "openssl",
 ];
+
+/** nginx and ssh as units, people who log in, and what they work with; the rest of a server is in the variant. */
+const SERVER_PACKAGES = [...PACKAGES, "nginx", "openssh-server", "libpam-systemd", "tmux", "vim-tiny", "e2fsprogs"];
 
 /** Texts for people who are not there. */
 export const MANUALS = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*"];
 
-/** What is of no use to a guest that lives for a minute. */
-const WITHOUT = [
-  ...MANUALS,
-  "/var/lib/apt/lists/*",
-  // The guest has neither a device mapper nor a keyboard; without them its initramfs is half as large.
-  "/usr/share/initramfs-tools/hooks/dmsetup",
-  "/usr/share/initramfs-tools/hooks/keymap",
-  "/usr/share/initramfs-tools/hooks/thermal",
-  "/usr/share/initramfs-tools/hooks/fsck",
-];
+/** The guest has neither a device mapper nor a keyboard; without them its initramfs is half as large. */
+const WITHOUT = ["dmsetup", "keymap", "thermal"].map((hook) => `/usr/share/initramfs-tools/hooks/${hook}`);
+
+function contents({ debian, kind }: GuestSystem): Debian {
+  const suite = DEBIAN_SUITES[debian];
+  if (kind === "server")
+    return { suite, variant: "important", packages: SERVER_PACKAGES, without: [...WITHOUT, ...MANUALS] };
+  const without = [...MANUALS, ...WITHOUT, "/usr/share/initramfs-tools/hooks/fsck"];
+  return { suite, packages: [...PACKAGES, "nginx-light"], without };
+}
 
 /** The tar of the guest's root file system. About a minute and a half when it is not in the cache. */
-export async function guestBase(): Promise<CacheEntry> {
-  const recipe = { suite: GUEST_SUITE, PACKAGES, WITHOUT };
-  const debian = { suite: GUEST_SUITE, packages: PACKAGES, without: WITHOUT };
-  return cached("base", recipe, (target) => bootstrap(debian, "tar", target));
+export async function guestBase(system: GuestSystem): Promise<CacheEntry> {
+  const debian = contents(system);
+  return cached(`base-${system.debian}-${system.kind}`, debian, (target) => bootstrap(debian, "tar", target));
 }

@@ -11,7 +11,9 @@ export type DebianRelease = keyof typeof DEBIAN_SUITES;
 export interface Debian {
   /** A value of DEBIAN_SUITES. */
   readonly suite: string;
-  /** Packages besides the essential ones. */
+  /** minbase: the essential packages and apt; important: what the installer puts onto every machine too. */
+  readonly variant?: "minbase" | "important";
+  /** Packages besides those of the variant. */
   readonly packages: readonly string[];
   /** Shell patterns of paths that are not installed. */
   readonly without: readonly string[];
@@ -22,7 +24,7 @@ export async function bootstrap(debian: Debian, format: "tar" | "directory", tar
   ensurePackages(["mmdebstrap"]);
   await runTool("mmdebstrap", [
     "--mode=root",
-    "--variant=minbase",
+    `--variant=${debian.variant ?? "minbase"}`,
     `--include=${debian.packages.join(",")}`,
     ...debian.without.map((pattern) => `--dpkgopt=path-exclude=${pattern}`),
     '--customize-hook=rm -rf "$1"/var/cache/apt/archives/*.deb "$1"/var/lib/apt/lists/*',

@@ -1,15 +1,16 @@
 /** The guest's root disk: Debian, the kernels that a run needs, and the settings that make it a lab guest. */
 import { closeSync, cpSync, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { guestBase } from "./base.ts";
+import { guestBase, type GuestSystem } from "./base.ts";
 import { cached, type CacheEntry } from "./cache.ts";
 import { type GuestKernel, guestKernel } from "./guest-kernel.ts";
 import { type GuestFiles, INITRAMFS_FILES, unpackRoot, writeGuestFiles } from "./guest-root.ts";
+import { ROOT_LABEL } from "./guest-settings.ts";
+import { SERVER_SETTINGS } from "./guest-server.ts";
+import { SLIM_SETTINGS } from "./guest-slim.ts";
 import { temporaryDirectory } from "./lifetime.ts";
 import { runTool } from "./tool.ts";
-import { GUEST_ADDRESS, GUEST_ADDRESS6 } from "./wire.ts";
 
-export const ROOT_LABEL = "lab-root";
 export const KMONTE_LABEL = "lab-kmonte";
 
 /** Room for the images of what is frozen; the file is sparse, so it costs nothing until it is used. */
@@ -29,131 +30,51 @@ KillMode=process
 WantedBy=basic.target
 `;
 
-/** The machine's end of the wire to the demonstration's clients. */
-export const NETWORK = `[Match]
-Name=en* eth*
-
-[Network]
-Address=${GUEST_ADDRESS}/24
-Address=${GUEST_ADDRESS6}/64
-IPv6AcceptRA=no
-LinkLocalAddressing=no
-`;
-
-const FSTAB = `LABEL=${ROOT_LABEL} / ext4 defaults 0 0
-`;
-
-/** Units that a guest living for a minute does without; everything else is as Debian has it. */
-const MASKED = [
-  "apt-daily.timer",
-  "apt-daily-upgrade.timer",
-  "dpkg-db-backup.timer",
-  "e2scrub_all.timer",
-  "e2scrub_reap.service",
-  "fstrim.timer",
-  "getty@tty1.service",
-  "kexec.service",
-  "kexec-load.service",
-  "serial-getty@ttyS0.service",
-  "redis-server.service",
-  "nftables.service",
-  "nginx.service",
-  "systemd-networkd-wait-online.service",
-  "systemd-network-generator.service",
-  "systemd-pstore.service",
-  "systemd-binfmt.service",
-  "systemd-journal-flush.service",
-  "systemd-logind.service",
-  "systemd-modules-load.service",
-  "systemd-sysusers.service",
-  "systemd-timesyncd.service",
-  "systemd-update-utmp.service",
-  "systemd-update-utmp-runlevel.service",
-  "systemd-user-sessions.service",
-  "proc-sys-fs-binfmt_misc.automount",
-  "dev-hugepages.mount",
-  "dev-mqueue.mount",
-  "sys-kernel-debug.mount",
-  "sys-kernel-tracing.mount",
-  "sys-fs-fuse-connections.mount",
-  "modprobe@configfs.service",
-  "modprobe@dm_mod.service",
-  "modprobe@loop.service",
-  "modprobe@drm.service",
-  "modprobe@efi_pstore.service",
-  "modprobe@fuse.service",
-];
-
-/** Programs that systemd starts before its first unit, to look for disks and settings that the guest has not. */
-const GENERATORS_MASKED = [
-  "systemd-cryptsetup-generator",
-  "systemd-debug-generator",
-  "systemd-getty-generator",
-  "systemd-gpt-auto-generator",
-  "systemd-hibernate-resume-generator",
-  "systemd-integritysetup-generator",
-  "systemd-rc-local-generator",
-  "systemd-run-generator",
-  "systemd-system-update-generator",
-  "systemd-sysv-generator",
-  "systemd-veritysetup-generator",
-];
-
-/** Drivers of an emulated PC that the guest has no use for; each costs a tenth of a second or more to load. */
-const NOT_LOADED = `ata_piix ata_generic floppy psmouse pcspkr button i2c_piix4 evdev serio_raw powernow_k8
-  aesni_intel ghash_clmulni_intel sha512_ssse3 sha256_ssse3 sha1_ssse3 crct10dif_pclmul crc32_pclmul polyval_clmulni kvm_amd kvm_intel kvm qemu_fw_cfg bochs configfs`.split(
-  /\s+/,
-);
-
-function guestFiles(): GuestFiles {
-  return {
-    ...INITRAMFS_FILES,
-    "/etc/hostname": "lab\n",
-    "/etc/hosts": "127.0.0.1 localhost lab\n",
-    "/etc/machine-id": `${"1ab".padEnd(32, "0")}\n`,
-    "/etc/fstab": FSTAB,
-    "/etc/systemd/network/lab.network": NETWORK,
-    "/etc/modprobe.d/lab.conf": NOT_LOADED.map((name) => `blacklist ${name}\n`).join(""),
-    "/etc/systemd/system/lab-agent.service": AGENT_UNIT,
-    "/usr/local/lib/lab/agent.py": readFileSync(join(import.meta.dirname, "guest/agent.py"), "utf8"),
-  };
-}
+/** What every guest has: a name, and the lab's hand in it. */
+const FILES: GuestFiles = {
+  ...INITRAMFS_FILES,
+  "/etc/hostname": "lab\n",
+  "/etc/hosts": "127.0.0.1 localhost lab\n::1 localhost\n",
+  "/etc/machine-id": `${"1ab".padEnd(32, "0")}\n`,
+  "/etc/systemd/system/lab-agent.service": AGENT_UNIT,
+  "/usr/local/lib/lab/agent.py": readFileSync(join(import.meta.dirname, "guest/agent.py"), "utf8"),
+};
 
 /** The root disk with these kernels (keys of KERNEL_SUITES), from the cache when it is there. */
-export async function guestImage(versions: readonly string[]): Promise<CacheEntry> {
-  const base = await guestBase();
+export async function guestImage(system: GuestSystem, versions: readonly string[]): Promise<CacheEntry> {
+  const base = await guestBase(system);
   const sorted = [...new Set(versions)].sort();
   const kernels: GuestKernel[] = [];
-  for (const version of sorted) kernels.push(await guestKernel(version));
-  const recipe = {
-    base: base.key,
-    kernels: kernels.map((kernel) => kernel.key),
-    files: guestFiles(),
-    MASKED,
-    GENERATORS_MASKED,
-    DISK_BYTES,
-  };
+  for (const version of sorted) kernels.push(await guestKernel(version, system));
+  const { files: own, masked } = system.kind === "slim" ? SLIM_SETTINGS : SERVER_SETTINGS;
+  const files = { ...FILES, ...own };
+  const recipe = { base: base.key, kernels: kernels.map((kernel) => kernel.key), files, masked, DISK_BYTES };
   return cached(`guest-${sorted.join("+")}`, recipe, async (target) => {
     using work = temporaryDirectory("kmonte-guest-");
     const root = join(work.path, "root");
     await unpackRoot(base.path, root);
     for (const kernel of kernels) cpSync(kernel.tree, root, { recursive: true, verbatimSymlinks: true });
-    writeGuestFiles(root, guestFiles());
-    enableUnits(root);
+    writeGuestFiles(root, files);
+    maskUnits(root, masked.units);
+    maskGenerators(root, masked.generators);
+    enableUnit(root, "lab-agent.service", "basic.target");
+    if (system.kind === "slim") enableNetworkd(root);
+    placeKmonte(root);
     await makeFileSystem(root, target, ROOT_LABEL, DISK_BYTES);
   });
 }
 
-function enableUnits(root: string): void {
-  const system = join(root, "etc/systemd/system");
-  maskUnits(root, MASKED);
-  const generators = join(root, "etc/systemd/system-generators");
-  mkdirSync(generators, { recursive: true });
-  for (const generator of GENERATORS_MASKED) symlinkSync("/dev/null", join(generators, generator));
-  mkdirSync(join(system, "basic.target.wants"), { recursive: true });
-  symlinkSync("../lab-agent.service", join(system, "basic.target.wants/lab-agent.service"));
-  enableNetworkd(root);
-  placeKmonte(root);
+/** Has systemd start none of these before its first unit. */
+function maskGenerators(root: string, generators: readonly string[]): void {
+  const directory = join(root, "etc/systemd/system-generators");
+  mkdirSync(directory, { recursive: true });
+  for (const generator of generators) symlinkSync("/dev/null", join(directory, generator));
+}
+
+function enableUnit(root: string, unit: string, target: string): void {
+  const wants = join(root, `etc/systemd/system/${target}.wants`);
+  mkdirSync(wants, { recursive: true });
+  symlinkSync(`../${unit}`, join(wants, unit));
 }
 
 /** Where kmonte is found, once it is put or mounted there. */

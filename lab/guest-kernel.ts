@@ -2,7 +2,7 @@
 import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { ensurePackages } from "../scripts/packages.ts";
-import { guestBase } from "./base.ts";
+import { guestBase, type GuestSystem, SLIM } from "./base.ts";
 import { cached } from "./cache.ts";
 import { INITRAMFS_FILES, runInRoot, unpackRoot, writeGuestFiles } from "./guest-root.ts";
 import { suiteOf, unpackKernel } from "./kernel-packages.ts";
@@ -18,9 +18,12 @@ export interface GuestKernel {
   readonly initrd: string;
 }
 
-/** The kernel of that version, from the cache when it is there. `version` is a key of KERNEL_SUITES. */
-export async function guestKernel(version: string): Promise<GuestKernel> {
-  const base = await guestBase();
+/**
+ * The kernel of that version with the initramfs that a system makes for it, from the cache when it is there. `version` is
+ * a key of KERNEL_SUITES.
+ */
+export async function guestKernel(version: string, system: GuestSystem = SLIM): Promise<GuestKernel> {
+  const base = await guestBase(system);
   const recipe = { suite: suiteOf(version), base: base.key, INITRAMFS_FILES };
   const entry = await cached(`kernel-${version}`, recipe, async (target) => {
     ensurePackages(["cpio"]);

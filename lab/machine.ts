@@ -10,8 +10,10 @@ import { KmonteError } from "../src/lib/errors.ts";
 import { ensurePackages } from "../scripts/packages.ts";
 import { type Accelerator, chooseAccelerator } from "./accelerator.ts";
 import { type Answer, Channel, type Hello, type OutputListener } from "./channel.ts";
-import { guestImage, KMONTE_LABEL, ROOT_LABEL } from "./guest-image.ts";
+import { type GuestSystem, SLIM } from "./base.ts";
+import { guestImage, KMONTE_LABEL } from "./guest-image.ts";
 import { guestKernel } from "./guest-kernel.ts";
+import { ROOT_LABEL } from "./guest-settings.ts";
 import { kmonteDisk } from "./kmonte-disk.ts";
 import { temporaryDirectory } from "./lifetime.ts";
 import { Qemu } from "./qemu.ts";
@@ -23,6 +25,8 @@ export interface MachineOptions {
   readonly kernel: string;
   /** Further kernels to have in /boot. */
   readonly kernels?: readonly string[];
+  /** The slim one, unless another is named. */
+  readonly system?: GuestSystem;
   readonly memory?: string;
   /** Ports of the guest that clients outside will connect to. */
   readonly ports?: readonly number[];
@@ -60,8 +64,9 @@ export class Machine implements AsyncDisposable {
     const step = options.onStep ?? (() => {});
     ensurePackages(LAB_PACKAGES);
     step("guest image");
-    const image = await guestImage([options.kernel, ...(options.kernels ?? [])]);
-    const kernel = await guestKernel(options.kernel);
+    const system = options.system ?? SLIM;
+    const image = await guestImage(system, [options.kernel, ...(options.kernels ?? [])]);
+    const kernel = await guestKernel(options.kernel, system);
     step("kmonte");
     const kmonte = await kmonteDisk();
     step("accelerator");
@@ -78,7 +83,7 @@ export class Machine implements AsyncDisposable {
       memory: options.memory ?? "2G",
       vmlinuz: kernel.vmlinuz,
       initrd: kernel.initrd,
-      commandLine: `root=LABEL=${ROOT_LABEL} rw ${BOOT_OPTIONS}`,
+      commandLine: `root=LABEL=${ROOT_LABEL} ${system.kind === "slim" ? "rw" : "ro"} ${BOOT_OPTIONS}`,
       rootDisk,
       kmonteDisk: kmonte.path,
       wire,

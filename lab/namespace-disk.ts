@@ -2,8 +2,9 @@
 import { join } from "node:path";
 import { bootstrap, DEBIAN_SUITES, type DebianRelease } from "./bootstrap.ts";
 import { cached, type CacheEntry } from "./cache.ts";
-import { enableNetworkd, makeFileSystem, maskUnits, NETWORK, placeKmonte } from "./guest-image.ts";
+import { enableNetworkd, makeFileSystem, maskUnits, placeKmonte } from "./guest-image.ts";
 import { type GuestFiles, requireRoot, writeGuestFiles } from "./guest-root.ts";
+import { NETWORK } from "./guest-slim.ts";
 import { temporaryDirectory } from "./lifetime.ts";
 
 export interface DiskContents {

@@ -4,9 +4,14 @@
 # /run/kmonte/hand-over/UNIT, which kmonte-thaw.service writes, has the main process's id in its first line, then a line
 # for each process: its id, and its control group below the unit's.
 file=/run/kmonte/hand-over/$1
+turn=0
 until [ -e "$file" ]; do
+  # The processors are the thaw's first: a look a second, and systemd is asked every fifth time.
+  sleep 1
+  turn=$(((turn + 1) % 5))
+  [ $turn = 0 ] || continue
   case $(systemctl is-active kmonte-thaw.service) in
-    active | activating) sleep 0.2 ;;
+    active | activating) ;;
     *)
       echo "kmonte thawed no process of $1; it is started anew." >&2
       rm -f "/etc/systemd/system/$1.d/50-kmonte-hand-over.conf"

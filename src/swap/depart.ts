@@ -12,6 +12,7 @@ import { reloadUnits, StoppedUnits, type UnitPlan } from "../units/others.ts";
 import type { HealthCommand } from "./health.ts";
 import { requireOpenableAtBoot } from "./boot-key.ts";
 import { makeDisksReadOnly, makeDisksWritable, writableDisks } from "./disks.ts";
+import { closeJournal, openJournal } from "./journal.ts";
 import { syncDisks } from "./kexec.ts";
 import { lockRoot, removeForgotten } from "./leftovers.ts";
 import { requireLasting } from "./mounts.ts";
@@ -152,15 +153,17 @@ function leave({ root, record, steps, way }: Leaving, { onProgress }: DepartOpti
   way.beforeLeaving();
   const start = Date.now();
   onProgress?.({ step: "sync", detail: "all disks", at: start });
-  syncDisks();
-  writeRecord(root, { ...record, steps: [...steps, { step: "sync", start, end: Date.now() }] });
-  const [step, detail] = way.lastStep;
-  onProgress?.({ step, detail, at: Date.now() });
   try {
+    closeJournal();
+    syncDisks();
+    writeRecord(root, { ...record, steps: [...steps, { step: "sync", start, end: Date.now() }] });
+    const [step, detail] = way.lastStep;
+    onProgress?.({ step, detail, at: Date.now() });
     if (way.ownsDisks) makeDisksReadOnly();
     return way.leave();
   } finally {
     makeDisksWritable(disks);
+    openJournal();
   }
 }
 

@@ -4,10 +4,12 @@
  * So a shell waits for our end and then takes the swap back, the mark first; with the kernel's end it ends, too.
  */
 import { AtOurEnd } from "../units/at-our-end.ts";
+import { OPEN_JOURNAL } from "./journal.ts";
 
 const SCRIPT = `mark=$1 directory=$2 disks=$3; shift 3
 while [ "$disks" -gt 0 ]; do mount -o remount,rw "$1"; shift; disks=$((disks - 1)); done
 rm -f "$mark"; sync "$directory"; rm -rf "$directory"
+journalctl ${OPEN_JOURNAL}
 [ $# = 0 ] && exit
 for file; do rm -f "$file"; rmdir --ignore-fail-on-non-empty "\${file%/*}"; done
 systemctl daemon-reload`;

@@ -83,6 +83,8 @@ TimeoutStartSec=infinity
 # What has been thawed is not part of this service, and stays when it ends.
 KillMode=process
 OOMScoreAdjust=-1000
+# While all else that the boot starts waits for processors, so would those that stand still.
+CPUWeight=10000
 
 [Install]
 WantedBy=sysinit.target

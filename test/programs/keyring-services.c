@@ -3,7 +3,7 @@
 /*
  * Services as systemd starts them: each has an anonymous session keyring of its own with keys of root's, some of which
  * it cannot read itself. Threads, children, and a sibling that is no child have the same one; a thread may have left
- * it for another, and somebody uses that of the user.
+ * it for another, and somebody uses that of the user. One leads to the keyring of another user's, as that of a login.
  */
 #include "kmonte-test.h"
 #include <grp.h>
@@ -47,8 +47,24 @@ static int reads(const char *description, const char *wanted) {
 
 static long ring(void) { return keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0, 0, 0); }
 
+/* Of who has logged in through the first service. */
+#define PERSON 4712
+
+/* Whoever has the person's real id gets the keyring that the kernel has for him. */
+static int leads_to_person(void) {
+  int held[16];
+  syscall(SYS_setresuid, PERSON, 0, 0);
+  long wanted = keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_USER_KEYRING, 0, 0, 0);
+  syscall(SYS_setresuid, 0, 0, 0);
+  long length = keyctl(KEYCTL_READ, ring(), (long)held, sizeof held, 0);
+  for (long i = 0; i < length / (long)sizeof held[0]; i += 1)
+    if (held[i] == wanted) return 1;
+  return 0;
+}
+
 /* What a service finds in its keyring. */
 static int finds(int service, int hidden_error) {
+  if (service == 0 && !leads_to_person()) return 7;
   char wanted[16], rights[128] = {0};
   snprintf(wanted, sizeof wanted, "service %d", service);
   if (reads("invocation_id", wanted) != 0) return 1;
@@ -94,6 +110,11 @@ static int service(int i, int user, int in_user_namespace) {
   snprintf(payload, sizeof payload, "service %d", i);
   test_check(setresuid(user, user, 0) == 0 && keyctl(KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) > 0, "a keyring");
   test_check(setresuid(0, 0, 0) == 0, "root again");
+  if (i == 0) {
+    syscall(SYS_setresuid, PERSON, 0, 0);
+    test_check(keyctl(KEYCTL_LINK, KEY_SPEC_USER_KEYRING, ring(), 0, 0) == 0, "a link");
+    syscall(SYS_setresuid, 0, 0, 0);
+  }
   key("invocation_id", payload, INVOCATION_RIGHTS);
   key("kmonte:found", payload, FOUND_RIGHTS);
   key("kmonte:hidden", payload, HIDDEN_RIGHTS);

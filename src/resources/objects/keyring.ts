@@ -4,7 +4,8 @@
  */
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
-import { asUser, type Identity } from "../../abi/identity.ts";
+import { attempt, call } from "../../abi/call.ts";
+import { asUser, type Identity, withIds } from "../../abi/identity.ts";
 import {
   askKey,
   KEY_SPEC,
@@ -21,12 +22,16 @@ import { SCRATCH_SIZE } from "../../tracee/scope.ts";
 import type { FreezeThread, ObjectKind, ThawThread } from "../contract.ts";
 
 const owned = { perm: v.number(), uid: v.number(), gid: v.number() };
+const LINKS = ["USER_KEYRING", "USER_SESSION_KEYRING"] as const;
+
 const schema = v.strictObject({
   kind: v.literal("keyring"),
   name: v.string(),
   ...owned,
   /** Keyrings of the user that it leads to. */
-  links: v.array(v.picklist(["USER_KEYRING", "USER_SESSION_KEYRING"])),
+  links: v.array(v.picklist(LINKS)),
+  /** Those of other users: a login's keyring leads to that of who has logged in (pam_keyinit(8)). */
+  linksOfUsers: v.optional(v.array(v.strictObject({ name: v.picklist(LINKS), uid: v.number() }))),
   /** Payloads in base64. */
   keys: v.array(v.strictObject({ description: v.string(), payload: v.string(), ...owned })),
 });
@@ -45,13 +50,12 @@ export const keyring: ObjectKind<KeyringState, KeyringHandle> = {
   name: "keyring",
   schema,
   *forUser({ keys, ...ring }, { user }) {
-    if ([ring, ...keys].some(({ uid }) => uid !== user.uid)) yield "It holds a keyring of another user's.";
+    if ([ring, ...keys, ...(ring.linksOfUsers ?? [])].some(({ uid }) => uid !== user.uid))
+      yield "It holds a keyring of another user's.";
   },
   needs: () => [{ option: "CONFIG_KEYS", what: "keyrings(7)" }],
   thaw: (state) => ({ state }),
 };
-
-const LINKS = ["USER_KEYRING", "USER_SESSION_KEYRING"] as const;
 
 /** Looks at it from inside the thread, which holds it; what the thread may not read, with the right of the key's owner. */
 export function freezeKeyring(thread: FreezeThread, serial: number): KeyringState {
@@ -60,6 +64,7 @@ export function freezeKeyring(thread: FreezeThread, serial: number): KeyringStat
   const known = LINKS.map((name) => [name, scope.attempt("keyctl", KEYCTL.GET_KEYRING_ID, KEY_SPEC[name], 0)] as const);
   const members = read(thread, serial, own);
   const links: KeyringState["links"] = [];
+  const linksOfUsers: NonNullable<KeyringState["linksOfUsers"]> = [];
   const keys: KeyringState["keys"] = [];
   for (let at = 0; at + 4 <= members.length; at += 4) {
     const id = members.readInt32LE(at);
@@ -70,6 +75,11 @@ export function freezeKeyring(thread: FreezeThread, serial: number): KeyringStat
     }
     const key = lookUp(thread, id);
     const { type, description } = key;
+    const ofUser = thread.process.context.user ? undefined : linkOfUser(id, key);
+    if (ofUser) {
+      linksOfUsers.push(ofUser);
+      continue;
+    }
     if (type !== "user") return refuse(thread, `${description} is of type ${type}, which the kernel gives to nobody`);
     if (key.expires) return refuse(thread, `${description} ends by itself, and the kernel does not tell exactly when`);
     keys.push({ description, payload: read(thread, id, key).toString("base64"), ...rightsOf(key) });
@@ -78,7 +88,17 @@ export function freezeKeyring(thread: FreezeThread, serial: number): KeyringStat
     process.context.note(
       `The keys of process ${process.pid} (${process.command}) will have other numbers: it finds them by their descriptions.`,
     );
-  return { kind: "keyring", name: own.description, ...rightsOf(own), links, keys };
+  const others = linksOfUsers.length > 0 && { linksOfUsers };
+  return { kind: "keyring", name: own.description, ...rightsOf(own), links, ...others, keys };
+}
+
+/** Whether a keyring is the one that the kernel has for its owner: who has the owner's real id gets it (user-keyring(7)). */
+function linkOfUser(id: number, { type, uid }: Key): { name: (typeof LINKS)[number]; uid: number } | undefined {
+  if (type !== "keyring") return undefined;
+  const idOf = (name: (typeof LINKS)[number]): number =>
+    withIds(uid, 0, () => attempt("keyctl", KEYCTL.GET_KEYRING_ID, KEY_SPEC[name], 0));
+  const name = LINKS.find((one) => idOf(one) === id);
+  return name && { name, uid };
 }
 
 /** The kernel looks at the file system ids of who asks for a key, and gives new ones to them. */
@@ -150,8 +170,8 @@ function refuse({ tid, process: { pid, command } }: FreezeThread, why: string): 
 /** Fills a keyring that the thread has just got, and gives everything to whom it belongs when all threads stand. */
 export function fillKeyring({ scope, process, tid }: ThawThread, serial: number, handle: KeyringHandle): void {
   const { state } = handle;
-  scope.call("keyctl", "Opening a keyring", KEYCTL.SETPERM, serial, KEY_USER_UNSEARCHABLE);
   const about = "Filling a keyring";
+  scope.call("keyctl", "Opening a keyring", KEYCTL.SETPERM, serial, KEY_USER_UNSEARCHABLE);
   for (const link of state.links) scope.call("keyctl", about, KEYCTL.LINK, KEY_SPEC[link], serial);
   const made = state.keys.map((key) => {
     const payload = Buffer.from(key.payload, "base64");
@@ -166,7 +186,10 @@ export function fillKeyring({ scope, process, tid }: ThawThread, serial: number,
   process.context.atResume(() => {
     // Rights come last: whoever has none over a key cannot take the rest away any more.
     for (const [id, key] of made.toReversed()) giveAway(id, maker, key);
-    giveAway(serial, handle.owner ?? maker, state);
+    const owner = handle.owner ?? maker;
+    for (const { name, uid } of state.linksOfUsers ?? [])
+      withIds(uid, owner.uid, () => call("keyctl", about, KEYCTL.LINK, KEY_SPEC[name], serial));
+    giveAway(serial, owner, state);
   });
 }
 
