@@ -22,6 +22,7 @@ import { readStat } from "../proc/read.ts";
 import type { FreezeContext, FreezeProcess, OpenFile } from "../resources/contract.ts";
 import { activationOf, whyNotActivated } from "../resources/files/sockets/activated.ts";
 import { isManager } from "../resources/files/sockets/manager-sockets.ts";
+import type { NotAgain } from "../resources/files/sockets/socket-units.ts";
 import { isJournal } from "../resources/files/sockets/journal-stream.ts";
 
 const O_RDONLY = 0;
@@ -89,15 +90,14 @@ function refusalOf(file: OpenFile, { pid, fd }: Held): Refusal {
   const other = `process ${pid} (${readStat(pid)?.comm ?? "?"})`;
   const facts = { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "file" };
   const isSocket = file.stat.type === S_IF.S_IFSOCK;
-  const unit = isSocket ? socketUnit(file) : undefined;
-  if (unit !== undefined || (isSocket && isManager(pid))) {
-    const reason = isManager(pid) ? whyNotActivated(file) : undefined;
+  const kept = isSocket ? keptFor(file, pid) : undefined;
+  if (kept) {
     return new Refusal(
       "SOCKET_ACTIVATED",
       {
         what: `Process ${file.pid} (${file.command}) has a socket that its service manager keeps as well.`,
-        why: `Descriptor ${file.fd} leads to ${file.link}${unit === undefined ? "" : ` of ${unit}`}, which ${other} has as descriptor ${fd} (systemd.socket(5))${reason === undefined ? "" : `: ${reason}`}.`,
-        remedy: `Stop ${unit ?? "the socket unit"} and start the service without it, where it can open its socket itself; or leave this process out.`,
+        why: `Descriptor ${file.fd} leads to ${file.link}, which ${other} has as descriptor ${fd} (systemd.socket(5)): ${kept.why}.`,
+        remedy: kept.remedy,
       },
       facts,
     );
@@ -116,15 +116,21 @@ function refusalOf(file: OpenFile, { pid, fd }: Held): Refusal {
 /** SD_LISTEN_FDS_START (sd_listen_fds(3)). */
 const FIRST_LISTENED = 3;
 
-/** The unit that a socket was handed over for, if the process was started with it. */
-function socketUnit({ pid, fd }: OpenFile): string | undefined {
+/** Why a service manager has a socket that it would not make again; undefined for a holder of another kind. */
+function keptFor(file: OpenFile, holder: number): NotAgain | undefined {
+  if (isManager(holder)) return whyNotActivated(file) ?? ofOther("it is not systemd, or answers no question");
+  return wasPassed(file) ? ofOther("it is not the one of the whole machine") : undefined;
+}
+
+function ofOther(why: string): NotAgain {
+  return { why, remedy: "Start the service without its socket unit, where it can open its socket itself." };
+}
+
+/** Whether the process was started with it (sd_listen_fds(3)). */
+function wasPassed({ pid, fd }: OpenFile): boolean {
   const text = orIfGone(() => readFileSync(`/proc/${taskOf(pid)}/environ`, "utf8"), "");
-  const variables = new Map(
-    text.split("\0").map((entry) => [entry.split("=")[0], entry.slice(entry.indexOf("=") + 1)]),
-  );
-  if (fd < FIRST_LISTENED || fd >= FIRST_LISTENED + Number(variables.get("LISTEN_FDS") ?? 0)) return undefined;
-  const name = variables.get("LISTEN_FDNAMES")?.split(":")[fd - FIRST_LISTENED];
-  return name?.endsWith(".socket") === true ? name : `its socket unit${name === undefined ? "" : ` (${name})`}`;
+  const count = /(?:^|\0)LISTEN_FDS=(\d+)/.exec(text)?.[1] ?? "0";
+  return fd >= FIRST_LISTENED && fd < FIRST_LISTENED + Number(count);
 }
 
 /** Refuses memory without a file that somebody outside maps, or has open, where one of them may write. */

@@ -7,14 +7,13 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { GuestRestarted } from "../../lab/channel.ts";
 import { temporaryDirectory } from "../../lab/lifetime.ts";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { STOCK_MACHINE, STOCK_UNITS } from "../../lab/stock-services.ts";
 import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
-import { until } from "../harness.ts";
 import { Conversation } from "./conversation.ts";
+import { suspendAndReturn } from "./suspend.ts";
 import { Clients } from "./stock/clients.ts";
 
 const PATIENCE_MS = 20 * 60_000;
@@ -40,17 +39,6 @@ async function holds(machine: NamespaceMachine, condition: string): Promise<void
 function unitsOf(machine: NamespaceMachine): Promise<string> {
   const properties = "Id,MainPID,ActiveState,SubState,Type,Result,NRestarts,DropInPaths";
   return shell(machine, `systemctl show -p ${properties} ${STOCK_UNITS.map((unit) => `'${unit}'`).join(" ")}`);
-}
-
-/** Suspends, which ends the machine, and boots it again; ids below those in use are kept free, as a swap's initramfs does. */
-async function suspendAndBoot(machine: NamespaceMachine, round: number): Promise<void> {
-  const said = await machine.run(["kmonte", "suspend", "--restart", "--yes"]).catch((error: unknown) => {
-    if (!(error instanceof GuestRestarted)) throw error;
-  });
-  await until(() => machine.asksForReboot, `the end of the boot: ${said?.stderr.toString()}`, 30_000);
-  const state = await machine.boot({ beforeInit: `echo ${20_000 * round} >/proc/sys/kernel/ns_last_pid` });
-  assert.equal(state, "running", machine.console());
-  await shell(machine, "systemctl start kmonte-hand-over.service || true");
 }
 
 /** The sockets of each socket unit are those of its service, by their inodes: the same in systemd and in the main process. */
@@ -99,11 +87,11 @@ describe("stock services of Debian 12", { timeout: PATIENCE_MS }, () => {
     const protect = await machine.run(["kmonte", "protect", "--all"]);
     assert.equal(protect.code, 0, protect.stderr.toString());
     const { services } = JSON.parse(await machine.output(["kmonte", "services", "--protected", "--json"])) as {
-      services: { unit: string; verdict: string; obstacles: unknown }[];
+      services: { unit: string; verdict: string; refusals: unknown }[];
     };
     assert.deepEqual(services.map(({ unit }) => unit).sort(), STOCK_UNITS);
-    for (const { unit, verdict, obstacles } of services)
-      assert.equal(verdict, "along", `${unit}: ${JSON.stringify(obstacles)}`);
+    for (const { unit, verdict, refusals } of services)
+      assert.equal(verdict, "along", `${unit}: ${JSON.stringify(refusals)}`);
     const before = await unitsOf(machine);
 
     for (const round of ROUNDS) {
@@ -115,7 +103,7 @@ describe("stock services of Debian 12", { timeout: PATIENCE_MS }, () => {
             String(round),
           ),
         );
-        await suspendAndBoot(machine, round);
+        await suspendAndReturn(machine, round);
         await shell(machine, "systemctl kill --kill-who=main -s CONT rsyslog");
         assert.equal(await unitsOf(machine), before);
         assert.deepEqual(await sharedSockets(machine), ACTIVATED);

@@ -6,14 +6,13 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { GuestRestarted } from "../../lab/channel.ts";
 import type { DebianRelease } from "../../lab/bootstrap.ts";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { temporaryDirectory } from "../../lab/lifetime.ts";
 import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
-import { until } from "../harness.ts";
 import { Conversation } from "./conversation.ts";
+import { suspendAndReturn } from "./suspend.ts";
 
 const PATIENCE_MS = 20 * 60_000;
 const PACKAGES = ["redis-server", "nginx", "memcached", "cron", "openssh-server", "libpam-systemd", "tmux", "vim-tiny"];
@@ -39,17 +38,6 @@ async function shell(machine: NamespaceMachine, script: string): Promise<string>
 
 const mainPids = async (machine: NamespaceMachine): Promise<string[]> =>
   Promise.all(UNITS.map((unit) => shell(machine, `systemctl show -P MainPID ${unit}`)));
-
-/** Suspends, which ends the machine, and boots it again; ids below those in use are kept free, as a swap's initramfs does. */
-async function suspendAndBoot(machine: NamespaceMachine, round: number): Promise<void> {
-  const said = await machine.run(["kmonte", "suspend", "--restart", "--yes"]).catch((error: unknown) => {
-    if (!(error instanceof GuestRestarted)) throw error;
-  });
-  await until(() => machine.asksForReboot, `the end of the boot: ${said?.stderr.toString()}`, 30_000);
-  const state = await machine.boot({ beforeInit: `echo ${20_000 * round} >/proc/sys/kernel/ns_last_pid` });
-  assert.equal(state, "running", machine.console());
-  await shell(machine, "systemctl start kmonte-hand-over.service || true");
-}
 
 async function eachUnit(machine: NamespaceMachine, pids: readonly string[]): Promise<void> {
   assert.deepEqual(await mainPids(machine), pids);
@@ -103,7 +91,7 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
 
       for (const round of [1, 2]) {
         await t.test(`reboot ${round}`, async () => {
-          await suspendAndBoot(machine, round);
+          await suspendAndReturn(machine, round);
           await eachUnit(machine, pids);
           assert.equal(await redis.ask("INCR n|"), `b':${round + 1}\\r\\n'`);
           assert.match(await web.ask("GET / HTTP/1.1|Host: lab||"), /^b'HTTP\/1\.1 200 OK/);

@@ -13,7 +13,7 @@ import { KmonteError } from "../../../lib/errors.ts";
 import { isSystemdRunning } from "../../../lib/systemd-unit.ts";
 import type { FreezeContext, OpenFile } from "../../contract.ts";
 import { describeSocket, isManager, KINDS, soughtSchema, type Sought } from "./manager-sockets.ts";
-import { forgottenBy, socketUnits, type SocketUnit } from "./socket-units.ts";
+import { forgottenBy, socketUnits, type NotAgain, type SocketUnit } from "./socket-units.ts";
 
 export const activationSchema = v.strictObject({
   ...soughtSchema.entries,
@@ -25,19 +25,19 @@ export const activationSchema = v.strictObject({
 });
 export type Activation = v.InferOutput<typeof activationSchema>;
 
-type Finding = Activation | string | undefined;
+type Finding = Activation | NotAgain | undefined;
 const known = new WeakMap<OpenFile, { readonly finding: Finding }>();
 
 /** The socket unit that a socket was made for, if systemd has it open as well, and makes it at each boot. */
 export function activationOf(file: OpenFile): Activation | undefined {
   const found = findingOf(file);
-  return typeof found === "string" ? undefined : found;
+  return found && "unit" in found ? found : undefined;
 }
 
 /** Why systemd, which has a socket open as well, would not make it at a boot. */
-export function whyNotActivated(file: OpenFile): string | undefined {
+export function whyNotActivated(file: OpenFile): NotAgain | undefined {
   const found = findingOf(file);
-  return typeof found === "string" ? found : undefined;
+  return found && "why" in found ? found : undefined;
 }
 
 function findingOf(file: OpenFile): Finding {
@@ -55,12 +55,19 @@ function findActivation(file: OpenFile): Finding {
     ({ pid, fd }) => isManager(pid) && attempt("kcmp", taskOf(file.pid), pid, KCMP.FILE, file.fd, fd) === 0,
   );
   if (!isKept) return undefined;
-  if (socketNamespace(file.local) !== networkHere()) return "it is of a network namespace of its own";
+  if (socketNamespace(file.local) !== networkHere()) return notMade("it is of a network namespace of its own");
   const sought = describeSocket(file.local);
-  if (!sought) return "it is a connection (Accept=yes), or was put into the store (FileDescriptorStoreMax=)";
+  if (!sought) return notMade("it is a connection (Accept=yes), or lies in the store (FileDescriptorStoreMax=)");
   const unit = unitsOf(file.context).find((one) => isOf(one, sought));
-  if (!unit) return `no socket unit that is active listens at ${sought.address}`;
+  if (!unit) return notMade(`no socket unit that is active listens at ${sought.address}`);
   return forgottenBy(unit) ?? { ...sought, unit: unit.name, inode: String(file.stat.inode), boot: presentBoot() };
+}
+
+function notMade(why: string): NotAgain {
+  return {
+    why,
+    remedy: "Let the service open the socket itself, or close it; else leave this process out (kmonte unprotect).",
+  };
 }
 
 function isOf({ listens, accept }: SocketUnit, { type, address }: Sought): boolean {

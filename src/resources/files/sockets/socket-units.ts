@@ -50,11 +50,29 @@ export function parseSocketUnits(text: string): SocketUnit[] {
   });
 }
 
-/** Why sockets of a unit may not be there after a boot; undefined when they will be. */
-export function forgottenBy({ name, path, loadState, outdated }: SocketUnit): string | undefined {
-  if (path.startsWith("/run/systemd/transient/")) return `${name} was made for this boot alone (systemd-run(1))`;
-  if (loadState !== "loaded") return `${name} listens, and its file is ${loadState}`;
-  return outdated ? `the file of ${name} has changed since systemd read it (systemctl daemon-reload)` : undefined;
+/** Why systemd, which has a socket open, may not have such a one after a boot, and what can be done. */
+export interface NotAgain {
+  readonly why: string;
+  readonly remedy: string;
+}
+
+/** What of a unit tells that its sockets may not be there after a boot; undefined when they will be. */
+export function forgottenBy({ name, path, loadState, outdated }: SocketUnit): NotAgain | undefined {
+  if (path.startsWith("/run/systemd/transient/"))
+    return {
+      why: `${name} was made for this boot alone (systemd-run(1))`,
+      remedy: "Write a unit file for it in /etc/systemd/system.",
+    };
+  if (loadState !== "loaded")
+    return {
+      why: `${name} listens, and its file is ${loadState}`,
+      remedy: `Put the file of ${name} back (systemctl status ${name}), or unmask it.`,
+    };
+  if (!outdated) return undefined;
+  return {
+    why: `the file of ${name} has changed since systemd read it`,
+    remedy: `Let systemd read it (systemctl daemon-reload), see that ${name} listens where it did, and try again.`,
+  };
 }
 
 /** Has systemd listen for a unit, whatever else it would have waited for; gives what it says when that fails. */

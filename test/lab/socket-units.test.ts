@@ -1,0 +1,175 @@
+/**
+ * Services whose sockets systemd makes (systemd.socket(5)), through reboots: the thawed process and the new systemd
+ * share them, nobody who comes meanwhile is turned away, and what cannot be shared again is refused by name.
+ */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test, type TestContext } from "node:test";
+import type { DebianRelease } from "../../lab/bootstrap.ts";
+import { NamespaceMachine } from "../../lab/namespace-machine.ts";
+import { ensurePackages } from "../../scripts/packages.ts";
+import { Conversation } from "./conversation.ts";
+import { suspendAndBoot, suspendAndReturn } from "./suspend.ts";
+
+const PATIENCE_MS = 20 * 60_000;
+const HERE = join(import.meta.dirname, "socket-units");
+const BYTES = join(import.meta.dirname, "stock/bytes.py");
+const UNITS = "/etc/systemd/system";
+const FILES: Readonly<Record<string, string>> = {
+  "/usr/local/bin/echo.py": readFileSync(join(HERE, "echo.py"), "utf8"),
+  "/usr/local/bin/store.py": readFileSync(join(HERE, "store.py"), "utf8"),
+  [`${UNITS}/echo.socket`]: `[Socket]
+ListenStream=7000
+ListenStream=/run/echo/stream
+ListenSequentialPacket=@echo
+ListenDatagram=/run/echo/datagram
+FileDescriptorName=lab
+[Install]
+WantedBy=sockets.target
+`,
+  [`${UNITS}/echo.service`]: "[Service]\nExecStart=/usr/bin/python3 /usr/local/bin/echo.py\nPrivateTmp=yes\n",
+  [`${UNITS}/each.socket`]: "[Socket]\nListenStream=7001\nAccept=yes\n",
+  [`${UNITS}/each@.service`]: "[Service]\nExecStart=/usr/bin/cat\nStandardInput=socket\n",
+  [`${UNITS}/store.service`]:
+    "[Service]\nType=notify\nExecStart=/usr/bin/python3 /usr/local/bin/store.py\nFileDescriptorStoreMax=4\n",
+};
+
+async function shell(machine: NamespaceMachine, script: string): Promise<string> {
+  return (await machine.output(["bash", "-c", script])).trim();
+}
+
+const mainPid = (machine: NamespaceMachine, unit = "echo"): Promise<string> =>
+  shell(machine, `systemctl show -P MainPID ${unit}`);
+
+/** Says something at a unix socket of the service and gives the answer. */
+const askUnix = (machine: NamespaceMachine, address: string, text: string, type = "STREAM"): Promise<string> =>
+  shell(
+    machine,
+    `python3 -c 'import socket as s
+c = s.socket(s.AF_UNIX, s.SOCK_${type}); c.settimeout(30); c.connect("${address}"); c.sendall(b"${text}")
+print("" if ${Number(type === "DGRAM")} else c.recv(1000).decode())'`,
+  );
+
+/** The codes of what stands in the way of a unit. */
+async function obstacles(machine: NamespaceMachine, unit: RegExp): Promise<string[]> {
+  const { services } = JSON.parse((await machine.run(["kmonte", "services", "--json"])).stdout.toString()) as {
+    services: { unit: string; refusals: { code: string }[] }[];
+  };
+  const found = services.find((one) => unit.test(one.unit));
+  assert.ok(found, `${unit} is among ${services.map((one) => one.unit).join(" ")}`);
+  return found.refusals.map(({ code }) => code);
+}
+
+/** Does something while a process stands still. */
+async function stoppedFor<T>(machine: NamespaceMachine, pid: string, action: () => Promise<T>): Promise<T> {
+  await shell(machine, `kill -STOP ${pid}`);
+  try {
+    return await action();
+  } finally {
+    await shell(machine, `kill -CONT ${pid}`);
+  }
+}
+
+async function refused(machine: NamespaceMachine, code: string): Promise<void> {
+  const { code: status, stderr } = await machine.run(["kmonte", "suspend", "--restart", "--yes"]);
+  assert.equal(status, 3, stderr.toString());
+  assert.match(stderr.toString(), new RegExp(`\\[${code}\\]`));
+}
+
+for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
+  describe(`socket units on Debian ${debian}`, { timeout: PATIENCE_MS }, () => {
+    test("the process and systemd share their sockets after each boot", async (t) => {
+      ensurePackages(["python3"]);
+      await using machine = await NamespaceMachine.make({ debian, packages: [] });
+      assert.equal(await machine.boot({ beforeInit: "echo 5000 >/proc/sys/kernel/ns_last_pid" }), "running");
+      for (const [path, text] of Object.entries(FILES)) await machine.put(path, text);
+      await shell(machine, "systemctl daemon-reload; systemctl enable --now echo.socket each.socket store.service");
+      const { host } = machine.network.reach(0, false);
+      const at = (port: number) => ["python3", BYTES, "tcp", host, String(port)] as const;
+      using guest = new Conversation(machine, ...at(7000));
+      const pid = /\d+/.exec(await guest.ask("who|"))?.[0] ?? "";
+      assert.equal(await mainPid(machine), pid);
+      await shell(machine, "kmonte protect echo");
+
+      await whatCannotBeShared(t, machine, at);
+      const isAsBefore = async (): Promise<void> => {
+        assert.equal(await mainPid(machine), pid);
+        assert.match(await guest.ask("who|"), new RegExp(`^b'${pid}\\\\n'$`));
+        assert.equal(await askUnix(machine, "/run/echo/stream", "who"), pid);
+        assert.equal(await askUnix(machine, "\\0echo", "who", "SEQPACKET"), pid);
+        const links = `links() { find /proc/$1/fd -lname 'socket:*' -printf '%l\\n' | sort -u; }`;
+        assert.equal(await shell(machine, `${links}; comm -12 <(links 1) <(links ${pid}) | wc -l`), "4");
+      };
+
+      await t.test("a reboot, during which others come all the time", async () => {
+        using visitor = new Conversation(machine, "python3", join(HERE, "visitor.py"), host, "7000");
+        await suspendAndReturn(machine, 1);
+        await isAsBefore();
+        // Nobody has been turned away, and nobody else has answered.
+        assert.deepEqual(JSON.parse(await visitor.ask("")), { answers: [pid], refused: 0, broken: 0 });
+      });
+
+      await t.test("a reboot while a datagram waits", async () => {
+        await shell(machine, `kill -STOP ${pid}`);
+        await askUnix(machine, "/run/echo/datagram", "waited", "DGRAM");
+        await suspendAndReturn(machine, 2);
+        await shell(machine, `kill -CONT ${pid}`);
+        await isAsBefore();
+        assert.equal(await askUnix(machine, "/run/echo/stream", "datagrams"), "waited");
+      });
+
+      await t.test("a connection that nobody has accepted is named, and goes on", async () => {
+        using waiting = await stoppedFor(machine, pid, async () => {
+          const client = new Conversation(machine, ...at(7000));
+          await shell(machine, "until ss -Hltn 'sport = 7000' | grep -qv '^LISTEN 0 '; do sleep 0.1; done");
+          await refused(machine, "TCP_PENDING_CONNECTIONS");
+          return client;
+        });
+        assert.match(await waiting.ask("who|"), new RegExp(`^b'${pid}\\\\n'$`));
+      });
+
+      await t.test("a socket unit that listens elsewhere after the boot: systemd starts the service anew", async () => {
+        const change = `sed -i 's/ListenStream=7000/ListenStream=7005/' ${UNITS}/echo.socket`;
+        assert.equal(await suspendAndBoot(machine, 3, change), "degraded");
+        const report = await machine.output(["kmonte", "report", "--json"]);
+        assert.match(report, /SOCKET_UNIT_MISSING/);
+        assert.equal(await shell(machine, "systemctl is-active echo.service echo.socket"), "active\nactive");
+        assert.notEqual(await mainPid(machine), pid);
+        using other = new Conversation(machine, ...at(7005));
+        assert.match(await other.ask("who|"), new RegExp(`^b'${await mainPid(machine)}\\\\n'$`));
+        assert.equal(await shell(machine, "systemctl show -P DropInPaths echo"), "");
+      });
+    });
+  });
+}
+
+/** What systemd has open of a service and would not make again. */
+async function whatCannotBeShared(
+  t: TestContext,
+  machine: NamespaceMachine,
+  at: (port: number) => readonly [string, ...string[]],
+): Promise<void> {
+  await t.test("a connection of its own for each service (Accept=yes), and a store", async () => {
+    using one = new Conversation(machine, ...at(7001));
+    await one.ask("begin|");
+    assert.deepEqual(await obstacles(machine, /^each@/), ["SOCKET_ACTIVATED"]);
+    assert.ok((await obstacles(machine, /^store\./)).includes("UNIT_DESCRIPTOR_STORE"));
+    const { stderr } = await machine.run(["kmonte", "protect", "store"]);
+    assert.match(stderr.toString(), /\[UNIT_DESCRIPTOR_STORE\]/);
+  });
+
+  await t.test("a unit of this boot alone, and one whose file has changed", async () => {
+    const service = "import socket, time; s = socket.socket(fileno=3); c = s.accept(); time.sleep(1000)";
+    await shell(machine, `systemd-run --unit=brief --socket-property=ListenStream=7002 python3 -c '${service}'`);
+    using _ = new Conversation(machine, ...at(7002));
+    await shell(machine, "until systemctl is-active -q brief.service; do sleep 0.1; done; sleep 1");
+    assert.ok((await obstacles(machine, /^brief\./)).includes("SOCKET_ACTIVATED"));
+    await shell(machine, "systemctl stop brief.socket brief.service");
+    assert.deepEqual(await obstacles(machine, /^echo\./), []);
+    await shell(machine, `echo '# changed' >>${UNITS}/echo.socket`);
+    assert.ok((await obstacles(machine, /^echo\./)).includes("SOCKET_ACTIVATED"));
+    await shell(machine, "systemctl daemon-reload");
+    assert.deepEqual(await obstacles(machine, /^echo\./), []);
+  });
+}
