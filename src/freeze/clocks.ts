@@ -70,8 +70,10 @@ export class SetClocks {
     if (!this.#offsets.has(own)) return because(`Nobody is left from whom the clocks of ${own} could be learnt`);
     const above = this.#set.processes.get(stat.ppid);
     const before = above && !above.zombie ? timeOf(above.pid).children : this.#first;
-    // Only root may go into a time namespace, and nobody is root's in a user namespace below.
-    if (own !== before && namespaceOf(pid, "user") !== namespaceOf("self", "user"))
+    // Only root may go into a time namespace. A process enters its user namespace after that, unless it is born there, as
+    // those of a pid namespace may be that belongs to one.
+    const isBornAbove = ["user", "pid"].some((type) => namespaceOf(pid, type) === namespaceOf("self", type));
+    if (own !== before && !isBornAbove)
       return because(`It lives in ${own} and in a user namespace of its own, and was not born into ${own}`);
     if (children === own) return undefined;
     const born = `Its children will be born into ${children}`;
