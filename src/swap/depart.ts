@@ -136,7 +136,7 @@ function recordOf({ id, way, frozen, wayBack, members }: Departure, { health, ke
     to: way.to ?? release(),
     directory: frozen.directory,
     processes: frozen.processes.map(({ pid, command }) => ({ pid, command })),
-    ...(members && { units: members.map((unit) => ({ ...unit, processes: [...unit.processes] })) }),
+    ...(members && { units: members.map(asRecorded) }),
     ...(needs.length > 0 && { network: [...needs] }),
     steps: [],
     // Memory was copied before.
@@ -147,6 +147,11 @@ function recordOf({ id, way, frozen, wayBack, members }: Departure, { health, ke
     ...(health && { health }),
     ...(keep && { keep: true }),
   };
+}
+
+function asRecorded({ users, joinable, ...unit }: MemberUnit): NonNullable<SwapRecord["units"]>[number] {
+  const lists = { ...(users && { users: [...users] }), ...(joinable && { joinable: [...joinable] }) };
+  return { ...unit, processes: [...unit.processes], ...lists };
 }
 
 interface Leaving {

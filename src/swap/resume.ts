@@ -28,7 +28,8 @@ import {
 import { unmarkPending, writeRecord } from "./store.ts";
 import { keepTmp, removeOldPrivateTmp } from "./tmp-files.ts";
 import { afterFailure, changeAttempt, type Here, nextStep, withAttempt } from "./trial.ts";
-import { announceThawed, finishHandOver, removeHandOver } from "../units/hand-over.ts";
+import { releaseUsers, requireUsers, reserveUsers } from "../units/dynamic-users.ts";
+import { announceThawed, finishHandOver, removeHandOver, usersOf } from "../units/hand-over.ts";
 import { reloadUnits } from "../units/others.ts";
 import { systemctl } from "../units/systemctl.ts";
 import { HeldWatchdog } from "./watchdog.ts";
@@ -55,6 +56,8 @@ export async function resumePendingSwaps(options: ResumeOptions = {}): Promise<S
   const pending = records.filter((record) => record.boot !== boot);
   if (pending.length > 0) keepTmp();
   for (const record of pending) keepClockForward(record);
+  // Those that come back later need their ids as well, before the boot goes on.
+  reserveUsers(usersOf(pending.flatMap(({ units = [] }) => units)));
   const { now = [], later = [] } = Object.groupBy(pending, ({ network = [] }) =>
     network.length > 0 ? "later" : "now",
   );
@@ -182,6 +185,7 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   writeRecord(root, record);
   let report: ThawReport;
   try {
+    requireUsers(usersOf(record.units ?? []));
     report = await thaw({
       directory: record.directory,
       after: waitForNetwork(record.network ?? [], options.signal),
@@ -242,6 +246,7 @@ function startAnew({ units = [] }: SwapRecord): void {
   if (services.length === 0 || !removeHandOver()) return;
   reloadUnits();
   systemctl(["restart", "--no-block", "--", ...services]);
+  releaseUsers(usersOf(units));
 }
 
 /** The machine is well and the processes run: nothing is kept of their memory, unless it was asked for. */
