@@ -1,0 +1,28 @@
+/** Suspends a machine of namespaces and boots it again: what is common to the tests that do so. */
+import { GuestRestarted } from "../../lab/channel.ts";
+import type { Answer } from "../../lab/channel.ts";
+import type { NamespaceMachine } from "../../lab/namespace-machine.ts";
+import { until } from "../harness.ts";
+
+/** What a script for sh(1) that succeeds writes, without blanks around it. */
+export async function shell(machine: NamespaceMachine, script: string): Promise<string> {
+  return (await machine.output(["sh", "-c", script])).trim();
+}
+
+/** Runs kmonte suspend; undefined when the machine was left by it. */
+export async function suspend(machine: NamespaceMachine, ...options: string[]): Promise<Answer | undefined> {
+  const said = await machine.run(["kmonte", "suspend", "--restart", "--yes", ...options]).catch((error: unknown) => {
+    if (!(error instanceof GuestRestarted)) throw error;
+  });
+  if (said && said.code !== 137) return said;
+  await until(() => machine.asksForReboot, "the end of the boot", 30_000);
+  return undefined;
+}
+
+/** The beginning of a script for the next boot: ids below those in use are kept free, as a swap's initramfs does. */
+export function countFrom(pid: number): string {
+  return `echo ${pid} >/proc/sys/kernel/ns_last_pid\n`;
+}
+
+export const mainPid = (machine: NamespaceMachine, unit: string): Promise<string> =>
+  shell(machine, `systemctl show -P MainPID ${unit}`);
