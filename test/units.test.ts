@@ -18,7 +18,17 @@ import { dirname, join } from "node:path";
 import { after, describe, test } from "node:test";
 import { serviceText, SERVICE_UNIT, SOCKET_TEXT, SOCKET_UNIT } from "../src/door/units.ts";
 import { requireUnitPath } from "../src/lib/systemd-unit.ts";
-import { BACK_UNIT, backUnitText, HEALTH_UNIT, healthUnitText, THAW_UNIT, unitText } from "../src/swap/unit.ts";
+import {
+  BACK_UNIT,
+  backUnitText,
+  HEALTH_UNIT,
+  healthUnitText,
+  THAW_UNIT,
+  thawedUnitText,
+  unitText,
+} from "../src/swap/unit.ts";
+import { USER_UNIT, userUnitText } from "../src/units/dynamic-users.ts";
+import { THAWED_UNIT } from "../src/units/hand-over.ts";
 import { until } from "./harness.ts";
 import { KMONTE, launch, parseError } from "./kmonte.ts";
 
@@ -46,6 +56,8 @@ describe("paths of kmonte that mean something to systemd", () => {
         [THAW_UNIT]: unitText(options),
         [HEALTH_UNIT]: healthUnitText(options),
         [BACK_UNIT]: backUnitText(options),
+        [THAWED_UNIT]: thawedUnitText(),
+        [USER_UNIT]: userUnitText(),
         [SERVICE_UNIT]: serviceText(command, options.keys),
         [SOCKET_UNIT]: SOCKET_TEXT,
       };

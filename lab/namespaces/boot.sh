@@ -63,6 +63,9 @@ nsenter --net="/proc/$HOLDER/ns/net" ip link set port master switch up
 cd "$ROOT"
 pivot_root . mnt
 umount -l /mnt
+# As systemd has it on a machine, and leaves it to whoever made the container in one: mounts that it makes in a child,
+# those of credentials among them, come to be here.
+mount --make-rshared /
 if [ -n "$BEFORE_INIT" ]; then
   env -i PATH="$PATH" /bin/sh -c "$BEFORE_INIT" || { echo "lab: what runs before systemd failed ($?)"; exit 1; }
 fi

@@ -29,7 +29,8 @@ import {
 import { unmarkPending, writeRecord } from "./store.ts";
 import { keepTmp, removeOldPrivateTmp } from "./tmp-files.ts";
 import { afterFailure, changeAttempt, type Here, nextStep, withAttempt } from "./trial.ts";
-import { announceThawed, finishHandOver, startAnew } from "../units/hand-over.ts";
+import { releaseUsers, reserveUsers } from "../units/dynamic-users.ts";
+import { announceThawed, finishHandOver, startAnew, usersOf } from "../units/hand-over.ts";
 import { type ThawedSets, thawSets } from "./thaw-sets.ts";
 import { HeldWatchdog } from "./watchdog.ts";
 import { goBack } from "./way-back.ts";
@@ -55,6 +56,8 @@ export async function resumePendingSwaps(options: ResumeOptions = {}): Promise<S
   const pending = records.filter((record) => record.boot !== boot);
   if (pending.length > 0) keepTmp();
   for (const record of pending) keepClockForward(record);
+  // Those that come back later need their ids as well, before the boot goes on.
+  reserveUsers(usersOf(pending.flatMap(({ units = [] }) => units)));
   const { now = [], later = [] } = Object.groupBy(pending, ({ network = [] }) =>
     network.length > 0 ? "later" : "now",
   );
@@ -246,6 +249,7 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
 function startUnitsAnew(root: string, id: string, units: readonly SwapUnit[]): void {
   endSilence(join(root, id));
   startAnew(units);
+  releaseUsers(usersOf(units));
 }
 
 /** The machine is well and the processes run: nothing is kept of their memory, unless it was asked for. */

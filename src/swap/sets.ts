@@ -101,9 +101,12 @@ export class FrozenSets {
     return members.map((unit) => {
       const own = this.#held.find(({ of }) => [of?.unit, ...(of?.scopes ?? [])].some((one) => one?.name === unit.name));
       const stops = unit.processes.flatMap(({ pid }) => stoppedAt.get(pid) ?? []);
+      const { users, joinable, ...rest } = unit;
       return {
-        ...unit,
+        ...rest,
         processes: [...unit.processes],
+        ...(users && { users: [...users] }),
+        ...(joinable && { joinable: [...joinable] }),
         ...(own && { directory: own.set.directory }),
         ...(stops.length > 0 && { stopped: Math.min(...stops) }),
       };

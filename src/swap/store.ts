@@ -34,6 +34,10 @@ const UnitSchema = v.object({
   running: v.optional(v.number()),
   /** Why its own image was not thawed, so that systemd has started it anew. */
   failure: v.optional(FailureSchema),
+  /** The users that systemd has made up for it. */
+  users: v.optional(v.array(v.object({ name: v.string(), id: v.number() }))),
+  /** Namespaces of its own that other units may join. */
+  joinable: v.optional(v.array(v.picklist(["net", "ipc"]))),
   /** How systemd had it when the boot had started its units. */
   after: v.optional(v.object({ name: v.string(), activeState: v.string(), mainPid: v.number() })),
 });

@@ -3,6 +3,8 @@ import { waitForNetwork } from "./network.ts";
 import { ownImages, type Failure, type SwapRecord, type SwapUnit } from "./store.ts";
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { thaw, type ThawReport } from "../thaw/thaw.ts";
+import { requireUsers } from "../units/dynamic-users.ts";
+import { usersOf } from "../units/hand-over.ts";
 import { describe } from "./describe-failure.ts";
 
 export interface ThawSetsOptions {
@@ -26,16 +28,19 @@ export async function thawSets(record: SwapRecord, options: ThawSetsOptions): Pr
   const reports: ThawReport[] = [];
   const steps: TimedStep[] = [];
   if (record.directory !== undefined) {
+    requireUsers(usersOf((record.units ?? []).filter(({ directory }) => directory === undefined)));
     const report = await thawOne(record.directory, record, options);
     reports.push(report);
     steps.push(...report.steps);
   }
   const common = lastStart(reports);
   const failures = new Map<string, Failure>();
-  for (const [directory, [first]] of ownImages(record)) {
+  for (const [directory, units] of ownImages(record)) {
+    const [first] = units;
     const start = Date.now();
     options.onProgress?.({ step: `thaw ${first?.name}`, at: start });
     try {
+      requireUsers(usersOf(units));
       reports.push(await thawOne(directory, record, options));
     } catch (error) {
       failures.set(directory, describe(error));
@@ -69,8 +74,8 @@ function lastStart(reports: readonly ThawReport[]): number | undefined {
 
 /** What an earlier try has noted of the unit is of that try alone. */
 function becameOf(noted: SwapUnit, reports: readonly ThawReport[], failures: ReadonlyMap<string, Failure>): SwapUnit {
-  const { name, mainPid, description, slice, processes, directory, stopped } = noted;
-  const unit = { name, mainPid, description, slice, processes, directory, stopped };
+  const { running: _, failure: __, ...unit } = noted;
+  const { processes, directory } = unit;
   const failure = directory === undefined ? undefined : failures.get(directory);
   if (failure) return { ...unit, failure };
   const pids = new Set(processes.map(({ pid }) => pid));

@@ -4,6 +4,8 @@ import { dirname, resolve } from "node:path";
 import { OWN_COMMAND } from "../lib/own-command.ts";
 import { keyDirectory, machineKey } from "../image/keys.ts";
 import { Refusal } from "../lib/errors.ts";
+import { USER_UNIT, userUnitText } from "../units/dynamic-users.ts";
+import { THAWED_UNIT } from "../units/hand-over.ts";
 import {
   HAND_OVER_DROP_IN,
   isSystemdRunning,
@@ -116,6 +118,24 @@ WantedBy=multi-user.target
 `;
 }
 
+/** The unit that ends when all is thawed; the one that thaws is ready, for systemd, when the network is still to come. */
+export function thawedUnitText(): string {
+  return `# Written by kmonte swap.
+[Unit]
+Description=Waits until kmonte has thawed all that it thaws
+Documentation=man:kmonte(1)
+DefaultDependencies=no
+After=${THAW_UNIT}
+Before=shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'while systemctl --quiet is-active ${THAW_UNIT}; do sleep 0.2; done'
+TimeoutStartSec=infinity
+`;
+}
+
 /** The unit that asks the health command, when all else has been started. */
 export function healthUnitText({ command, root, state }: UnitOptions): string {
   return `# Written by kmonte swap.
@@ -181,6 +201,8 @@ export function installUnits(root: string): void {
   requireLasting(state, "what kmonte must remember");
   const options = { command: OWN_COMMAND, root, keys, state, otherDisks: hasOtherDisks(presentMounts()) };
   writeUnit(BACK_UNIT, backUnitText(options));
+  writeUnit(USER_UNIT, userUnitText());
+  writeUnit(THAWED_UNIT, thawedUnitText());
   writeUnit(THAW_UNIT, unitText(options), "sysinit.target");
   writeUnit(HAND_OVER_UNIT, handOverUnitText(options), "multi-user.target");
   writeUnit(HEALTH_UNIT, healthUnitText(options), "multi-user.target");

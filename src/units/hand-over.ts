@@ -4,7 +4,7 @@
  * drop-ins lie in /etc/systemd/system, as systemd reads its units before other file systems are mounted; when the units
  * are active, they are removed, and the units are again as they were (docs/decisions/0016-handing-units-back.md).
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError } from "../lib/errors.ts";
@@ -12,11 +12,13 @@ import { projectFile } from "../lib/program-files.ts";
 import { orIfGone } from "../lib/gone.ts";
 import { HAND_OVER_DROP_IN, UNIT_DIRECTORY, unitArgument } from "../lib/systemd-unit.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
+import { type DynamicUser, dynamicUsersOf, releaseUsers } from "./dynamic-users.ts";
 import { reloadUnits } from "./others.ts";
+import { adoptPrivateTmp } from "./private-tmp.ts";
 import { giveScope } from "./scope.ts";
 import type { SurveyedUnit } from "./survey.ts";
 import { systemctl } from "../lib/systemctl.ts";
-import { controlGroupOf, readUnits } from "./unit.ts";
+import { controlGroupOf, readUnits, type Unit } from "./unit.ts";
 
 /** What hand-over.sh reads, a file for each unit. */
 const THAWED_DIRECTORY = "/run/kmonte/hand-over";
@@ -25,6 +27,13 @@ const SCRIPT = projectFile("systemd/hand-over.sh");
 /** How long units have to take their processes, in milliseconds, once the boot has started all that it starts. */
 const LONGEST_WAIT_MS = 120_000;
 const PAUSE_MS = 200;
+
+/** The unit that ends when all is thawed. */
+export const THAWED_UNIT = "kmonte-thawed.service";
+
+/** By their names in /proc/PID/ns. */
+const SETTINGS = { net: "NetworkNamespacePath", ipc: "IPCNamespacePath" } as const;
+type JoinableKind = keyof typeof SETTINGS;
 
 /** A unit as a swap's record keeps it. */
 export interface MemberUnit {
@@ -35,6 +44,10 @@ export interface MemberUnit {
   readonly slice: string;
   /** Its processes, with their control groups below the unit's: "" for the unit's own. */
   readonly processes: readonly { readonly pid: number; readonly group: string }[];
+  /** Users that systemd has made up for it. */
+  readonly users?: readonly DynamicUser[] | undefined;
+  /** Namespaces of its own that other units may join. */
+  readonly joinable?: readonly JoinableKind[] | undefined;
 }
 
 /** The units of processes that are held by a freeze, as their control groups tell. */
@@ -51,8 +64,16 @@ export function membersOf(along: readonly SurveyedUnit[], pids: ReadonlySet<numb
       return group === controlGroup || group.startsWith(`${controlGroup}/`) ? [{ pid, group: below }] : [];
     });
     const slice = properties.get("Slice") ?? "";
-    return { name, description, slice, processes, ...(isService && { mainPid }) };
+    const users = dynamicUsersOf(unit);
+    const base = { name, description, slice, processes, ...(isService && { mainPid }) };
+    const joinable = joinableOf(unit);
+    return { ...base, ...(users.length > 0 && { users }), ...(joinable.length > 0 && { joinable }) };
   });
+}
+
+function joinableOf({ properties }: Unit): JoinableKind[] {
+  const isOn = (setting: string): boolean => properties.get(setting) === "yes";
+  return [...(isOn("PrivateNetwork") ? (["net"] as const) : []), ...(isOn("PrivateIPC") ? (["ipc"] as const) : [])];
 }
 
 function groupOrNone(pid: number): string {
@@ -71,11 +92,12 @@ function changed(unit: string, why: string): KmonteError {
  * The text of the drop-in. `script` is the path of hand-over.sh. Without a main process, systemd takes the unit for a
  * daemon that has forked: it watches the processes that are in the control group when the script has ended.
  */
-export function dropInText(script: string, hasMain: boolean): string {
+export function dropInText(script: string, hasMain: boolean, namespaces: Namespaces = {}): string {
+  const paths = Object.entries(namespaces).map(([setting, path]) => `${setting}=${path}\n`);
   return `# Written by kmonte for one boot, in which this unit's processes are thawed and not started.
 [Unit]
 After=kmonte-thaw.service
-# An empty one takes all conditions and assertions back.
+${paths.length > 0 ? GATE : ""}# An empty one takes all conditions and assertions back.
 ConditionPathExists=
 AssertPathExists=
 
@@ -89,9 +111,37 @@ ExecStart=+/bin/sh ${unitArgument(script)} %n
 ExecStartPost=
 PIDFile=
 TimeoutStartSec=infinity
-# It came along, with what is in it and its owners.
+# They came along, with what is in them and their owners.
 RuntimeDirectory=
+LoadCredential=
+LoadCredentialEncrypted=
+SetCredential=
+SetCredentialEncrypted=
+# The script needs nothing of this, and is not to fail for want of it.
+EnvironmentFile=
+WorkingDirectory=
+PAMName=
+StandardInput=null
+StandardOutput=journal
+StandardError=journal
+${paths.join("")}`;
+}
+
+/** They must be there when systemd starts the script. */
+const GATE = `Wants=${THAWED_UNIT}
+After=${THAWED_UNIT}
 `;
+
+/** Settings of systemd.exec(5) that say where a namespace is to be found, with paths in /proc. */
+type Namespaces = Readonly<Record<string, string>>;
+
+/**
+ * Namespaces that the unit may share with others (JoinsNamespaceOf=, systemd.unit(5)): those that are started later join
+ * what systemd has, which is to be what the processes live in.
+ */
+function namespacesOf({ joinable = [], processes }: MemberUnit): Namespaces {
+  const [first] = processes;
+  return first ? Object.fromEntries(joinable.map((kind) => [SETTINGS[kind], `/proc/${first.pid}/ns/${kind}`])) : {};
 }
 
 /** The drop-ins that {@link prepareHandOver} writes for units. */
@@ -105,15 +155,22 @@ function dropInOf(unit: string): string {
 
 /** Has the next boot hand the processes over; on disk when it returns. */
 export function prepareHandOver(units: readonly MemberUnit[]): void {
-  for (const { name, mainPid } of units) {
+  for (const unit of units) {
+    const { name, mainPid } = unit;
     if (mainPid === undefined) continue;
     const path = dropInOf(name);
     const directory = dirname(path);
     mkdirSync(directory, { recursive: true });
-    writeFileSync(path, dropInText(SCRIPT, mainPid > 0), { flush: true });
+    writeFileSync(path, dropInText(SCRIPT, mainPid > 0, namespacesOf(unit)), { flush: true });
     syncDirectory(directory);
   }
   syncDirectory(UNIT_DIRECTORY);
+}
+
+/** All users that systemd has made up for some units. */
+export function usersOf(units: readonly MemberUnit[]): DynamicUser[] {
+  const all = units.flatMap(({ users = [] }) => users);
+  return [...new Map(all.map((user) => [user.name, user])).values()];
 }
 
 /** Takes the drop-ins away, all or those of some units: the units' next start is their own. Says whether there were any. */
@@ -151,6 +208,14 @@ export function announceThawed(units: readonly MemberUnit[]): void {
   }
 }
 
+/**
+ * Credentials are on a mount that goes away at the unit's stop (systemd.exec(5), LoadCredential=); those that came along
+ * are a folder, of which systemd removes only what its owner may write to.
+ */
+function makeRemovable(services: readonly string[]): void {
+  for (const name of services) orIfGone(() => chmodSync(join("/run/credentials", name), 0o700), undefined);
+}
+
 /** What became of a unit after the boot. */
 export interface HandedOver {
   readonly name: string;
@@ -171,6 +236,9 @@ export async function finishHandOver(units: readonly MemberUnit[]): Promise<Hand
   while (!settled() && Date.now() < end) await delay(PAUSE_MS);
   if (removeHandOver()) reloadUnits();
   rmSync(THAWED_DIRECTORY, { recursive: true, force: true });
+  releaseUsers(usersOf(units));
+  makeRemovable(services);
+  adoptPrivateTmp(units.flatMap(({ processes }) => processes.map(({ pid }) => pid)));
   for (const unit of units) if (unit.mainPid === undefined) giveScope(unit);
   return readUnits(units.map(({ name }) => name)).map(({ name, activeState, mainPid }) => ({
     name,

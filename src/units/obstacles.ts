@@ -6,7 +6,7 @@ import type { Unit } from "./unit.ts";
 /** All that stands in the way; scopes of sessions have nothing of their own. */
 export function obstaclesOf(unit: Unit): FailureSummary[] {
   if (!unit.name.endsWith(".service")) return [];
-  const found = [transient(unit), mainProcess(unit), descriptorStore(unit)];
+  const found = [transient(unit), mainProcess(unit), descriptorStore(unit), busName(unit)];
   return found.flatMap((refusal) => (refusal ? [refusal.toJSON() as FailureSummary] : []));
 }
 
@@ -54,5 +54,16 @@ function descriptorStore({ name, properties }: Unit): Refusal | undefined {
     what: `${name} has left open files with systemd that would be lost.`,
     why: `systemd keeps ${stored} of its file descriptors (FileDescriptorStoreMax= in systemd.service(5)).`,
     remedy: "Let it be started anew (kmonte unprotect), or set FileDescriptorStoreMax=0 for it and restart it.",
+  });
+}
+
+/** systemd ends such a unit as soon as nobody has its name, as when the bus itself restarts. */
+function busName({ name, type, properties }: Unit): Refusal | undefined {
+  if (type !== "dbus") return undefined;
+  const own = properties.get("BusName") ?? "";
+  return new Refusal("UNIT_BUS_NAME", {
+    what: `systemd would stop ${name} after a boot.`,
+    why: `It is of Type=dbus, and its name ${own} on the system bus ends with the bus; its connection comes back closed.`,
+    remedy: "Let it be started anew (kmonte unprotect), or give it Type=notify or Type=exec (systemd.service(5)).",
   });
 }

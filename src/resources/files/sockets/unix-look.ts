@@ -1,7 +1,10 @@
 /** All unix sockets of the frozen set together: who is connected to whom can only be seen from above. */
+import { closeSync } from "node:fs";
+import { nameOfNamespace, openSocketNamespace, within } from "../../../abi/namespaces.ts";
 import { sockDiagDump } from "../../../abi/netlink-diag.ts";
 import { AF, getInt, SO, SOL } from "../../../abi/socket.ts";
 import { S_IF } from "../../../abi/stat.ts";
+import type { LocalFd } from "../../../lib/brand.ts";
 import { parseUnixDiag, TCP_LISTEN, unixDiagRequest, type UnixSocketInfo } from "../../../proc/unix-diag.ts";
 import type { FreezeContext, OpenFile } from "../../contract.ts";
 import { peekQueue, type Queue } from "./queue.ts";
@@ -16,7 +19,7 @@ export interface SeenSocket {
 export interface UnixLook {
   /** Sockets of the set, by inode; those in flight are among them. */
   readonly inside: ReadonlyMap<number, SeenSocket>;
-  /** All sockets of the network namespace. */
+  /** All sockets of the network namespace of kmonte, and of each that a socket of the set belongs to. */
   readonly everywhere: ReadonlyMap<number, UnixSocketInfo>;
 }
 
@@ -30,11 +33,8 @@ const looks = new WeakMap<FreezeContext, UnixLook>();
 export function lookAtUnixSockets(context: FreezeContext): UnixLook {
   const known = looks.get(context);
   if (known) return known;
-  const everywhere = new Map(
-    sockDiagDump(unixDiagRequest())
-      .map(parseUnixDiag)
-      .map((info) => [info.inode, info]),
-  );
+  const everywhere = new Map(dumpHere());
+  const namespaces = new Set<string>();
   const inside = new Map<number, SeenSocket>();
   const done = new Set<string>();
   for (let found = true; found;) {
@@ -44,8 +44,10 @@ export function lookAtUnixSockets(context: FreezeContext): UnixLook {
       done.add(id);
       found = true;
       if (!isUnixSocket(file)) continue;
-      const info = everywhere.get(Number(file.stat.inode));
-      if (!info) continue; // another network namespace: refused when its turn comes
+      const inode = Number(file.stat.inode);
+      if (!everywhere.has(inode)) for (const one of dumpAround(file.local, namespaces)) everywhere.set(...one);
+      const info = everywhere.get(inode);
+      if (!info) continue; // of a namespace that cannot be entered: refused when its turn comes
       const queue = info.state === TCP_LISTEN ? undefined : peekQueue(file, info.type);
       inside.set(info.inode, { id, file, info, queue });
     }
@@ -53,4 +55,25 @@ export function lookAtUnixSockets(context: FreezeContext): UnixLook {
   const look = { inside, everywhere };
   looks.set(context, look);
   return look;
+}
+
+/** The unix sockets of this thread's network namespace, by inode; inodes are those of the whole machine. */
+function dumpHere(): [inode: number, info: UnixSocketInfo][] {
+  return sockDiagDump(unixDiagRequest())
+    .map(parseUnixDiag)
+    .map((info) => [info.inode, info]);
+}
+
+/** Those of the namespace that a socket belongs to; none of one that is in `done`, where it is noted. */
+function dumpAround(socket: LocalFd, done: Set<string>): [inode: number, info: UnixSocketInfo][] {
+  const namespace = openSocketNamespace(socket);
+  if (namespace === undefined) return [];
+  try {
+    const name = nameOfNamespace(namespace);
+    if (done.has(name)) return [];
+    done.add(name);
+    return within("net", namespace, dumpHere);
+  } finally {
+    closeSync(namespace);
+  }
 }
