@@ -19,6 +19,8 @@ import { lockRoot, removeForgotten } from "./leftovers.ts";
 import { requireLasting } from "./mounts.ts";
 import { leaveSilence } from "./network.ts";
 import { guardPending } from "./pending-guard.ts";
+import { GENERATOR, removeGenerator, writeGenerator } from "./free-ids.ts";
+import { type PidRange, presentFreePidRange } from "./pids.ts";
 import { requireRoom } from "./room.ts";
 import { FrozenSets } from "./sets.ts";
 import { DEFAULT_SWAP_ROOT, markPending, newSwapDirectory, PENDING_MARK, pendingMark } from "./store.ts";
@@ -84,7 +86,8 @@ export async function depart(way: WayOut, options: DepartOptions): Promise<never
       : undefined;
     const record = recordOf({ id, way, frozen, wayBack, members, memory, notes: others.notes }, options);
     leaveSilence(frozen.network, join(root, id));
-    return leave({ root, record, steps: [...steps, ...others.steps, ...frozen.steps], way }, options);
+    const allSteps = [...steps, ...others.steps, ...frozen.steps];
+    return leave({ root, record, steps: allSteps, way, freeIds: presentFreePidRange() }, options);
   } catch (error) {
     await undo(way, frozen, path);
     await others?.[Symbol.asyncDispose]();
@@ -150,6 +153,7 @@ function recordOf(
 }
 
 interface Leaving {
+  readonly freeIds: PidRange;
   readonly root: string;
   readonly record: SwapRecord;
   readonly steps: readonly TimedStep[];
@@ -157,13 +161,14 @@ interface Leaving {
 }
 
 /** From here on the processes come back by the record alone. */
-function leave({ root, record, steps, way }: Leaving, { onProgress }: DepartOptions): never {
+function leave({ root, record, steps, way, freeIds }: Leaving, { onProgress }: DepartOptions): never {
   const { id } = record;
   writeRecord(root, { ...record, steps: [...steps] });
   const units = record.units ?? [];
   const disks = way.ownsDisks ? writableDisks() : [];
-  using _ = guardPending(pendingMark(root, id), join(root, id), { disks, dropIns: dropInsOf(units) });
+  using _ = guardPending(pendingMark(root, id), join(root, id), { disks, files: [GENERATOR, ...dropInsOf(units)] });
   prepareHandOver(units);
+  writeGenerator(freeIds);
   markPending(root, id);
   way.beforeLeaving();
   const start = Date.now();
@@ -184,6 +189,7 @@ function leave({ root, record, steps, way }: Leaving, { onProgress }: DepartOpti
 async function undo(way: WayOut, frozen: FrozenSets | undefined, path: string): Promise<void> {
   way.cancel();
   rmSync(join(path, PENDING_MARK), { force: true });
+  removeGenerator();
   if (removeHandOver()) reloadUnits();
   try {
     await frozen?.release();

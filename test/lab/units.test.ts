@@ -70,13 +70,13 @@ async function shell(machine: NamespaceMachine, script: string): Promise<string>
 const mainPids = async (machine: NamespaceMachine): Promise<string[]> =>
   Promise.all(UNITS.map((unit) => shell(machine, `systemctl show -P MainPID ${unit}`)));
 
-/** Suspends, which ends the machine, and boots it again; ids below those in use are kept free, as a swap's initramfs does. */
-async function suspendAndBoot(machine: NamespaceMachine, round: number): Promise<void> {
+/** Suspends, which ends the machine, and boots it again. */
+async function suspendAndBoot(machine: NamespaceMachine): Promise<void> {
   const said = await machine.run(["kmonte", "suspend", "--restart", "--yes"]).catch((error: unknown) => {
     if (!(error instanceof GuestRestarted)) throw error;
   });
   await until(() => machine.asksForReboot, `the end of the boot: ${said?.stderr.toString()}`, 30_000);
-  const state = await machine.boot({ beforeInit: `echo ${20_000 * round} >/proc/sys/kernel/ns_last_pid` });
+  const state = await machine.boot();
   assert.equal(state, "running", machine.console());
   await shell(machine, "systemctl start kmonte-hand-over.service || true");
 }
@@ -102,7 +102,7 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
       const key = join(work.path, "key");
       await runTool("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
       await using machine = await NamespaceMachine.make({ debian, packages: PACKAGES });
-      assert.equal(await machine.boot({ beforeInit: "echo 5000 >/proc/sys/kernel/ns_last_pid" }), "running");
+      assert.equal(await machine.boot(), "running");
       await machine.put("/root/.ssh/authorized_keys", readFileSync(`${key}.pub`), 0o600);
       await shell(machine, OPEN);
 
@@ -133,7 +133,7 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
 
       for (const round of [1, 2]) {
         await t.test(`reboot ${round}`, async () => {
-          await suspendAndBoot(machine, round);
+          await suspendAndBoot(machine);
           await eachUnit(machine, pids);
           assert.equal(await redis.ask("INCR n|"), `b':${round + 1}\\r\\n'`);
           assert.match(await web.ask("GET / HTTP/1.1|Host: lab||"), /^b'HTTP\/1\.1 200 OK/);
