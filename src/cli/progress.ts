@@ -18,10 +18,12 @@ export function showProgress(json: boolean): ProgressDisplay {
 function plainLines(): ProgressDisplay {
   let last = "";
   return {
-    listen: ({ step }) => {
-      if (step === last) return;
-      last = step;
-      tell(`${step} …`);
+    listen: ({ step, detail, done }) => {
+      // What is worked on changes all the time where there is an amount to it.
+      const line = detail === undefined || done !== undefined ? step : `${step} ${detail}`;
+      if (line === last || (line === step && last.startsWith(`${step} `))) return;
+      last = line;
+      tell(`${line} …`);
     },
     end: () => undefined,
   };

@@ -1,16 +1,19 @@
 /** What is about to happen to the machine's units, shown and agreed to before anything is done. */
 import { createInterface } from "node:readline/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { KmonteError, Refusal } from "../lib/errors.ts";
-import { refuseInTheWay } from "../units/obstacles.ts";
+import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
+import { inTheWay } from "../units/obstacles.ts";
 import { planUnits, type UnitPlan } from "../units/others.ts";
 import { matches, type Protection, readProtections } from "../units/protected.ts";
 import { type RunningUnit, runningUnits, survey, type SurveyedUnit } from "../units/survey.ts";
 import { requireSystemd } from "../lib/systemctl.ts";
-import { readUnits, requireRunning } from "../units/unit.ts";
+import { notRunning, readUnits } from "../units/unit.ts";
+import { requireRoom } from "../swap/room.ts";
+import { DEFAULT_SWAP_ROOT } from "../swap/store.ts";
+import { type Departing, expectPauses, type ExpectedPauses } from "../swap/expected-pause.ts";
 import { formatReport, readLastReport, type SwapReport } from "../swap/report.ts";
 import { isInTheWay, rerunOutside } from "./outside.ts";
-import { formatBytes, printJson, printLine } from "./output.ts";
+import { formatBytes, lowerFirst, printJson, printLine } from "./output.ts";
 
 export interface PlanOptions {
   /** Show it, and do nothing. */
@@ -27,7 +30,7 @@ export interface PlanOptions {
  * `purpose` is what happens at its end, such as "power off". Throws a {@link RefusalList} when something is in the way.
  */
 export async function agreedPlan(
-  purpose: string,
+  { purpose, how }: { readonly purpose: string; readonly how: Departing },
   pids: readonly number[],
   options: PlanOptions,
 ): Promise<UnitPlan | undefined> {
@@ -42,9 +45,11 @@ export async function agreedPlan(
   const looked = (await survey(running, protections, tolerate)).filter(({ verdict }) => verdict !== "system");
   if (looked.length === 0 && pids.length === 0) throw nothingProtected();
   await refuseObstacles(looked, protections);
+  requireRoom(DEFAULT_SWAP_ROOT, [...pids, ...looked.flatMap((one) => one.pids)]);
   const plan = planUnits(looked, pids);
-  if (options.plan && options.json) printJson(planJson(plan));
-  else if (!options.json) printPlan(plan, purpose);
+  const pauses = expectPauses(plan.along, how);
+  if (options.plan && options.json) printJson(planJson(plan, pauses));
+  else if (!options.json) printPlan(plan, { purpose, how, pauses });
   if (options.plan) return undefined;
   if (!options.yes) await ask(purpose);
   return plan;
@@ -53,7 +58,21 @@ export async function agreedPlan(
 /** A unit that is protected by its name and does not run would be missing without a word. */
 function requireNamedUnits(protections: readonly Protection[]): void {
   const names = protections.flatMap(({ pattern }) => (/[*?[]/.test(pattern) ? [] : [pattern]));
-  readUnits(names).forEach((unit, i) => requireRunning(unit, names[i] as string));
+  const refusals = readUnits(names).flatMap((unit, i) => notRunning(unit, names[i] as string) ?? []);
+  const [first, ...more] = refusals;
+  if (first && more.length === 0) throw first;
+  if (first) throw notAll(refusals);
+}
+
+function notAll(refusals: readonly Refusal[]): RefusalList {
+  return new RefusalList(
+    "UNITS_IN_THE_WAY",
+    {
+      what: "Not all protected units can go along; nothing was stopped.",
+      remedy: "kmonte unprotect UNIT leaves one out.",
+    },
+    refusals,
+  );
 }
 
 /** The same from outside of the session that is to be frozen; this process goes along with it. */
@@ -103,43 +122,53 @@ function requireTolerable(tolerate: readonly string[], running: readonly Running
 }
 
 async function refuseObstacles(looked: readonly SurveyedUnit[], protections: readonly Protection[]): Promise<void> {
-  if (looked.every(({ verdict }) => verdict === "along")) return;
+  const refusals = inTheWay(looked);
+  if (refusals.length === 0) return;
   const isOnlyTolerance =
-    looked.some(({ tolerated }) => tolerated) &&
-    (await survey(looked, protections)).every(({ verdict }) => verdict === "along");
-  if (isOnlyTolerance) {
-    refuseInTheWay(looked, "CANNOT_TOLERATE", {
+    looked.some(({ tolerated }) => tolerated) && inTheWay(await survey(looked, protections)).length === 0;
+  if (!isOnlyTolerance) throw notAll(refusals);
+  throw new RefusalList(
+    "CANNOT_TOLERATE",
+    {
       what: "A unit that shares something with others cannot be tolerated; nothing was stopped.",
       why: "It would be thawed without them, and what they have in common would come apart.",
       remedy: "Leave --tolerate out for the units that are named, or tolerate none of them.",
-    });
-  }
-  refuseInTheWay(looked, "UNITS_IN_THE_WAY", {
-    what: "Not all protected units can go along; nothing was stopped.",
-    remedy: "kmonte unprotect UNIT leaves one out.",
-  });
+    },
+    refusals,
+  );
 }
 
-function planJson({ along, stop, kept }: UnitPlan): object {
+function planJson({ along, stop, kept }: UnitPlan, pauses: ExpectedPauses): object {
   const name = ({ name: one }: { readonly name: string }): string => one;
   return {
-    along: along.map(({ unit, scopes, pids, tolerated }) => ({
-      unit: unit.name,
-      sessions: scopes.map(name),
-      processes: pids,
-      tolerated,
+    along: along.map((one) => ({
+      unit: one.unit.name,
+      sessions: one.scopes.map(name),
+      processes: one.pids,
+      tolerated: one.tolerated,
+      expectedPauseSeconds: pauses.of(one),
     })),
     stop: stop.map(name),
     kept: kept.map(name),
+    pauseBasis: pauses.basis,
   };
 }
 
-function printPlan({ along, stop, kept }: UnitPlan, purpose: string): void {
+interface Shown {
+  readonly purpose: string;
+  readonly how: Departing;
+  readonly pauses: ExpectedPauses;
+}
+
+function printPlan({ along, stop, kept }: UnitPlan, { purpose, how, pauses }: Shown): void {
   if (along.length > 0) printLine("Go along:");
-  for (const { unit, scopes, pids, tolerated } of along) {
+  for (const one of along) {
+    const { unit, scopes, pids, tolerated } = one;
     const memory = unit.memory === undefined ? "" : `, ${formatBytes(unit.memory)}`;
     const sessions = scopes.length === 0 ? "" : `, with ${scopes.map(({ name }) => name).join(", ")}`;
-    printLine(`  ${unit.name}: ${pids.length === 1 ? "1 process" : `${pids.length} processes`}${memory}${sessions}`);
+    printLine(
+      `  ${unit.name}: ${pids.length === 1 ? "1 process" : `${pids.length} processes`}${memory}${sessions}, stands still for about ${pauses.of(one)} s`,
+    );
     if (tolerated) printLine("    if it alone cannot be thawed, it is started anew, and the others go on");
   }
   const list = (heading: string, units: UnitPlan["stop"]): void => {
@@ -147,6 +176,8 @@ function printPlan({ along, stop, kept }: UnitPlan, purpose: string): void {
   };
   list("Are stopped by systemd before, and started by the boot:", stop);
   list("End with the kernel, because what goes along needs them, or runs in them, or kmonte does:", kept);
+  if (along.length > 0) printLine(`How long: ${lowerFirst(pauses.basis)}`);
+  if (along.length > 0 && how === "power-off") printLine("The time that the machine is off comes on top of that.");
   printLine(`Then what goes along is frozen, and the machine will ${purpose}.`);
 }
 

@@ -23,12 +23,9 @@ import type { Draft, ImageWriter } from "../image/write.ts";
 import { orIfGone } from "../lib/gone.ts";
 import { hex } from "../lib/hex.ts";
 import { parseMaps } from "../proc/maps.ts";
-import { childrenOf } from "../proc/read.ts";
 import { isKernelOwned } from "../resources/memory/mappings.ts";
 import { Pagemap } from "../resources/memory/pages.ts";
 
-/** A process with less memory of its own, in pages, is quickly copied while it stands still. */
-const WORTHWHILE_PAGES = 4096;
 /** A pass that took longer leaves enough changes behind for another one, in milliseconds. */
 const LONG_PASS_MS = 300;
 const MOST_PASSES = 3;
@@ -40,17 +37,6 @@ const NOTE_BYTES = 1024 * 1024;
 
 /** Is told of bytes that are done; throws when it shall not go on. */
 export type OnBytes = (bytes: number) => void;
-
-/** The processes, of those and all below them, whose memory is worth copying ahead (proc_pid_statm(5)). */
-export function worthCopying(roots: readonly number[]): number[] {
-  const found = new Set<number>(roots);
-  for (const pid of found) for (const child of childrenOf(pid)) found.add(child);
-  return [...found].filter((pid) => {
-    const statm = orIfGone(() => readFileSync(`/proc/${pid}/statm`, "utf8"), "0 0 0");
-    const [, resident = 0, shared = 0] = statm.split(" ").map(Number);
-    return resident - shared >= WORTHWHILE_PAGES;
-  });
-}
 
 export class PreCopy implements Disposable {
   readonly #writer: ImageWriter;

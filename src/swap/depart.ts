@@ -5,10 +5,12 @@
 import { rmSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
+import { memoryToWrite, type MemoryToWrite } from "../freeze/memory.ts";
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { presentBoot } from "../abi/boot.ts";
 import { dropInsOf, membersOf, prepareHandOver, removeHandOver, type MemberUnit } from "../units/hand-over.ts";
 import { reloadUnits, StoppedUnits, type UnitPlan } from "../units/others.ts";
+import { pidsOf } from "../units/survey.ts";
 import type { HealthCommand } from "./health.ts";
 import { requireOpenableAtBoot } from "./boot-key.ts";
 import { makeDisksReadOnly, makeDisksWritable, writableDisks } from "./disks.ts";
@@ -18,6 +20,9 @@ import { lockRoot, removeForgotten } from "./leftovers.ts";
 import { requireLasting } from "./mounts.ts";
 import { leaveSilence } from "./network.ts";
 import { guardPending } from "./pending-guard.ts";
+import { GENERATOR, removeGenerator, writeGenerator } from "./free-ids.ts";
+import { type PidRange, presentFreePidRange } from "./pids.ts";
+import { requireRoom } from "./room.ts";
 import { FrozenSets } from "./sets.ts";
 import { DEFAULT_SWAP_ROOT, markPending, newSwapDirectory, PENDING_MARK, pendingMark } from "./store.ts";
 import { type SwapRecord, type WayBack, writeRecord } from "./store.ts";
@@ -69,17 +74,21 @@ export async function depart(way: WayOut, options: DepartOptions): Promise<never
   let others: StoppedOthers | undefined;
   try {
     requireLasting(path, "the images of the processes");
+    const pids = [...options.pids, ...(options.plan?.along.flatMap(pidsOf) ?? [])];
+    requireRoom(root, pids);
     installUnits(root);
     const { steps, wayBack } = way.prepare(id);
     others = await stopOthers(options);
+    const memory = memoryToWrite(pids);
     frozen = await FrozenSets.freeze(path, options);
     options.signal?.throwIfAborted();
     const members = options.plan
       ? membersOf(options.plan.along, new Set(frozen.processes.map(({ pid }) => pid)))
       : undefined;
-    const record = recordOf({ id, way, frozen, wayBack, members }, options);
+    const record = recordOf({ id, way, frozen, wayBack, members, memory, notes: others.notes }, options);
     leaveSilence(frozen.network, join(root, id));
-    return leave({ root, record, steps: [...steps, ...others.steps, ...frozen.steps], way }, options);
+    const allSteps = [...steps, ...others.steps, ...frozen.steps];
+    return leave({ root, record, steps: allSteps, way, freeIds: presentFreePidRange() }, options);
   } catch (error) {
     await undo(way, frozen, path);
     await others?.[Symbol.asyncDispose]();
@@ -87,15 +96,18 @@ export async function depart(way: WayOut, options: DepartOptions): Promise<never
   }
 }
 
-type StoppedOthers = AsyncDisposable & { readonly steps: readonly TimedStep[] };
+type StoppedOthers = AsyncDisposable & { readonly steps: readonly TimedStep[]; readonly notes: readonly string[] };
 
 /** Systemd stops what does not go along, while what does still serves; disposing of it starts all of it again. */
 async function stopOthers({ plan, signal, onProgress }: DepartOptions): Promise<StoppedOthers> {
-  if (!plan || plan.stop.length === 0) return { steps: [], [Symbol.asyncDispose]: () => Promise.resolve() };
+  if (!plan || plan.stop.length === 0) return { steps: [], notes: [], [Symbol.asyncDispose]: () => Promise.resolve() };
   const start = Date.now();
-  onProgress?.({ step: "stop-others", detail: `${plan.stop.length} units`, at: start });
-  const stopped = await StoppedUnits.stop(plan.stop, signal);
+  const report = (detail: string): void => onProgress?.({ step: "stop-others", detail, at: Date.now() });
+  report(`${plan.stop.length} units`);
+  const stopped = await StoppedUnits.stop(plan.stop, { signal, onWaiting: (unit) => report(unit) });
+  for (const note of stopped.notes) process.stderr.write(`kmonte: note: ${note}\n`);
   return {
+    notes: stopped.notes,
     steps: [{ step: "stop-others", start, end: Date.now() }],
     [Symbol.asyncDispose]: () => stopped[Symbol.asyncDispose](),
   };
@@ -107,9 +119,14 @@ interface Departure {
   readonly frozen: FrozenSets;
   readonly wayBack: WayBack | undefined;
   readonly members: readonly MemberUnit[] | undefined;
+  readonly memory: MemoryToWrite;
+  readonly notes: readonly string[];
 }
 
-function recordOf({ id, way, frozen, wayBack, members }: Departure, { health, keep }: DepartOptions): SwapRecord {
+function recordOf(
+  { id, way, frozen, wayBack, members, memory, notes }: Departure,
+  { health, keep }: DepartOptions,
+): SwapRecord {
   const { needs } = frozen.network;
   return {
     version: 1,
@@ -121,6 +138,8 @@ function recordOf({ id, way, frozen, wayBack, members }: Departure, { health, ke
     to: way.to ?? release(),
     ...(frozen.directory !== undefined && { directory: frozen.directory }),
     processes: frozen.processes.map(({ pid, command }) => ({ pid, command })),
+    memory,
+    ...(notes.length > 0 && { notes: [...notes] }),
     ...(members && { units: frozen.noted(members) }),
     ...(needs.length > 0 && { network: [...needs] }),
     steps: [],
@@ -135,6 +154,7 @@ function recordOf({ id, way, frozen, wayBack, members }: Departure, { health, ke
 }
 
 interface Leaving {
+  readonly freeIds: PidRange;
   readonly root: string;
   readonly record: SwapRecord;
   readonly steps: readonly TimedStep[];
@@ -142,13 +162,14 @@ interface Leaving {
 }
 
 /** From here on the processes come back by the record alone. */
-function leave({ root, record, steps, way }: Leaving, { onProgress }: DepartOptions): never {
+function leave({ root, record, steps, way, freeIds }: Leaving, { onProgress }: DepartOptions): never {
   const { id } = record;
   writeRecord(root, { ...record, steps: [...steps] });
   const units = record.units ?? [];
   const disks = way.ownsDisks ? writableDisks() : [];
-  using _ = guardPending(pendingMark(root, id), join(root, id), { disks, dropIns: dropInsOf(units) });
+  using _ = guardPending(pendingMark(root, id), join(root, id), { disks, files: [GENERATOR, ...dropInsOf(units)] });
   prepareHandOver(units);
+  writeGenerator(freeIds);
   markPending(root, id);
   way.beforeLeaving();
   const start = Date.now();
@@ -171,6 +192,7 @@ function leave({ root, record, steps, way }: Leaving, { onProgress }: DepartOpti
 async function undo(way: WayOut, frozen: FrozenSets | undefined, path: string): Promise<void> {
   way.cancel();
   rmSync(join(path, PENDING_MARK), { force: true });
+  removeGenerator();
   if (removeHandOver()) reloadUnits();
   try {
     await frozen?.release();

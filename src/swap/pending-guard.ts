@@ -17,11 +17,11 @@ systemctl daemon-reload`;
 export interface Unless {
   /** Mount points that may have become read-only by then. */
   readonly disks?: readonly string[];
-  /** Drop-ins of units that are to be gone then. */
-  readonly dropIns?: readonly string[];
+  /** Files of the next boot that are to be gone then, such as drop-ins of units. */
+  readonly files?: readonly string[];
 }
 
 /** Waits at our end with what is to be taken back. */
-export function guardPending(mark: string, directory: string, { disks = [], dropIns = [] }: Unless = {}): AtOurEnd {
-  return new AtOurEnd(SCRIPT, [mark, directory, String(disks.length), ...disks, ...dropIns]);
+export function guardPending(mark: string, directory: string, { disks = [], files = [] }: Unless = {}): AtOurEnd {
+  return new AtOurEnd(SCRIPT, [mark, directory, String(disks.length), ...disks, ...files]);
 }

@@ -52,7 +52,19 @@ export function formatReport(report: SwapReport): string {
   const lines = report.lines.map(
     ({ step, seconds, after }) => `  ${step.padEnd(width)}  ${at(after)}  ${seconds.toFixed(2).padStart(7)} s`,
   );
-  return [headline(report), ...lines, ...tries(report), ...outcome(report), ...units(report), ""].join("\n");
+  return [
+    headline(report),
+    ...lines,
+    ...tries(report),
+    ...outcome(report),
+    ...notes(report),
+    ...units(report),
+    "",
+  ].join("\n");
+}
+
+function notes({ notes: told = [] }: SwapReport): string[] {
+  return told.map((note) => `  note: ${note}`);
 }
 
 /** Lines for each unit: how it is since the boot, and how long it stood still. */

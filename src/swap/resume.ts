@@ -33,6 +33,7 @@ import { releaseUsers, reserveUsers } from "../units/dynamic-users.ts";
 import { announceThawed, finishHandOver, startAnew, usersOf } from "../units/hand-over.ts";
 import { type ThawedSets, thawSets } from "./thaw-sets.ts";
 import { HeldWatchdog } from "./watchdog.ts";
+import { removeGenerator } from "./free-ids.ts";
 import { goBack } from "./way-back.ts";
 
 export interface ResumeOptions {
@@ -134,12 +135,19 @@ function hereFor(record: SwapRecord): Here {
 
 /** The processes stay here: nothing of the way back is needed any more. */
 function settle(root: string, record: SwapRecord): SwapRecord {
-  unmarkPending(root, record.id);
+  unmark(root, record.id);
   clearOneTimeEntry();
   if (release() !== record.from) restoreSettings(record.wayBack?.sysctls ?? {});
   const done: SwapRecord = { ...record, state: "done" };
   writeRecord(root, done);
   return done;
+}
+
+/** A boot that comes later has nothing to thaw any more, and no ids to leave free, unless another swap waits. */
+function unmark(root: string, id: string): void {
+  unmarkPending(root, id);
+  const { records, broken } = readPendingApart(root);
+  if (records.length === 0 && broken.length === 0) removeGenerator();
 }
 
 /** What the trial boot set for itself alone. */
@@ -167,7 +175,7 @@ export function settleSwap(directory: string, root: string = DEFAULT_SWAP_ROOT):
   }
   return broken.map(({ id, error }) => {
     if (!thawed.startsWith(`${join(root, id)}/`)) return error.message;
-    unmarkPending(root, id);
+    unmark(root, id);
     return `${error.what} The next boot does not thaw it any more: its processes run.`;
   });
 }
@@ -191,7 +199,7 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
     if (afterFailure(record, here, idsTaken(error)) === "go back") goBack({ root, record, here, watchdog }, failure);
     if (record.units) {
       // What has gone on without them is not to be met by their past at some later boot.
-      unmarkPending(root, record.id);
+      unmark(root, record.id);
       startUnitsAnew(root, record.id, record.units);
     }
     // Otherwise the mark stays: another boot tries again with the same images.
@@ -203,7 +211,7 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   // They run: whatever goes wrong from here on, they must not be thawed a second time in this boot.
   const { running, units } = thawedSets;
   const onTrial = record.health !== undefined && here.kernel !== record.from;
-  if (!onTrial) unmarkPending(root, record.id);
+  if (!onTrial) unmark(root, record.id);
   await house(record.id, thawedSets.processes);
   announceThawed(units?.filter(({ failure }) => !failure) ?? []);
   const failed = units?.filter(({ failure }) => failure) ?? [];

@@ -84,6 +84,10 @@ const SwapRecordSchema = v.object({
   /** The image of all that come back together; without one, each unit has its own. */
   directory: v.optional(v.string()),
   processes: v.array(ProcessSchema),
+  /** What a person should know of the departure, though it stopped nothing. */
+  notes: v.optional(v.array(v.string())),
+  /** How much memory they had, in bytes: all, and of that what was written while they stood still. */
+  memory: v.optional(v.object({ total: v.number(), still: v.number() })),
   /** The units that the processes belong to, for systemd to have them back. */
   units: v.optional(v.array(UnitSchema)),
   /** What must be there of the network before the thaw. */

@@ -2,6 +2,7 @@
 import { release } from "node:os";
 import { check } from "../freeze/freeze.ts";
 import { Refusal } from "../lib/errors.ts";
+import { requireRoot } from "../lib/require-root.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import { isFirstPidNamespace } from "../proc/first-namespace.ts";
 import { pidsOf, rootsOf } from "../units/survey.ts";
@@ -27,7 +28,7 @@ export interface SwapOptions extends DepartOptions {
 
 /** Changes the kernel under the processes. Does not return when it works; whenever it throws, all goes on as before. */
 export async function swap(options: SwapOptions): Promise<never> {
-  requireRoot();
+  requireRoot("change the kernel");
   const kernel = swapTarget(options.to);
   requireOpenableAtBoot(options.encryptTo ?? []);
   await requireAbleTarget(kernel, [...options.pids, ...rootsOf(options.plan?.along.flatMap(pidsOf) ?? [])]);
@@ -102,8 +103,8 @@ function newestKernel(): Kernel {
 }
 
 /** A kernel of a distribution finds its disks by its initramfs, which a full /boot or a broken hook may have left out. */
-function requireInitramfs({ initrd, image, release: version }: Kernel): void {
-  if (initrd !== undefined || listKernels().find(({ running }) => running)?.initrd === undefined) return;
+export function requireInitramfs({ initrd, image, release: version }: Kernel, installed = listKernels()): void {
+  if (initrd !== undefined || installed.find(({ running }) => running)?.initrd === undefined) return;
   throw new Refusal(
     "NO_INITRAMFS",
     {
@@ -121,14 +122,5 @@ function refuseContainer(): void {
     what: "The kernel cannot be changed from here.",
     why: "This is a container: its kernel is the host's.",
     remedy: "Run it on the host; kmonte suspend --restart restarts the container alone.",
-  });
-}
-
-function requireRoot(): void {
-  if (process.getuid?.() === 0) return;
-  throw new Refusal("NOT_ROOT", {
-    what: "Only root can change the kernel.",
-    why: "Loading and starting a kernel needs CAP_SYS_BOOT.",
-    remedy: "Run it with sudo.",
   });
 }

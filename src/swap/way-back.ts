@@ -5,6 +5,7 @@ import { pidRangeScript } from "./pids.ts";
 import { markPending, type Failure, type SwapRecord, writeRecord } from "./store.ts";
 import { changeAttempt, type Here } from "./trial.ts";
 import { prepareHandOver } from "../units/hand-over.ts";
+import { writeGenerator } from "./free-ids.ts";
 import { HeldWatchdog } from "./watchdog.ts";
 
 export interface Departure {
@@ -39,6 +40,7 @@ export function goBack(departure: Departure, failure: Failure): never {
   writeRecord(root, noted);
   // This boot may have taken them away: systemd has had its units.
   prepareHandOver(record.units ?? []);
+  if (wayBack) writeGenerator(wayBack.pidRange);
   markPending(root, record.id);
   syncDisks();
   try {

@@ -1,5 +1,5 @@
 /** What of a unit itself, rather than of its processes, keeps systemd from having it again after a boot. */
-import { type FailureSummary, type FailureText, Refusal, RefusalList } from "../lib/errors.ts";
+import { type FailureSummary, Refusal } from "../lib/errors.ts";
 import type { SurveyedUnit } from "./survey.ts";
 import type { Unit } from "./unit.ts";
 
@@ -10,15 +10,14 @@ export function obstaclesOf(unit: Unit): FailureSummary[] {
   return found.flatMap((refusal) => (refusal ? [refusal.toJSON() as FailureSummary] : []));
 }
 
-/** Throws a {@link RefusalList} of this code when anything stands in the way of units that are to go along. */
-export function refuseInTheWay(looked: readonly SurveyedUnit[], code: string, text: FailureText): void {
-  const refusals = looked
+/** What stands in the way of units that are to go along, with their names. */
+export function inTheWay(looked: readonly SurveyedUnit[]): Refusal[] {
+  return looked
     .filter(({ verdict }) => verdict === "in-the-way")
     .flatMap(({ unit, obstacles }) => obstacles.map((obstacle) => ({ unit, obstacle })))
-    .map(({ unit, obstacle: { code: own, what, why, remedy, ...facts } }) => {
-      return new Refusal(own, { what: `${unit.name}: ${what}`, why, remedy }, facts);
+    .map(({ unit, obstacle: { code, what, why, remedy, ...facts } }) => {
+      return new Refusal(code, { what: `${unit.name}: ${what}`, why, remedy }, facts);
     });
-  if (refusals.length > 0) throw new RefusalList(code, text, refusals);
 }
 
 function transient({ name, properties }: Unit): Refusal | undefined {

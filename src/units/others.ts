@@ -4,7 +4,7 @@ import { KmonteError } from "../lib/errors.ts";
 import { orIfGone } from "../lib/gone.ts";
 import { AtOurEnd } from "./at-our-end.ts";
 import { isOfSystem, type SurveyedUnit } from "./survey.ts";
-import { systemctl } from "../lib/systemctl.ts";
+import { showUnits, systemctl } from "../lib/systemctl.ts";
 import { activeUnits, controlGroupOf, readUnits, type Unit, withDescendants, wordsOf } from "./unit.ts";
 
 /** What a swap does with the units of the machine; shown to a person before anything is done. */
@@ -63,22 +63,31 @@ export class StoppedUnits implements AsyncDisposable {
   readonly #names: readonly string[];
   /** Should we be killed, a shell starts them again. */
   readonly #guard: AtOurEnd;
+  /** Units that systemd had to kill, in sentences. */
+  notes: readonly string[] = [];
 
   private constructor(names: readonly string[]) {
     this.#names = names;
     this.#guard = new AtOurEnd('[ $# = 0 ] || systemctl start --no-block -- "$@"', startable(names));
   }
 
-  /** Stops them all in one transaction; each may take as long as its own settings say (TimeoutStopSec=). */
-  static async stop(units: readonly Unit[], signal?: AbortSignal): Promise<StoppedUnits> {
+  /**
+   * Stops them all in one transaction; each may take as long as its own settings say (TimeoutStopSec=). `onWaiting` is told
+   * of those that take long, such as "waits for a.service (1min 30s at most)".
+   */
+  static async stop(units: readonly Unit[], { signal, onWaiting }: StopOptions = {}): Promise<StoppedUnits> {
     const stopped = new StoppedUnits(units.map(({ name }) => name));
     if (units.length === 0) return stopped;
+    const telling = setInterval(() => tellOfSlow(stopped.#names, onWaiting), TELLING_MS);
     try {
       await run(["stop", "--", ...stopped.#names], signal);
+      stopped.notes = killedAmong(stopped.#names);
       return stopped;
     } catch (error) {
       await stopped[Symbol.asyncDispose]();
       throw error;
+    } finally {
+      clearInterval(telling);
     }
   }
 
@@ -90,6 +99,31 @@ export class StoppedUnits implements AsyncDisposable {
       });
     this.#guard[Symbol.dispose]();
   }
+}
+
+export interface StopOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onWaiting?: ((what: string) => void) | undefined;
+}
+
+/** After so many milliseconds, and then again, a person hears of what is waited for. */
+const TELLING_MS = 5000;
+
+function tellOfSlow(names: readonly string[], onWaiting?: (what: string) => void): void {
+  const slow = showUnits(names, ["Id", "ActiveState", "TimeoutStopUSec"]).flatMap((unit) => {
+    if (unit.get("ActiveState") !== "deactivating") return [];
+    const limit = unit.get("TimeoutStopUSec");
+    return [`${unit.get("Id")}${limit === undefined ? "" : ` (${limit} at most)`}`];
+  });
+  if (slow.length > 0) onWaiting?.(`waits for ${slow.join(", ")}`);
+}
+
+/** Result=timeout of systemctl show. */
+function killedAmong(names: readonly string[]): string[] {
+  return showUnits(names, ["Id", "Result", "TimeoutStopUSec"]).flatMap((unit) => {
+    if (unit.get("Result") !== "timeout") return [];
+    return [`${unit.get("Id")} did not stop within ${unit.get("TimeoutStopUSec")}, and systemd killed it.`];
+  });
 }
 
 /** Scopes are made by who started their processes, and cannot be started. */

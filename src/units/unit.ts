@@ -161,25 +161,27 @@ export function withDescendants(pids: readonly number[]): Set<number> {
   return all;
 }
 
-/** Throws a {@link Refusal} for a name that stands for no unit that runs. `asked` is the name as a person gave it. */
+/** Throws the refusal of {@link notRunning}, if there is one. */
 export function requireRunning(unit: Unit, asked: string): void {
-  const refuse = (code: string, why: string, remedy: string): never => {
-    throw new Refusal(code, { what: `${asked} is not a unit that can be taken along.`, why, remedy });
-  };
-  if (unit.loadState === "masked")
-    refuse("UNIT_MASKED", "It is masked, so that systemd never starts it.", `systemctl unmask ${unit.name}`);
-  if (unit.loadState === "not-found")
-    refuse("NO_SUCH_UNIT", `systemd knows no unit ${unit.name}.`, "systemctl list-units shows those that there are.");
-  if (unit.loadState !== "loaded")
-    refuse(
-      "UNIT_NOT_LOADED",
-      `systemd could not load it (${unit.loadState}).`,
-      `systemctl status ${unit.name} says why.`,
-    );
-  if (unit.activeState !== "active" || unit.pids.length === 0)
-    refuse(
-      "UNIT_NOT_RUNNING",
-      `It is ${unit.activeState} (${unit.subState}), and has ${unit.pids.length === 0 ? "no process" : "processes"}.`,
-      `Start it first (systemctl start ${unit.name}), or leave it out (kmonte unprotect ${unit.name}).`,
-    );
+  const refusal = notRunning(unit, asked);
+  if (refusal) throw refusal;
+}
+
+/** Why a name stands for no unit that runs; undefined when it does. `asked` is the name as a person gave it. */
+export function notRunning(unit: Unit, asked: string): Refusal | undefined {
+  const refuse = (code: string, why: string, remedy: string): Refusal =>
+    new Refusal(code, { what: `${asked} is not a unit that can be taken along.`, why, remedy });
+  const { name, loadState, activeState, subState, pids } = unit;
+  if (loadState === "masked")
+    return refuse("UNIT_MASKED", "It is masked, so that systemd never starts it.", `systemctl unmask ${name}`);
+  if (loadState === "not-found")
+    return refuse("NO_SUCH_UNIT", `systemd knows no unit ${name}.`, "systemctl list-units shows those that there are.");
+  if (loadState !== "loaded")
+    return refuse("UNIT_NOT_LOADED", `systemd could not load it (${loadState}).`, `systemctl status ${name} says why.`);
+  if (activeState === "active" && pids.length > 0) return undefined;
+  return refuse(
+    "UNIT_NOT_RUNNING",
+    `It is ${activeState} (${subState}), and has ${pids.length === 0 ? "no process" : "processes"}.`,
+    `Start it first (systemctl start ${name}), or leave it out (kmonte unprotect ${name}).`,
+  );
 }

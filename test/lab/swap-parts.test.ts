@@ -19,6 +19,7 @@ import { freePidRange } from "../../src/swap/pids.ts";
 import { formatReport, reportOf } from "../../src/swap/report.ts";
 import { cgroupDirectory } from "../../src/swap/scope.ts";
 import { markPending, newSwapDirectory, readRecords, type SwapRecord, writeRecord } from "../../src/swap/store.ts";
+import { requireInitramfs } from "../../src/swap/swap.ts";
 import { withoutBootRemoval } from "../../src/swap/tmp-files.ts";
 import { unitText } from "../../src/swap/unit.ts";
 
@@ -54,6 +55,16 @@ describe("kernels", () => {
     assert.throws(() => release("/nowhere/vmlinuz"), { code: "NO_SUCH_KERNEL" });
     writeFileSync(join(directory, "text"), "no kernel");
     assert.throws(() => release(join(directory, "text")), { code: "NOT_A_KERNEL" });
+  });
+  test("without an initramfs are refused where the running one has one", () => {
+    const missing = { ...findKernel("6.12", places), initrd: undefined };
+    assert.throws(() => requireInitramfs(missing, listKernels(places)), {
+      code: "NO_INITRAMFS",
+      remedy: /update-initramfs -c -k 6\.12\.117\+deb13-amd64/,
+    });
+    const none = listKernels(places).map((kernel) => ({ ...kernel, initrd: undefined }));
+    requireInitramfs(missing, none);
+    requireInitramfs(findKernel("6.12", places), listKernels(places));
   });
   test("say by their configuration what they can", () => {
     const options = parseKernelConfig("CONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\nCONFIG_D=n\n");

@@ -1,6 +1,6 @@
 /** `kmonte protect UNIT…` and `kmonte unprotect UNIT…`: which units a swap takes along. */
 import type { Command } from "commander";
-import { KmonteError } from "../../lib/errors.ts";
+import { KmonteError, RefusalList } from "../../lib/errors.ts";
 import {
   addProtections,
   PROTECT_DIRECTORY,
@@ -9,7 +9,7 @@ import {
   removeProtections,
 } from "../../units/protected.ts";
 import { type RunningUnit, runningUnits, survey } from "../../units/survey.ts";
-import { refuseInTheWay } from "../../units/obstacles.ts";
+import { inTheWay } from "../../units/obstacles.ts";
 import { requireSystemd } from "../../lib/systemctl.ts";
 import { fullName, readUnits, requireRunning } from "../../units/unit.ts";
 import { printJson, printLine } from "../output.ts";
@@ -87,9 +87,13 @@ function requireUnits(names: readonly string[]): void {
 
 /** Looks at all that would be protected then, as one set. */
 async function requireAble(running: readonly RunningUnit[], protections: readonly Protection[]): Promise<void> {
-  refuseInTheWay(await survey(running, protections), "CANNOT_PROTECT", {
-    what: "Nothing was protected: a swap could not take all of them along.",
-  });
+  const refusals = inTheWay(await survey(running, protections));
+  if (refusals.length === 0) return;
+  throw new RefusalList(
+    "CANNOT_PROTECT",
+    { what: "Nothing was protected: a swap could not take all of them along." },
+    refusals,
+  );
 }
 
 async function allThatCan(running: readonly RunningUnit[]): Promise<string[]> {

@@ -5,8 +5,9 @@ import { readProtections } from "../../units/protected.ts";
 import { runningUnits, survey, type SurveyedUnit, type Verdict } from "../../units/survey.ts";
 import { requireSystemd } from "../../lib/systemctl.ts";
 import { isInTheWay, rerunOutside } from "../outside.ts";
+import { expectPauses, type ExpectedPauses } from "../../swap/expected-pause.ts";
 import { requireRoot } from "../../lib/require-root.ts";
-import { describeFailure, formatBytes, formatMilliseconds, printJson, printLine } from "../output.ts";
+import { describeFailure, formatBytes, formatMilliseconds, lowerFirst, printJson, printLine } from "../output.ts";
 
 interface Options {
   readonly protected?: boolean;
@@ -43,12 +44,15 @@ Examples:
         (one) => (!options.protected || one.protected) && (options.all || one.verdict !== "system"),
       );
       if (units.some(({ verdict }) => verdict === "in-the-way")) process.exitCode = EXIT_STATUS.refused;
-      if (options.json) printJson({ services: units.map(asJson) });
-      else printTable(units);
+      const pauses = expectPauses(units, "swap");
+      if (options.json) printJson({ services: units.map((one) => asJson(one, pauses)), pauseBasis: pauses.basis });
+      else printTable(units, pauses);
     });
 }
 
-function asJson({ unit, scopes, pids, verdict, obstacles, notes, pausedMs, ...one }: SurveyedUnit): object {
+function asJson(surveyed: SurveyedUnit, pauses: ExpectedPauses): object {
+  const { unit, scopes, pids, verdict, obstacles, notes, pausedMs, ...one } = surveyed;
+  const expected = pauses.of(surveyed);
   return {
     unit: unit.name,
     description: unit.description,
@@ -59,6 +63,7 @@ function asJson({ unit, scopes, pids, verdict, obstacles, notes, pausedMs, ...on
     processes: pids,
     ...(unit.memory !== undefined && { memoryBytes: unit.memory }),
     ...(pausedMs !== undefined && { lookMilliseconds: pausedMs }),
+    ...(expected !== undefined && { expectedPauseSeconds: expected }),
     refusals: obstacles,
     notes,
   };
@@ -71,27 +76,30 @@ const HEADINGS: readonly (readonly [Verdict, string])[] = [
   ["system", "Is part of every boot:"],
 ];
 
-function printTable(units: readonly SurveyedUnit[]): void {
+function printTable(units: readonly SurveyedUnit[], pauses: ExpectedPauses): void {
   if (units.length === 0) return printLine("No such unit is running.");
   const width = Math.max(...units.map(({ unit }) => unit.name.length));
   for (const [verdict, heading] of HEADINGS) {
     const found = units.filter((one) => one.verdict === verdict);
     if (found.length === 0) continue;
     printLine(heading);
-    for (const one of found) printUnit(one, width);
+    for (const one of found) printUnit(one, width, pauses.of(one));
     // Protected ones are looked at together: what is said of them is said of all.
     const notes = verdict === "along" ? new Set(found.flatMap((one) => one.notes)) : [];
     for (const note of notes) printLine(`  note: ${note}`);
   }
+  printLine(`How long a unit would stand still in a swap: ${lowerFirst(pauses.basis)}`);
 }
 
-function printUnit({ unit, scopes, pids, verdict, obstacles, pausedMs }: SurveyedUnit, width: number): void {
+function printUnit(one: SurveyedUnit, width: number, pause: number | undefined): void {
+  const { unit, scopes, pids, verdict, obstacles, pausedMs } = one;
   const facts = [
     pids.length === 1 ? "1 process" : `${pids.length} processes`,
     ...(unit.memory === undefined ? [] : [formatBytes(unit.memory)]),
     ...(pausedMs === undefined || obstacles.length > 0 ? [] : [`looked at in ${formatMilliseconds(pausedMs)}`]),
+    ...(pause === undefined ? [] : [`would stand still for about ${pause} s`]),
     ...(scopes.length === 0 ? [] : [`with ${scopes.map(({ name }) => name).join(", ")}`]),
-    ...(verdict === "anew" ? [obstacles.length === 0 ? "would go along" : "would not go along"] : []),
+    ...(verdict === "anew" ? [obstacles.length === 0 ? "could go along" : "could not go along"] : []),
   ];
   printLine(`  ${unit.name.padEnd(width)}  ${facts.join(", ")}`);
   for (const [first, ...more] of Map.groupBy(obstacles, ({ code }) => code).values()) {

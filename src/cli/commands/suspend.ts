@@ -48,7 +48,11 @@ Examples:
     )
     .action(async ({ pid = [], restart, encryptTo, keep, ...options }: Options) => {
       requireRoot("suspend the machine");
-      const plan = await agreedPlan(restart ? "restart" : "power off", pid, options);
+      const plan = await agreedPlan(
+        restart ? { purpose: "restart", how: "restart" } : { purpose: "power off", how: "power-off" },
+        pid,
+        options,
+      );
       if (plan === undefined) return;
       const progress = showProgress(options.json === true);
       await interruptible((signal) =>

@@ -91,7 +91,7 @@ Examples:
       requireRoot("change the kernel");
       const { pid = [], health, healthTimeout, ...more } = options;
       const kernel = swapTarget(options.to);
-      const plan = await agreedPlan(`change to Linux ${kernel.release}`, pid, options);
+      const plan = await agreedPlan({ purpose: `change to Linux ${kernel.release}`, how: "swap" }, pid, options);
       if (plan === undefined) return;
       const progress = showProgress(options.json === true);
       await interruptible((signal) =>
