@@ -11,7 +11,7 @@ import { carriedPaths } from "../units/carried.ts";
 import { presentBoot } from "../abi/boot.ts";
 import { dropInsOf, membersOf, prepareHandOver, removeHandOver, type MemberUnit } from "../units/hand-over.ts";
 import { reloadUnits, StoppedUnits, type UnitPlan } from "../units/others.ts";
-import { pidsOf } from "../units/survey.ts";
+import { presentRoots } from "../units/survey.ts";
 import type { HealthCommand } from "./health.ts";
 import { requireOpenableAtBoot } from "./boot-key.ts";
 import { makeDisksReadOnly, makeDisksWritable, writableDisks } from "./disks.ts";
@@ -104,10 +104,8 @@ async function stopOthers({ plan, signal, onProgress }: DepartOptions): Promise<
 }
 
 function freezeAll(path: string, { pids, plan, encryptTo, onProgress, signal }: DepartOptions): Promise<FrozenSet> {
-  // What has ended since the plan was made is in nobody's way.
-  const ofUnits = plan?.along.flatMap(pidsOf) ?? [];
   return freeze({
-    pids: [...new Set([...pids, ...ofUnits])],
+    pids: [...new Set([...pids, ...presentRoots(plan?.along ?? [])])],
     directory: join(path, "frozen"),
     end: "hold",
     ...(plan && { carry: carriedPaths(plan.along) }),

@@ -4,7 +4,7 @@ import { check } from "../freeze/freeze.ts";
 import { Refusal } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import { isFirstPidNamespace } from "../proc/first-namespace.ts";
-import { pidsOf } from "../units/survey.ts";
+import { presentRoots } from "../units/survey.ts";
 import { requireOpenableAtBoot } from "./boot-key.ts";
 import { depart, type DepartOptions, type WayOut } from "./depart.ts";
 import { requireAbleKernel } from "./kernel-config.ts";
@@ -30,7 +30,7 @@ export async function swap(options: SwapOptions): Promise<never> {
   requireRoot();
   const kernel = swapTarget(options.to);
   requireOpenableAtBoot(options.encryptTo ?? []);
-  await requireAbleTarget(kernel, [...options.pids, ...(options.plan?.along.flatMap(pidsOf) ?? [])]);
+  await requireAbleTarget(kernel, [...options.pids, ...presentRoots(options.plan?.along ?? [])]);
   return await depart(byKexec(kernel, options), options);
 }
 

@@ -4,7 +4,7 @@ import type { CheckOutcome } from "../freeze/check.ts";
 import type { FailureSummary } from "../lib/errors.ts";
 import { obstaclesOf } from "./obstacles.ts";
 import { isProtected, type Protection } from "./protected.ts";
-import { activeUnits, type Unit, withDescendants } from "./unit.ts";
+import { activeUnits, processesBelow, rootsAmong, type Unit, withDescendants } from "./unit.ts";
 
 /**
  * along: protected, and nothing stands in the way; in-the-way: protected, and something does; anew: not protected, so
@@ -54,6 +54,12 @@ export function pidsOf({ unit, scopes }: { readonly unit: Unit; readonly scopes:
   return [...new Set([unit, ...scopes].flatMap(({ pids }) => pids))].sort((a, b) => a - b);
 }
 
+/** What is to be frozen for units to go along: the roots of the processes that they have now, not when they were surveyed. */
+export function presentRoots(along: readonly SurveyedUnit[]): number[] {
+  const units = along.flatMap(({ unit, scopes }) => [unit, ...scopes]);
+  return rootsAmong(units.flatMap(({ controlGroup }) => processesBelow(controlGroup)));
+}
+
 /**
  * Looks at every unit that runs, or with `which` only at the protected ones. Protected units are looked at as one set, as a swap freezes them: what connects two of
  * them stands in nobody's way. The others are looked at one by one.
@@ -66,7 +72,9 @@ export async function survey(
   const units = which === "all" ? running : running.filter(({ unit }) => isProtected(unit.name, protections));
   const chosen = units.filter(({ unit }) => !isOfSystem(unit) && isProtected(unit.name, protections));
   const others = units.filter((one) => !isOfSystem(one.unit) && !chosen.includes(one));
-  const sets = [...(chosen.length > 0 ? [chosen.flatMap(({ all }) => all)] : []), ...others.map(({ all }) => all)];
+  const sets = [...(chosen.length > 0 ? [chosen.flatMap(({ all }) => all)] : []), ...others.map(({ all }) => all)].map(
+    rootsAmong,
+  );
   const outcomes: CheckOutcome[] = [];
   for await (const outcome of checkEach(sets)) outcomes.push(outcome);
   const together = chosen.length > 0 ? outcomes.shift() : undefined;
