@@ -31,8 +31,17 @@ const PACKAGES = [
   "openssl",
 ];
 
-/** nginx and ssh as units, people who log in, and what they work with; the rest of a server is in the variant. */
-const SERVER_PACKAGES = [...PACKAGES, "nginx", "openssh-server", "libpam-systemd", "tmux", "vim-tiny", "e2fsprogs"];
+/** More services, people who log in, and what they work with; the rest of a server is in the variant. */
+const SERVER_PACKAGES = [
+  ...PACKAGES,
+  "nginx",
+  "openssh-server",
+  "memcached",
+  "libpam-systemd",
+  "tmux",
+  "vim-tiny",
+  "e2fsprogs",
+];
 
 /** Texts for people who are not there. */
 export const MANUALS = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*"];

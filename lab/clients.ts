@@ -6,11 +6,15 @@ import type { ClientResult } from "./clients/client.ts";
 import type { Check } from "./judge.ts";
 import { atEnd, temporaryDirectory } from "./lifetime.ts";
 import type { Machine } from "./machine.ts";
-import { PORTS, type Workloads } from "./workloads.ts";
+import type { Login } from "./login.ts";
+import { PORTS } from "./places.ts";
+import { PERSON, type Services } from "./services.ts";
 
 interface Client {
   readonly name: string;
   readonly child: ChildProcess;
+  /** When it has its connection and the first answers. */
+  readonly atWork: Promise<void>;
   readonly result: Promise<ClientResult>;
 }
 
@@ -19,7 +23,7 @@ export class Clients implements Disposable {
   readonly #stack = new DisposableStack();
   readonly #clients: Client[] = [];
 
-  constructor(machine: Machine, { download, certificate }: Workloads) {
+  constructor(machine: Machine, { download, certificate }: Services, login: Login) {
     const { path } = this.#stack.use(temporaryDirectory("kmonte-clients-"));
     const pinned = join(path, "certificate.pem");
     writeFileSync(pinned, certificate);
@@ -30,6 +34,7 @@ export class Clients implements Disposable {
     start("redis client", "redis.ts", PORTS.redis, false);
     start("download", "download.ts", PORTS.http, false, download.path, download.sha256);
     start("TLS session", "tls.ts", PORTS.https, true, pinned);
+    start("ssh session", "ssh.ts", PORTS.ssh, false, login.keyFile, PERSON);
   }
 
   #start(machine: Machine, name: string, program: string, args: readonly string[]): void {
@@ -42,7 +47,12 @@ export class Clients implements Disposable {
     );
     const child = spawn(command, all, { stdio: ["pipe", "pipe", "pipe"] });
     this.#stack.use(atEnd(() => child.kill("SIGKILL")));
-    this.#clients.push({ name, child, result: resultOf(child) });
+    this.#clients.push({ name, child, atWork: firstLine(child), result: resultOf(child) });
+  }
+
+  /** Waits until each has its connection and the first answers, or has ended. */
+  async atWork(): Promise<void> {
+    await Promise.all(this.#clients.map(({ atWork }) => atWork));
   }
 
   /** Lets them come to their end and judges what they saw; none may have waited for much longer than the machine. */
@@ -66,8 +76,21 @@ export class Clients implements Disposable {
 const LONGER = 1.25;
 const SLACK_SECONDS = 3;
 
+/** How long a client may take until it is at work; one that is not says why in the end. */
+const FIRST_WORD_MS = 120_000;
+
 /** How long a client may take to say what it saw. */
 const LAST_WORD_MS = 60_000;
+
+/** A client says on its standard error that it is at work. */
+async function firstLine(child: ChildProcess): Promise<void> {
+  await new Promise<void>((resolve) => {
+    child.stderr?.once("data", () => resolve());
+    child.once("close", () => resolve());
+    child.once("error", () => resolve());
+    setTimeout(resolve, FIRST_WORD_MS).unref();
+  });
+}
 
 async function resultOf(child: ChildProcess): Promise<ClientResult> {
   let said = "";

@@ -1,20 +1,25 @@
-/** `npm start`: another kernel under live programs, in a virtual machine that is thrown away afterwards. */
+/** `npm start`: another kernel under the services of a server, in a virtual machine that is thrown away afterwards. */
 import { setTimeout as delay } from "node:timers/promises";
 import { Command, Option } from "commander";
 import { Listr } from "listr2";
 import { EXIT_STATUS, KmonteError } from "../src/lib/errors.ts";
 import { formatReport, type SwapReport } from "../src/swap/report.ts";
+import { DEBIAN_SUITES, type DebianRelease } from "./bootstrap.ts";
 import { Clients } from "./clients.ts";
-import { type Evidence, observe } from "./evidence.ts";
 import { swapCommand, swapInGuest } from "./guest-swap.ts";
-import { type Check, judge } from "./judge.ts";
+import type { Check } from "./judge.ts";
 import { KERNEL_SUITES } from "./kernel-packages.ts";
+import { Login } from "./login.ts";
 import { Machine } from "./machine.ts";
-import { PORTS, startWorkloads, type Workloads } from "./workloads.ts";
+import { PORTS } from "./places.ts";
+import { openServices, type Services } from "./services.ts";
+import { observeServer, type ServerEvidence } from "./unit-evidence.ts";
+import { judgeServer } from "./unit-judge.ts";
 
 interface DemoOptions {
-  readonly from: string;
-  readonly to: string;
+  readonly debian: DebianRelease;
+  readonly from?: string;
+  readonly to?: string;
   readonly data: string;
   readonly json: boolean;
 }
@@ -22,21 +27,38 @@ interface DemoOptions {
 /** Filled in step by step. */
 interface Demo {
   machine?: Machine;
-  workloads?: Workloads;
+  login?: Login;
+  services?: Services;
   clients?: Clients;
-  before?: Evidence;
+  before?: ServerEvidence;
   report?: SwapReport;
+  /** What systemctl status says of the units afterwards. */
+  status?: string;
   checks?: Check[];
 }
 
-/** How long the programs run before the swap and after it. */
+/** How long the services run before the swap and after it. */
 const RUN_MS = 4_000;
+
+/** The units that matter; ssh brings the person who is logged in. */
+const UNITS = ["redis-server", "nginx", "ssh"];
+
+/** The kernels of each Debian and of the next one, to go from and to. */
+const KERNELS: Readonly<Record<DebianRelease, readonly [from: string, to: string]>> = {
+  "12": ["6.1", "6.12"],
+  "13": ["6.12", "7.2"],
+};
 
 const versions = Object.keys(KERNEL_SUITES);
 const program = new Command("npm start --")
-  .description("Boots a virtual machine, changes the kernel under the programs in it, and checks that none noticed.")
-  .addOption(new Option("--from <version>", "the kernel to begin with").choices(versions).default("6.1"))
-  .addOption(new Option("--to <version>", "the kernel to go to").choices(versions).default("6.12"))
+  .description(
+    "Boots a Debian server in a virtual machine, changes the kernel under its services, and checks that none noticed.",
+  )
+  .addOption(new Option("--debian <release>", "which Debian").choices(Object.keys(DEBIAN_SUITES)).default("12"))
+  .addOption(
+    new Option("--from <version>", "the kernel to begin with (Debian 12: 6.1, Debian 13: 6.12)").choices(versions),
+  )
+  .addOption(new Option("--to <version>", "the kernel to go to (Debian 12: 6.12, Debian 13: 7.2)").choices(versions))
   .option("--data <MiB>", "how much data redis holds", "208")
   .option("--json", "print the result as one JSON object, and no progress", false)
   .action(main);
@@ -48,12 +70,15 @@ async function main(options: DemoOptions): Promise<void> {
   } finally {
     demo.clients?.[Symbol.dispose]();
     await demo.machine?.[Symbol.asyncDispose]();
+    demo.login?.[Symbol.dispose]();
   }
-  const { report, checks } = demo;
+  const { report, checks, status = "" } = demo;
   if (!report || !checks) throw new Error("the demonstration has no result");
   const ok = checks.every((check) => check.ok);
   process.stdout.write(
-    options.json ? `${JSON.stringify({ ok, checks, report }, null, 2)}\n` : result(report, checks, ok),
+    options.json
+      ? `${JSON.stringify({ ok, checks, report, status }, null, 2)}\n`
+      : result({ report, checks, status }, ok),
   );
   process.exitCode = ok ? 0 : EXIT_STATUS.failed;
 }
@@ -65,34 +90,44 @@ function stages(demo: Demo, options: DemoOptions): { run(): Promise<unknown> } {
     title,
     task: (_: unknown, task: { output: string }) => work(demo, (text) => (task.output = text)),
   });
+  const [from = "", to = ""] = [options.from, options.to].map((version, i) => version ?? KERNELS[options.debian][i]);
+  const run = async (machine: Machine, argv: string[], say: (text: string) => void): Promise<string> => {
+    say(argv.join(" "));
+    return await machine.output(argv);
+  };
   const tasks = [
-    stage(`Debian with Linux ${options.from} in a virtual machine`, async (it, say) => {
+    stage(`a Debian ${options.debian} server with Linux ${from} in a virtual machine`, async (it, say) => {
       it.machine = await Machine.boot({
-        kernel: options.from,
-        kernels: [options.to],
+        system: { debian: options.debian, kind: "server" },
+        kernel: from,
+        kernels: [to],
         ports: Object.values(PORTS),
         onStep: say,
       });
     }),
-    stage("programs at work in it, clients outside", async (it, say) => {
-      it.workloads = await startWorkloads(there(it.machine), { mebibytes: Number(options.data), onStep: say });
-      it.clients = new Clients(there(it.machine), it.workloads);
+    stage("services at work in it, clients outside, a person logged in", async (it, say) => {
+      it.login = await Login.make();
+      const { publicKey } = it.login;
+      it.services = await openServices(there(it.machine), { mebibytes: Number(options.data), publicKey, onStep: say });
+      it.clients = new Clients(there(it.machine), it.services, it.login);
+      await it.clients.atWork();
+      await run(there(it.machine), ["kmonte", "protect", ...UNITS], say);
       await delay(RUN_MS);
       say("taking down how they are");
-      it.before = await observe(there(it.machine), it.workloads);
+      it.before = await observeServer(there(it.machine), UNITS);
     }),
-    stage(`the kernel changes to ${options.to} under them`, async (it, say) => {
-      const pids = Object.values(there(it.workloads).pids);
-      say(swapCommand(options.to, pids).join(" "));
-      it.report = await swapInGuest(there(it.machine), { to: options.to, pids, onLine: say });
+    stage(`the kernel changes to ${to} under them`, async (it, say) => {
+      say(swapCommand(to).join(" "));
+      it.report = await swapInGuest(there(it.machine), { to, onLine: say });
     }),
     stage("checking that none of them noticed", async (it, say) => {
       await delay(RUN_MS);
+      it.status = await run(there(it.machine), ["systemctl", "status", "--no-pager", "--lines=3", ...UNITS], say);
       say("taking down how they are");
-      const after = await observe(there(it.machine), there(it.workloads));
+      const after = await observeServer(there(it.machine), UNITS);
       say("asking the clients");
       const outside = await there(it.clients).finish(there(it.report).gapSeconds ?? 0);
-      it.checks = [...judge(there(it.before), after, options.to), ...outside];
+      it.checks = [...judgeServer(there(it.before), after, to), ...outside];
     }),
   ];
   const rendererOptions = { collapseErrors: false, timer: TIMER };
@@ -112,11 +147,11 @@ const TIMER = {
   format: () => (text?: string) => text ?? "",
 };
 
-function result(report: SwapReport, checks: readonly Check[], ok: boolean): string {
+function result({ report, checks, status }: Required<Pick<Demo, "report" | "checks" | "status">>, ok: boolean): string {
   const width = Math.max(...checks.map(({ name }) => name.length));
   const lines = checks.map((check) => `  ${check.ok ? "ok " : "NOT"}  ${check.name.padEnd(width)}  ${check.detail}`);
   const verdict = ok ? "Nothing was lost and nobody noticed." : "Not everything held: see the lines with NOT.";
-  return `\n${formatReport(report)}\n${lines.join("\n")}\n\n${verdict}\n`;
+  return `\n${status}\n${formatReport(report)}\n${lines.join("\n")}\n\n${verdict}\n`;
 }
 
 function there<T>(value: T | undefined): T {

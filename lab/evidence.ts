@@ -1,6 +1,8 @@
-/** What is seen of the workloads from outside, before the swap and after it. */
+/** What is seen of the programs without a unit from outside, before the swap and after it. */
 import type { Machine } from "./machine.ts";
-import { DATA, LOOK, type Workloads } from "./workloads.ts";
+import { DATA, lookAt } from "./places.ts";
+import { LOOK_AT_REDIS } from "./services.ts";
+import type { Workloads } from "./workloads.ts";
 
 export interface SeenProcess {
   readonly pid: number;
@@ -26,8 +28,6 @@ export interface Evidence {
   readonly hashes: string;
   /** The numbers that the pipeline's reader got. */
   readonly numbers: string;
-  /** Number of keys and digest of all values. */
-  readonly redis: string;
   /** The replies that the client recorded, read before the counter was. */
   readonly replies: string;
   readonly counter: number;
@@ -42,14 +42,13 @@ export async function observe(machine: Machine, workloads: Workloads): Promise<E
   return {
     release: (await machine.output(["uname", "-r"])).trim(),
     roots,
-    processes: JSON.parse(await machine.output(LOOK.processes(roots))) as SeenProcess[],
+    processes: JSON.parse(await machine.output(lookAt(roots))) as SeenProcess[],
     lines: await text("ticker/lines"),
     complaints: await text("ticker/complaints"),
     hashes: await text("ticker/hashes"),
     numbers: await text("numbers"),
     replies,
-    counter: Number(await machine.output(LOOK.redisCounter)),
-    redis: (await machine.output(LOOK.redisDigest)).trim(),
-    logs: await machine.output(["sh", "-c", `cat ${DATA}/[!r]*.log`]),
+    counter: Number(await machine.output(LOOK_AT_REDIS.counter)),
+    logs: await machine.output(["sh", "-c", `cat ${DATA}/*.log`]),
   };
 }

@@ -7,13 +7,14 @@ import type { Machine } from "./machine.ts";
 
 export interface GuestSwapOptions {
   readonly to: string;
-  readonly pids: readonly number[];
+  /** Processes that go along beside the protected units. */
+  readonly pids?: readonly number[];
   /** Told each line that kmonte writes. */
   readonly onLine?: (line: string) => void;
 }
 
 /** The command as a person would type it. */
-export function swapCommand(to: string, pids: readonly number[]): string[] {
+export function swapCommand(to: string, pids: readonly number[] = []): string[] {
   return ["kmonte", "swap", "--yes", "--to", to, ...pids.flatMap((pid) => ["--pid", String(pid)])];
 }
 
@@ -26,8 +27,10 @@ export async function swapInGuest(machine: Machine, options: GuestSwapOptions): 
   // It answers only when it does not work: otherwise its kernel ends before it.
   const refused = command.then(notSwapped, () => new Promise<never>(() => {}));
   await Promise.race([machine.waitForKernel(options.to, earlier), refused]);
-  // The boot goes on while those wait for the network that have connections.
-  await machine.output(["sh", "-c", `while systemctl -q is-active ${THAW_UNIT}; do sleep 0.2; done`]);
+  // The boot goes on while those wait for the network that have connections. It has the processor first.
+  await machine.output(["sh", "-c", `while systemctl -q is-active ${THAW_UNIT}; do sleep 1; done`]);
+  // The last thing that a boot does is to give systemd its units back; a unit that failed is for whoever looks at them.
+  await machine.output(["sh", "-c", "systemctl is-system-running --wait >/dev/null || true"]);
   const report = JSON.parse(await machine.output(["kmonte", "report", "--json"])) as SwapReport;
   if (report.state === "done") return report;
   const text = report.failure ?? { what: "The new kernel runs, but the processes do not.", code: "LAB_NOT_THAWED" };

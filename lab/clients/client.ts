@@ -10,12 +10,23 @@ export interface ClientResult {
 
 /** Notes when something arrives, and remembers the longest time in which nothing did. */
 export class Pauses {
-  #last = performance.now();
-  longest = 0;
+  #last: number | undefined;
+  #longest = 0;
+
+  get longest(): number {
+    return this.#longest;
+  }
+
+  /** The connection is there, and what is asked for comes: from here on pauses count. Said to whoever started us. */
+  begin(): void {
+    this.#last = performance.now();
+    process.stderr.write("at work\n");
+  }
 
   arrived(): void {
+    if (this.#last === undefined) return;
     const now = performance.now();
-    this.longest = Math.max(this.longest, now - this.#last);
+    this.#longest = Math.max(this.#longest, now - this.#last);
     this.#last = now;
   }
 }

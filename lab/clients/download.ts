@@ -16,6 +16,7 @@ await report(pauses, async () => {
     get({ host, port, path, agent: false }, resolve).once("error", reject);
   });
   if (response.statusCode !== 200) throw new Error(`the server said ${response.statusCode}`);
+  pauses.begin();
   const hash = createHash("sha256");
   let length = 0;
   let budget = 0;

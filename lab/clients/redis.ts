@@ -37,6 +37,8 @@ await report(pauses, async () => {
       await Promise.race([more.promise, ended]);
     }
   };
+  await Promise.race([new Promise((resolve) => socket.once("connect", resolve)), ended]);
+  pauses.begin();
   while (!input.ended) {
     socket.write(INCREMENT.repeat(BATCH));
     count.sent += BATCH;

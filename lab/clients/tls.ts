@@ -26,6 +26,8 @@ await report(pauses, async () => {
     });
   });
   ended.catch(() => {});
+  await Promise.race([new Promise((resolve) => socket.once("secureConnect", resolve)), ended]);
+  pauses.begin();
   let answers = 0;
   while (!input.ended) {
     socket.write(REQUEST);

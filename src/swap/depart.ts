@@ -10,7 +10,7 @@ import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { presentBoot } from "../abi/boot.ts";
 import { dropInsOf, membersOf, prepareHandOver, removeHandOver, type MemberUnit } from "../units/hand-over.ts";
 import { reloadUnits, StoppedUnits, type UnitPlan } from "../units/others.ts";
-import { pidsOf } from "../units/survey.ts";
+import { presentPids } from "../units/survey.ts";
 import type { HealthCommand } from "./health.ts";
 import { requireOpenableAtBoot } from "./boot-key.ts";
 import { makeDisksReadOnly, makeDisksWritable, writableDisks } from "./disks.ts";
@@ -74,7 +74,7 @@ export async function depart(way: WayOut, options: DepartOptions): Promise<never
   let others: StoppedOthers | undefined;
   try {
     requireLasting(path, "the images of the processes");
-    const pids = [...options.pids, ...(options.plan?.along.flatMap(pidsOf) ?? [])];
+    const pids = [...options.pids, ...presentPids(options.plan?.along ?? [])];
     requireRoom(root, pids);
     installUnits(root);
     const { steps, wayBack } = way.prepare(id);

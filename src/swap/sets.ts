@@ -8,7 +8,7 @@ import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { carriedPaths } from "../units/carried.ts";
 import type { MemberUnit } from "../units/hand-over.ts";
 import type { UnitPlan } from "../units/others.ts";
-import { pidsOf, rootsOf, type SurveyedUnit } from "../units/survey.ts";
+import { presentRoots, type SurveyedUnit } from "../units/survey.ts";
 import type { SwapRecord } from "./store.ts";
 
 export interface SetsOptions {
@@ -121,7 +121,7 @@ function freezeSet(
   { plan, encryptTo, onProgress, signal }: SetsOptions,
 ): Promise<FrozenSet> {
   return freeze({
-    pids: [...new Set([...pids, ...rootsOf(units.flatMap(pidsOf))])],
+    pids: [...new Set([...pids, ...presentRoots(units)])],
     directory,
     end: "hold",
     ...(plan && { carry: carriedPaths(units) }),

@@ -5,7 +5,7 @@ import { Refusal } from "../lib/errors.ts";
 import { requireRoot } from "../lib/require-root.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import { isFirstPidNamespace } from "../proc/first-namespace.ts";
-import { pidsOf, rootsOf } from "../units/survey.ts";
+import { presentRoots } from "../units/survey.ts";
 import { requireOpenableAtBoot } from "./boot-key.ts";
 import { depart, type DepartOptions, type WayOut } from "./depart.ts";
 import { requireAbleKernel } from "./kernel-config.ts";
@@ -31,7 +31,7 @@ export async function swap(options: SwapOptions): Promise<never> {
   requireRoot("change the kernel");
   const kernel = swapTarget(options.to);
   requireOpenableAtBoot(options.encryptTo ?? []);
-  await requireAbleTarget(kernel, [...options.pids, ...rootsOf(options.plan?.along.flatMap(pidsOf) ?? [])]);
+  await requireAbleTarget(kernel, [...options.pids, ...presentRoots(options.plan?.along ?? [])]);
   return await depart(byKexec(kernel, options), options);
 }
 

@@ -2,10 +2,9 @@
 import { checkEach } from "../freeze/machine.ts";
 import type { CheckOutcome } from "../freeze/check.ts";
 import type { FailureSummary } from "../lib/errors.ts";
-import { readStat } from "../proc/read.ts";
 import { obstaclesOf } from "./obstacles.ts";
 import { isProtected, matches, type Protection } from "./protected.ts";
-import { activeUnits, type Unit, withDescendants } from "./unit.ts";
+import { activeUnits, processesBelow, rootsAmong, type Unit, withDescendants } from "./unit.ts";
 
 /**
  * along: protected, and nothing stands in the way; in-the-way: protected, and something does; anew: not protected, so
@@ -65,19 +64,15 @@ export function pidsOf({ unit, scopes }: RunningUnit): number[] {
   return [...new Set([unit, ...scopes].flatMap(({ pids }) => pids))].sort((a, b) => a - b);
 }
 
-/**
- * The processes to name for a freeze, which takes all their descendants with them: what units start for a moment may have
- * ended before it comes to that, and is in nobody's way.
- */
-export function rootsOf(pids: readonly number[]): number[] {
-  const all = new Set(pids);
-  return pids.filter((pid) => {
-    const stat = readStat(pid);
-    if (!stat || stat.state === "Z") return false;
-    for (let at: number | undefined = stat.ppid; at !== undefined && at > 0; at = readStat(at)?.ppid)
-      if (all.has(at)) return false;
-    return true;
-  });
+/** The processes that units have now, not when they were surveyed. */
+export function presentPids(along: readonly SurveyedUnit[]): number[] {
+  const units = along.flatMap(({ unit, scopes }) => [unit, ...scopes]);
+  return units.flatMap(({ controlGroup }) => processesBelow(controlGroup));
+}
+
+/** What is to be frozen for units to go along: the roots of the processes that they have now. */
+export function presentRoots(along: readonly SurveyedUnit[]): number[] {
+  return rootsAmong(presentPids(along));
 }
 
 /**
@@ -97,7 +92,7 @@ export async function survey(
   const together = looked.filter((one) => one.protected && !one.tolerated);
   const alone = looked.filter((one) => !together.includes(one));
   const groups = [...(together.length > 0 ? [together] : []), ...alone.map((one) => [one])];
-  const outcomes = await lookAtEach(groups.map((group) => rootsOf(group.flatMap(({ pids }) => pids))));
+  const outcomes = await lookAtEach(groups.map((group) => rootsAmong(group.flatMap(({ pids }) => pids))));
   return running.map((one): SurveyedUnit => {
     const group = groups.findIndex((members) => members.includes(one));
     const outcome = outcomes[group];

@@ -5,7 +5,7 @@ import { Refusal } from "../lib/errors.ts";
 import { orIfGone } from "../lib/gone.ts";
 import { cgroupFolder, parseCgroups } from "../proc/cgroup.ts";
 import { type Mount, parseMountInfo } from "../proc/mountinfo.ts";
-import { childrenOf } from "../proc/read.ts";
+import { childrenOf, readStat } from "../proc/read.ts";
 import { listUnits, showUnits, type UnitProperties } from "../lib/systemctl.ts";
 
 export interface Unit {
@@ -159,6 +159,18 @@ export function withDescendants(pids: readonly number[]): Set<number> {
   };
   for (const pid of pids) visit(pid);
   return all;
+}
+
+/**
+ * Those of some processes that are there, and whose parents are not among them: the others come along as their
+ * descendants. What a service starts for a moment may have ended by the time that it is looked at, and is in nobody's way.
+ */
+export function rootsAmong(pids: readonly number[]): number[] {
+  const all = new Set(pids);
+  return [...all].filter((pid) => {
+    const stat = readStat(pid);
+    return stat !== undefined && stat.state !== "Z" && !all.has(stat.ppid);
+  });
 }
 
 /** Throws the refusal of {@link notRunning}, if there is one. */

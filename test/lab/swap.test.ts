@@ -1,4 +1,7 @@
-/** The whole thing, on a real Debian in a virtual machine: 6.1 → 6.12 and back, under programs that would notice. */
+/**
+ * The whole thing, on a Debian server in a virtual machine: 6.1 → 6.12 and back, under units, a person who is logged in,
+ * and programs without a unit that would notice.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -6,59 +9,123 @@ import { Clients } from "../../lab/clients.ts";
 import { type Evidence, observe } from "../../lab/evidence.ts";
 import { swapInGuest } from "../../lab/guest-swap.ts";
 import { judge } from "../../lab/judge.ts";
+import { Login } from "../../lab/login.ts";
 import { Machine } from "../../lab/machine.ts";
-import { PORTS, startWorkloads, type Workloads } from "../../lab/workloads.ts";
+import { PORTS } from "../../lab/places.ts";
+import { openServices } from "../../lab/services.ts";
+import { observeServer, type ServerEvidence } from "../../lab/unit-evidence.ts";
+import { judgeServer } from "../../lab/unit-judge.ts";
+import { startWorkloads, type Workloads } from "../../lab/workloads.ts";
 
-/** Enough for the programs to have something to lose; the demonstration takes more. */
+/** Enough for redis to have something to lose; the demonstration takes more. */
 const MEBIBYTES = 32;
 
+/** A service that starts programs all the time, as a script does: each is gone a moment later. */
+const SCRIPT = `[Service]
+ExecStart=/bin/sh -c 'n=0; while :; do n=$$((n + 1)); echo $$n >>/var/lib/lab/turns; sleep 0.2; done'
+
+[Install]
+WantedBy=multi-user.target
+`;
+
+const UNITS = ["redis-server", "nginx", "ssh", "memcached", "script"];
+
 interface Seen {
-  readonly evidence: Evidence;
+  readonly server: ServerEvidence;
+  readonly programs: Evidence;
+}
+
+async function look(machine: Machine, workloads: Workloads): Promise<Seen> {
+  return { server: await observeServer(machine, UNITS), programs: await observe(machine, workloads) };
+}
+
+interface Swapped {
+  readonly seen: Seen;
   readonly gapSeconds: number;
 }
 
-async function swapAndJudge(machine: Machine, workloads: Workloads, before: Evidence, to: string): Promise<Seen> {
+async function swapAndJudge(machine: Machine, workloads: Workloads, before: Seen, to: string): Promise<Swapped> {
   const said: string[] = [];
   const pids = Object.values(workloads.pids);
   const report = await swapInGuest(machine, { to, pids, onLine: (line) => said.push(line) });
   assert.equal(report.state, "done");
   assert.ok(report.gapSeconds !== undefined && report.gapSeconds > 0, "the report says how long they stood still");
   const steps = report.lines.map(({ step }) => step);
-  for (const step of ["load", "stop", "write", "sync", "kexec", "kernel", "userland"]) {
+  for (const step of ["load", "stop-others", "stop", "write", "sync", "kexec", "kernel", "userland"]) {
     assert.ok(steps.includes(step), `the timeline has ${step}: ${steps.join(" ")}`);
   }
+  for (const unit of UNITS) {
+    const after = report.units?.find(({ name }) => name === `${unit}.service`)?.after;
+    assert.equal(after?.activeState, "active", `${unit} in the report`);
+  }
   await delay(2_000);
-  const after = await observe(machine, workloads);
-  const wrong = judge(before, after, to).filter((check) => !check.ok);
+  const seen = await look(machine, workloads);
+  const checks = [...judgeServer(before.server, seen.server, to), ...judge(before.programs, seen.programs)];
+  const wrong = checks.filter((check) => !check.ok);
   assert.deepEqual(wrong, [], `${JSON.stringify(wrong)}\n${said.join("\n")}`);
-  return { evidence: after, gapSeconds: report.gapSeconds };
+  return { seen, gapSeconds: report.gapSeconds };
 }
 
-test("programs and connections go on across 6.1 → 6.12 → 6.1", { timeout: 25 * 60_000 }, async (t) => {
-  await using machine = await Machine.boot({ kernel: "6.1", kernels: ["6.12"], ports: Object.values(PORTS) });
-  const workloads = await startWorkloads(machine, { mebibytes: MEBIBYTES });
-  using clients = new Clients(machine, workloads);
-  const before = await observe(machine, workloads);
-  let between = before;
-  let longest = 0;
-  await t.test("6.1 → 6.12", async () => {
-    ({ evidence: between, gapSeconds: longest } = await swapAndJudge(machine, workloads, before, "6.12"));
-  });
-  await t.test("6.12 → 6.1: the clocks of two swaps add up", async () => {
-    const { gapSeconds } = await swapAndJudge(machine, workloads, between, "6.1");
-    longest = Math.max(longest, gapSeconds);
-  });
-  await t.test(
-    "no client outside was cut off, lost or doubled a byte, or waited for much longer than the swap",
-    async () => {
-      const checks = await clients.finish(longest);
+test(
+  "five units, a session, programs and connections go on across 6.1 → 6.12 → 6.1",
+  { timeout: 25 * 60_000 },
+  async (t) => {
+    await using machine = await Machine.boot({
+      system: { debian: "12", kind: "server" },
+      kernel: "6.1",
+      kernels: ["6.12"],
+      ports: Object.values(PORTS),
+    });
+    using login = await Login.make();
+    const services = await openServices(machine, { mebibytes: MEBIBYTES, publicKey: login.publicKey });
+    const workloads = await startWorkloads(machine);
+    await machine.put("/etc/systemd/system/script.service", SCRIPT);
+    await machine.output(["systemctl", "enable", "--now", "script"]);
+    using clients = new Clients(machine, services, login);
+    await clients.atWork();
+    await machine.output(["kmonte", "protect", ...UNITS]);
+    const before = await look(machine, workloads);
+    let between = before;
+    let longest = 0;
+    await t.test("6.1 → 6.12", async () => {
+      ({ seen: between, gapSeconds: longest } = await swapAndJudge(machine, workloads, before, "6.12"));
+    });
+    await t.test("6.12 → 6.1: again, with the clocks of two swaps", async () => {
+      const { gapSeconds } = await swapAndJudge(machine, workloads, between, "6.1");
+      longest = Math.max(longest, gapSeconds);
+    });
+    await t.test(
+      "no client outside was cut off, lost or doubled a byte, or waited for much longer than the swap",
+      async () => {
+        const checks = await clients.finish(longest);
+        assert.deepEqual(
+          checks.filter(({ ok }) => !ok),
+          [],
+        );
+      },
+    );
+    await t.test("a script counted on", async () => {
+      const turns = (await machine.get("/var/lib/lab/turns")).toString().trim().split("\n").map(Number);
       assert.deepEqual(
-        checks.filter(({ ok }) => !ok),
+        turns.filter((turn, i) => turn !== i + 1),
         [],
       );
-    },
-  );
-});
+    });
+    await t.test("units do what they did before", async () => {
+      const shell = async (script: string): Promise<string> => (await machine.output(["sh", "-c", script])).trim();
+      const main = (unit: string) => shell(`systemctl show -P MainPID ${unit}`);
+      const nginx = await main("nginx");
+      await shell("systemctl reload nginx");
+      assert.equal(await main("nginx"), nginx);
+      const redis = await main("redis-server");
+      await shell("systemctl kill -s KILL redis-server; sleep 3");
+      assert.equal(await shell("systemctl is-active redis-server"), "active", "Restart= starts it again");
+      assert.notEqual(await main("redis-server"), redis);
+      await shell("systemctl stop memcached script");
+      assert.equal(await shell("pgrep -x memcached; systemctl show -P MainPID script"), "0");
+    });
+  },
+);
 
 test("a swap that cannot be made leaves everything as it was", { timeout: 10 * 60_000 }, async () => {
   await using machine = await Machine.boot({ kernel: "6.1", kernels: ["6.12"] });
