@@ -60,7 +60,14 @@ function findActivation(file: OpenFile): Finding {
   if (!sought) return notMade("it is a connection (Accept=yes), or lies in the store (FileDescriptorStoreMax=)");
   const unit = unitsOf(file.context).find((one) => isOf(one, sought));
   if (!unit) return notMade(`no socket unit that is active listens at ${sought.address}`);
-  return forgottenBy(unit) ?? { ...sought, unit: unit.name, inode: String(file.stat.inode), boot: presentBoot() };
+  return (
+    forgottenBy(unit, sought.address) ?? {
+      ...sought,
+      unit: unit.name,
+      inode: String(file.stat.inode),
+      boot: presentBoot(),
+    }
+  );
 }
 
 function notMade(why: string): NotAgain {
