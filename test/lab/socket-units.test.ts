@@ -157,6 +157,8 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
         assert.match(await other.ask("who|"), new RegExp(`^b'${await mainPid(machine)}\\\\n'$`));
         assert.equal(await shell(machine, "systemctl show -P DropInPaths echo"), "");
       });
+
+      await t.test("a thaw by hand on the boot of the freeze", () => byHand(machine));
     });
   });
 }
@@ -180,6 +182,32 @@ async function sshBySocket(machine: NamespaceMachine, host: string): Promise<voi
   using another = new Conversation(machine, "ssh", ...options, `root@${host}`, loop);
   assert.match(await another.ask("hello"), /^hello 1 /);
   await shell(machine, "kmonte unprotect ssh");
+}
+
+/** Nobody gives the unit back to systemd: it must not start the service beside the thawed process. */
+async function byHand(machine: NamespaceMachine): Promise<void> {
+  await shell(machine, "systemctl stop guest.service; kmonte unprotect echo guest");
+  const freeze = async (image: string): Promise<string> => {
+    const pid = await mainPid(machine);
+    await shell(machine, `kmonte freeze ${pid} -o ${image}; until ! systemctl is-active -q echo; do sleep 0.1; done`);
+    return pid;
+  };
+  const who = (): Promise<string> => askUnix(machine, "/run/echo/stream", "who");
+  await freeze("/var/lib/one");
+  const anew = await who();
+  const { code, stderr } = await machine.run(["kmonte", "thaw", "/var/lib/one"]);
+  assert.equal(code, 3);
+  assert.match(stderr.toString(), /echo\.service was started anew .* is active\. \[SOCKET_UNIT_USED\]/);
+  assert.equal(await who(), anew);
+
+  await askUnix(machine, "/run/echo/datagram", "said before", "DGRAM");
+  assert.equal(await freeze("/var/lib/two"), anew);
+  await shell(machine, "kmonte thaw /var/lib/two");
+  assert.equal(await who(), anew);
+  assert.equal(await askUnix(machine, "/run/echo/stream", "datagrams"), "said before");
+  assert.equal(await shell(machine, "systemctl is-active echo.socket echo.service || true"), "inactive\nfailed");
+  await shell(machine, `kill ${anew}; systemctl reset-failed echo; systemctl start echo.socket`);
+  assert.match(await who(), /^\d+$/);
 }
 
 /** What systemd has open of a service and would not make again. */
