@@ -7,7 +7,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
 import type { DebianRelease } from "../../lab/bootstrap.ts";
+import { temporaryDirectory } from "../../lab/lifetime.ts";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
+import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { Conversation } from "./conversation.ts";
 import { suspendAndBoot, suspendAndReturn } from "./suspend.ts";
@@ -18,6 +20,7 @@ const BYTES = join(import.meta.dirname, "stock/bytes.py");
 const UNITS = "/etc/systemd/system";
 const FILES: Readonly<Record<string, string>> = {
   "/usr/local/bin/echo.py": readFileSync(join(HERE, "echo.py"), "utf8"),
+  "/usr/local/bin/guest.py": readFileSync(join(HERE, "guest.py"), "utf8"),
   "/usr/local/bin/store.py": readFileSync(join(HERE, "store.py"), "utf8"),
   [`${UNITS}/echo.socket`]: `[Socket]
 ListenStream=7000
@@ -29,6 +32,11 @@ FileDescriptorName=lab
 WantedBy=sockets.target
 `,
   [`${UNITS}/echo.service`]: "[Service]\nExecStart=/usr/bin/python3 /usr/local/bin/echo.py\nPrivateTmp=yes\n",
+  [`${UNITS}/device.socket`]:
+    "[Socket]\nListenStream=10.77.0.2:7003\nFileDescriptorName=lab\n[Install]\nWantedBy=sockets.target\n",
+  [`${UNITS}/device.service`]: "[Service]\nExecStart=/usr/bin/python3 /usr/local/bin/echo.py\n",
+  [`${UNITS}/guest.service`]:
+    "[Unit]\nRequires=echo.socket\nAfter=echo.socket\n[Service]\nExecStart=/usr/bin/python3 /usr/local/bin/guest.py\n",
   [`${UNITS}/each.socket`]: "[Socket]\nListenStream=7001\nAccept=yes\n",
   [`${UNITS}/each@.service`]: "[Service]\nExecStart=/usr/bin/cat\nStandardInput=socket\n",
   [`${UNITS}/store.service`]:
@@ -80,17 +88,21 @@ async function refused(machine: NamespaceMachine, code: string): Promise<void> {
 for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
   describe(`socket units on Debian ${debian}`, { timeout: PATIENCE_MS }, () => {
     test("the process and systemd share their sockets after each boot", async (t) => {
-      ensurePackages(["python3"]);
-      await using machine = await NamespaceMachine.make({ debian, packages: [] });
+      ensurePackages(["openssh-client", "python3"]);
+      await using machine = await NamespaceMachine.make({ debian, packages: ["openssh-server"] });
       assert.equal(await machine.boot({ beforeInit: "echo 5000 >/proc/sys/kernel/ns_last_pid" }), "running");
       for (const [path, text] of Object.entries(FILES)) await machine.put(path, text);
-      await shell(machine, "systemctl daemon-reload; systemctl enable --now echo.socket each.socket store.service");
+      await shell(
+        machine,
+        "systemctl daemon-reload; systemctl enable --now echo.socket each.socket store.service guest.service",
+      );
       const { host } = machine.network.reach(0, false);
       const at = (port: number) => ["python3", BYTES, "tcp", host, String(port)] as const;
       using guest = new Conversation(machine, ...at(7000));
       const pid = /\d+/.exec(await guest.ask("who|"))?.[0] ?? "";
       assert.equal(await mainPid(machine), pid);
-      await shell(machine, "kmonte protect echo");
+      const insider = await mainPid(machine, "guest");
+      await shell(machine, "kmonte protect echo guest");
 
       await whatCannotBeShared(t, machine, at);
       const isAsBefore = async (): Promise<void> => {
@@ -98,6 +110,9 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
         assert.match(await guest.ask("who|"), new RegExp(`^b'${pid}\\\\n'$`));
         assert.equal(await askUnix(machine, "/run/echo/stream", "who"), pid);
         assert.equal(await askUnix(machine, "\\0echo", "who", "SEQPACKET"), pid);
+        assert.equal(await mainPid(machine, "guest"), insider);
+        await shell(machine, "rm -f /run/guest.log; until [ -s /run/guest.log ]; do sleep 0.1; done");
+        assert.match(await shell(machine, "head -n 1 /run/guest.log"), new RegExp(`^${pid} ${pid}$`));
         const links = `links() { find /proc/$1/fd -lname 'socket:*' -printf '%l\\n' | sort -u; }`;
         assert.equal(await shell(machine, `${links}; comm -12 <(links 1) <(links ${pid}) | wc -l`), "4");
       };
@@ -119,6 +134,8 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
         assert.equal(await askUnix(machine, "/run/echo/stream", "datagrams"), "waited");
       });
 
+      await t.test("ssh.socket, with a person logged in", () => sshBySocket(machine, host));
+
       await t.test("a connection that nobody has accepted is named, and goes on", async () => {
         using waiting = await stoppedFor(machine, pid, async () => {
           const client = new Conversation(machine, ...at(7000));
@@ -131,7 +148,7 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
 
       await t.test("a socket unit that listens elsewhere after the boot: systemd starts the service anew", async () => {
         const change = `sed -i 's/ListenStream=7000/ListenStream=7005/' ${UNITS}/echo.socket`;
-        assert.equal(await suspendAndBoot(machine, 3, change), "degraded");
+        assert.equal(await suspendAndBoot(machine, 4, change), "degraded");
         const report = await machine.output(["kmonte", "report", "--json"]);
         assert.match(report, /SOCKET_UNIT_MISSING/);
         assert.equal(await shell(machine, "systemctl is-active echo.service echo.socket"), "active\nactive");
@@ -140,8 +157,57 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
         assert.match(await other.ask("who|"), new RegExp(`^b'${await mainPid(machine)}\\\\n'$`));
         assert.equal(await shell(machine, "systemctl show -P DropInPaths echo"), "");
       });
+
+      await t.test("a thaw by hand on the boot of the freeze", () => byHand(machine));
     });
   });
+}
+
+/** ssh.socket as Debian ships it: the first who comes starts ssh.service. */
+async function sshBySocket(machine: NamespaceMachine, host: string): Promise<void> {
+  using work = temporaryDirectory("kmonte-socket-units-");
+  const key = join(work.path, "key");
+  await runTool("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
+  await machine.put("/root/.ssh/authorized_keys", readFileSync(`${key}.pub`), 0o600);
+  await shell(machine, "systemctl disable --now ssh.service; systemctl enable --now ssh.socket");
+  const options = ["-i", key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
+  const loop = 'n=0; while read line; do n=$((n+1)); echo "$line $n $$"; done';
+  using login = new Conversation(machine, "ssh", ...options, `root@${host}`, loop);
+  const [, , session] = (await login.ask("hello")).split(" ");
+  await shell(machine, "kmonte protect ssh");
+  const pid = await mainPid(machine, "ssh");
+  await suspendAndReturn(machine, 3);
+  assert.equal(await login.ask("again"), `again 2 ${session}`);
+  assert.equal(await mainPid(machine, "ssh"), pid);
+  using another = new Conversation(machine, "ssh", ...options, `root@${host}`, loop);
+  assert.match(await another.ask("hello"), /^hello 1 /);
+  await shell(machine, "kmonte unprotect ssh");
+}
+
+/** Nobody gives the unit back to systemd: it must not start the service beside the thawed process. */
+async function byHand(machine: NamespaceMachine): Promise<void> {
+  await shell(machine, "systemctl stop guest.service; kmonte unprotect echo guest");
+  const freeze = async (image: string): Promise<string> => {
+    const pid = await mainPid(machine);
+    await shell(machine, `kmonte freeze ${pid} -o ${image}; until ! systemctl is-active -q echo; do sleep 0.1; done`);
+    return pid;
+  };
+  const who = (): Promise<string> => askUnix(machine, "/run/echo/stream", "who");
+  await freeze("/var/lib/one");
+  const anew = await who();
+  const { code, stderr } = await machine.run(["kmonte", "thaw", "/var/lib/one"]);
+  assert.equal(code, 3);
+  assert.match(stderr.toString(), /echo\.service was started anew .* is active\. \[SOCKET_UNIT_USED\]/);
+  assert.equal(await who(), anew);
+
+  await askUnix(machine, "/run/echo/datagram", "said before", "DGRAM");
+  assert.equal(await freeze("/var/lib/two"), anew);
+  await shell(machine, "kmonte thaw /var/lib/two");
+  assert.equal(await who(), anew);
+  assert.equal(await askUnix(machine, "/run/echo/stream", "datagrams"), "said before");
+  assert.equal(await shell(machine, "systemctl is-active echo.socket echo.service || true"), "inactive\nfailed");
+  await shell(machine, `kill ${anew}; systemctl reset-failed echo; systemctl start echo.socket`);
+  assert.match(await who(), /^\d+$/);
 }
 
 /** What systemd has open of a service and would not make again. */
@@ -171,5 +237,13 @@ async function whatCannotBeShared(
     assert.ok((await obstacles(machine, /^echo\./)).includes("SOCKET_ACTIVATED"));
     await shell(machine, "systemctl daemon-reload");
     assert.deepEqual(await obstacles(machine, /^echo\./), []);
+    await shell(machine, "systemctl enable --now device.socket");
+    using guest = new Conversation(machine, ...at(7003));
+    await guest.ask("who|");
+    assert.ok(
+      (await obstacles(machine, /^device\./)).includes("SOCKET_ACTIVATED"),
+      "its address comes with the network",
+    );
+    await shell(machine, "systemctl disable --now device.socket; systemctl stop device.service");
   });
 }

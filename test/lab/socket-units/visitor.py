@@ -33,7 +33,7 @@ def visit():
         except OSError:
             # The network is away.
             pass
-        time.sleep(0.05)
+        time.sleep(0.01)
 
 
 threading.Thread(target=visit, daemon=True).start()

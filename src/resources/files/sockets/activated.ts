@@ -25,6 +25,10 @@ export const activationSchema = v.strictObject({
 });
 export type Activation = v.InferOutput<typeof activationSchema>;
 
+/** Neither listening, nor bound and without connections; nor of IP or unix(7). */
+const OF_NO_UNIT =
+  "it is none that listens or is bound, but a connection (Accept=yes), say, or lies in the store (FileDescriptorStoreMax=)";
+
 type Finding = Activation | NotAgain | undefined;
 const known = new WeakMap<OpenFile, { readonly finding: Finding }>();
 
@@ -57,10 +61,17 @@ function findActivation(file: OpenFile): Finding {
   if (!isKept) return undefined;
   if (socketNamespace(file.local) !== networkHere()) return notMade("it is of a network namespace of its own");
   const sought = describeSocket(file.local);
-  if (!sought) return notMade("it is a connection (Accept=yes), or lies in the store (FileDescriptorStoreMax=)");
+  if (!sought) return notMade(OF_NO_UNIT);
   const unit = unitsOf(file.context).find((one) => isOf(one, sought));
   if (!unit) return notMade(`no socket unit that is active listens at ${sought.address}`);
-  return forgottenBy(unit) ?? { ...sought, unit: unit.name, inode: String(file.stat.inode), boot: presentBoot() };
+  return (
+    forgottenBy(unit, sought.address) ?? {
+      ...sought,
+      unit: unit.name,
+      inode: String(file.stat.inode),
+      boot: presentBoot(),
+    }
+  );
 }
 
 function notMade(why: string): NotAgain {

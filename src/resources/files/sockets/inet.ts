@@ -110,14 +110,15 @@ export const inetSocket: FileKind<InetState> = {
     const memberships = sort.type === SOCK.SOCK_DGRAM ? freezeMemberships(file, sort.family) : [];
     const filter = freezeFilter(file);
     const isTcp = sort.protocol === IPPROTO.IPPROTO_TCP;
-    // First of all: looking for datagrams would take an error away.
+    // First of all: who came after a look at what waits would be nowhere. A TCP socket that is only bound says so to nobody.
+    const listens = isTcp && tcpInfo(file.local)?.state === TCP_STATE.LISTEN;
+    const silence = listens || (!isTcp && local.port !== 0) ? keepSilent(file.context)?.lasting : undefined;
+    // Before datagrams: looking for them would take an error away.
     const error = freezeError(file, sort, local.address, remote?.address);
     const datagrams = !isTcp && error === undefined ? freezeDatagrams(file, sort.protocol) : undefined;
     const ended = closed ? lookAtRest(file, "ECONNRESET") : isTcp ? freezeEnded(file, error) : undefined;
     const shutdown = sort.protocol === IPPROTO.IPPROTO_UDP ? shutdownOf(file) : undefined;
-    const listening = isTcp ? freezeListening(file, local) : undefined;
-    // A TCP socket that is only bound says so to nobody.
-    const silence = listening || (!isTcp && local.port !== 0) ? keepSilent(file.context)?.lasting : undefined;
+    const listening = listens ? freezeListening(file, local) : undefined;
     const keys = isTcp ? freezeKeys(file, tcpSockets(file.context).byInode.get(Number(file.stat.inode))) : undefined;
     if (sort.type === SOCK.SOCK_DGRAM) refuseGathered(file);
     const activation = activationOf(file);

@@ -15,11 +15,15 @@ export interface SocketUnit {
   readonly loadState: string;
   /** Where its file is. */
   readonly path: string;
+  /** Whether it listens at addresses that no device has yet (FreeBind=). */
+  readonly freeBind: boolean;
+  /** What it waits for. */
+  readonly after: readonly string[];
   /** Whether its file has changed since systemd read it. */
   readonly outdated: boolean;
 }
 
-const PROPERTIES = "Id,Listen,Triggers,ActiveState,Accept,LoadState,FragmentPath,NeedDaemonReload";
+const PROPERTIES = "Id,Listen,Triggers,ActiveState,Accept,LoadState,FragmentPath,FreeBind,After,NeedDaemonReload";
 
 /** Those that are loaded; `names` are names or patterns of names. Throws when systemd does not answer. */
 export function socketUnits(names: readonly string[] = ["*.socket"]): SocketUnit[] {
@@ -45,6 +49,8 @@ export function parseSocketUnits(text: string): SocketUnit[] {
       accept: value("Accept") === "yes",
       loadState: value("LoadState"),
       path: value("FragmentPath"),
+      freeBind: value("FreeBind") === "yes",
+      after: value("After").split(" "),
       outdated: value("NeedDaemonReload") === "yes",
     };
   });
@@ -57,7 +63,8 @@ export interface NotAgain {
 }
 
 /** What of a unit tells that its sockets may not be there after a boot; undefined when they will be. */
-export function forgottenBy({ name, path, loadState, outdated }: SocketUnit): NotAgain | undefined {
+export function forgottenBy(unit: SocketUnit, address: string): NotAgain | undefined {
+  const { name, path, loadState, outdated } = unit;
   if (path.startsWith("/run/systemd/transient/"))
     return {
       why: `${name} was made for this boot alone (systemd-run(1))`,
@@ -68,11 +75,22 @@ export function forgottenBy({ name, path, loadState, outdated }: SocketUnit): No
       why: `${name} listens, and its file is ${loadState}`,
       remedy: `Put the file of ${name} back (systemctl status ${name}), or unmask it.`,
     };
-  if (!outdated) return undefined;
+  if (outdated)
+    return {
+      why: `the file of ${name} has changed since systemd read it`,
+      remedy: `Let systemd read it (systemctl daemon-reload), see that ${name} listens where it did, and try again.`,
+    };
+  if (!isTooEarly(unit, address)) return undefined;
   return {
-    why: `the file of ${name} has changed since systemd read it`,
-    remedy: `Let systemd read it (systemctl daemon-reload), see that ${name} listens where it did, and try again.`,
+    why: `${name} does not wait for the network, and early in a boot no device has the address of ${address}`,
+    remedy: `Set FreeBind=yes in ${name} (systemctl edit ${name}), restart it, and try again.`,
   };
+}
+
+/** An address of one device, in a boot that has not brought it up when the unit's turn comes. */
+function isTooEarly({ freeBind, after }: SocketUnit, address: string): boolean {
+  const isOfDevice = /^(\d|\[)/.test(address) && !/^(0\.0\.0\.0|127\.[\d.]+|\[::1?\]):/.test(address);
+  return isOfDevice && !freeBind && !after.some((unit) => /^network(-online)?\.target$/.test(unit));
 }
 
 /** Has systemd listen for a unit, whatever else it would have waited for; gives what it says when that fails. */
