@@ -98,12 +98,13 @@ export class FrozenSets {
   /** Units with what the record keeps of their freeze: when they were stopped, and their own image. */
   noted(members: readonly MemberUnit[]): NonNullable<SwapRecord["units"]> {
     const stoppedAt = new Map(this.processes.map((process) => [process.pid, process.stoppedAt]));
-    return members.map((unit) => {
+    return members.map(({ login, ...unit }) => {
       const own = this.#held.find(({ of }) => [of?.unit, ...(of?.scopes ?? [])].some((one) => one?.name === unit.name));
       const stops = unit.processes.flatMap(({ pid }) => stoppedAt.get(pid) ?? []);
       return {
         ...unit,
         processes: [...unit.processes],
+        ...(login && { login: [...login] }),
         ...(own && { directory: own.set.directory }),
         ...(stops.length > 0 && { stopped: Math.min(...stops) }),
       };

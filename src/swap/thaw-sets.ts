@@ -69,8 +69,8 @@ function lastStart(reports: readonly ThawReport[]): number | undefined {
 
 /** What an earlier try has noted of the unit is of that try alone. */
 function becameOf(noted: SwapUnit, reports: readonly ThawReport[], failures: ReadonlyMap<string, Failure>): SwapUnit {
-  const { name, mainPid, description, slice, processes, directory, stopped } = noted;
-  const unit = { name, mainPid, description, slice, processes, directory, stopped };
+  const { name, mainPid, description, slice, processes, login, directory, stopped } = noted;
+  const unit = { name, mainPid, description, slice, processes, login, directory, stopped };
   const failure = directory === undefined ? undefined : failures.get(directory);
   if (failure) return { ...unit, failure };
   const pids = new Set(processes.map(({ pid }) => pid));

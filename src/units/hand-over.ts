@@ -12,6 +12,7 @@ import { projectFile } from "../lib/program-files.ts";
 import { orIfGone } from "../lib/gone.ts";
 import { UNIT_DIRECTORY, unitArgument } from "../lib/systemd-unit.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
+import { type LoginFile, loginFilesOf, tellLogind } from "./logind.ts";
 import { reloadUnits } from "./others.ts";
 import { giveScope } from "./scope.ts";
 import type { SurveyedUnit } from "./survey.ts";
@@ -37,6 +38,8 @@ export interface MemberUnit {
   readonly slice: string;
   /** Its processes, with their control groups below the unit's: "" for the unit's own. */
   readonly processes: readonly { readonly pid: number; readonly group: string }[];
+  /** Of the scope of a session: what logind knows of it. */
+  readonly login?: readonly LoginFile[] | undefined;
 }
 
 /** The units of processes that are held by a freeze, as their control groups tell. */
@@ -53,7 +56,8 @@ export function membersOf(along: readonly SurveyedUnit[], pids: ReadonlySet<numb
       return group === controlGroup || group.startsWith(`${controlGroup}/`) ? [{ pid, group: below }] : [];
     });
     const slice = properties.get("Slice") ?? "";
-    return { name, description, slice, processes, ...(isService && { mainPid }) };
+    const login = loginFilesOf(name);
+    return { name, description, slice, processes, ...(isService && { mainPid }), ...(login.length > 0 && { login }) };
   });
 }
 
@@ -174,6 +178,7 @@ export async function finishHandOver(units: readonly MemberUnit[]): Promise<Hand
   if (removeHandOver()) reloadUnits();
   rmSync(THAWED_DIRECTORY, { recursive: true, force: true });
   for (const unit of units) if (unit.mainPid === undefined) giveScope(unit);
+  tellLogind(units.flatMap(({ login = [] }) => login));
   return readUnits(units.map(({ name }) => name)).map(({ name, activeState, mainPid }) => ({
     name,
     activeState,

@@ -26,3 +26,6 @@ export function countFrom(pid: number): string {
 
 export const mainPid = (machine: NamespaceMachine, unit: string): Promise<string> =>
   shell(machine, `systemctl show -P MainPID ${unit}`);
+
+/** The first ids of a machine are those of its kernel's threads, and of whoever asks whether it has booted. */
+export const FIRST_BOOT = countFrom(100);

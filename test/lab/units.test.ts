@@ -8,6 +8,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { GuestRestarted } from "../../lab/channel.ts";
 import type { DebianRelease } from "../../lab/bootstrap.ts";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
@@ -15,6 +16,7 @@ import { temporaryDirectory } from "../../lab/lifetime.ts";
 import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { until } from "../harness.ts";
+import { FIRST_BOOT } from "./suspending.ts";
 
 const PATIENCE_MS = 20 * 60_000;
 const PACKAGES = ["redis-server", "nginx", "memcached", "cron", "openssh-server", "libpam-systemd", "tmux", "vim-tiny"];
@@ -77,9 +79,12 @@ async function suspendAndBoot(machine: NamespaceMachine): Promise<void> {
   });
   await until(() => machine.asksForReboot, `the end of the boot: ${said?.stderr.toString()}`, 30_000);
   const state = await machine.boot();
-  assert.equal(state, "running", machine.console());
+  const failed = "systemctl --failed --no-legend; journalctl -b -p warning -o cat --no-pager | tail -40; kmonte report";
+  if (state !== "running") assert.fail(`${state}: ${await shell(machine, failed)}`);
   await shell(machine, "systemctl start kmonte-hand-over.service || true");
 }
+
+const idOf = (scope = ""): string => scope.replace(/^session-|\.scope$/g, "");
 
 async function eachUnit(machine: NamespaceMachine, pids: readonly string[]): Promise<void> {
   assert.deepEqual(await mainPids(machine), pids);
@@ -102,7 +107,7 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
       const key = join(work.path, "key");
       await runTool("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
       await using machine = await NamespaceMachine.make({ debian, packages: PACKAGES });
-      assert.equal(await machine.boot(), "running");
+      assert.equal(await machine.boot({ beforeInit: FIRST_BOOT }), "running");
       await machine.put("/root/.ssh/authorized_keys", readFileSync(`${key}.pub`), 0o600);
       await shell(machine, OPEN);
 
@@ -140,6 +145,9 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
           assert.match(await cache.ask("get k|"), /value/);
           assert.equal(await login.ask("again"), `again ${round + 1} ${session}`);
           assert.match(await shell(machine, `cat /proc/${session}/cgroup`), new RegExp(`/${scope}$`, "m"));
+          const known = await shell(machine, `loginctl show-session -p State -p Scope -p Remote ${idOf(scope)}`);
+          assert.deepEqual(known.split("\n").sort(), ["Remote=yes", `Scope=${scope}`, "State=active"]);
+          assert.equal(await shell(machine, "systemctl is-active user@0.service"), "active");
           const report = JSON.parse(await machine.output(["kmonte", "report", "--json"])) as {
             units: { name: string; after: { activeState: string } }[];
           };
@@ -147,6 +155,13 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
             assert.equal(report.units.find(({ name }) => name === unit)?.after.activeState, "active", unit);
         });
       }
+
+      await t.test("logind hears of the session's end", async () => {
+        login[Symbol.dispose]();
+        const list = "loginctl list-sessions --no-legend | wc -l";
+        for (const end = Date.now() + 30_000; (await shell(machine, list)) !== "0"; await delay(200))
+          assert.ok(Date.now() < end, "the session is still listed");
+      });
 
       await t.test("units do what they did before", async () => {
         await shell(machine, "systemctl reload nginx ssh");
