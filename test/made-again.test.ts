@@ -25,7 +25,7 @@ import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
 import { KmonteError, thaw } from "../src/index.ts";
 import { type Program, until } from "./harness.ts";
-import { asId, codesOf, held, idOf, startIn, USER } from "./user-program.ts";
+import { asId, codesOf, held, idOf, makeFolders, startIn, USER } from "./user-program.ts";
 
 const OTHER = USER + 1;
 const place = mkdtempSync("/dev/shm/kmonte-made-again-");
@@ -36,10 +36,8 @@ const roots = join(place, "roots");
 
 beforeEach(() => {
   chmodSync(place, 0o755);
-  for (const name of [home, roots]) rmSync(name, { recursive: true, force: true });
-  mkdirSync(home, { mode: 0o755 });
-  chownSync(home, USER, USER);
-  for (const name of [roots, inHome]) mkdirSync(name, { mode: 0o700 });
+  makeFolders(home, roots);
+  mkdirSync(inHome, { mode: 0o700 });
 });
 after(() => rmSync(place, { recursive: true, force: true }));
 

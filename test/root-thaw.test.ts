@@ -29,7 +29,7 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { KmonteError, thaw } from "../src/index.ts";
 import { openAgain, type Opener } from "../src/resources/objects/open-again.ts";
 import { type Program, until } from "./harness.ts";
-import { codesOf, held, idOf, startIn, USER } from "./user-program.ts";
+import { codesOf, held, idOf, makeFolders, startIn, USER } from "./user-program.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "kmonte-root-thaw-"));
 /** The user's own folder, and one that only root may enter. */
@@ -40,10 +40,7 @@ const secret = join(roots, "secret");
 before(() => chmodSync(folder, 0o755));
 after(() => rmSync(folder, { recursive: true, force: true }));
 beforeEach(() => {
-  for (const name of [home, roots]) rmSync(name, { recursive: true, force: true });
-  mkdirSync(home, { mode: 0o755 });
-  chownSync(home, USER, USER);
-  mkdirSync(roots, { mode: 0o700 });
+  makeFolders(home, roots);
   writeFileSync(secret, "root's\n", { mode: 0o600 });
 });
 

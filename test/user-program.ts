@@ -1,5 +1,5 @@
 /** Programs of a real unprivileged user, frozen and thawed by root: what they hold, and why a thaw was refused. */
-import { readdirSync, statSync } from "node:fs";
+import { chownSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { KmonteError, RefusalList } from "../src/index.ts";
 import { Program } from "./harness.ts";
 
@@ -32,3 +32,11 @@ export function held(pid: number): string[] {
 }
 
 export const idOf = (path: string): string => `${statSync(path).dev}:${statSync(path).ino}`;
+
+/** Makes the user's own folder anew, and one that only root may enter. */
+export function makeFolders(home: string, roots: string): void {
+  for (const name of [home, roots]) rmSync(name, { recursive: true, force: true });
+  mkdirSync(home, { mode: 0o755 });
+  chownSync(home, USER, USER);
+  mkdirSync(roots, { mode: 0o700 });
+}

@@ -98,7 +98,7 @@ export class FrozenSets {
   /** Units with what the record keeps of their freeze: when they were stopped, and their own image. */
   noted(members: readonly MemberUnit[]): NonNullable<SwapRecord["units"]> {
     const stoppedAt = new Map(this.processes.map((process) => [process.pid, process.stoppedAt]));
-    return members.map((unit) => {
+    return members.map(({ login, ...unit }) => {
       const own = this.#held.find(({ of }) => [of?.unit, ...(of?.scopes ?? [])].some((one) => one?.name === unit.name));
       const stops = unit.processes.flatMap(({ pid }) => stoppedAt.get(pid) ?? []);
       const { users, joinable, ...rest } = unit;
@@ -107,6 +107,7 @@ export class FrozenSets {
         processes: [...unit.processes],
         ...(users && { users: [...users] }),
         ...(joinable && { joinable: [...joinable] }),
+        ...(login && { login: [...login] }),
         ...(own && { directory: own.set.directory }),
         ...(stops.length > 0 && { stopped: Math.min(...stops) }),
       };

@@ -27,6 +27,8 @@ const UnitSchema = v.object({
   description: v.string(),
   slice: v.string(),
   processes: v.array(v.object({ pid: v.number(), group: v.string() })),
+  /** Files of logind's, of the scope of a session. */
+  login: v.optional(v.array(v.object({ path: v.string(), text: v.string() }))),
   /** The image of its own, of a unit whose thaw may fail without the others' (--tolerate). */
   directory: v.optional(v.string()),
   /** When its first process stood still, and when its last one went on. */

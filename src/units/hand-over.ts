@@ -13,6 +13,7 @@ import { orIfGone } from "../lib/gone.ts";
 import { HAND_OVER_DROP_IN, UNIT_DIRECTORY, unitArgument } from "../lib/systemd-unit.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { type DynamicUser, dynamicUsersOf, releaseUsers } from "./dynamic-users.ts";
+import { type LoginFile, loginFilesOf, tellLogind } from "./logind.ts";
 import { reloadUnits } from "./others.ts";
 import { adoptPrivateTmp } from "./private-tmp.ts";
 import { giveScope } from "./scope.ts";
@@ -48,6 +49,8 @@ export interface MemberUnit {
   readonly users?: readonly DynamicUser[] | undefined;
   /** Namespaces of its own that other units may join. */
   readonly joinable?: readonly JoinableKind[] | undefined;
+  /** Of the scope of a session: what logind knows of it. */
+  readonly login?: readonly LoginFile[] | undefined;
 }
 
 /** The units of processes that are held by a freeze, as their control groups tell. */
@@ -67,7 +70,13 @@ export function membersOf(along: readonly SurveyedUnit[], pids: ReadonlySet<numb
     const users = dynamicUsersOf(unit);
     const base = { name, description, slice, processes, ...(isService && { mainPid }) };
     const joinable = joinableOf(unit);
-    return { ...base, ...(users.length > 0 && { users }), ...(joinable.length > 0 && { joinable }) };
+    const login = loginFilesOf(name);
+    return {
+      ...base,
+      ...(users.length > 0 && { users }),
+      ...(joinable.length > 0 && { joinable }),
+      ...(login.length > 0 && { login }),
+    };
   });
 }
 
@@ -240,6 +249,7 @@ export async function finishHandOver(units: readonly MemberUnit[]): Promise<Hand
   makeRemovable(services);
   adoptPrivateTmp(units.flatMap(({ processes }) => processes.map(({ pid }) => pid)));
   for (const unit of units) if (unit.mainPid === undefined) giveScope(unit);
+  tellLogind(units.flatMap(({ login = [] }) => login));
   return readUnits(units.map(({ name }) => name)).map(({ name, activeState, mainPid }) => ({
     name,
     activeState,

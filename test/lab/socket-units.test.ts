@@ -12,7 +12,7 @@ import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { Conversation } from "./conversation.ts";
-import { suspendAndBoot, suspendAndReturn } from "./suspend.ts";
+import { suspendAndBoot, suspendAndReturn } from "./suspending.ts";
 
 const PATIENCE_MS = 20 * 60_000;
 const HERE = join(import.meta.dirname, "socket-units");
@@ -119,7 +119,7 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
 
       await t.test("a reboot, during which others come all the time", async () => {
         using visitor = new Conversation(machine, "python3", join(HERE, "visitor.py"), host, "7000");
-        await suspendAndReturn(machine, 1);
+        await suspendAndReturn(machine);
         await isAsBefore();
         // Nobody has been turned away, and nobody else has answered.
         assert.deepEqual(JSON.parse(await visitor.ask("")), { answers: [pid], refused: 0, broken: 0 });
@@ -128,7 +128,7 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
       await t.test("a reboot while a datagram waits", async () => {
         await shell(machine, `kill -STOP ${pid}`);
         await askUnix(machine, "/run/echo/datagram", "waited", "DGRAM");
-        await suspendAndReturn(machine, 2);
+        await suspendAndReturn(machine);
         await shell(machine, `kill -CONT ${pid}`);
         await isAsBefore();
         assert.equal(await askUnix(machine, "/run/echo/stream", "datagrams"), "waited");
@@ -148,7 +148,7 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
 
       await t.test("a socket unit that listens elsewhere after the boot: systemd starts the service anew", async () => {
         const change = `sed -i 's/ListenStream=7000/ListenStream=7005/' ${UNITS}/echo.socket`;
-        assert.equal(await suspendAndBoot(machine, 4, change), "degraded");
+        assert.equal(await suspendAndBoot(machine, change), "degraded");
         const report = await machine.output(["kmonte", "report", "--json"]);
         assert.match(report, /SOCKET_UNIT_MISSING/);
         assert.equal(await shell(machine, "systemctl is-active echo.service echo.socket"), "active\nactive");
@@ -176,7 +176,7 @@ async function sshBySocket(machine: NamespaceMachine, host: string): Promise<voi
   const [, , session] = (await login.ask("hello")).split(" ");
   await shell(machine, "kmonte protect ssh");
   const pid = await mainPid(machine, "ssh");
-  await suspendAndReturn(machine, 3);
+  await suspendAndReturn(machine);
   assert.equal(await login.ask("again"), `again 2 ${session}`);
   assert.equal(await mainPid(machine, "ssh"), pid);
   using another = new Conversation(machine, "ssh", ...options, `root@${host}`, loop);

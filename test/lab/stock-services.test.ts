@@ -13,7 +13,7 @@ import { STOCK_MACHINE, STOCK_UNITS } from "../../lab/stock-services.ts";
 import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { Conversation } from "./conversation.ts";
-import { suspendAndReturn } from "./suspend.ts";
+import { suspendAndReturn } from "./suspending.ts";
 import { Clients } from "./stock/clients.ts";
 
 const PATIENCE_MS = 20 * 60_000;
@@ -103,7 +103,7 @@ describe("stock services of Debian 12", { timeout: PATIENCE_MS }, () => {
             String(round),
           ),
         );
-        await suspendAndReturn(machine, round);
+        await suspendAndReturn(machine);
         await shell(machine, "systemctl kill --kill-who=main -s CONT rsyslog");
         assert.equal(await unitsOf(machine), before);
         assert.deepEqual(await sharedSockets(machine), ACTIVATED);

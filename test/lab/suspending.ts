@@ -1,7 +1,9 @@
 /** Suspends a machine of namespaces and boots it again: what is common to the tests that do so. */
+import assert from "node:assert/strict";
 import { GuestRestarted } from "../../lab/channel.ts";
 import type { Answer } from "../../lab/channel.ts";
-import type { NamespaceMachine } from "../../lab/namespace-machine.ts";
+import type { NamespaceMachine, SystemState } from "../../lab/namespace-machine.ts";
+import type { SwapReport } from "../../src/swap/report.ts";
 import { until } from "../harness.ts";
 
 /** What a script for sh(1) that succeeds writes, without blanks around it. */
@@ -26,3 +28,26 @@ export function countFrom(pid: number): string {
 
 export const mainPid = (machine: NamespaceMachine, unit: string): Promise<string> =>
   shell(machine, `systemctl show -P MainPID ${unit}`);
+
+/** The first ids of a machine are those of its kernel's threads, and of whoever asks whether it has booted. */
+export const FIRST_BOOT = countFrom(100);
+
+/** What there is to say of a boot after which something is wrong. */
+const WRONG = `systemctl --failed --no-legend; journalctl -b -p warning -o cat --no-pager | tail -40; kmonte report;
+journalctl -b -u kmonte-thaw -o cat --no-pager | tail -40`;
+
+/** Suspends and boots; gives what systemd says at the end of the boot. `script` runs before systemd. */
+export async function suspendAndBoot(machine: NamespaceMachine, script = ""): Promise<SystemState> {
+  const said = await suspend(machine);
+  assert.ok(!said, said?.stderr.toString());
+  const state = await machine.boot({ beforeInit: script });
+  await machine.run(["systemctl", "start", "kmonte-hand-over.service"]);
+  return state;
+}
+
+/** The same, where all units come back. */
+export async function suspendAndReturn(machine: NamespaceMachine): Promise<void> {
+  const state = await suspendAndBoot(machine);
+  const report = JSON.parse(await machine.output(["kmonte", "report", "--json"])) as SwapReport;
+  if (state !== "running" || report.state !== "done") assert.fail(`${state}: ${await shell(machine, WRONG)}`);
+}

@@ -6,13 +6,14 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import type { DebianRelease } from "../../lab/bootstrap.ts";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { temporaryDirectory } from "../../lab/lifetime.ts";
 import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { Conversation } from "./conversation.ts";
-import { suspendAndReturn } from "./suspend.ts";
+import { FIRST_BOOT, suspendAndReturn } from "./suspending.ts";
 
 const PATIENCE_MS = 20 * 60_000;
 const PACKAGES = ["redis-server", "nginx", "memcached", "cron", "openssh-server", "libpam-systemd", "tmux", "vim-tiny"];
@@ -39,6 +40,8 @@ async function shell(machine: NamespaceMachine, script: string): Promise<string>
 const mainPids = async (machine: NamespaceMachine): Promise<string[]> =>
   Promise.all(UNITS.map((unit) => shell(machine, `systemctl show -P MainPID ${unit}`)));
 
+const idOf = (scope = ""): string => scope.replace(/^session-|\.scope$/g, "");
+
 async function eachUnit(machine: NamespaceMachine, pids: readonly string[]): Promise<void> {
   assert.deepEqual(await mainPids(machine), pids);
   for (const unit of UNITS) {
@@ -60,7 +63,7 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
       const key = join(work.path, "key");
       await runTool("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
       await using machine = await NamespaceMachine.make({ debian, packages: PACKAGES });
-      assert.equal(await machine.boot(), "running");
+      assert.equal(await machine.boot({ beforeInit: FIRST_BOOT }), "running");
       await machine.put("/root/.ssh/authorized_keys", readFileSync(`${key}.pub`), 0o600);
       await shell(machine, OPEN);
 
@@ -91,13 +94,16 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
 
       for (const round of [1, 2]) {
         await t.test(`reboot ${round}`, async () => {
-          await suspendAndReturn(machine, round);
+          await suspendAndReturn(machine);
           await eachUnit(machine, pids);
           assert.equal(await redis.ask("INCR n|"), `b':${round + 1}\\r\\n'`);
           assert.match(await web.ask("GET / HTTP/1.1|Host: lab||"), /^b'HTTP\/1\.1 200 OK/);
           assert.match(await cache.ask("get k|"), /value/);
           assert.equal(await login.ask("again"), `again ${round + 1} ${session}`);
           assert.match(await shell(machine, `cat /proc/${session}/cgroup`), new RegExp(`/${scope}$`, "m"));
+          const known = await shell(machine, `loginctl show-session -p State -p Scope -p Remote ${idOf(scope)}`);
+          assert.deepEqual(known.split("\n").sort(), ["Remote=yes", `Scope=${scope}`, "State=active"]);
+          assert.equal(await shell(machine, "systemctl is-active user@0.service"), "active");
           const report = JSON.parse(await machine.output(["kmonte", "report", "--json"])) as {
             units: { name: string; after: { activeState: string } }[];
           };
@@ -105,6 +111,13 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
             assert.equal(report.units.find(({ name }) => name === unit)?.after.activeState, "active", unit);
         });
       }
+
+      await t.test("logind hears of the session's end", async () => {
+        login[Symbol.dispose]();
+        const list = "loginctl list-sessions --no-legend | wc -l";
+        for (const end = Date.now() + 30_000; (await shell(machine, list)) !== "0"; await delay(200))
+          assert.ok(Date.now() < end, "the session is still listed");
+      });
 
       await t.test("units do what they did before", async () => {
         await shell(machine, "systemctl reload nginx ssh");

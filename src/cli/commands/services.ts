@@ -28,7 +28,8 @@ export function addServices(program: Command): void {
 Protected units (kmonte protect) go along; all others are stopped by systemd before and started by the boot. The
 processes of a unit stand still for the time of one look, some milliseconds, and go on. Protected units are looked at as
 one set, as a swap freezes them. A session that was opened through a service, such as those of ssh.service, comes with
-it. The exit status is 3 when something stands in the way of a protected unit.
+it. How long a unit would stand still in a swap is estimated from the last swap of this machine; where there was none, from
+rates that are assumed and the present boot: what it is based on is printed below. The exit status is 3 when something stands in the way of a protected unit.
 
 Examples:
   sudo kmonte services
