@@ -22,6 +22,17 @@ const UnitSchema = v.object({
   processes: v.array(v.object({ pid: v.number(), group: v.string() })),
   /** The users that systemd has made up for it. */
   users: v.optional(v.array(v.object({ name: v.string(), id: v.number() }))),
+  /** What systemd-machined knows of the container that lives in it. */
+  machine: v.optional(
+    v.object({
+      name: v.string(),
+      id: v.string(),
+      service: v.string(),
+      class: v.string(),
+      leader: v.number(),
+      root: v.string(),
+    }),
+  ),
   /** Namespaces of its own that other units may join. */
   joinable: v.optional(v.array(v.picklist(["net", "ipc"]))),
   /** How systemd had it when the boot had started its units. */

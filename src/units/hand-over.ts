@@ -4,7 +4,17 @@
  * drop-ins lie in /etc/systemd/system, as systemd reads its units before other file systems are mounted; when the units
  * are active, they are removed, and the units are again as they were (docs/decisions/0016-handing-units-back.md).
  */
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError } from "../lib/errors.ts";
@@ -12,7 +22,9 @@ import { projectFile } from "../lib/program-files.ts";
 import { orIfGone } from "../lib/gone.ts";
 import { UNIT_DIRECTORY, unitArgument } from "../lib/systemd-unit.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
+import { tellStartTimes } from "./containers.ts";
 import { type DynamicUser, dynamicUsersOf, releaseUsers } from "./dynamic-users.ts";
+import { type Machine, machineOf } from "./machined.ts";
 import { reloadUnits } from "./others.ts";
 import { adoptPrivateTmp } from "./private-tmp.ts";
 import { giveScope } from "./scope.ts";
@@ -50,6 +62,8 @@ export interface MemberUnit {
   readonly users?: readonly DynamicUser[] | undefined;
   /** Namespaces of its own that other units may join. */
   readonly joinable?: readonly JoinableKind[] | undefined;
+  /** For a scope in which a container lives. */
+  readonly machine?: Machine | undefined;
 }
 
 /** The units of processes that are held by a freeze, as their control groups tell. */
@@ -69,7 +83,13 @@ export function membersOf(along: readonly SurveyedUnit[], pids: ReadonlySet<numb
     const users = dynamicUsersOf(unit);
     const base = { name, description, slice, processes, ...(isService && { mainPid }) };
     const joinable = joinableOf(unit);
-    return { ...base, ...(users.length > 0 && { users }), ...(joinable.length > 0 && { joinable }) };
+    const machine = isService ? undefined : machineOf(name);
+    return {
+      ...base,
+      ...(machine && { machine }),
+      ...(users.length > 0 && { users }),
+      ...(joinable.length > 0 && { joinable }),
+    };
   });
 }
 
@@ -190,6 +210,7 @@ export function removeHandOver(): boolean {
 
 /** The units' processes run: hand-over.sh, which may be waiting for that, tells systemd. */
 export function announceThawed(units: readonly MemberUnit[]): void {
+  tellStartTimes(units.flatMap(({ processes }) => processes.map(({ pid }) => pid)));
   mkdirSync(THAWED_DIRECTORY, { recursive: true, mode: 0o755 });
   for (const { name, mainPid, processes } of units) {
     if (mainPid === undefined) continue;
@@ -206,7 +227,11 @@ export function announceThawed(units: readonly MemberUnit[]): void {
  * are a folder, of which systemd removes only what its owner may write to.
  */
 function makeRemovable(services: readonly string[]): void {
-  for (const name of services) orIfGone(() => chmodSync(join("/run/credentials", name), 0o700), undefined);
+  for (const path of services.map((name) => join("/run/credentials", name))) {
+    const { uid = 0, mode = 0 } = lstatSync(path, { throwIfNoEntry: false }) ?? {};
+    // All other bits stay: they may stand for an access control list (acl(5)).
+    if (uid !== 0) chmodSync(path, (mode & 0o7777) | 0o200);
+  }
 }
 
 /** What became of a unit after the boot. */
@@ -232,7 +257,7 @@ export async function finishHandOver(units: readonly MemberUnit[]): Promise<Hand
   releaseUsers(usersOf(units));
   makeRemovable(services);
   adoptPrivateTmp(units.flatMap(({ processes }) => processes.map(({ pid }) => pid)));
-  for (const unit of units) if (unit.mainPid === undefined) giveScope(unit);
+  for (const unit of units) if (unit.mainPid === undefined) await giveScope(unit);
   return readUnits(units.map(({ name }) => name)).map(({ name, activeState, mainPid }) => ({
     name,
     activeState,

@@ -1,11 +1,12 @@
 /** What of a unit itself, rather than of its processes, keeps systemd from having it again after a boot. */
 import { Refusal, type FailureSummary } from "../lib/errors.ts";
+import { bridged } from "./containers.ts";
 import type { Unit } from "./unit.ts";
 
 /** All that stands in the way; scopes of sessions have nothing of their own. */
 export function obstaclesOf(unit: Unit): FailureSummary[] {
   if (!unit.name.endsWith(".service")) return [];
-  const found = [transient(unit), mainProcess(unit), descriptorStore(unit), busName(unit)];
+  const found = [transient(unit), mainProcess(unit), descriptorStore(unit), busName(unit), bridged(unit)];
   return found.flatMap((refusal) => (refusal ? [refusal.toJSON() as FailureSummary] : []));
 }
 
