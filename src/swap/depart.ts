@@ -149,8 +149,12 @@ function recordOf({ id, way, frozen, wayBack, members }: Departure, { health, ke
   };
 }
 
-function asRecorded({ users, joinable, ...unit }: MemberUnit): NonNullable<SwapRecord["units"]>[number] {
-  const lists = { ...(users && { users: [...users] }), ...(joinable && { joinable: [...joinable] }) };
+function asRecorded({ users, joinable, mounts, ...unit }: MemberUnit): NonNullable<SwapRecord["units"]>[number] {
+  const lists = {
+    ...(users && { users: [...users] }),
+    ...(joinable && { joinable: [...joinable] }),
+    ...(mounts && { mounts: mounts.map((one) => ({ ...one, options: [...one.options] })) }),
+  };
   return { ...unit, processes: [...unit.processes], ...lists };
 }
 

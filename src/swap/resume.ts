@@ -30,6 +30,7 @@ import { keepTmp, removeOldPrivateTmp } from "./tmp-files.ts";
 import { afterFailure, changeAttempt, type Here, nextStep, withAttempt } from "./trial.ts";
 import { releaseUsers, requireUsers, reserveUsers } from "../units/dynamic-users.ts";
 import { announceThawed, finishHandOver, removeHandOver, usersOf } from "../units/hand-over.ts";
+import { mountAgain } from "../units/machine-mounts.ts";
 import { reloadUnits } from "../units/others.ts";
 import { systemctl } from "../units/systemctl.ts";
 import { HeldWatchdog } from "./watchdog.ts";
@@ -186,6 +187,7 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   let report: ThawReport;
   try {
     requireUsers(usersOf(record.units ?? []));
+    mountAgain((record.units ?? []).flatMap(({ mounts = [] }) => mounts));
     report = await thaw({
       directory: record.directory,
       after: waitForNetwork(record.network ?? [], options.signal),

@@ -22,6 +22,10 @@ const UnitSchema = v.object({
   processes: v.array(v.object({ pid: v.number(), group: v.string() })),
   /** The users that systemd has made up for it. */
   users: v.optional(v.array(v.object({ name: v.string(), id: v.number() }))),
+  /** Mounts of the machine that no boot makes, with the root directories of containers. */
+  mounts: v.optional(
+    v.array(v.object({ at: v.string(), source: v.string(), options: v.array(v.string()), on: v.optional(v.string()) })),
+  ),
   /** What systemd-machined knows of the container that lives in it. */
   machine: v.optional(
     v.object({

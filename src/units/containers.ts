@@ -21,7 +21,7 @@ const RUN_TIMES = [
 ] as const;
 
 /** What podman(1) keeps of all containers; without them it takes the machine for started anew, and all for ended. */
-const PODMAN = ["/run/libpod", "/run/containers"];
+const PODMAN = ["/run/libpod", "/run/containers", "/dev/shm/libpod_lock"];
 
 interface Container {
   readonly folder: string;

@@ -24,6 +24,7 @@ import { UNIT_DIRECTORY, unitArgument } from "../lib/systemd-unit.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { tellStartTimes } from "./containers.ts";
 import { type DynamicUser, dynamicUsersOf, releaseUsers } from "./dynamic-users.ts";
+import { type MachineMount, rootMountsOf } from "./machine-mounts.ts";
 import { type Machine, machineOf } from "./machined.ts";
 import { reloadUnits } from "./others.ts";
 import { adoptPrivateTmp } from "./private-tmp.ts";
@@ -41,6 +42,9 @@ const SCRIPT = projectFile("systemd/hand-over.sh");
 /** How long units have to take their processes, in milliseconds, once the boot has started all that it starts. */
 const LONGEST_WAIT_MS = 120_000;
 const PAUSE_MS = 200;
+
+/** The unit that sees to it that systemd has the units again. */
+export const HAND_OVER_UNIT = "kmonte-hand-over.service";
 
 /** The unit that ends when all is thawed. */
 export const THAWED_UNIT = "kmonte-thawed.service";
@@ -62,6 +66,8 @@ export interface MemberUnit {
   readonly users?: readonly DynamicUser[] | undefined;
   /** Namespaces of its own that other units may join. */
   readonly joinable?: readonly JoinableKind[] | undefined;
+  /** Mounts of the machine that its processes have their root directory on. */
+  readonly mounts?: readonly MachineMount[] | undefined;
   /** For a scope in which a container lives. */
   readonly machine?: Machine | undefined;
 }
@@ -84,9 +90,11 @@ export function membersOf(along: readonly SurveyedUnit[], pids: ReadonlySet<numb
     const base = { name, description, slice, processes, ...(isService && { mainPid }) };
     const joinable = joinableOf(unit);
     const machine = isService ? undefined : machineOf(name);
+    const mounts = rootMountsOf(processes.map(({ pid }) => pid));
     return {
       ...base,
       ...(machine && { machine }),
+      ...(mounts.length > 0 && { mounts }),
       ...(users.length > 0 && { users }),
       ...(joinable.length > 0 && { joinable }),
     };
@@ -168,8 +176,20 @@ function namespacesOf({ joinable = [], processes }: MemberUnit): Namespaces {
 
 /** The drop-ins that {@link prepareHandOver} writes for units. */
 export function dropInsOf(units: readonly MemberUnit[]): string[] {
-  return units.filter(({ mainPid }) => mainPid !== undefined).map(({ name }) => dropInOf(name));
+  return textsFor(units).map(([unit]) => dropInOf(unit));
 }
+
+/** What stands in the drop-in of each unit that needs one. */
+function textsFor(units: readonly MemberUnit[]): (readonly [unit: string, text: string])[] {
+  const services = units.flatMap((unit) => {
+    const { name, mainPid } = unit;
+    return mainPid === undefined ? [] : [[name, dropInText(SCRIPT, mainPid > 0, namespacesOf(unit))] as const];
+  });
+  // The unit that hands over has work to do, though there may be scopes alone.
+  return units.length === 0 ? [] : [[HAND_OVER_UNIT, MARK], ...services];
+}
+
+const MARK = "# Written by kmonte for one boot.\n";
 
 function dropInOf(unit: string): string {
   return join(UNIT_DIRECTORY, `${unit}.d`, DROP_IN);
@@ -177,13 +197,11 @@ function dropInOf(unit: string): string {
 
 /** Has the next boot hand the processes over; on disk when it returns. */
 export function prepareHandOver(units: readonly MemberUnit[]): void {
-  for (const unit of units) {
-    const { name, mainPid } = unit;
-    if (mainPid === undefined) continue;
-    const path = dropInOf(name);
+  for (const [unit, text] of textsFor(units)) {
+    const path = dropInOf(unit);
     const directory = dirname(path);
     mkdirSync(directory, { recursive: true });
-    writeFileSync(path, dropInText(SCRIPT, mainPid > 0, namespacesOf(unit)), { flush: true });
+    writeFileSync(path, text, { flush: true });
     syncDirectory(directory);
   }
   syncDirectory(UNIT_DIRECTORY);
