@@ -77,14 +77,14 @@ export async function survey(
     if (isOfSystem(unit)) return { ...about, verdict: "system", obstacles: [], notes: [], pausedMs: undefined };
     if (!about.protected) {
       const { refusals, notes, pausedMs } = outcomes[others.indexOf(one)] as CheckOutcome;
-      const obstacles = [...obstaclesOf(unit), ...(refusals as FailureSummary[])];
+      const obstacles = [...[unit, ...scopes].flatMap(obstaclesOf), ...(refusals as FailureSummary[])];
       return { ...about, verdict: "anew", obstacles, notes, pausedMs };
     }
     const { refusals, notes, pausedMs } = together as CheckOutcome;
     const ofProcesses = (refusals as (FailureSummary & { pid?: number })[]).filter(
       ({ pid }) => pid === undefined || (owners.get(pid) ?? unit) === unit,
     );
-    const obstacles = [...obstaclesOf(unit), ...ofProcesses];
+    const obstacles = [...[unit, ...scopes].flatMap(obstaclesOf), ...ofProcesses];
     return { ...about, verdict: obstacles.length > 0 ? "in-the-way" : "along", obstacles, notes, pausedMs };
   });
 }
