@@ -6,6 +6,7 @@
  */
 import { closeSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { bootId } from "../abi/file-identity.ts";
 import { namespaceOf, openNamespace } from "../abi/namespaces.ts";
 import { namespaceId } from "../abi/rtnetlink.ts";
 import { Refusal } from "../lib/errors.ts";
@@ -48,9 +49,16 @@ export function pathsOfContainers(pids: readonly number[]): string[] {
   return folders.length === 0 ? [] : [...folders, ...PODMAN.filter((path) => existsSync(path))];
 }
 
+/** Podman 5 and later: the id of the boot for which what it keeps in /run is meant (proc_sys_kernel(5)). */
+const PODMAN_BOOT = "/run/libpod/alive";
+
 /** Tells the run-times of containers when their inits have been started: by a thaw, in this boot. */
 export function tellStartTimes(pids: readonly number[]): void {
-  for (const { file, pid, start } of containersOf(new Set(pids))) {
+  const containers = containersOf(new Set(pids));
+  if (containers.length === 0) return;
+  const known = orIfGone(() => readFileSync(PODMAN_BOOT, "utf8"), "");
+  if (known.trim() !== "") writeFileSync(PODMAN_BOOT, known.replace(known.trim(), bootId()));
+  for (const { file, pid, start } of containers) {
     const now = parseStat(readFileSync(`/proc/${pid}/stat`, "utf8")).startTime;
     const text = readFileSync(file, "utf8");
     writeFileSync(file, text.replace(new RegExp(`("${start}"\\s*:\\s*)\\d+`), `$1${now}`));

@@ -27,6 +27,7 @@ const NSPAWN = `[Service]
 Type=notify
 KillMode=mixed
 Delegate=yes
+MemoryPressureWatch=off
 ExecStart=/usr/bin/systemd-nspawn --quiet --machine=nspawn -D /srv/box nc -ll -p ${PORTS.nspawn} -e cat
 `;
 
