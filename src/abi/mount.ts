@@ -35,6 +35,7 @@ const AT_RECURSIVE = 0x8000;
 const AT_EMPTY_PATH = 0x1000;
 /** struct mount_attr: what to set, what to clear, propagation, a user namespace. */
 const MOUNT_ATTR_SIZE = 32;
+const MOUNT_ATTR_IDMAP = 0x10_0000n;
 const O_CLOEXEC = 0o2000000;
 const FSOPEN_CLOEXEC = 1;
 const FSMOUNT_CLOEXEC = 1;
@@ -188,6 +189,17 @@ export function changeMountHere(fd: LocalFd, flags: number): void {
   }
   call("fchdir", "Entering a mount", fd);
   mount("none", ".", "", flags, "");
+}
+
+/** Maps owners of files on a mount that is attached nowhere, as a user namespace does (MOUNT_ATTR_IDMAP, Linux 5.12). */
+export function setMountIds(fd: LocalFd, user: LocalFd): void {
+  withText("", (empty) =>
+    withStruct(MOUNT_ATTR_SIZE, (attributes, at) => {
+      attributes.writeBigUInt64LE(MOUNT_ATTR_IDMAP, 0);
+      attributes.writeBigUInt64LE(BigInt(user), 24);
+      call("mount_setattr", "Mapping the owners of a mount", fd, empty, AT_EMPTY_PATH, at, MOUNT_ATTR_SIZE);
+    }),
+  );
 }
 
 /** Takes a mount away with all that stands on it, as soon as nobody uses it any more. */

@@ -83,6 +83,8 @@ export function fileTimes(path: string): { readonly access: bigint; readonly mod
 export const PROC_SUPER_MAGIC = 0x9fa0;
 export const OVERLAYFS_SUPER_MAGIC = 0x794c7630;
 export const FUSE_SUPER_MAGIC = 0x6573_5546;
+export const CGROUP_SUPER_MAGIC = 0x27_e0eb;
+export const CGROUP2_SUPER_MAGIC = 0x6367_7270;
 export const NSFS_MAGIC = 0x6e73_6673;
 export const DEVPTS_SUPER_MAGIC = 0x1cd1;
 

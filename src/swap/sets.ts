@@ -101,12 +101,13 @@ export class FrozenSets {
     return members.map(({ login, ...unit }) => {
       const own = this.#held.find(({ of }) => [of?.unit, ...(of?.scopes ?? [])].some((one) => one?.name === unit.name));
       const stops = unit.processes.flatMap(({ pid }) => stoppedAt.get(pid) ?? []);
-      const { users, joinable, ...rest } = unit;
+      const { users, joinable, mounts, ...rest } = unit;
       return {
         ...rest,
         processes: [...unit.processes],
         ...(users && { users: [...users] }),
         ...(joinable && { joinable: [...joinable] }),
+        ...(mounts && { mounts: mounts.map((one) => ({ ...one, options: [...one.options] })) }),
         ...(login && { login: [...login] }),
         ...(own && { directory: own.set.directory }),
         ...(stops.length > 0 && { stopped: Math.min(...stops) }),

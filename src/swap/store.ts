@@ -38,6 +38,21 @@ const UnitSchema = v.object({
   failure: v.optional(FailureSchema),
   /** The users that systemd has made up for it. */
   users: v.optional(v.array(v.object({ name: v.string(), id: v.number() }))),
+  /** Mounts of the machine that no boot makes, with the root directories of containers. */
+  mounts: v.optional(
+    v.array(v.object({ at: v.string(), source: v.string(), options: v.array(v.string()), on: v.optional(v.string()) })),
+  ),
+  /** What systemd-machined knows of the container that lives in it. */
+  machine: v.optional(
+    v.object({
+      name: v.string(),
+      id: v.string(),
+      service: v.string(),
+      class: v.string(),
+      leader: v.number(),
+      root: v.string(),
+    }),
+  ),
   /** Namespaces of its own that other units may join. */
   joinable: v.optional(v.array(v.picklist(["net", "ipc"]))),
   /** How systemd had it when the boot had started its units. */

@@ -5,6 +5,7 @@ import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { thaw, type ThawReport } from "../thaw/thaw.ts";
 import { requireUsers } from "../units/dynamic-users.ts";
 import { usersOf } from "../units/hand-over.ts";
+import { mountAgain } from "../units/machine-mounts.ts";
 import { describe } from "./describe-failure.ts";
 
 export interface ThawSetsOptions {
@@ -28,7 +29,7 @@ export async function thawSets(record: SwapRecord, options: ThawSetsOptions): Pr
   const reports: ThawReport[] = [];
   const steps: TimedStep[] = [];
   if (record.directory !== undefined) {
-    requireUsers(usersOf((record.units ?? []).filter(({ directory }) => directory === undefined)));
+    prepare((record.units ?? []).filter(({ directory }) => directory === undefined));
     const report = await thawOne(record.directory, record, options);
     reports.push(report);
     steps.push(...report.steps);
@@ -40,7 +41,7 @@ export async function thawSets(record: SwapRecord, options: ThawSetsOptions): Pr
     const start = Date.now();
     options.onProgress?.({ step: `thaw ${first?.name}`, at: start });
     try {
-      requireUsers(usersOf(units));
+      prepare(units);
       reports.push(await thawOne(directory, record, options));
     } catch (error) {
       failures.set(directory, describe(error));
@@ -54,6 +55,12 @@ export async function thawSets(record: SwapRecord, options: ThawSetsOptions): Pr
     running: common ?? lastStart(reports) ?? Date.now(),
     units: record.units?.map((unit) => becameOf(unit, reports, failures)),
   };
+}
+
+/** What units need of the machine before their processes are there. */
+function prepare(units: readonly SwapUnit[]): void {
+  requireUsers(usersOf(units));
+  mountAgain(units.flatMap(({ mounts = [] }) => mounts));
 }
 
 function thawOne(directory: string, record: SwapRecord, options: ThawSetsOptions): Promise<ThawReport> {

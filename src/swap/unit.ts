@@ -5,7 +5,7 @@ import { OWN_COMMAND } from "../lib/own-command.ts";
 import { keyDirectory, machineKey } from "../image/keys.ts";
 import { Refusal } from "../lib/errors.ts";
 import { USER_UNIT, userUnitText } from "../units/dynamic-users.ts";
-import { THAWED_UNIT } from "../units/hand-over.ts";
+import { HAND_OVER_UNIT, THAWED_UNIT } from "../units/hand-over.ts";
 import {
   HAND_OVER_DROP_IN,
   isSystemdRunning,
@@ -24,7 +24,6 @@ import { PENDING_MARK } from "./store.ts";
 
 export const THAW_UNIT = "kmonte-thaw.service";
 export const HEALTH_UNIT = "kmonte-health.service";
-export const HAND_OVER_UNIT = "kmonte-hand-over.service";
 export const BACK_UNIT = "kmonte-back.service";
 
 export interface UnitOptions {

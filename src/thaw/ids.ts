@@ -3,12 +3,13 @@
  * those above its user namespace a task gets the next free id: kmonte sets that counter (/proc/sys/kernel/ns_last_pid)
  * right before, and tries again when somebody else was quicker.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { attempt, withStruct } from "../abi/call.ts";
 import type { CloneArgs } from "../abi/clone.ts";
 import { CLONE } from "../abi/clone.ts";
 import { WAIT } from "../abi/wait.ts";
 import { KmonteError } from "../lib/errors.ts";
+import { orIfGone } from "../lib/gone.ts";
 import { parseStatus } from "../proc/status.ts";
 import type { FrozenProcess } from "../image/schema.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
@@ -17,6 +18,8 @@ import type { Users } from "./users.ts";
 
 export const COUNTER = "/proc/sys/kernel/ns_last_pid";
 const MOST_TRIES = 200;
+/** How long somebody else may have the id, in milliseconds. */
+const LONGEST_WAIT_MS = 10_000;
 
 export interface NewTask {
   readonly args: Omit<CloneArgs, "setTid" | "setTidSize">;
@@ -35,6 +38,7 @@ export function cloneWithIds(from: BuildScope, users: Users, { args, ids, inside
   }
   const outer = ids.at(-1) as number;
   const before = readFileSync(COUNTER, "utf8").trim();
+  const end = Date.now() + LONGEST_WAIT_MS;
   schedule(from.tid, FIRST_IN_LINE);
   try {
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
@@ -42,17 +46,34 @@ export function cloneWithIds(from: BuildScope, users: Users, { args, ids, inside
       writeFileSync(COUNTER, String(outer - 1));
       const seen = from.clone(args, ids.slice(0, chosen), about);
       if (from.lastBorn === outer) return checkIds(ids, about);
+      // Whoever is born while we wait takes no other id of the set.
+      writeFileSync(COUNTER, before);
       endStray(from, seen, (args.flags & CLONE.THREAD) !== 0);
+      if (!isFreeBy(outer, end)) break;
     }
   } finally {
     writeFileSync(COUNTER, before);
     schedule(from.tid, AS_USUAL);
   }
+  const holder = orIfGone(() => readFileSync(`/proc/${outer}/comm`, "utf8").trim(), undefined);
   throw new KmonteError("PID_LOST", {
-    what: `${about} did not work: others were quicker to take the id ${outer}, ${MOST_TRIES} times.`,
+    what: `${about} did not work: others were quicker to take the id ${outer}.`,
+    ...(holder !== undefined && { why: `Process or thread ${outer} (${holder}) has it.` }),
     remedy: "Thaw again when fewer processes are being started on the machine.",
   });
 }
+
+/** Waits until an id is free: what took it may be one of the many short-lived processes of a boot. */
+function isFreeBy(id: number, end: number): boolean {
+  while (existsSync(`/proc/${id}`)) {
+    if (Date.now() > end) return false;
+    Atomics.wait(NEVER_TOLD, 0, 0, PAUSE_MS);
+  }
+  return true;
+}
+
+const NEVER_TOLD = new Int32Array(new SharedArrayBuffer(4));
+const PAUSE_MS = 10;
 
 /** SCHED_FIFO with SCHED_RESET_ON_FORK, at its lowest priority, and SCHED_OTHER (sched(7)). */
 const FIRST_IN_LINE = { policy: 0x4000_0001, priority: 1 };

@@ -2,6 +2,7 @@
 import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { orIfGone } from "../lib/gone.ts";
+import { pathsOfContainers } from "./containers.ts";
 import { pidsOf, type SurveyedUnit } from "./survey.ts";
 import { wordsOf } from "./unit.ts";
 
@@ -24,7 +25,8 @@ export function carriedPaths(along: readonly SurveyedUnit[]): string[] {
   const found = readdirSync(RUN)
     .map((name) => join(RUN, name))
     .filter((path) => pids.has(pidIn(path) ?? 0));
-  return [...new Set([...named, ...found])].filter((path) => existsSync(path));
+  const ofContainers = pathsOfContainers([...pids]);
+  return [...new Set([...named, ...found, ...ofContainers])].filter((path) => existsSync(path));
 }
 
 /** The process id that a small file holds, and nothing else. */

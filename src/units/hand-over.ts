@@ -4,7 +4,17 @@
  * drop-ins lie in /etc/systemd/system, as systemd reads its units before other file systems are mounted; when the units
  * are active, they are removed, and the units are again as they were (docs/decisions/0016-handing-units-back.md).
  */
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError } from "../lib/errors.ts";
@@ -12,8 +22,11 @@ import { projectFile } from "../lib/program-files.ts";
 import { orIfGone } from "../lib/gone.ts";
 import { HAND_OVER_DROP_IN, UNIT_DIRECTORY, unitArgument } from "../lib/systemd-unit.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
+import { tellStartTimes } from "./containers.ts";
 import { type DynamicUser, dynamicUsersOf, releaseUsers } from "./dynamic-users.ts";
 import { type LoginFile, loginFilesOf, tellLogind } from "./logind.ts";
+import { type MachineMount, rootMountsOf } from "./machine-mounts.ts";
+import { type Machine, machineOf } from "./machined.ts";
 import { reloadUnits } from "./others.ts";
 import { adoptPrivateTmp } from "./private-tmp.ts";
 import { giveScope } from "./scope.ts";
@@ -28,6 +41,9 @@ const SCRIPT = projectFile("systemd/hand-over.sh");
 /** How long units have to take their processes, in milliseconds, once the boot has started all that it starts. */
 const LONGEST_WAIT_MS = 120_000;
 const PAUSE_MS = 200;
+
+/** The unit that sees to it that systemd has the units again. */
+export const HAND_OVER_UNIT = "kmonte-hand-over.service";
 
 /** The unit that ends when all is thawed. */
 export const THAWED_UNIT = "kmonte-thawed.service";
@@ -51,6 +67,10 @@ export interface MemberUnit {
   readonly joinable?: readonly JoinableKind[] | undefined;
   /** Of the scope of a session: what logind knows of it. */
   readonly login?: readonly LoginFile[] | undefined;
+  /** Mounts of the machine that its processes have their root directory on. */
+  readonly mounts?: readonly MachineMount[] | undefined;
+  /** For a scope in which a container lives. */
+  readonly machine?: Machine | undefined;
 }
 
 /** The units of processes that are held by a freeze, as their control groups tell. */
@@ -71,8 +91,12 @@ export function membersOf(along: readonly SurveyedUnit[], pids: ReadonlySet<numb
     const base = { name, description, slice, processes, ...(isService && { mainPid }) };
     const joinable = joinableOf(unit);
     const login = loginFilesOf(name);
+    const machine = isService ? undefined : machineOf(name);
+    const mounts = rootMountsOf(processes.map(({ pid }) => pid));
     return {
       ...base,
+      ...(machine && { machine }),
+      ...(mounts.length > 0 && { mounts }),
       ...(users.length > 0 && { users }),
       ...(joinable.length > 0 && { joinable }),
       ...(login.length > 0 && { login }),
@@ -155,8 +179,20 @@ function namespacesOf({ joinable = [], processes }: MemberUnit): Namespaces {
 
 /** The drop-ins that {@link prepareHandOver} writes for units. */
 export function dropInsOf(units: readonly MemberUnit[]): string[] {
-  return units.filter(({ mainPid }) => mainPid !== undefined).map(({ name }) => dropInOf(name));
+  return textsFor(units).map(([unit]) => dropInOf(unit));
 }
+
+/** What stands in the drop-in of each unit that needs one. */
+function textsFor(units: readonly MemberUnit[]): (readonly [unit: string, text: string])[] {
+  const services = units.flatMap((unit) => {
+    const { name, mainPid } = unit;
+    return mainPid === undefined ? [] : [[name, dropInText(SCRIPT, mainPid > 0, namespacesOf(unit))] as const];
+  });
+  // The unit that hands over has work to do, though there may be scopes alone.
+  return units.length === 0 ? [] : [[HAND_OVER_UNIT, MARK], ...services];
+}
+
+const MARK = "# Written by kmonte for one boot.\n";
 
 function dropInOf(unit: string): string {
   return join(UNIT_DIRECTORY, `${unit}.d`, HAND_OVER_DROP_IN);
@@ -164,13 +200,11 @@ function dropInOf(unit: string): string {
 
 /** Has the next boot hand the processes over; on disk when it returns. */
 export function prepareHandOver(units: readonly MemberUnit[]): void {
-  for (const unit of units) {
-    const { name, mainPid } = unit;
-    if (mainPid === undefined) continue;
-    const path = dropInOf(name);
+  for (const [unit, text] of textsFor(units)) {
+    const path = dropInOf(unit);
     const directory = dirname(path);
     mkdirSync(directory, { recursive: true });
-    writeFileSync(path, dropInText(SCRIPT, mainPid > 0, namespacesOf(unit)), { flush: true });
+    writeFileSync(path, text, { flush: true });
     syncDirectory(directory);
   }
   syncDirectory(UNIT_DIRECTORY);
@@ -206,6 +240,7 @@ export function startAnew(units: readonly MemberUnit[]): void {
 
 /** The units' processes run: hand-over.sh, which may be waiting for that, tells systemd. */
 export function announceThawed(units: readonly MemberUnit[]): void {
+  tellStartTimes(units.flatMap(({ processes }) => processes.map(({ pid }) => pid)));
   mkdirSync(THAWED_DIRECTORY, { recursive: true, mode: 0o755 });
   for (const { name, mainPid, processes } of units) {
     if (mainPid === undefined) continue;
@@ -222,7 +257,11 @@ export function announceThawed(units: readonly MemberUnit[]): void {
  * are a folder, of which systemd removes only what its owner may write to.
  */
 function makeRemovable(services: readonly string[]): void {
-  for (const name of services) orIfGone(() => chmodSync(join("/run/credentials", name), 0o700), undefined);
+  for (const path of services.map((name) => join("/run/credentials", name))) {
+    const { uid = 0, mode = 0 } = lstatSync(path, { throwIfNoEntry: false }) ?? {};
+    // All other bits stay: they may stand for an access control list (acl(5)).
+    if (uid !== 0) chmodSync(path, (mode & 0o7777) | 0o200);
+  }
 }
 
 /** What became of a unit after the boot. */
@@ -248,7 +287,7 @@ export async function finishHandOver(units: readonly MemberUnit[]): Promise<Hand
   releaseUsers(usersOf(units));
   makeRemovable(services);
   adoptPrivateTmp(units.flatMap(({ processes }) => processes.map(({ pid }) => pid)));
-  for (const unit of units) if (unit.mainPid === undefined) giveScope(unit);
+  for (const unit of units) if (unit.mainPid === undefined) await giveScope(unit);
   tellLogind(units.flatMap(({ login = [] }) => login));
   return readUnits(units.map(({ name }) => name)).map(({ name, activeState, mainPid }) => ({
     name,

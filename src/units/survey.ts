@@ -98,7 +98,10 @@ export async function survey(
     const outcome = outcomes[group];
     if (!outcome) return { ...one, verdict: "system", obstacles: [], notes: [], pausedMs: undefined };
     const { notes, pausedMs } = outcome;
-    const obstacles = [...obstaclesOf(one.unit), ...refusalsFor(one, groups[group] ?? [], outcome)];
+    const obstacles = [
+      ...[one.unit, ...one.scopes].flatMap(obstaclesOf),
+      ...refusalsFor(one, groups[group] ?? [], outcome),
+    ];
     const verdict = !one.protected ? "anew" : obstacles.length > 0 ? "in-the-way" : "along";
     return { ...one, verdict, obstacles, notes, pausedMs };
   });

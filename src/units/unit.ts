@@ -133,10 +133,15 @@ export function controlGroupOf(pid: number | "self"): string {
   return paths[systemdHierarchy(mountsHere())] ?? "/";
 }
 
+/** The folder of a control group; undefined where its hierarchy is not mounted. */
+export function folderOfGroup(controlGroup: string): string | undefined {
+  const mounts = mountsHere();
+  return cgroupFolder(mounts, systemdHierarchy(mounts), controlGroup);
+}
+
 /** The processes of a control group and of those below it, lowest id first. */
 export function processesBelow(controlGroup: string): number[] {
-  const mounts = mountsHere();
-  const folder = cgroupFolder(mounts, systemdHierarchy(mounts), controlGroup);
+  const folder = folderOfGroup(controlGroup);
   if (folder === undefined) return [];
   const pids: number[] = [];
   const visit = (path: string): void => {

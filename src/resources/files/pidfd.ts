@@ -20,6 +20,8 @@ const schema = v.strictObject({
 });
 type PidFdState = v.InferOutput<typeof schema>;
 
+const INIT = 1;
+
 export const pidFd: FileKind<PidFdState> = {
   name: "pidfd",
   schema,
@@ -30,7 +32,8 @@ export const pidFd: FileKind<PidFdState> = {
     if (pid === -1) return { holder: file.pid };
     const thread = (file.info.flags & PIDFD_THREAD) !== 0;
     if (thread && leaderOf(file, pid) !== undefined) return { process: pid, thread };
-    if (!file.context.pids.has(pid)) throw outside(file, pid);
+    // Every boot has an init, and whoever holds it means that: systemd-nspawn does.
+    if (pid !== INIT && !file.context.pids.has(pid)) throw outside(file, pid);
     return { process: pid };
   },
   // Main threads stand as soon as their processes do.

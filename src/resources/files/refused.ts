@@ -1,5 +1,6 @@
 /** Open files that no kernel lets anyone make again: each is refused by its own name, with a way out. */
 import * as v from "valibot";
+import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
@@ -126,11 +127,31 @@ const NAMED: readonly (readonly [RegExp, Refused])[] = [
   ],
 ];
 
+/**
+ * A file of a control group by which a program is told when memory, processors or disks are short: what it has written
+ * (Documentation/accounting/psi.rst) is kept with the open file, and cannot be read.
+ */
+export function isPressureTrigger({ link, info }: OpenFile): boolean {
+  return (
+    /^\/sys\/fs\/cgroup\/.*\/(memory|cpu|io)\.pressure$/.test(link) &&
+    (info.flags & O.O_PATH) === 0 &&
+    (info.flags & O_ACCMODE) !== 0
+  );
+}
+
+const PRESSURE: Refused = {
+  code: "PRESSURE_TRIGGER",
+  what: "a request to be told of pressure on its control group",
+  remedy:
+    "Set MemoryPressureWatch=off for its unit (systemd.resource-control(5)) and restart it, or let the program close it.",
+};
+
 function find(file: OpenFile): Refused | undefined {
   const anonymous = /^anon_inode:\[?(.*?)\]?$/.exec(file.link)?.[1];
   if (anonymous !== undefined) return ANONYMOUS[anonymous.replace(/^kvm-vcpu:.*/, "kvm-vcpu")];
   const named = NAMED.find(([pattern]) => pattern.test(file.link))?.[1];
   if (named) return named;
+  if (isPressureTrigger(file)) return PRESSURE;
   if (file.link.startsWith("/dmabuf:")) return ANONYMOUS["dmabuf"];
   if (file.stat.type === S_IF.S_IFCHR) {
     return DEVICES[file.stat.deviceNode] ?? DEVICES[file.stat.deviceNode.split(":")[0] ?? ""] ?? otherDevice(file);

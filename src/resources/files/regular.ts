@@ -7,6 +7,7 @@ import { S_IF } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import { contentsObject, type ContentsHandle } from "../objects/contents.ts";
+import { isPressureTrigger } from "./refused.ts";
 import { ofAnyUser } from "../for-user.ts";
 import { reads } from "../readable.ts";
 
@@ -22,7 +23,8 @@ export const regularFile: FileKind<v.InferOutput<typeof schema>> = {
   forUser: ofAnyUser,
   paths: ({ contents }, flags, view) => view.pathsOf(contents, flags),
   // Secret memory looks like a file that was unlinked, but no one else may read it.
-  recognise: (file) => file.stat.type === S_IF.S_IFREG && !file.link.startsWith("/secretmem"),
+  recognise: (file) =>
+    file.stat.type === S_IF.S_IFREG && !file.link.startsWith("/secretmem") && !isPressureTrigger(file),
   freeze(file) {
     refuseForbidden(file);
     const { context, link, stat, pid, command } = file;

@@ -6,7 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { closeSync, existsSync, mkdirSync, rmdirSync, statfsSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { call, withText } from "../../abi/call.ts";
 import {
   attachMount,
@@ -23,7 +23,7 @@ import {
   withinMounts,
   type Outside,
 } from "../../abi/mount.ts";
-import { NSFS_MAGIC } from "../../abi/stat.ts";
+import { CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC, NSFS_MAGIC } from "../../abi/stat.ts";
 import { ofThisBoot } from "../volatile/places.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ThawContext } from "../contract.ts";
@@ -34,6 +34,7 @@ import type { FileSystemHandle } from "./file-system.ts";
 import type { RemovedHandle } from "./removed-source.ts";
 import type { NamespaceHandle } from "./handle.ts";
 import { MountGroups, type StandingMount } from "./mount-groups.ts";
+import { thawIdMap } from "./mount-idmap.ts";
 import type { MountNamespaceHandle, MountNamespaceState, MountState } from "./mount.ts";
 
 export function buildMounts(state: MountNamespaceState, context: ThawContext): MountNamespaceHandle {
@@ -101,6 +102,26 @@ function isStillThere({ from, root }: MountState): boolean {
   return !/^\w+:\[/.test(root) || statfsSync(from.bind).type === NSFS_MAGIC;
 }
 
+/**
+ * Services are shown their own control groups, or files of them (ProtectControlGroups= in systemd.exec(5); containers),
+ * which systemd makes when it starts them: later than this. It takes one that is there.
+ */
+function makeControlGroup(context: ThawContext, path: string): void {
+  if (existsSync(path)) return;
+  const missing: string[] = [];
+  let at = dirname(path);
+  for (; !existsSync(at); at = dirname(at)) missing.unshift(at);
+  if (!CONTROL_GROUPS.has(statfsSync(at).type)) return;
+  for (const group of [...missing, path]) {
+    // The kernel makes the files in it.
+    if (existsSync(group)) continue;
+    mkdirSync(group);
+    context.undo(`control group ${group}`, () => rmdirSync(group));
+  }
+}
+
+const CONTROL_GROUPS = new Set([CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC]);
+
 class Builder {
   readonly #stage: string;
   readonly #outside: Outside;
@@ -125,6 +146,8 @@ class Builder {
       return undefined;
     }
     const made = this.#make(state, target);
+    const { idMap } = state;
+    if (idMap !== undefined) this.#outside(() => thawIdMap(made, idMap, this.#context));
     attachMount(made, target);
     changeMount(made, MS.PRIVATE);
     return made;
@@ -150,6 +173,7 @@ class Builder {
 
   /** What of the machine is shown, through the descriptor that was looked at. */
   #bind(place: Place): LocalFd {
+    makeControlGroup(this.#context, place.path);
     const found = findToMount(this.#context, place);
     try {
       return cloneMountOf(found);

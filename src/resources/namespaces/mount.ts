@@ -33,6 +33,7 @@ import { shownAt } from "../volatile/machine-path.ts";
 import { emptyFileSystem, freezeFileSystem, isKernels } from "./file-system.ts";
 import { ownerSchema, type Holder, type NamespaceHandle } from "./handle.ts";
 import { freezeRemoved, isRemoved, nameOfRemoved } from "./removed-source.ts";
+import { freezeIdMap, isIdMapped } from "./mount-idmap.ts";
 import { buildMounts } from "./mount-build.ts";
 import { coversOf, inBuildingOrder } from "./mount-order.ts";
 
@@ -58,6 +59,8 @@ export const mountSchema = v.strictObject({
   unbindable: v.optional(v.literal(true)),
   /** The machine's own mount, which the namespace shows too: where the machine has it no more, neither has this. */
   machines: v.optional(v.literal(true)),
+  /** The user namespace by which the owners of files are mapped. */
+  idMap: v.optional(v.string()),
 });
 export type MountState = v.InferOutput<typeof mountSchema>;
 
@@ -93,6 +96,11 @@ export function freezeMounts(namespace: LocalFd, process: Holder, note: Note): M
       if (isRemoved(one)) return { removed: removedSource(namespace, process, one, { theirs, ours }) };
       return { fileSystem: ownFileSystem(namespace, process, one, { theirs, ours }), path: one.root };
     };
+    const idMapOf = (one: Mount, from: MountState["from"]): string => {
+      const path = "bind" in from ? from.bind : undefined;
+      if (path === undefined) throw cannotShow(process, one, "It maps the owners of files.");
+      return freezeIdMap(process, one, openUncovered(namespace, [one], theirs), path);
+    };
     const mounts = theirs.map((one): MountState => {
       const from = sourceOf(one);
       const machines = "bind" in from && (one.type === "nsfs" || ours.some((other) => isAlike(one, other)));
@@ -103,6 +111,7 @@ export function freezeMounts(namespace: LocalFd, process: Holder, note: Note): M
         options: [...one.options],
         ...propagationOf(one),
         ...(machines && { machines }),
+        ...(isIdMapped(one) && !machines && { idMap: idMapOf(one, from) }),
       };
     });
     carrySources(process, theirs, mounts);
