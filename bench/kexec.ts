@@ -81,7 +81,10 @@ async function resultOf(child: ChildProcess): Promise<AgainResult> {
 }
 
 const results: Record<string, AgainResult[]> = {};
-for (const [name, change] of Object.entries(CHANGES)) results[name] = await measure(change);
+for (const [name, change] of Object.entries(CHANGES)) {
+  results[name] = await measure(change);
+  process.stderr.write(`${name}: ${JSON.stringify(results[name])}\n`);
+}
 if (values.json) process.stdout.write(`${JSON.stringify(results)}\n`);
 else {
   process.stdout.write(`| client | ${Object.keys(results).join(" | ")} |\n| --- | --- | --- |\n`);

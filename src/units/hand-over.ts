@@ -24,8 +24,11 @@ export const DROP_IN = "50-kmonte-hand-over.conf";
 const THAWED_DIRECTORY = "/run/kmonte/hand-over";
 const SCRIPT = projectFile("systemd/hand-over.sh");
 
-/** How long units have to take their processes, in milliseconds, once the boot has started all that it starts. */
-const LONGEST_WAIT_MS = 120_000;
+/**
+ * How long units have to take their processes, in milliseconds, once the boot has started all that it starts: half of
+ * what kmonte-hand-over.service has.
+ */
+const LONGEST_WAIT_MS = 300_000;
 const PAUSE_MS = 200;
 
 /** A unit as a swap's record keeps it. */
@@ -163,7 +166,8 @@ export async function finishHandOver(units: readonly MemberUnit[]): Promise<Hand
     readUnits(services).every(({ activeState }) => activeState !== "activating" && activeState !== "inactive");
   while (!settled() && Date.now() < end) await delay(PAUSE_MS);
   if (removeHandOver()) reloadUnits();
-  rmSync(THAWED_DIRECTORY, { recursive: true, force: true });
+  // Whoever still waits for its turn is to find what it looks for.
+  if (settled()) rmSync(THAWED_DIRECTORY, { recursive: true, force: true });
   for (const unit of units) if (unit.mainPid === undefined) giveScope(unit);
   return readUnits(units.map(({ name }) => name)).map(({ name, activeState, mainPid }) => ({
     name,
