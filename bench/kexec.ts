@@ -1,6 +1,7 @@
 /**
  * What a change of kernel costs clients outside: with kmonte swap, and with the kexec that systemd has (kexec-tools and
- * `systemctl kexec`), on the same server of the lab: `node bench/kexec.ts [--data MiB] [--json]`. Prints a table.
+ * `systemctl kexec`), on the same server of the lab: `node bench/kexec.ts [--data MiB] [--only NAME] [--json]`. Prints a
+ * table.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
@@ -14,7 +15,9 @@ import { PORTS } from "../lab/places.ts";
 import { openServices } from "../lab/services.ts";
 import type { AgainResult } from "./again.ts";
 
-const { values } = parseArgs({ options: { data: { type: "string", default: "64" }, json: { type: "boolean" } } });
+const { values } = parseArgs({
+  options: { data: { type: "string", default: "64" }, only: { type: "string" }, json: { type: "boolean" } },
+});
 
 const FROM = "6.1";
 const TO = "6.12";
@@ -81,10 +84,16 @@ async function resultOf(child: ChildProcess): Promise<AgainResult> {
 }
 
 const results: Record<string, AgainResult[]> = {};
-for (const [name, change] of Object.entries(CHANGES)) results[name] = await measure(change);
+for (const [name, change] of Object.entries(CHANGES)) {
+  if (values.only !== undefined && values.only !== name) continue;
+  results[name] = await measure(change);
+  process.stderr.write(`${name}: ${JSON.stringify(results[name])}\n`);
+}
 if (values.json) process.stdout.write(`${JSON.stringify(results)}\n`);
 else {
-  process.stdout.write(`| client | ${Object.keys(results).join(" | ")} |\n| --- | --- | --- |\n`);
+  process.stdout.write(
+    `| client | ${Object.keys(results).join(" | ")} |\n|${" --- |".repeat(Object.keys(results).length + 1)}\n`,
+  );
   for (const [i, { name }] of CLIENTS.entries()) {
     const cells = Object.values(results).map((row) => {
       const { lost = 0, longestPause = 0 } = row[i] ?? {};

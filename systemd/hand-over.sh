@@ -11,8 +11,9 @@ until [ -e "$file" ]; do
   turn=$(((turn + 1) % 5))
   [ $turn = 0 ] || continue
   case $(systemctl is-active kmonte-thaw.service) in
-    active | activating) ;;
-    *)
+    inactive | failed)
+      # It may have thawed them and ended since the last look.
+      [ ! -e "$file" ] || break
       echo "kmonte thawed no process of $1; it is started anew." >&2
       rm -f "/etc/systemd/system/$1.d/50-kmonte-hand-over.conf"
       systemctl daemon-reload

@@ -84,8 +84,9 @@ TimeoutStartSec=infinity
 # What has been thawed is not part of this service, and stays when it ends.
 KillMode=process
 OOMScoreAdjust=-1000
-# While all else that the boot starts waits for processors, so would those that stand still.
-CPUWeight=10000
+# What stands still waits for this, and all else that the boot starts wants the processors too. CPUWeight= would turn
+# the controller on for all units, which would share the processors otherwise than before from then on.
+Nice=-20
 
 [Install]
 WantedBy=sysinit.target

@@ -38,8 +38,11 @@ import { controlGroupOf, readUnits, type Unit } from "./unit.ts";
 const THAWED_DIRECTORY = "/run/kmonte/hand-over";
 const SCRIPT = projectFile("systemd/hand-over.sh");
 
-/** How long units have to take their processes, in milliseconds, once the boot has started all that it starts. */
-const LONGEST_WAIT_MS = 120_000;
+/**
+ * How long units have to take their processes, in milliseconds, once the boot has started all that it starts: half of
+ * what kmonte-hand-over.service has.
+ */
+const LONGEST_WAIT_MS = 300_000;
 const PAUSE_MS = 200;
 
 /** The unit that sees to it that systemd has the units again. */
@@ -283,7 +286,8 @@ export async function finishHandOver(units: readonly MemberUnit[]): Promise<Hand
     readUnits(services).every(({ activeState }) => activeState !== "activating" && activeState !== "inactive");
   while (!settled() && Date.now() < end) await delay(PAUSE_MS);
   if (removeHandOver()) reloadUnits();
-  rmSync(THAWED_DIRECTORY, { recursive: true, force: true });
+  // Whoever still waits for its turn is to find what it looks for.
+  if (settled()) rmSync(THAWED_DIRECTORY, { recursive: true, force: true });
   releaseUsers(usersOf(units));
   makeRemovable(services);
   adoptPrivateTmp(units.flatMap(({ processes }) => processes.map(({ pid }) => pid)));

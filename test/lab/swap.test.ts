@@ -68,7 +68,7 @@ async function swapAndJudge(machine: Machine, workloads: Workloads, before: Seen
 
 test(
   "five units, a session, programs and connections go on across 6.1 → 6.12 → 6.1",
-  { timeout: 25 * 60_000 },
+  { timeout: 29 * 60_000 },
   async (t) => {
     await using machine = await Machine.boot({
       system: { debian: "12", kind: "server" },
