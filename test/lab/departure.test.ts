@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { GuestRestarted } from "../../lab/channel.ts";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { until } from "../harness.ts";
+import { serverMachine } from "./server-machine.ts";
 
 const PATIENCE_MS = 20 * 60_000;
 const MOST_KILLS = 16;
@@ -45,7 +46,7 @@ function chosen(steps: readonly string[]): [name: string, nth: number][] {
 
 describe("a departure that is killed", { timeout: PATIENCE_MS }, () => {
   test("leaves all units as they were, or brings them back", async () => {
-    await using machine = await NamespaceMachine.make({ debian: "12", packages: ["nginx", "redis-server"] });
+    await using machine = await NamespaceMachine.make(serverMachine("12"));
     let boots = 0;
     const boot = async (): Promise<void> => {
       boots += 1;

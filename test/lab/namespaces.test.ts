@@ -6,18 +6,16 @@ import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import type { DebianRelease } from "../../lab/bootstrap.ts";
 import { cacheDirectory } from "../../lab/cache.ts";
 import { controlGroupRoot } from "../../lab/control-groups.ts";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { runTool } from "../../lab/tool.ts";
 import { runningServices, surveyUnit, verdictLine } from "../../lab/unit-survey.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
+import { serverMachine } from "./server-machine.ts";
 
 /** With the making of two Debians, when they are not in the cache. */
 const PATIENCE_MS = 15 * 60_000;
-
-const contents = (debian: DebianRelease) => ({ debian, packages: ["nginx", "redis-server"] });
 
 async function shell(machine: NamespaceMachine, script: string): Promise<string> {
   return (await machine.output(["sh", "-c", script])).trim();
@@ -79,7 +77,7 @@ describe("machines made of namespaces", { timeout: PATIENCE_MS }, () => {
       ensurePackages(["redis-tools"]);
       let name = "";
       {
-        await using machine = await NamespaceMachine.make(contents(debian));
+        await using machine = await NamespaceMachine.make(serverMachine(debian));
         assert.equal(await machine.boot(), "running");
         name = machine.name;
         assert.ok(remains(name).length > 4, "there is something to remove");
@@ -178,8 +176,8 @@ describe("machines made of namespaces", { timeout: PATIENCE_MS }, () => {
   }
 
   test("two run at once; a boot that fails says why", async () => {
-    await using one = await NamespaceMachine.make(contents("12"));
-    await using other = await NamespaceMachine.make(contents("12"));
+    await using one = await NamespaceMachine.make(serverMachine("12"));
+    await using other = await NamespaceMachine.make(serverMachine("12"));
     assert.deepEqual(await Promise.all([one.boot(), other.boot()]), ["running", "running"]);
     for (const machine of [one, other]) await shell(machine, OPEN_REDIS);
     await Promise.all([redis(one, false, "set", "who", "one"), redis(other, false, "set", "who", "other")]);
@@ -199,7 +197,7 @@ describe("machines made of namespaces", { timeout: PATIENCE_MS }, () => {
   });
 
   test("a command that runs while the machine reboots is told so", async () => {
-    await using machine = await NamespaceMachine.make(contents("12"));
+    await using machine = await NamespaceMachine.make(serverMachine("12"));
     await machine.boot();
     for (const again of [() => machine.reboot(), () => machine.restart()]) {
       const waiting = assert.rejects(machine.run(["sleep", "1000"]), { code: "LAB_GUEST_RESTARTED" });
@@ -221,7 +219,7 @@ describe("machines made of namespaces", { timeout: PATIENCE_MS }, () => {
       const module = join(import.meta.dirname, "../../lab/namespace-machine.ts");
       const program = `
         import { NamespaceMachine } from ${JSON.stringify(module)};
-        await using machine = await NamespaceMachine.make(${JSON.stringify(contents("12"))});
+        await using machine = await NamespaceMachine.make(${JSON.stringify(serverMachine("12"))});
         await machine.boot();
         console.log(JSON.stringify({ name: machine.name, init: machine.init }));
         await machine.run(["sleep", "1000"]);`;

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
+import { serverMachine } from "./server-machine.ts";
 import { countFrom, mainPid, shell, suspend } from "./suspending.ts";
 
 const PATIENCE_MS = 15 * 60_000;
@@ -59,17 +60,11 @@ async function eventually(isSo: () => Promise<boolean>, what: string): Promise<v
 
 describe("before units are taken along", { timeout: PATIENCE_MS }, () => {
   before(async () => {
-    machine = await NamespaceMachine.make({
-      debian: "12",
-      packages: ["redis-server", "nginx", "cron"],
-      files: {
-        "/etc/systemd/system/slow.service": SLOW,
-        "/etc/systemd/system/listener.service": LISTENER,
-        "/etc/systemd/system/writer.service": WRITER,
-        "/etc/systemd/system/reader.service": READER,
-      },
-    });
+    machine = await NamespaceMachine.make(serverMachine("12"));
     assert.equal(await machine.boot({ beforeInit: countFrom(5000) }), "running");
+    const units = { slow: SLOW, listener: LISTENER, writer: WRITER, reader: READER };
+    for (const [name, text] of Object.entries(units)) await machine.put(`/etc/systemd/system/${name}.service`, text);
+    await shell(machine, "systemctl daemon-reload");
     await shell(machine, "systemctl start slow");
   });
   after(() => machine?.[Symbol.asyncDispose]());

@@ -11,10 +11,10 @@ import type { DebianRelease } from "../../lab/bootstrap.ts";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { Conversation } from "./conversation.ts";
 import { BUS_POLICY, NAMED, RIVAL, type SandboxedUnit, sandboxedUnits } from "./sandboxed/units.ts";
-import { countFrom, mainPid, shell, suspend } from "./suspending.ts";
+import { countFrom, mainPid, shell, suspendAndReturn } from "./suspending.ts";
+import { serverMachine } from "./server-machine.ts";
 
 const PATIENCE_MS = 10 * 60_000;
-const PACKAGES = ["nodejs", "python3-dbus", "dbus"];
 const SOURCES = join(import.meta.dirname, "sandboxed");
 
 /** Sends each line of its input, and answers with the line that came back. */
@@ -83,7 +83,7 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
     test("they go through two reboots, and systemd agrees", async (t) => {
       const units = sandboxedUnits(debian !== "12");
       const names = units.map(({ name }) => name);
-      await using machine = await NamespaceMachine.make({ debian, packages: PACKAGES });
+      await using machine = await NamespaceMachine.make(serverMachine(debian));
       assert.equal(await machine.boot({ beforeInit: countFrom(5000) }), "running");
       await install(machine, units);
       const named = await machine.run(["kmonte", "protect", "--json", NAMED.name]);
@@ -113,12 +113,7 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
           const peer = Number(await askInside(machine, "lab-joins", "peer"));
           assert.ok(peer > 0, "one unit talks to the other in their own network");
 
-          const refused = await suspend(machine);
-          assert.equal(refused?.stderr.toString(), undefined);
-          const state = await machine.boot({ beforeInit: countFrom(20_000 * round) });
-          const failed = "systemctl list-units --failed --no-legend; journalctl -b -u kmonte-thaw -o cat --no-pager";
-          assert.equal(state, "running", state === "running" ? "" : await shell(machine, failed));
-          await shell(machine, "systemctl start kmonte-hand-over.service || true");
+          await suspendAndReturn(machine);
 
           for (const [i, name] of names.entries()) {
             assert.equal(await mainPid(machine, name), before[i], name);

@@ -13,6 +13,7 @@ import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { Conversation } from "./conversation.ts";
 import { suspendAndBoot, suspendAndReturn } from "./suspending.ts";
+import { serverMachine } from "./server-machine.ts";
 
 const PATIENCE_MS = 20 * 60_000;
 const HERE = join(import.meta.dirname, "socket-units");
@@ -89,7 +90,7 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
   describe(`socket units on Debian ${debian}`, { timeout: PATIENCE_MS }, () => {
     test("the process and systemd share their sockets after each boot", async (t) => {
       ensurePackages(["openssh-client", "python3"]);
-      await using machine = await NamespaceMachine.make({ debian, packages: ["openssh-server"] });
+      await using machine = await NamespaceMachine.make(serverMachine(debian));
       assert.equal(await machine.boot({ beforeInit: "echo 5000 >/proc/sys/kernel/ns_last_pid" }), "running");
       for (const [path, text] of Object.entries(FILES)) await machine.put(path, text);
       await shell(

@@ -6,10 +6,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { FIRST_BOOT, countFrom, mainPid, shell, suspend } from "./suspending.ts";
+import { serverMachine } from "./server-machine.ts";
 
 const PATIENCE_MS = 15 * 60_000;
-const PACKAGES = ["redis-server", "nginx", "memcached", "cron", "haproxy"];
-const UNITS = PACKAGES;
+const UNITS = ["redis-server", "nginx", "memcached", "cron", "haproxy"];
 const CHANGED = "touch /usr/bin/memcached\n";
 
 interface Report {
@@ -45,7 +45,7 @@ async function nothingLeft(machine: NamespaceMachine): Promise<void> {
 
 describe("a thaw that fails for one unit of five", { timeout: PATIENCE_MS }, () => {
   test("takes the others along or not, as was asked for", async (t) => {
-    await using machine = await NamespaceMachine.make({ debian: "12", packages: [...PACKAGES, "nftables"] });
+    await using machine = await NamespaceMachine.make(serverMachine("12"));
     assert.equal(await machine.boot({ beforeInit: FIRST_BOOT }), "running");
     assert.equal((await machine.run(["kmonte", "protect", ...UNITS])).code, 0);
     const time = await shell(machine, "stat -c %y /usr/bin/memcached");

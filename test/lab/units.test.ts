@@ -14,9 +14,9 @@ import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { Conversation } from "./conversation.ts";
 import { FIRST_BOOT, suspendAndReturn } from "./suspending.ts";
+import { serverMachine } from "./server-machine.ts";
 
 const PATIENCE_MS = 20 * 60_000;
-const PACKAGES = ["redis-server", "nginx", "memcached", "cron", "openssh-server", "libpam-systemd", "tmux", "vim-tiny"];
 const UNITS = ["redis-server.service", "nginx.service", "memcached.service", "cron.service", "ssh.service"];
 
 /** Lets services that serve their own machine alone serve others too. */
@@ -62,7 +62,7 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
       using work = temporaryDirectory("kmonte-units-");
       const key = join(work.path, "key");
       await runTool("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
-      await using machine = await NamespaceMachine.make({ debian, packages: PACKAGES });
+      await using machine = await NamespaceMachine.make(serverMachine(debian));
       assert.equal(await machine.boot({ beforeInit: FIRST_BOOT }), "running");
       await machine.put("/root/.ssh/authorized_keys", readFileSync(`${key}.pub`), 0o600);
       await shell(machine, OPEN);

@@ -9,6 +9,7 @@ import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { FIRST_BOOT, mainPid, shell, suspend } from "./suspending.ts";
+import { serverMachine } from "./server-machine.ts";
 
 const PATIENCE_MS = 10 * 60_000;
 const UNITS = ["nginx", "cron"];
@@ -21,7 +22,7 @@ const OLD_KERNEL = `sed -i 's/"from": "0.0.0"/"from": "${release()}"/' ${RECORD}
 
 describe("the way back of units", { timeout: PATIENCE_MS }, () => {
   test("leads to the same processes after systemd has had them on the new kernel", async () => {
-    await using machine = await NamespaceMachine.make({ debian: "12", packages: ["nginx", "cron"] });
+    await using machine = await NamespaceMachine.make(serverMachine("12"));
     assert.equal(await machine.boot({ beforeInit: FIRST_BOOT }), "running");
     await machine.output(["kmonte", "protect", ...UNITS]);
     const pids = await Promise.all(UNITS.map((unit) => mainPid(machine, unit)));
