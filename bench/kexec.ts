@@ -78,8 +78,9 @@ async function measure(change: (machine: Machine) => Promise<unknown>): Promise<
 async function resultOf(child: ChildProcess): Promise<AgainResult> {
   let said = "";
   child.stdout?.setEncoding("utf8").on("data", (text: string) => (said += text));
-  child.stdin?.end();
+  child.stdin?.on("error", () => {}).end();
   await new Promise((resolve) => child.once("close", resolve));
+  if (said === "") throw new Error(`a client ended without a result (${child.exitCode ?? child.signalCode})`);
   return JSON.parse(said) as AgainResult;
 }
 
