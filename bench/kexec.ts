@@ -72,7 +72,8 @@ async function measure(change: (machine: Machine) => Promise<unknown>): Promise<
   await delay(5_000);
   await change(machine);
   await delay(10_000);
-  return Promise.all(clients.map(resultOf));
+  // They are ended with this scope.
+  return await Promise.all(clients.map(resultOf));
 }
 
 async function resultOf(child: ChildProcess): Promise<AgainResult> {
