@@ -27,7 +27,8 @@ let lost = 0;
 /** Talks on one connection up to its end, or to that of the input. */
 async function talk(): Promise<void> {
   const socket = await open();
-  if (!socket) return;
+  // Refused, or gone in the meantime.
+  if (!socket || socket.closed) return;
   const ended = new Promise<false>((resolve) => socket.once("close", () => resolve(false)));
   let answers = 0;
   while (!input.ended) {

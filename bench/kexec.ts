@@ -72,14 +72,16 @@ async function measure(change: (machine: Machine) => Promise<unknown>): Promise<
   await delay(5_000);
   await change(machine);
   await delay(10_000);
-  return Promise.all(clients.map(resultOf));
+  // They are ended with this scope.
+  return await Promise.all(clients.map(resultOf));
 }
 
 async function resultOf(child: ChildProcess): Promise<AgainResult> {
   let said = "";
   child.stdout?.setEncoding("utf8").on("data", (text: string) => (said += text));
-  child.stdin?.end();
+  child.stdin?.on("error", () => {}).end();
   await new Promise((resolve) => child.once("close", resolve));
+  if (said === "") throw new Error(`a client ended without a result (${child.exitCode ?? child.signalCode})`);
   return JSON.parse(said) as AgainResult;
 }
 
