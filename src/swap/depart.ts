@@ -52,15 +52,24 @@ export interface WayOut {
   /** The step's name that the timeline shows last, and what it is about. */
   readonly lastStep: readonly [step: string, detail: string];
   /** Gets ready, before anything is stopped. */
-  prepare(id: string): { readonly steps: readonly TimedStep[]; readonly wayBack?: WayBack | undefined };
+  prepare(id: string): PreparedWay;
   /** Whether the disks are this machine's alone, to be made read-only at the end. */
   readonly ownsDisks: boolean;
   /** Right before the disks are synced. */
   beforeLeaving(): void;
   /** Does not return; throws when the kernel goes on. */
   leave(): never;
-  /** Undoes what `prepare` and `beforeLeaving` did. */
+  /** Undoes what `prepare`, `load` and `beforeLeaving` did. */
   cancel(): void;
+}
+
+export interface PreparedWay {
+  readonly wayBack?: WayBack | undefined;
+  /**
+   * Has the kernel ready that comes next, when the other units have been stopped: one of them, as that of kexec-tools, may
+   * start at its stop whatever is loaded.
+   */
+  load(): readonly TimedStep[];
 }
 
 /** Does not return when it works; whenever it throws, all goes on as before. */
@@ -77,8 +86,9 @@ export async function depart(way: WayOut, options: DepartOptions): Promise<never
     const pids = [...options.pids, ...presentPids(options.plan?.along ?? [])];
     requireRoom(root, pids);
     installUnits(root);
-    const { steps, wayBack } = way.prepare(id);
+    const { wayBack, load } = way.prepare(id);
     others = await stopOthers(options);
+    const loaded = load();
     const memory = memoryToWrite(pids);
     frozen = await FrozenSets.freeze(path, options);
     options.signal?.throwIfAborted();
@@ -87,7 +97,7 @@ export async function depart(way: WayOut, options: DepartOptions): Promise<never
       : undefined;
     const record = recordOf({ id, way, frozen, wayBack, members, memory, notes: others.notes }, options);
     leaveSilence(frozen.network, join(root, id));
-    const allSteps = [...steps, ...others.steps, ...frozen.steps];
+    const allSteps = [...others.steps, ...loaded, ...frozen.steps];
     return leave({ root, record, steps: allSteps, way, freeIds: presentFreePidRange() }, options);
   } catch (error) {
     await undo(way, frozen, path);

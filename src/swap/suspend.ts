@@ -19,7 +19,7 @@ function byPower(restart: boolean): WayOut {
     kind: "suspend",
     to: undefined,
     lastStep: restart ? ["restart", "this machine"] : ["power-off", "this machine"],
-    prepare: () => ({ steps: [] }),
+    prepare: () => ({ load: () => [] }),
     ownsDisks: isFirstPidNamespace(),
     beforeLeaving: nothing,
     leave: restart ? restartMachine : powerOffMachine,

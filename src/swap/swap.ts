@@ -10,7 +10,7 @@ import { requireOpenableAtBoot } from "./boot-key.ts";
 import { depart, type DepartOptions, type WayOut } from "./depart.ts";
 import { requireAbleKernel } from "./kernel-config.ts";
 import { findKernel, type Kernel, listKernels } from "./kernels.ts";
-import { loadKernel, presentCommandLine, startLoadedKernel, unloadKernel } from "./kexec.ts";
+import { loadKernel, type NextKernel, presentCommandLine, startLoadedKernel, unloadKernel } from "./kexec.ts";
 import { clearOneTimeEntry, setOneTimeEntry } from "./one-time-entry.ts";
 import { pidRangeScript, presentFreePidRange } from "./pids.ts";
 import type { WayBack } from "./store.ts";
@@ -58,17 +58,17 @@ function byKexec(kernel: Kernel, options: SwapOptions): WayOut {
     prepare(id) {
       const watchdog = bootWatchdog(kernel, options.deadlineSeconds ?? DEFAULT_DEADLINE_SECONDS);
       const wayBack = presentWayBack(watchdog);
-      const start = Date.now();
-      options.onProgress?.({ step: "load", detail: kernel.release, at: start });
-      loadKernel({
+      const next: NextKernel = {
         kernel,
         swapId: id,
         commandLine: trialCommandLine(wayBack.commandLine, options.append),
         earlyScript: pidRangeScript(wayBack.pidRange) + (watchdog?.script ?? ""),
         earlyFiles: watchdog?.files ?? [],
-      });
-      const load: TimedStep = { step: "load", start, end: Date.now() };
-      return { steps: [load], wayBack };
+      };
+      // A kernel that cannot be loaded is to be known before anything is stopped.
+      loadKernel(next);
+      unloadKernel();
+      return { wayBack, load: () => [loadStep(next, options)] };
     },
     // A kernel that panics or hangs ends in the firmware: it is to start this one.
     beforeLeaving: () => void setOneTimeEntry(release()),
@@ -78,6 +78,13 @@ function byKexec(kernel: Kernel, options: SwapOptions): WayOut {
       clearOneTimeEntry();
     },
   };
+}
+
+function loadStep(next: NextKernel, { onProgress }: SwapOptions): TimedStep {
+  const start = Date.now();
+  onProgress?.({ step: "load", detail: next.kernel.release, at: start });
+  loadKernel(next);
+  return { step: "load", start, end: Date.now() };
 }
 
 function presentWayBack(watchdog: BootWatchdog | undefined): WayBack {
