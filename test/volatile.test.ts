@@ -146,6 +146,24 @@ test("--carry takes whole folders along, and links with what they lead to", asyn
   assert.equal(lstatSync(`${place}/private/below/large`).mode & 0o7777, 0o640);
 });
 
+test("--carry takes along what lies where the boot makes things, unless it has made it by then", async () => {
+  await using program = Program.start("/bin/sleep", ["1000"]);
+  const folder = `/run/log/kmonte-volatile-${process.pid}`;
+  made.push(folder);
+  mkdirSync(`${folder}/below`, { recursive: true });
+  writeFileSync(`${folder}/gone`, "as it was");
+  writeFileSync(`${folder}/below/there`, "as it was");
+  const directory = `${program.directory}/image`;
+  const paths = [`${folder}/gone`, `${folder}/below`].flatMap((path) => ["--carry", path]);
+  const frozen = await kmonte("freeze", String(program.pid), "-o", directory, ...paths);
+  assert.equal(frozen.status, 0, frozen.stderr);
+  rmSync(`${folder}/gone`);
+  writeFileSync(`${folder}/below/there`, "of this boot");
+  await thaw({ directory });
+  assert.equal(readFileSync(`${folder}/gone`, "utf8"), "as it was");
+  assert.equal(readFileSync(`${folder}/below/there`, "utf8"), "of this boot");
+});
+
 test("--carry of nothing, and of too much, is refused by name", async () => {
   await using program = Program.start("/bin/sleep", ["1000"]);
   const command = (path: string): string[] => [

@@ -265,7 +265,7 @@ function readAll(fd: LocalFd, size: number): Buffer {
 /** What a mount of the set's own shows, if it would be gone after a boot. */
 export function carrySource(context: FreezeContext, path: string, about: string): void {
   const [volatile, top] = context.within(undefined, () => [isVolatile(path), isTop(path, dirname(path))]);
-  if (top) carryingOf(context).one(path, "above");
+  if (top || isMadeAtBoot(path)) carryingOf(context).one(path, "above");
   else if (volatile) carryWhole(context, path, about);
 }
 
@@ -277,8 +277,7 @@ export function carryMountPoint(context: FreezeContext, path: string): void {
 
 /** What somebody has named, or a mount shows: all of it, or a refusal. */
 export function carryWhole(context: FreezeContext, path: string, about: string): void {
-  if (isMadeAtBoot(path)) carryingOf(context).one(path, "above");
-  else carryingOf(context).tree(path, ASKED_FOR, () => context.refuse(tooLarge(path, about)));
+  carryingOf(context).tree(path, ASKED_FOR, () => context.refuse(tooLarge(path, about)));
 }
 
 /**
