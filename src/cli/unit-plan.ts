@@ -174,7 +174,12 @@ function printPlan({ along, stop, kept }: UnitPlan, { purpose, how, pauses }: Sh
   const list = (heading: string, units: UnitPlan["stop"]): void => {
     if (units.length > 0) printLine(`${heading}\n  ${units.map(({ name }) => name).join(", ")}`);
   };
-  list("Are stopped by systemd before, and started by the boot:", stop);
+  const isScope = ({ name }: { readonly name: string }): boolean => name.endsWith(".scope");
+  list(
+    "Are stopped by systemd before, and started by the boot if they are enabled:",
+    stop.filter((unit) => !isScope(unit)),
+  );
+  list("Are stopped by systemd before, and no boot starts them again:", stop.filter(isScope));
   list("End with the kernel, because what goes along needs them, or runs in them, or kmonte does:", kept);
   if (along.length > 0) printLine(`How long: ${lowerFirst(pauses.basis)}`);
   if (along.length > 0 && how === "power-off") printLine("The time that the machine is off comes on top of that.");

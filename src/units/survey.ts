@@ -8,9 +8,10 @@ import { activeUnits, processesBelow, rootsAmong, type Unit, withDescendants } f
 
 /**
  * along: protected, and nothing stands in the way; in-the-way: protected, and something does; anew: not protected, so
- * that it is stopped before and started by the boot; system: part of systemd or of what every boot starts for itself.
+ * that it is stopped before and started by the boot, if it is enabled; ends: a session or another scope that is not
+ * protected, which no boot starts; system: part of systemd or of what every boot starts for itself.
  */
-export type Verdict = "along" | "in-the-way" | "anew" | "system";
+export type Verdict = "along" | "in-the-way" | "anew" | "ends" | "system";
 
 export interface SurveyedUnit extends RunningUnit {
   readonly pids: readonly number[];
@@ -102,7 +103,8 @@ export async function survey(
       ...[one.unit, ...one.scopes].flatMap(obstaclesOf),
       ...refusalsFor(one, groups[group] ?? [], outcome),
     ];
-    const verdict = !one.protected ? "anew" : obstacles.length > 0 ? "in-the-way" : "along";
+    const unprotected = one.unit.name.endsWith(".scope") ? "ends" : "anew";
+    const verdict = !one.protected ? unprotected : obstacles.length > 0 ? "in-the-way" : "along";
     return { ...one, verdict, obstacles, notes, pausedMs };
   });
 }

@@ -99,8 +99,6 @@ async function requireAble(running: readonly RunningUnit[], protections: readonl
 async function allThatCan(running: readonly RunningUnit[]): Promise<string[]> {
   const looked = await survey(running, []);
   return looked
-    .filter(
-      ({ unit, verdict, obstacles }) => verdict === "anew" && obstacles.length === 0 && unit.name.endsWith(".service"),
-    )
+    .filter(({ verdict, obstacles }) => verdict === "anew" && obstacles.length === 0)
     .map(({ unit }) => unit.name);
 }

@@ -25,7 +25,7 @@ export function addServices(program: Command): void {
     .addHelpText(
       "after",
       `
-Protected units (kmonte protect) go along; all others are stopped by systemd before and started by the boot. The
+Protected units (kmonte protect) go along; all others are stopped by systemd before, and the boot starts what is enabled. The
 processes of a unit stand still for the time of one look, some milliseconds, and go on. Protected units are looked at as
 one set, as a swap freezes them. A session that was opened through a service, such as those of ssh.service, comes with
 it. How long a unit would stand still in a swap is estimated from the last swap of this machine; where there was none, from
@@ -73,7 +73,8 @@ function asJson(surveyed: SurveyedUnit, pauses: ExpectedPauses): object {
 const HEADINGS: readonly (readonly [Verdict, string])[] = [
   ["along", "Goes along:"],
   ["in-the-way", "Protected, and in the way of a swap:"],
-  ["anew", "Is stopped before, and started by the boot:"],
+  ["anew", "Is stopped before, and started by the boot if it is enabled:"],
+  ["ends", "Ends, and no boot starts it again:"],
   ["system", "Is part of every boot:"],
 ];
 
@@ -100,7 +101,9 @@ function printUnit(one: SurveyedUnit, width: number, pause: number | undefined):
     ...(pausedMs === undefined || obstacles.length > 0 ? [] : [`looked at in ${formatMilliseconds(pausedMs)}`]),
     ...(pause === undefined ? [] : [`would stand still for about ${pause} s`]),
     ...(scopes.length === 0 ? [] : [`with ${scopes.map(({ name }) => name).join(", ")}`]),
-    ...(verdict === "anew" ? [obstacles.length === 0 ? "could go along" : "could not go along"] : []),
+    ...(verdict === "anew" || verdict === "ends"
+      ? [obstacles.length === 0 ? "could go along" : "could not go along"]
+      : []),
   ];
   printLine(`  ${unit.name.padEnd(width)}  ${facts.join(", ")}`);
   for (const [first, ...more] of Map.groupBy(obstacles, ({ code }) => code).values()) {
