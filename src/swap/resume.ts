@@ -200,7 +200,7 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
     if (record.units) {
       // What has gone on without them is not to be met by their past at some later boot.
       unmark(root, record.id);
-      startUnitsAnew(root, record.id, record.units);
+      startUnitsAnew(root, record.id, record.units, false);
     }
     // Otherwise the mark stays: another boot tries again with the same images.
     const failed = changeAttempt({ ...record, state: "failed", arrived: here.kernel, failure }, here, { failure });
@@ -215,7 +215,7 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   await house(record.id, thawedSets.processes);
   announceThawed(units?.filter(({ failure }) => !failure) ?? []);
   const failed = units?.filter(({ failure }) => failure) ?? [];
-  if (failed.length > 0) startUnitsAnew(root, record.id, failed);
+  if (failed.length > 0) startUnitsAnew(root, record.id, failed, true);
   const left = record.steps.at(-1)?.end ?? record.stopped;
   const [verify, ...thawing] = thawedSets.steps;
   const booted = bootSteps(readBootTimes(), left, verify?.start ?? running);
@@ -254,9 +254,9 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
 }
 
 /** Units that could not be thawed are systemd's to start; nothing is kept silent for their old processes any more. */
-function startUnitsAnew(root: string, id: string, units: readonly SwapUnit[]): void {
+function startUnitsAnew(root: string, id: string, units: readonly SwapUnit[], others: boolean): void {
   endSilence(join(root, id));
-  startAnew(units);
+  startAnew(units, others);
   releaseUsers(usersOf(units));
 }
 

@@ -233,12 +233,15 @@ export function removeHandOver(units?: readonly string[]): boolean {
   return directories.length > 0;
 }
 
-/** Has systemd start units anew whose processes do not come back; some may be waiting for them already. */
-export function startAnew(units: readonly MemberUnit[]): void {
+/**
+ * Has systemd start units anew whose processes do not come back; some may be waiting for them already. `others` says
+ * whether there are further units that do.
+ */
+export function startAnew(units: readonly MemberUnit[], others: boolean): void {
   const services = units.flatMap(({ name, mainPid }) => (mainPid === undefined ? [] : [name]));
-  if (services.length === 0 || !removeHandOver(services)) return;
+  if (!removeHandOver(others ? services : undefined)) return;
   reloadUnits();
-  systemctl(["restart", "--no-block", "--", ...services]);
+  if (services.length > 0) systemctl(["restart", "--no-block", "--", ...services]);
 }
 
 /** The units' processes run: hand-over.sh, which may be waiting for that, tells systemd. */
