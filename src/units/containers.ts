@@ -11,7 +11,7 @@ import { namespaceOf, openNamespace } from "../abi/namespaces.ts";
 import { namespaceId } from "../abi/rtnetlink.ts";
 import { Refusal } from "../lib/errors.ts";
 import { orIfGone } from "../lib/gone.ts";
-import { parseStat } from "../proc/status.ts";
+import { readStat } from "../proc/read.ts";
 import { listLinks } from "../resources/namespaces/net-links.ts";
 import type { Unit } from "./unit.ts";
 
@@ -59,7 +59,9 @@ export function tellStartTimes(pids: readonly number[]): void {
   const known = orIfGone(() => readFileSync(PODMAN_BOOT, "utf8"), "");
   if (known.trim() !== "") writeFileSync(PODMAN_BOOT, known.replace(known.trim(), bootId()));
   for (const { file, pid, start } of containers) {
-    const now = parseStat(readFileSync(`/proc/${pid}/stat`, "utf8")).startTime;
+    const now = readStat(pid)?.startTime;
+    // It has ended since.
+    if (now === undefined) continue;
     const text = readFileSync(file, "utf8");
     writeFileSync(file, text.replace(new RegExp(`("${start}"\\s*:\\s*)\\d+`), `$1${now}`));
   }

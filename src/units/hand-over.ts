@@ -175,8 +175,9 @@ type Namespaces = Readonly<Record<string, string>>;
  * Namespaces that the unit may share with others (JoinsNamespaceOf=, systemd.unit(5)): those that are started later join
  * what systemd has, which is to be what the processes live in.
  */
-function namespacesOf({ joinable = [], processes }: MemberUnit): Namespaces {
-  const [first] = processes;
+function namespacesOf({ joinable = [], processes, mainPid }: MemberUnit): Namespaces {
+  // Another one may have ended already.
+  const first = processes.find(({ pid }) => pid === mainPid) ?? processes[0];
   return first ? Object.fromEntries(joinable.map((kind) => [SETTINGS[kind], `/proc/${first.pid}/ns/${kind}`])) : {};
 }
 

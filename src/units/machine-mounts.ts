@@ -3,11 +3,10 @@
  * boot mounts it: it is mounted again before the container is thawed, where it was, for the engine to find it there.
  */
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { KmonteError } from "../lib/errors.ts";
-import { orIfGone } from "../lib/gone.ts";
-import { type Mount, parseMountInfo } from "../proc/mountinfo.ts";
+import type { Mount } from "../proc/mountinfo.ts";
+import { mountsOf } from "../proc/mounts.ts";
 
 export interface MachineMount {
   readonly at: string;
@@ -73,8 +72,4 @@ function mount(args: readonly string[], root: string): void {
     why: run.error?.message ?? run.stderr.trim(),
     remedy: "See that this kernel has the module overlay, and that its lower and upper folders are there.",
   });
-}
-
-function mountsOf(pid: number | "self"): Mount[] {
-  return parseMountInfo(orIfGone(() => readFileSync(`/proc/${pid}/mountinfo`, "utf8"), ""));
 }

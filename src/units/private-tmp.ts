@@ -3,11 +3,10 @@
  * are what it removes at the unit's stop, and what units find that are started later and join the namespaces of this one
  * (JoinsNamespaceOf=). So the folders that came along take their places.
  */
-import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, rmdirSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, renameSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { bootId } from "../abi/file-identity.ts";
-import { orIfGone } from "../lib/gone.ts";
-import { parseMountInfo } from "../proc/mountinfo.ts";
+import { mountsOf } from "../proc/mounts.ts";
 
 /** Renames what thawed processes use, where there is exactly one new folder of the same unit, with nothing in it. */
 export function adoptPrivateTmp(pids: readonly number[]): void {
@@ -37,8 +36,9 @@ function sorted(names: readonly string[], used: ReadonlySet<string>): string[] {
 
 /** The names of the folders that a process has mounted as its /tmp and /var/tmp. */
 function privateTmpOf(pid: number): string[] {
-  const mounts = parseMountInfo(orIfGone(() => readFileSync(`/proc/${pid}/mountinfo`, "utf8"), ""));
-  return mounts.flatMap(({ root }) => /(?:^|\/)(systemd-private-[0-9a-f]{32}-[^/]+)\/tmp$/.exec(root)?.[1] ?? []);
+  return mountsOf(pid).flatMap(
+    ({ root }) => /(?:^|\/)(systemd-private-[0-9a-f]{32}-[^/]+)\/tmp$/.exec(root)?.[1] ?? [],
+  );
 }
 
 function replace(own: string, made: string): void {

@@ -11,6 +11,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/gone.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
+import { mountsOf } from "../../proc/mounts.ts";
 import { readdirOrEmpty, readStat } from "../../proc/read.ts";
 import type { FreezeContext, ObjectState } from "../contract.ts";
 import { openPath } from "../objects/path-file.ts";
@@ -92,8 +93,7 @@ function* netNamespacesOf({ pids }: FreezeContext): Generator<LocalFd> {
       const path = `/proc/${taskOf(pid)}/fd/${fd}`;
       if (isNew(orIfGone(() => readlinkSync(path), undefined))) yield openPath(path, 0);
     }
-    const mounts = parseMountInfo(orIfGone(() => readFileSync(`/proc/${taskOf(pid)}/mountinfo`, "utf8"), ""));
-    for (const { type, root, mountPoint } of mounts) {
+    for (const { type, root, mountPoint } of mountsOf(taskOf(pid))) {
       if (type === "nsfs" && !machines.has(root) && isNew(root))
         yield openPath(join(`/proc/${taskOf(pid)}/root`, mountPoint), 0);
     }

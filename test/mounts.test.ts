@@ -1,0 +1,32 @@
+/** Which mounts a process sees, whatever has become of it. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { test } from "node:test";
+import { mountsOf } from "../src/proc/mounts.ts";
+import { readStat } from "../src/proc/read.ts";
+import { rootMountsOf } from "../src/units/machine-mounts.ts";
+import { until } from "./harness.ts";
+
+/** Prints the id of a child that ends at once and is not waited for. */
+const PARENT = `import os, time
+pid = os.fork()
+if pid == 0: os._exit(0)
+print(pid, flush=True)
+time.sleep(1000)`;
+
+test("a process that has ended and is not waited for sees none", async () => {
+  const parent = spawn("/usr/bin/python3", ["-c", PARENT], { stdio: ["ignore", "pipe", "inherit"] });
+  try {
+    const [line] = (await once(createInterface(parent.stdout), "line")) as [string];
+    const zombie = Number(line);
+    await until(() => readStat(zombie)?.state === "Z", "the end of the child");
+    assert.deepEqual(mountsOf(zombie), []);
+    assert.deepEqual(rootMountsOf([zombie]), []);
+    assert.ok(mountsOf(parent.pid ?? 0).some(({ mountPoint }) => mountPoint === "/"));
+  } finally {
+    parent.kill("SIGKILL");
+  }
+  assert.deepEqual(mountsOf(4_194_304), [], "nor does one that is not there");
+});
