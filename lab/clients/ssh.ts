@@ -17,11 +17,16 @@ const input = watchInput();
 
 await report(pauses, async () => {
   const options = OPTIONS.flatMap((option) => ["-o", option]);
-  const child = spawn("ssh", ["-tt", ...options, "-i", key, "-p", port, `${user}@${host}`], {
-    stdio: "pipe",
-    // So the shell's line editor draws nothing.
-    env: { ...process.env, TERM: "dumb" },
-  });
+  // Whoever ends this program by force ends that as well.
+  const child = spawn(
+    "setpriv",
+    ["--pdeathsig", "KILL", "ssh", "-tt", ...options, "-i", key, "-p", port, `${user}@${host}`],
+    {
+      stdio: "pipe",
+      // So the shell's line editor draws nothing.
+      env: { ...process.env, TERM: "dumb" },
+    },
+  );
   let seen = "";
   let more = Promise.withResolvers<void>();
   const ended = new Promise<never>((_, reject) => {
