@@ -14,6 +14,7 @@ import { parseStatus } from "../proc/status.ts";
 import type { FrozenProcess } from "../image/schema.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { endProcess, waitForEnd } from "./nursery.ts";
+import { sleepMicroseconds } from "../tracee/stops.ts";
 import type { Users } from "./users.ts";
 
 export const COUNTER = "/proc/sys/kernel/ns_last_pid";
@@ -67,13 +68,12 @@ export function cloneWithIds(from: BuildScope, users: Users, { args, ids, inside
 function isFreeBy(id: number, end: number): boolean {
   while (existsSync(`/proc/${id}`)) {
     if (Date.now() > end) return false;
-    Atomics.wait(NEVER_TOLD, 0, 0, PAUSE_MS);
+    sleepMicroseconds(PAUSE_US);
   }
   return true;
 }
 
-const NEVER_TOLD = new Int32Array(new SharedArrayBuffer(4));
-const PAUSE_MS = 10;
+const PAUSE_US = 10_000;
 
 /** SCHED_FIFO with SCHED_RESET_ON_FORK, at its lowest priority, and SCHED_OTHER (sched(7)). */
 const FIRST_IN_LINE = { policy: 0x4000_0001, priority: 1 };
