@@ -84,7 +84,7 @@ function basisFor(how: Departing, root: string): Basis {
   if (same && how !== "power-off") return measured(same);
   const other = records.at(-1);
   if (!other) return assumed(how);
-  const { milliseconds, text } = presentBoot(how);
+  const { milliseconds, text } = likePresentBoot(how);
   return { ...measured(other), boot: milliseconds, text: `An estimate, going by what ${other.id} took, and ${text}.` };
 }
 
@@ -128,7 +128,7 @@ function sumOf(steps: readonly TimedStep[], names: RegExp): number {
 
 function assumed(how: Departing): Basis {
   const rates = `${ASSUMED.writeRate / 1000} MB/s written, ${ASSUMED.readRate / 1000} MB/s read`;
-  const { milliseconds, text } = presentBoot(how);
+  const { milliseconds, text } = likePresentBoot(how);
   return {
     freeze: { fixed: ASSUMED.freezeMs, perByte: 1 / ASSUMED.writeRate },
     boot: milliseconds,
@@ -138,7 +138,7 @@ function assumed(how: Departing): Basis {
 }
 
 /** How long a boot takes up to the thaw, going by the present one. */
-function presentBoot(how: Departing): { readonly milliseconds: number; readonly text: string } {
+function likePresentBoot(how: Departing): { readonly milliseconds: number; readonly text: string } {
   const kernel = isFirstPidNamespace() ? microsecondsOf("UserspaceTimestampMonotonic") / 1000 : 0;
   if (kernel === 0) return { milliseconds: ASSUMED.bootMs, text: `${ASSUMED.bootMs / 1000} s for the boot` };
   const firmware = how === "swap" ? 0 : microsecondsOf("FirmwareTimestampMonotonic") / 1000;
