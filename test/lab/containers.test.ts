@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
-import { Conversation } from "./conversation.ts";
+import { Conversation, LINE_CLIENT } from "./conversation.ts";
 import { countFrom, mainPid, shell, suspend } from "./suspending.ts";
 
 const PATIENCE_MS = 10 * 60_000;
@@ -34,13 +34,6 @@ ExecStart=/usr/bin/systemd-nspawn --quiet --machine=nspawn -D /srv/box nc -ll -p
 const BRIDGED = `podman run -d --privileged --pids-limit=0 --ulimit host --name bridged box nc -ll -p 8003 -e cat >/dev/null
 podman inspect --format '{{.Id}}' bridged`;
 
-const CLIENT = `import socket, sys
-lines = socket.create_connection((sys.argv[1], int(sys.argv[2]))).makefile("rw")
-for line in sys.stdin:
-    lines.write(line)
-    lines.flush()
-    print(lines.readline().strip(), flush=True)`;
-
 describe("containers", { timeout: PATIENCE_MS }, () => {
   test("podman and systemd-nspawn have theirs again after each of two reboots", async (t) => {
     await using machine = await NamespaceMachine.make({ debian: "12", packages: PACKAGES });
@@ -49,7 +42,7 @@ describe("containers", { timeout: PATIENCE_MS }, () => {
     await shell(machine, MAKE);
 
     const open = (port: number): Conversation =>
-      new Conversation(machine, "python3", "-c", CLIENT, machine.network.reach(port, false).host, String(port));
+      new Conversation(machine, "python3", "-c", LINE_CLIENT, machine.network.reach(port, false).host, String(port));
     using podman = open(PORTS.podman);
     using nspawn = open(PORTS.nspawn);
     assert.equal(await podman.ask("before"), "before");

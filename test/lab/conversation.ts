@@ -7,6 +7,14 @@ import type { NamespaceMachine } from "../../lab/namespace-machine.ts";
 /** How long an answer may take, in milliseconds: a connection may have to send again first. */
 const ANSWER_MS = 60_000;
 
+/** For python3 -c, with a host and a port: sends each line of its input, and answers with the line that came back. */
+export const LINE_CLIENT = `import socket, sys
+lines = socket.create_connection((sys.argv[1], int(sys.argv[2]))).makefile("rw")
+for line in sys.stdin:
+    lines.write(line)
+    lines.flush()
+    print(lines.readline().strip(), flush=True)`;
+
 export class Conversation implements Disposable {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #lines: AsyncIterator<string>;

@@ -9,15 +9,12 @@ import { GuestRestarted } from "../../lab/channel.ts";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { until } from "../harness.ts";
 import { serverMachine } from "./server-machine.ts";
+import { shell } from "./suspending.ts";
 
 const PATIENCE_MS = 20 * 60_000;
 const MOST_KILLS = 16;
 const STEPS = "/var/lib/steps";
 const INJECT = "/opt/kmonte/test/faults/inject.ts";
-
-async function shell(machine: NamespaceMachine, script: string): Promise<string> {
-  return (await machine.output(["sh", "-c", script])).trim();
-}
 
 /** Suspends with a fault; whether the machine was left. */
 async function suspend(machine: NamespaceMachine, fault: string): Promise<boolean> {

@@ -13,13 +13,10 @@ import { runTool } from "../../lab/tool.ts";
 import { runningServices, surveyUnit, verdictLine } from "../../lab/unit-survey.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { serverMachine } from "./server-machine.ts";
+import { shell } from "./suspending.ts";
 
 /** With the making of two Debians, when they are not in the cache. */
 const PATIENCE_MS = 15 * 60_000;
-
-async function shell(machine: NamespaceMachine, script: string): Promise<string> {
-  return (await machine.output(["sh", "-c", script])).trim();
-}
 
 /** Runs a program where clients are. */
 async function outside(machine: NamespaceMachine, command: string, ...args: string[]): Promise<string> {

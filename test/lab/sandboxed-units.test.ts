@@ -9,21 +9,13 @@ import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { DebianRelease } from "../../lab/bootstrap.ts";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
-import { Conversation } from "./conversation.ts";
+import { Conversation, LINE_CLIENT } from "./conversation.ts";
 import { BUS_POLICY, NAMED, RIVAL, type SandboxedUnit, sandboxedUnits } from "./sandboxed/units.ts";
 import { countFrom, mainPid, shell, suspendAndReturn } from "./suspending.ts";
 import { serverMachine } from "./server-machine.ts";
 
 const PATIENCE_MS = 10 * 60_000;
 const SOURCES = join(import.meta.dirname, "sandboxed");
-
-/** Sends each line of its input, and answers with the line that came back. */
-const CLIENT = `import socket, sys
-lines = socket.create_connection((sys.argv[1], int(sys.argv[2]))).makefile("rw")
-for line in sys.stdin:
-    lines.write(line)
-    lines.flush()
-    print(lines.readline().strip(), flush=True)`;
 
 async function install(machine: NamespaceMachine, units: readonly SandboxedUnit[]): Promise<void> {
   for (const name of ["service.py", "service.js"])
@@ -48,7 +40,7 @@ class Clients implements Disposable {
 
   constructor(machine: NamespaceMachine, units: readonly SandboxedUnit[]) {
     const open = (port: number): Conversation =>
-      new Conversation(machine, "python3", "-c", CLIENT, machine.network.reach(port, false).host, String(port));
+      new Conversation(machine, "python3", "-c", LINE_CLIENT, machine.network.reach(port, false).host, String(port));
     this.#all = new Map(units.flatMap(({ name, port }) => (port === undefined ? [] : [[name, open(port)] as const])));
   }
 

@@ -12,7 +12,7 @@ import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { Conversation } from "./conversation.ts";
-import { suspendAndBoot, suspendAndReturn } from "./suspending.ts";
+import { bash as shell, suspendAndBoot, suspendAndReturn } from "./suspending.ts";
 import { serverMachine } from "./server-machine.ts";
 
 const PATIENCE_MS = 20 * 60_000;
@@ -43,10 +43,6 @@ WantedBy=sockets.target
   [`${UNITS}/store.service`]:
     "[Service]\nType=notify\nExecStart=/usr/bin/python3 /usr/local/bin/store.py\nFileDescriptorStoreMax=4\n",
 };
-
-async function shell(machine: NamespaceMachine, script: string): Promise<string> {
-  return (await machine.output(["bash", "-c", script])).trim();
-}
 
 const mainPid = (machine: NamespaceMachine, unit = "echo"): Promise<string> =>
   shell(machine, `systemctl show -P MainPID ${unit}`);

@@ -13,7 +13,7 @@ import { STOCK_MACHINE, STOCK_UNITS } from "../../lab/stock-services.ts";
 import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { Conversation } from "./conversation.ts";
-import { suspendAndReturn } from "./suspending.ts";
+import { bash as shell, suspendAndReturn } from "./suspending.ts";
 import { Clients } from "./stock/clients.ts";
 
 const PATIENCE_MS = 20 * 60_000;
@@ -22,10 +22,6 @@ const ROUNDS = [1, 2];
 const ACTIVATED = { "epmd.socket": 1, "mariadb.socket": 3, "rpcbind.socket": 5, "syslog.socket": 1 };
 
 const file = (name: string): string => readFileSync(join(import.meta.dirname, "stock", name), "utf8");
-
-async function shell(machine: NamespaceMachine, script: string): Promise<string> {
-  return (await machine.output(["bash", "-c", script])).trim();
-}
 
 /** Waits in the machine for a condition in bash; 90 s at most. */
 async function holds(machine: NamespaceMachine, condition: string): Promise<void> {

@@ -11,6 +11,11 @@ export async function shell(machine: NamespaceMachine, script: string): Promise<
   return (await machine.output(["sh", "-c", script])).trim();
 }
 
+/** The same for a script for bash(1). */
+export async function bash(machine: NamespaceMachine, script: string): Promise<string> {
+  return (await machine.output(["bash", "-c", script])).trim();
+}
+
 /** Runs kmonte suspend; undefined when the machine was left by it. */
 export async function suspend(machine: NamespaceMachine, ...options: string[]): Promise<Answer | undefined> {
   const said = await machine.run(["kmonte", "suspend", "--restart", "--yes", ...options]).catch((error: unknown) => {

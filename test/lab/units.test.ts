@@ -13,7 +13,7 @@ import { temporaryDirectory } from "../../lab/lifetime.ts";
 import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { Conversation } from "./conversation.ts";
-import { FIRST_BOOT, suspendAndReturn } from "./suspending.ts";
+import { FIRST_BOOT, shell, suspendAndReturn } from "./suspending.ts";
 import { serverMachine } from "./server-machine.ts";
 
 const PATIENCE_MS = 20 * 60_000;
@@ -32,10 +32,6 @@ s.settimeout(60)
 for line in sys.stdin:
     s.sendall(line.strip().replace("|", "\\r\\n").encode())
     print(repr(s.recv(65536))[:200], flush=True)`;
-
-async function shell(machine: NamespaceMachine, script: string): Promise<string> {
-  return (await machine.output(["sh", "-c", script])).trim();
-}
 
 const mainPids = async (machine: NamespaceMachine): Promise<string[]> =>
   Promise.all(UNITS.map((unit) => shell(machine, `systemctl show -P MainPID ${unit}`)));
