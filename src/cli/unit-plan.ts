@@ -11,7 +11,7 @@ import { notRunning, readUnits } from "../units/unit.ts";
 import { requireRoom } from "../swap/room.ts";
 import { DEFAULT_SWAP_ROOT } from "../swap/store.ts";
 import { type Departing, expectPauses, type ExpectedPauses } from "../swap/expected-pause.ts";
-import { formatReport, readLastReport, type SwapReport } from "../swap/report.ts";
+import { formatReport, readReports, type SwapReport } from "../swap/report.ts";
 import { isInTheWay, rerunOutside } from "./outside.ts";
 import { formatBytes, lowerFirst, printJson, printLine } from "./output.ts";
 
@@ -90,10 +90,10 @@ async function agreeOutside(purpose: string, options: PlanOptions): Promise<unde
 /** The report of the departure that this process went along with, as soon as it says how long that took. */
 async function lastReport(): Promise<SwapReport> {
   const end = Date.now() + LONGEST_WAIT_MS;
-  let report = readLastReport();
+  let report = readReports()[0];
   while (report.running === undefined && Date.now() < end) {
     await delay(PAUSE_MS);
-    report = readLastReport();
+    report = readReports()[0];
   }
   return report;
 }

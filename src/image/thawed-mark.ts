@@ -22,7 +22,8 @@ import { Refusal } from "../lib/errors.ts";
 import { errnoOf } from "../lib/gone.ts";
 import { presentBoot } from "../abi/boot.ts";
 
-const MARK = "thawed.json";
+/** Of an image that has been removed, this stays. */
+export const MARK = "thawed.json";
 const LARGEST_MARK = 4096;
 
 const markSchema = v.strictObject({

@@ -149,6 +149,7 @@ function recordOf(
     ...(frozen.directory !== undefined && { directory: frozen.directory }),
     processes: frozen.processes.map(({ pid, command }) => ({ pid, command })),
     memory,
+    written: frozen.bytes,
     ...(notes.length > 0 && { notes: [...notes] }),
     ...(members && { units: frozen.noted(members) }),
     ...(needs.length > 0 && { network: [...needs] }),

@@ -5,9 +5,9 @@
 import { spawnSync } from "node:child_process";
 import { memoryToWrite, type MemoryToWrite } from "../freeze/memory.ts";
 import { KmonteError } from "../lib/errors.ts";
-import type { TimedStep } from "../lib/progress.ts";
 import { isFirstPidNamespace } from "../proc/first-namespace.ts";
 import type { SurveyedUnit } from "../units/survey.ts";
+import { millisecondsIn, type Phase } from "./phases.ts";
 import { DEFAULT_SWAP_ROOT, readRecords, type SwapRecord } from "./store.ts";
 
 /** How the machine is left: the boot that follows takes its time accordingly. */
@@ -101,17 +101,18 @@ function comparable(root: string): SwapRecord[] {
   }
 }
 
-const IN_FREEZE = /^(write|commit|sync|freeze .*)$/;
-const IN_THAW = /^(verify|check|build|resume|thaw .*)$/;
-const IN_BOOT = /^(kexec|kernel|initramfs|userland|kmonte starts|network)$/;
+/** Counted by itself: how long a look takes is known of each unit. */
+const LOOKED = /^(copy|stop|look)$/;
 
 function measured({ steps, memory, stopped, id }: SwapRecord): Basis {
   const { total, still } = memory as MemoryToWrite;
-  const after = steps.filter(({ end }) => end > stopped);
+  const counted = steps.filter(({ step }) => !LOOKED.test(step));
+  const took = (...phases: Phase[]): number =>
+    phases.map((phase) => millisecondsIn(phase, counted, stopped)).reduce((sum, one) => sum + one, 0);
   return {
-    freeze: growing(sumOf(after, IN_FREEZE), still, 1 / ASSUMED.writeRate),
-    boot: sumOf(after, IN_BOOT),
-    thaw: growing(sumOf(after, IN_THAW), total, 1 / ASSUMED.readRate),
+    freeze: growing(took("freeze"), still, 1 / ASSUMED.writeRate),
+    boot: took("kernel", "boot"),
+    thaw: growing(took("thaw"), total, 1 / ASSUMED.readRate),
     text: `An estimate, going by what ${id} took on this machine.`,
   };
 }
@@ -120,10 +121,6 @@ function measured({ steps, memory, stopped, id }: SwapRecord): Basis {
 function growing(took: number, bytes: number, assumedPerByte: number): Growing {
   if (bytes >= TELLING_BYTES) return { fixed: 0, perByte: took / bytes };
   return { fixed: Math.max(0, took - bytes * assumedPerByte), perByte: assumedPerByte };
-}
-
-function sumOf(steps: readonly TimedStep[], names: RegExp): number {
-  return steps.filter(({ step }) => names.test(step)).reduce((sum, { start, end }) => sum + end - start, 0);
 }
 
 function assumed(how: Departing): Basis {

@@ -7,6 +7,7 @@ import { O } from "../abi/fcntl.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
 import { errnoOf } from "../lib/gone.ts";
 import { removeImage } from "../image/remove.ts";
+import { MARK } from "../image/thawed-mark.ts";
 import { openPath } from "../resources/objects/path-file.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
 import {
@@ -14,7 +15,7 @@ import {
   DEFAULT_SWAP_ROOT,
   isPending,
   ownImages,
-  readRecords,
+  readRecordsApart,
   RECORD,
   type SwapRecord,
 } from "./store.ts";
@@ -62,24 +63,32 @@ export function tidySwaps(roots: readonly string[] = [DEFAULT_SWAP_ROOT, DEFAULT
   }
 }
 
-/** What a killed one has left behind, and images of swaps that are done. Called by who has the lock. */
+/** So many swaps stay on record of which nothing but the record is left. */
+const KEPT_RECORDS = 100;
+
+/** What a killed one has left behind, images of swaps that are done, and old records. Called by who has the lock. */
 export function removeForgotten(root: string): void {
-  for (const id of readdirSync(root)) {
-    // Names as newSwapDirectory gives them; what else stands there is somebody's own.
-    if (!/^\d{8}T\d{6}Z(-\d+)?$/.test(id) || isPending(root, id)) continue;
+  // Names as newSwapDirectory gives them; what else stands there is somebody's own.
+  const ids = readdirSync(root).filter((id) => /^\d{8}T\d{6}Z(-\d+)?$/.test(id) && !isPending(root, id));
+  for (const id of ids) {
     if (!existsSync(join(root, id, RECORD))) rmSync(join(root, id), { recursive: true, force: true });
     else for (const record of readable(root, id)) if (record.state === "done") forget(root, record);
   }
+  const bare = ids.filter((id) => isRecordOnly(join(root, id))).sort();
+  for (const id of bare.slice(0, -KEPT_RECORDS)) rmSync(join(root, id), { recursive: true, force: true });
+}
+
+/** Besides the record there may be marks of removed images, and what a killed one was about to replace the record with. */
+function isRecordOnly(directory: string): boolean {
+  if (!existsSync(join(directory, RECORD))) return false;
+  const inside = readdirSync(directory, { recursive: true, withFileTypes: true });
+  const small = inside.filter(({ name }) => name === RECORD || name === MARK || name.startsWith(`.${RECORD}.`));
+  return inside.every((entry) => entry.isDirectory() || small.includes(entry));
 }
 
 /** One that is broken is for a person to look at. */
 function readable(root: string, id: string): SwapRecord[] {
-  try {
-    return readRecords(root, (one) => one === id);
-  } catch (error) {
-    if (error instanceof KmonteError) return [];
-    throw error;
-  }
+  return readRecordsApart(root, (one) => one === id).records;
 }
 
 /** Removes what a swap that came to its end need not keep: the memory of its processes, the ends of its connections. */

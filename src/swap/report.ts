@@ -1,17 +1,22 @@
 /** The last swap's timeline, for people and for scripts. */
 import { Refusal } from "../lib/errors.ts";
-import { DEFAULT_SWAP_ROOT, type Failure, ownImages, readRecords, type SwapRecord, type SwapUnit } from "./store.ts";
+import { millisecondsIn, phaseOf, type Phase } from "./phases.ts";
+import { DEFAULT_SWAP_ROOT, type Failure, ownImages, readRecordsApart } from "./store.ts";
+import type { SwapRecord, SwapUnit } from "./store.ts";
 
 export interface ReportLine {
   readonly step: string;
   readonly seconds: number;
   /** When it began, in seconds after the processes were stopped; negative for what was done before. */
   readonly after: number;
+  readonly phase?: Phase | undefined;
 }
 
 export interface SwapReport extends SwapRecord {
   /** How long the processes stood still; undefined while they still do. */
   readonly gapSeconds: number | undefined;
+  /** How long of that no process of this machine ran, as one kernel ended and another started. */
+  readonly kernelSeconds: number | undefined;
   readonly lines: ReportLine[];
   readonly units?: ReportedUnit[] | undefined;
 }
@@ -21,10 +26,14 @@ export type ReportedUnit = SwapUnit & {
   readonly pauseSeconds?: number;
 };
 
-/** The report of the last swap. */
-export function readLastReport(root: string = DEFAULT_SWAP_ROOT): SwapReport {
-  const last = readRecords(root).at(-1);
-  if (last) return reportOf(last);
+/** Of all swaps on record, the last one first; there is one at least. */
+export function readReports(root: string = DEFAULT_SWAP_ROOT): [SwapReport, ...SwapReport[]] {
+  const { records, broken } = readRecordsApart(root);
+  const newest = records.at(-1);
+  // An older one that cannot be read is not missed.
+  const inTheWay = broken.find(({ id }) => newest === undefined || id > newest.id);
+  if (inTheWay) throw inTheWay.error;
+  if (newest) return [reportOf(newest), ...records.slice(0, -1).toReversed().map(reportOf)];
   throw new Refusal("NO_SWAP_YET", {
     what: "There is nothing to report.",
     why: `No swap is on record in ${root}.`,
@@ -33,17 +42,20 @@ export function readLastReport(root: string = DEFAULT_SWAP_ROOT): SwapReport {
 }
 
 export function reportOf(record: SwapRecord): SwapReport {
-  const lines = record.steps.map(({ step, start, end }) => ({
-    step,
-    seconds: round(end - start),
-    after: round(start - record.stopped),
+  const { steps, stopped, running } = record;
+  const lines = steps.map((step) => ({
+    step: step.step,
+    seconds: round(step.end - step.start),
+    after: round(step.start - stopped),
+    phase: phaseOf(step, stopped),
   }));
-  const gap = record.running === undefined ? undefined : round(record.running - record.stopped);
+  const gap = running === undefined ? undefined : round(running - stopped);
+  const kernel = running === undefined ? undefined : round(millisecondsIn("kernel", steps, stopped));
   const noted = record.units?.map((unit): ReportedUnit => {
     const pauseSeconds = pauseOf(unit);
     return { ...unit, ...(pauseSeconds !== undefined && { pauseSeconds }) };
   });
-  return { ...record, gapSeconds: gap, lines, ...(noted && { units: noted }) };
+  return { ...record, gapSeconds: gap, kernelSeconds: kernel, lines, ...(noted && { units: noted }) };
 }
 
 /** The report as text, one step per line. */

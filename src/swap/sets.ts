@@ -71,6 +71,11 @@ export class FrozenSets {
     return this.#held.find(({ of }) => of === undefined)?.set.directory;
   }
 
+  /** How many bytes of memory the images hold. */
+  get bytes(): number {
+    return this.#held.reduce((sum, { set }) => sum + set.bytes, 0);
+  }
+
   /** When the first process was stopped, in milliseconds since the epoch. */
   get stopped(): number {
     return Math.min(...this.#held.map(({ set }) => set.steps.find(({ step }) => step === "stop")?.start ?? Date.now()));

@@ -1,8 +1,8 @@
 /** What is remembered about swaps, on disk: it must outlive the kernel. One directory per swap. */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync } from "node:fs";
-import { renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import * as v from "valibot";
+import { replaceFile } from "../lib/replace-file.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { stateDirectory } from "../lib/state-directory.ts";
@@ -105,6 +105,8 @@ const SwapRecordSchema = v.object({
   notes: v.optional(v.array(v.string())),
   /** How much memory they had, in bytes: all, and of that what was written while they stood still. */
   memory: v.optional(v.object({ total: v.number(), still: v.number() })),
+  /** How many bytes of it the images hold. */
+  written: v.optional(v.number()),
   /** The units that the processes belong to, for systemd to have them back. */
   units: v.optional(v.array(UnitSchema)),
   /** What must be there of the network before the thaw. */
@@ -155,13 +157,7 @@ export function newSwapDirectory(root: string, now = new Date()): { id: string; 
 
 /** Writes the record so that a power cut leaves the old one or the new one, never half of one. */
 export function writeRecord(root: string, record: SwapRecord): void {
-  const path = join(root, record.id, RECORD);
-  const file = openSync(`${path}.new`, "w", 0o600);
-  writeSync(file, `${JSON.stringify(record, null, 2)}\n`);
-  fsyncSync(file);
-  closeSync(file);
-  renameSync(`${path}.new`, path);
-  syncDirectory(dirname(path));
+  replaceFile(join(root, record.id, RECORD), `${JSON.stringify(record, null, 2)}\n`, 0o600);
 }
 
 /** Records, oldest first. One that is broken stands in the way of those only who want it. */
@@ -219,13 +215,20 @@ export function readPending(root: string): SwapRecord[] {
 }
 
 /** The same; one that cannot be read does not stand in the way of the others. */
-export function readPendingApart(root: string): {
+export function readPendingApart(root: string): ReadApart {
+  return readRecordsApart(root, (id) => isPending(root, id));
+}
+
+/** Records, oldest first, and apart from them those that cannot be read. */
+export interface ReadApart {
   readonly records: SwapRecord[];
   readonly broken: { readonly id: string; readonly error: KmonteError }[];
-} {
+}
+
+export function readRecordsApart(root: string, wanted: (id: string) => boolean = () => true): ReadApart {
   const records: SwapRecord[] = [];
   const broken: { id: string; error: KmonteError }[] = [];
-  const ids = existsSync(root) ? readdirSync(root).filter((id) => isPending(root, id)) : [];
+  const ids = existsSync(root) ? readdirSync(root).filter((id) => wanted(id)) : [];
   for (const id of ids.sort()) {
     try {
       records.push(...readRecords(root, (one) => one === id));
