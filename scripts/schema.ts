@@ -1,6 +1,6 @@
 /**
- * Writes schema/: the JSON Schema of state.json and manifest.json, made from the very schemas that kmonte reads images
- * with. `node scripts/schema.ts`; a test checks that what is committed is current.
+ * Writes schema/: the JSON Schema of an image's state.json and manifest.json and of a swap's timeline.json, made from the
+ * very schemas that kmonte reads them with. `node scripts/schema.ts`; a test checks that what is committed is current.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,17 +9,20 @@ import type { GenericSchema } from "valibot";
 import { manifestSchema } from "../src/image/manifest.ts";
 import { stateSchema } from "../src/image/schema.ts";
 import { FORMAT_VERSION } from "../src/image/version.ts";
+import { swapRecordSchema } from "../src/swap/store.ts";
 import { fileKinds, objectKinds } from "../src/resources/registry.ts";
 
 type Json = Record<string, unknown>;
 
+const IMAGE = `kmonte format ${FORMAT_VERSION}`;
 const DIRECTORY = join(import.meta.dirname, "../schema");
 
 /** All files of schema/ by name, as text. */
 export function buildSchemas(): Record<string, string> {
   return {
-    "state.schema.json": format("state.json of a frozen image", withKinds(convert(stateSchema))),
-    "manifest.schema.json": format("manifest.json of a frozen image", convert(manifestSchema)),
+    "state.schema.json": format(`${IMAGE}: state.json of a frozen image`, withKinds(convert(stateSchema))),
+    "manifest.schema.json": format(`${IMAGE}: manifest.json of a frozen image`, convert(manifestSchema)),
+    "timeline.schema.json": format("kmonte: timeline.json, the record of a swap", convert(swapRecordSchema)),
   };
 }
 
@@ -45,10 +48,7 @@ function withKinds(schema: Json): Json {
 }
 
 function format(title: string, schema: Json): string {
-  const head = {
-    $schema: "http://json-schema.org/draft-07/schema#",
-    title: `kmonte format ${FORMAT_VERSION}: ${title}`,
-  };
+  const head = { $schema: "http://json-schema.org/draft-07/schema#", title };
   return `${JSON.stringify({ ...head, ...schema }, undefined, 2)}\n`;
 }
 

@@ -81,7 +81,7 @@ const WayBackSchema = v.object({
 });
 
 /** A swap's record, timeline.json in its directory. Times are CLOCK_REALTIME, in milliseconds since the epoch. */
-const SwapRecordSchema = v.object({
+export const swapRecordSchema = v.object({
   version: v.literal(1),
   id: v.string(),
   /** The boot in which the processes were frozen, as /proc/sys/kernel/random/boot_id names it. */
@@ -129,7 +129,7 @@ export type Attempt = v.InferOutput<typeof AttemptSchema>;
 export type WayBack = v.InferOutput<typeof WayBackSchema>;
 /** A unit as the record of a swap has it. */
 export type SwapUnit = v.InferOutput<typeof UnitSchema>;
-export type SwapRecord = v.InferOutput<typeof SwapRecordSchema>;
+export type SwapRecord = v.InferOutput<typeof swapRecordSchema>;
 
 /** The images that units have of their own, with those units. */
 export function ownImages({ units = [] }: SwapRecord): Map<string, readonly SwapUnit[]> {
@@ -174,7 +174,7 @@ export function readRecords(root: string, wanted: (id: string) => boolean = () =
 function readRecord(path: string): SwapRecord {
   let problem: string;
   try {
-    const parsed = v.safeParse(SwapRecordSchema, JSON.parse(readFileSync(path, "utf8")));
+    const parsed = v.safeParse(swapRecordSchema, JSON.parse(readFileSync(path, "utf8")));
     if (parsed.success) return parsed.output;
     problem = v.summarize(parsed.issues);
   } catch (error) {
