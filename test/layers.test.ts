@@ -17,6 +17,7 @@ const LAYERS = [
   ["freeze", "thaw"],
   ["units"],
   ["swap", "move", "door"],
+  ["report"],
   ["agent"],
   ["fleet"],
   ["cli", "web"],

@@ -2,6 +2,8 @@
 import { EXIT_STATUS, type FailureSummary, KmonteError, RefusalList } from "../lib/errors.ts";
 import { namedFailure } from "../lib/system-failure.ts";
 
+export { formatBytes } from "../lib/format-bytes.ts";
+
 /** It is done, but standard output did not take the result: not the status of a failure, after which one tries again. */
 const RESULT_NOT_WRITTEN = 4;
 
@@ -79,18 +81,6 @@ export function fail(failure: unknown, json: boolean): void {
 /** A failure in lines: what happened with its code, then why, then what to do. */
 export function describeFailure({ what, code, why, remedy }: FailureSummary, first: string, rest: string): string[] {
   return [`${first}${what} [${code}]`, ...[why, remedy].filter(Boolean).map((text) => `${rest}${text}`)];
-}
-
-/** `1.3 GiB` and the like. */
-export function formatBytes(bytes: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
 export function formatMilliseconds(milliseconds: number): string {

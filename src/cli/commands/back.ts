@@ -1,6 +1,7 @@
 /** `kmonte back`: the way back to the kernel that the processes of a swap came from */
 import type { Command } from "commander";
 import { Refusal } from "../../lib/errors.ts";
+import { refreshMetrics } from "../../report/textfile.ts";
 import { formatReport, reportOf } from "../../swap/report.ts";
 import { endTrials } from "../../swap/resume.ts";
 import { printOutcome } from "../output.ts";
@@ -29,6 +30,7 @@ back: they go on, on the old kernel, from the moment of the freeze.`,
     )
     .action(async (options: Options) => {
       const records = await endTrials({ failed: options.unlessHealthy !== true });
+      if (records.length > 0) refreshMetrics();
       if (records.length === 0 && !options.unlessHealthy && !options.unfinished) throw nothingOnTrial();
       const swaps = records.map(reportOf);
       printOutcome(options.json, { swaps }, ...swaps.map((swap) => formatReport(swap).trimEnd()));

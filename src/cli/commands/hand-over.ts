@@ -1,5 +1,6 @@
 /** `kmonte hand-over`: the last step of a boot that thawed units */
 import type { Command } from "commander";
+import { refreshMetrics } from "../../report/textfile.ts";
 import { handOverUnits } from "../../swap/resume.ts";
 import { printJson, printLine } from "../output.ts";
 import { requireRoot } from "../../lib/require-root.ts";
@@ -24,6 +25,7 @@ This command starts the units that the boot did not, waits until all are active,
     .action(async (options: Options) => {
       requireRoot("hand units over");
       const records = await handOverUnits();
+      if (records.length > 0) refreshMetrics();
       const units = records.flatMap((record) => record.units ?? []);
       if (options.json)
         return printJson({ units: units.map(({ name, mainPid, after }) => ({ name, mainPid, after })) });

@@ -1,20 +1,75 @@
 /** `kmonte report` */
-import type { Command } from "commander";
-import { formatReport, readLastReport } from "../../swap/report.ts";
-import { printJson, printLine } from "../output.ts";
+import { type Command, Option } from "commander";
+import { KmonteError } from "../../lib/errors.ts";
+import { metricsText } from "../../report/metrics.ts";
+import { reportPage } from "../../report/page.ts";
+import { METRICS_SETTINGS } from "../../report/textfile.ts";
+import { writeReport } from "../../report/write.ts";
+import { formatReport, readReports } from "../../swap/report.ts";
+import { printJson, printLine, printOutcome } from "../output.ts";
 
 interface Options {
+  readonly html?: string;
+  readonly metrics?: string | true;
   readonly json?: boolean;
 }
+
+const STANDARD_OUTPUT = "-";
 
 export function addReport(program: Command): void {
   program
     .command("report")
     .description("show the timeline of the last swap: how long the processes stood still, and what took the time")
-    .option("--json", "print the whole record as JSON")
+    .option("--html <file>", "write it as a page for people, with the last swaps beside it; - for standard output")
+    .addOption(
+      new Option("--metrics [file]", "write it as metrics (OpenMetrics), to standard output without a file").conflicts(
+        "html",
+      ),
+    )
+    .option("--json", "print the whole record as JSON, or the name of the file that was written")
+    .addHelpText(
+      "after",
+      `
+The page needs nothing but itself: it can be mailed, printed, or put on a web server. It holds the names of units and
+programs, and nothing of their memory.
+
+After each swap the metrics are written to /var/lib/prometheus/node-exporter/kmonte.prom, where that folder is: the
+textfile collector of Debian's prometheus-node-exporter reads them there. ${METRICS_SETTINGS} names other folders,
+one a line; an empty file turns this off.
+
+Examples:
+  kmonte report --html swap.html
+  kmonte report --metrics | grep unit_pause`,
+    )
     .action((options: Options) => {
-      const report = readLastReport();
-      if (options.json) printJson(report);
-      else printLine(formatReport(report).trimEnd());
+      const { html, metrics, json } = options;
+      const reports = readReports();
+      const [last] = reports;
+      const version = program.version() ?? "";
+      if (html !== undefined) return put(html, reportPage({ report: last, last: reports, version }), options);
+      if (metrics !== undefined) return put(metrics === true ? STANDARD_OUTPUT : metrics, metricsText(last), options);
+      if (json) printJson(last);
+      else printLine(formatReport(last).trimEnd());
     });
+}
+
+function put(file: string, text: string, { json }: Options): void {
+  if (file === STANDARD_OUTPUT) {
+    if (json) throw bothOnOutput();
+    printLine(text.trimEnd());
+    return;
+  }
+  writeReport(file, text);
+  printOutcome(json, { file }, `Written to ${file}.`);
+}
+
+function bothOnOutput(): KmonteError {
+  return new KmonteError(
+    "USAGE",
+    {
+      what: "Standard output takes a report or JSON, not both.",
+      remedy: "Name a file for the report, or leave --json out.",
+    },
+    { kind: "usage" },
+  );
 }

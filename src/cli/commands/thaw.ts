@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { askDoor, hasDoor } from "../../door/client.ts";
 import { readKeyText } from "../../image/keys.ts";
 import { EXIT_STATUS, KmonteError } from "../../lib/errors.ts";
+import { refreshMetrics } from "../../report/textfile.ts";
 import { formatReport, reportOf } from "../../swap/report.ts";
 import { resumePendingSwaps, settleSwap } from "../../swap/resume.ts";
 import { thaw, type ThawReport } from "../../thaw/thaw.ts";
@@ -117,6 +118,7 @@ async function thawDirectory(directory: string, options: Options): Promise<void>
 function noteInSwaps(directory: string): void {
   try {
     for (const note of settleSwap(directory)) tell(`kmonte: note: ${note}`);
+    refreshMetrics();
   } catch (error) {
     const summary = error instanceof KmonteError ? error.message : String(error);
     tell(`kmonte: note: the processes run, but the record of their swap could not be brought up to date. ${summary}`);
@@ -128,6 +130,7 @@ async function thawAtBoot(options: Options): Promise<void> {
   const records = await interruptible((signal) => resumePendingSwaps({ onProgress: progress.listen, signal })).finally(
     progress.end,
   );
+  if (records.length > 0) refreshMetrics();
   if (records.some(({ state }) => state !== "done" && state !== "trial")) process.exitCode = EXIT_STATUS.failed;
   const swaps = records.map(reportOf);
   const lines = swaps.map((swap) => formatReport(swap).trimEnd());
