@@ -143,7 +143,9 @@ const STEPS: Readonly<Record<string, string>> = {
   resume: "they go on",
 };
 
-export function explain(step: string, { kind }: SwapReport): string | undefined {
+export function explain(step: string, report: SwapReport): string | undefined {
+  const { kind } = report;
+  if (step === "kexec" && failedTries(report).length > 0) return "up to the kernel that stayed; another one ran before";
   if (step === "kexec" && kind === "suspend") return "the machine is off, or restarts";
   if (step.startsWith("freeze ")) return "this unit is written to disk by itself";
   if (step.startsWith("thaw ")) return "this unit goes on by itself";

@@ -63,7 +63,7 @@ svg .tick, svg .amount { fill: var(--quiet); font-variant-numeric: tabular-nums;
 .still { fill: var(--tint); }
 .bar { stroke-width: 1.5px; }
 ${["before", "freeze", "kernel", "boot", "thaw", "unit", "try"].map((kind) => `.bar.${kind} { fill: var(--${kind}); stroke: var(--${kind}); }`).join("\n")}
-.bar.other { fill: var(--quiet); stroke: var(--quiet); }
+.bar.other, .bar.back { fill: var(--quiet); stroke: var(--quiet); }
 figcaption { margin-top: .5rem; color: var(--quiet); font-size: .875rem; }
 footer { margin-top: 2.5rem; border-top: 1px solid var(--rule); padding-top: .75rem; color: var(--quiet); font-size: .875rem; }
 footer p { margin: 0; }

@@ -21,6 +21,7 @@ const GROUPS: readonly (readonly [Phase | "other", string])[] = [
   ["before", "While all still ran"],
   ["freeze", "Written down"],
   ["kernel", "The kernel’s own share"],
+  ["back", "Another kernel, and the way back"],
   ["boot", "The boot, up to kmonte"],
   ["thaw", "Set running again"],
   ["other", "Other steps"],
@@ -113,7 +114,7 @@ function groupsOf(report: SwapReport): Group[] {
   });
   return [
     ...steps,
-    { title: "The way back", rows: tries },
+    { title: "Boots that were left again", rows: tries },
     { title: "Units: how long each stood still", rows: paused },
   ].filter(({ rows }) => rows.length > 0);
 }

@@ -3,11 +3,12 @@ import type { TimedStep } from "../lib/progress.ts";
 
 /**
  * before: all still ran; freeze: they are written down; kernel: no process of this machine runs, one kernel ends and
- * another starts; boot: from the first process of the new boot to kmonte; thaw: they are set running again.
+ * another starts; back: the same, with a kernel in between that was tried and left; boot: from the first process of the
+ * new boot to kmonte; thaw: they are set running again.
  */
-export type Phase = "before" | "freeze" | "kernel" | "boot" | "thaw";
+export type Phase = "before" | "freeze" | "kernel" | "back" | "boot" | "thaw";
 
-const PHASES: readonly (readonly [Exclude<Phase, "before">, RegExp])[] = [
+const PHASES: readonly (readonly [Phase, RegExp])[] = [
   ["freeze", /^(copy|stop|look|write|commit|sync|freeze .*)$/],
   ["kernel", /^(kexec|kernel)$/],
   ["boot", /^(initramfs|userland|kmonte starts|network)$/],

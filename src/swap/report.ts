@@ -1,6 +1,6 @@
 /** The last swap's timeline, for people and for scripts. */
 import { Refusal } from "../lib/errors.ts";
-import { millisecondsIn, phaseOf, type Phase } from "./phases.ts";
+import { phaseOf, type Phase } from "./phases.ts";
 import { DEFAULT_SWAP_ROOT, type Failure, ownImages, readRecordsApart } from "./store.ts";
 import type { SwapRecord, SwapUnit } from "./store.ts";
 
@@ -42,15 +42,18 @@ export function readReports(root: string = DEFAULT_SWAP_ROOT): [SwapReport, ...S
 }
 
 export function reportOf(record: SwapRecord): SwapReport {
-  const { steps, stopped, running } = record;
+  const { steps, stopped, running, attempts = [] } = record;
+  const tried = attempts.some(({ failure }) => failure !== undefined);
   const lines = steps.map((step) => ({
     step: step.step,
     seconds: round(step.end - step.start),
     after: round(step.start - stopped),
-    phase: phaseOf(step, stopped),
+    // Up to the kernel that stayed, whatever ran before it.
+    phase: tried && step.step === "kexec" ? ("back" as const) : phaseOf(step, stopped),
   }));
   const gap = running === undefined ? undefined : round(running - stopped);
-  const kernel = running === undefined ? undefined : round(millisecondsIn("kernel", steps, stopped));
+  const own = lines.filter(({ phase }) => phase === "kernel").reduce((sum, { seconds }) => sum + seconds, 0);
+  const kernel = running === undefined ? undefined : round(own * 1000);
   const noted = record.units?.map((unit): ReportedUnit => {
     const pauseSeconds = pauseOf(unit);
     return { ...unit, ...(pauseSeconds !== undefined && { pauseSeconds }) };
