@@ -63,12 +63,17 @@ function fullPattern(pattern: string): string {
 }
 
 export function isProtected(unit: string, protections: readonly Protection[]): boolean {
-  return protections.some(({ pattern }) => matchesGlob(unit, pattern));
+  return protections.some(({ pattern }) => fits(unit, pattern));
 }
 
 /** Whether one of some names or patterns, as a person gives them, stands for the unit. */
 export function matches(unit: string, patterns: readonly string[]): boolean {
-  return patterns.some((pattern) => matchesGlob(unit, fullPattern(pattern)));
+  return patterns.some((pattern) => fits(unit, fullPattern(pattern)));
+}
+
+/** A name stands for itself: its `\x2d` (systemd-escape(1)) is no pattern's. */
+function fits(unit: string, pattern: string): boolean {
+  return unit === pattern || matchesGlob(unit, pattern);
 }
 
 /** Adds names or patterns; returns those that were not there yet. */
@@ -102,7 +107,7 @@ export function removeProtections(patterns: readonly string[], directory: string
       );
     }
     if (found.length > 0) continue;
-    const wider = protections.find((one) => matchesGlob(pattern, one.pattern));
+    const wider = protections.find((one) => fits(pattern, one.pattern));
     throw new Refusal("NOT_PROTECTED", {
       what: `${pattern} is not protected by its name.`,
       why: wider ? `The pattern ${wider.pattern} in ${wider.file} matches it.` : `No file in ${directory} names it.`,
