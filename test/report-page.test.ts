@@ -63,9 +63,9 @@ const CASES: Readonly<Record<string, { readonly record: SwapRecord; readonly tit
   },
   "many units": {
     record: record({
-      units: Array.from({ length: 80 }, (_, i) => unit(`instance@${i}.service`, 1000 + i, { running: END - i * 10 })),
+      units: Array.from({ length: 40 }, (_, i) => unit(`instance@${i}.service`, 1000 + i, { running: END - i * 10 })),
     }),
-    title: "80 units stood still for 9.96 s; none was lost",
+    title: "40 units stood still for 9.96 s; none was lost",
   },
 };
 
@@ -84,9 +84,9 @@ describe("the page", () => {
   after(() => browser[Symbol.asyncDispose]());
 
   for (const [name, { record: one, title }] of Object.entries(CASES)) {
-    test(`${name}: says so first, and is whole by itself`, async () => {
+    test(`${name}: says so first, is whole by itself, and has no barriers`, async () => {
       const file = await pageOf(record(), one);
-      await using shown = await browser.show(file);
+      await using shown = await browser.show(file, { audited: true });
       const { page, requests } = shown;
       const heading = await page.locator("h1").allInnerTexts();
       assert.equal(heading.length, 1);
@@ -94,6 +94,7 @@ describe("the page", () => {
       else assert.match(heading[0] ?? "", title);
       assert.equal(await page.title(), `${heading[0]} – ${hostname()}`.replace(/\s+/g, " "));
       assert.deepEqual(requests, [page.url()]);
+      // Even without the page's own policy.
       assert.equal(await page.evaluate("window.hurt"), undefined);
       assert.equal(await page.locator("script, img, link, iframe, object").count(), 0);
       for (const table of await page.locator("table").all()) {
@@ -101,19 +102,37 @@ describe("the page", () => {
         assert.equal(await table.locator("th:not([scope])").count(), 0);
         assert.ok((await table.locator("tbody tr").count()) > 0);
       }
-    });
-    test(`${name}: has no barriers, on a narrow screen neither`, async () => {
-      const file = await pageOf(record(), one);
-      for (const view of [{ scheme: "light" }, { scheme: "dark", width: 360 }] as const) {
-        await using shown = await browser.show(file, { ...view, audited: true });
-        assert.deepEqual(await barriers(shown.page), [], JSON.stringify(view));
-        const [inner, content] = (await shown.page.evaluate(
-          "[innerWidth, document.documentElement.scrollWidth]",
-        )) as number[];
-        assert.ok((content ?? 0) <= (inner ?? 0), `${content} of ${inner} px`);
+      for (const [width, colorScheme] of [
+        [1100, "light"],
+        [360, "dark"],
+      ] as const) {
+        await page.setViewportSize({ width, height: 800 });
+        await page.emulateMedia({ colorScheme });
+        assert.deepEqual(await barriers(page), [], `${width} px, ${colorScheme}`);
+        const wide = await page.evaluate("document.documentElement.scrollWidth");
+        assert.ok((wide as number) <= width, `${String(wide)} of ${width} px`);
       }
     });
   }
+
+  test("shows how long each other end of a connection was not heard from, the longest first", async () => {
+    const local = { address: "192.0.2.1", port: 6379 };
+    const heard = [undefined, END + 20, END + 40, ...Array.from({ length: 57 }, () => undefined)];
+    const connections = heard.map((at, i) => ({
+      local,
+      remote: { address: "192.0.2.77", port: 5000 + i },
+      unit: "redis-server.service",
+      ...(at !== undefined && { heard: at }),
+    }));
+    await using shown = await browser.show(await pageOf(record({ connections })));
+    const section = shown.page.locator("section:has(#connections)");
+    const rows = await section.locator("tbody tr").allInnerTexts();
+    assert.equal(rows.length, 50);
+    assert.match(rows[0] ?? "", /192\.0\.2\.77\s+port 5002\s+redis-server\.service[^]*port 6379\s+10\.0 s/);
+    assert.match(rows[1] ?? "", /port 5001[^]*9\.98 s/);
+    assert.match(rows[2] ?? "", /port 5000[^]*silent/);
+    assert.match(await section.innerText(), /10 connections more\./);
+  });
 
   test("shows each unit's own pause, and what became of it", async () => {
     await using shown = await browser.show(await pageOf(CASES["one unit was started anew"]?.record as SwapRecord));

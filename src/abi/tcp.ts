@@ -73,6 +73,15 @@ export function parseTcpInfo(info: Buffer | undefined): TcpInfo | undefined {
   };
 }
 
+const BYTES_ACKED_AT = 120;
+const DATA_SEGMENTS_IN_AT = 152;
+
+/** Whether the peer has sent data, or has said that it got some of ours, since this socket was made. */
+export function hasHeardPeer(info: Buffer | undefined): boolean {
+  if (!info || info.length < DATA_SEGMENTS_IN_AT + 4) return false;
+  return info.readBigUInt64LE(BYTES_ACKED_AT) > 0n || info.readUInt32LE(DATA_SEGMENTS_IN_AT) > 0;
+}
+
 /** The upper-layer protocol of a socket (kTLS and the like), if one was attached. */
 export function upperLayer(fd: number): string | undefined {
   const name = getOption(fd, level, TCP.TCP_ULP, 16)?.toString("latin1").replace(/\0.*$/s, "");

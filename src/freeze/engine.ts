@@ -102,7 +102,7 @@ export class Freeze {
   #look: Look | undefined;
   #bytes = 0;
   #notes: readonly string[] = [];
-  #network: NetworkTraces = { needs: [], silence: "", plainSilence: "" };
+  #network: NetworkTraces = { needs: [], silence: "", plainSilence: "", connections: [] };
   #pool: ChunkPool | undefined;
   #writer: ImageWriter | undefined;
   #copies: PreCopy | undefined;

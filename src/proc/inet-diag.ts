@@ -26,6 +26,8 @@ const ID_AT = 4;
 const ID_SIZE = 48;
 const FIXED = 72;
 const INET_DIAG_SHUTDOWN = 8;
+/** An attribute: struct tcp_info. */
+export const INET_DIAG_INFO = 2;
 
 /** struct inet_diag_req_v2: all sockets of a family and protocol in any of the states of a mask. */
 export function inetDiagRequest(family: number, protocol: number, states = 0xffff_ffff): Buffer {
@@ -33,7 +35,7 @@ export function inetDiagRequest(family: number, protocol: number, states = 0xfff
   request[0] = family;
   request[1] = protocol;
   // INET_DIAG_INFO: without it, keys of MD5 signatures are left out too.
-  request[2] = 2;
+  request[2] = INET_DIAG_INFO;
   request.writeUInt32LE(states, 4);
   return request;
 }

@@ -3,7 +3,7 @@
  * scrape and node_exporter's textfile collector alike. Gauges alone, without timestamps: that collector takes none.
  */
 import type { SwapReport } from "../swap/report.ts";
-import { fateOf, wentBack } from "./story.ts";
+import { fateOf, silenceOf, wentBack } from "./story.ts";
 
 type Labels = Readonly<Record<string, string>>;
 type Sample = readonly [labels: Labels, value: number | undefined];
@@ -23,6 +23,8 @@ export function metricsText(report: SwapReport): string {
 function metricsOf(report: SwapReport): Metric[] {
   const { id, kind = "swap", from, to, arrived = "", state, stopped, running, memory, written } = report;
   const { units = [], processes, attempts = [], gapSeconds, kernelSeconds } = report;
+  const { connections = [] } = report;
+  const silences = connections.flatMap((one) => silenceOf(one, report) ?? []);
   const alone = (value: number | undefined): readonly Sample[] => [[{}, value]];
   const steps = Map.groupBy(report.lines, ({ step }) => step);
   const unitSamples = (valueOf: (unit: (typeof units)[number]) => number | undefined): Sample[] =>
@@ -84,6 +86,17 @@ function metricsOf(report: SwapReport): Metric[] {
       name: "kmonte_swap_unit_went_on",
       help: "1 when the unit has the same processes as before, 0 when it has not.",
       samples: unitSamples((unit) => (fateOf(unit, report) === "went on" ? 1 : 0)),
+    },
+    {
+      name: "kmonte_swap_connections",
+      help: "Connections to other machines that came along.",
+      samples: alone(connections.length),
+    },
+    {
+      name: "kmonte_swap_connection_pause_seconds",
+      unit: "seconds",
+      help: "The longest that a peer which had something to say was not heard from.",
+      samples: alone(silences.length === 0 ? undefined : Math.max(...silences)),
     },
     { name: "kmonte_swap_processes", help: "Processes that were taken along.", samples: alone(processes.length) },
     {

@@ -1,15 +1,16 @@
 /** The report of a swap as one page for people, that needs nothing but itself: no network, no script. */
 import { hostname } from "node:os";
 import { formatBytes } from "../lib/format-bytes.ts";
-import type { Failure } from "../swap/store.ts";
+import type { Connection, Failure } from "../swap/store.ts";
 import type { ReportedUnit, SwapReport } from "../swap/report.ts";
 import { Html, html } from "./html.ts";
 import { STYLE } from "./style.ts";
-import { count, duration, explain, failedTries, type Fate, fateOf, headline, verdict } from "./story.ts";
+import { count, duration, explain, failedTries, type Fate, fateOf, headline, silenceOf, verdict } from "./story.ts";
 import { timeline } from "./timeline.ts";
 
 /** So many swaps stand beside the one that the page is about. */
 const BESIDE = 12;
+const MOST_CONNECTIONS = 50;
 
 export interface PageContents {
   readonly report: SwapReport;
@@ -79,7 +80,7 @@ function figures(report: SwapReport): Html {
   const { gapSeconds, kernelSeconds, memory, written, processes, units = [] } = report;
   const went = units.filter((unit) => fateOf(unit, report) === "went on").length;
   const share = gapSeconds ? ` (${Math.round(((kernelSeconds ?? 0) / gapSeconds) * 100)} %)` : "";
-  const shown: (readonly [string, string, string?] | undefined)[] = [
+  const shown: (readonly [string, Html | string, string?] | undefined)[] = [
     ["Kernel", kernels(report)],
     gapSeconds === undefined
       ? undefined
@@ -110,7 +111,7 @@ function kernelNote({ kind }: SwapReport): string {
 }
 
 function sections(report: SwapReport): Section[] {
-  const { units = [], notes = [], failure } = report;
+  const { units = [], notes = [], connections = [], failure } = report;
   const broken = units.filter((unit) => unit.failure);
   const tries = failedTries(report);
   const all: (Section | undefined)[] = [
@@ -128,6 +129,9 @@ function sections(report: SwapReport): Section[] {
       </figure>`,
     },
     units.length === 0 ? undefined : { id: "units", name: "Units", body: unitTable(units, report) },
+    connections.length === 0
+      ? undefined
+      : { id: "connections", name: "Connections", body: connectionTable(connections, report) },
     { id: "steps", name: "Steps", body: stepTable(report) },
     notes.length === 0
       ? undefined
@@ -230,6 +234,38 @@ function unitTable(units: readonly ReportedUnit[], report: SwapReport): Html {
   </table>`;
 }
 
+/** Those that waited first, the longest silence at the top. */
+function connectionTable(connections: readonly Connection[], report: SwapReport): Html {
+  const known = connections.map((one) => ({ ...one, silence: silenceOf(one, report) }));
+  const sorted = known.toSorted((one, other) => (other.silence ?? -1) - (one.silence ?? -1));
+  const rows = sorted.slice(0, MOST_CONNECTIONS).map(
+    ({ local, remote, unit, silence }) =>
+      html`<tr>
+        <th scope="row">${remote.address}<small>port ${remote.port}</small></th>
+        <td>${unit ?? "no unit"}<small>${local.address}, port ${local.port}</small></td>
+        <td class="number">${silence === undefined ? "silent" : duration(silence)}</td>
+      </tr>`,
+  );
+  const more = sorted.length - rows.length;
+  return html`<table>
+      <caption>
+        Each connection to another machine, with the time from the stop of its unit until its other end was heard from
+        again. One that was not within a moment after the thaw is silent: it may have had nothing to say.
+      </caption>
+      <thead>
+        <tr>
+          <th scope="col">Other end</th>
+          <th scope="col">With</th>
+          <th scope="col" class="number">Heard after</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${rows}
+      </tbody>
+    </table>
+    ${more > 0 ? html`<p>${count(more, "connection")} more.</p>` : undefined}`;
+}
+
 function stepTable(report: SwapReport): Html {
   const rows = report.lines.map(({ step, seconds, after }) => {
     const text = explain(step, report);
@@ -287,10 +323,12 @@ function history(report: SwapReport, last: readonly SwapReport[]): Section {
   return { id: "last", name: "The last ones", body };
 }
 
-function kernels({ from, to, arrived, kind }: SwapReport): string {
+function kernels({ from, to, arrived, kind }: SwapReport): Html {
   const now = arrived ?? to;
-  if (kind === "suspend" && now === from) return `Linux ${from}`;
-  return now === to ? `Linux ${from} → ${to}` : `Linux ${from} → ${to}, now ${now}`;
+  const linux = (name: string): Html => html`<span class="kernel-name">${name}</span>`;
+  if (kind === "suspend" && now === from) return html`Linux ${linux(from)}`;
+  const change = html`Linux ${linux(from)} → ${linux(to)}`;
+  return now === to ? change : html`${change}, now ${linux(now)}`;
 }
 
 function moment(time: number): Html {

@@ -1,4 +1,5 @@
 /** What a record says of a swap, in words: for the page and the metrics. */
+import type { Connection } from "../swap/store.ts";
 import type { ReportedUnit, SwapReport } from "../swap/report.ts";
 
 /**
@@ -119,6 +120,12 @@ export function duration(seconds: number): string {
   if (whole < 120) return `${whole} s`;
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
   return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min${rest > 0 ? ` ${rest} s` : ""}`;
+}
+
+/** How long the other end of a connection that came along was not heard from, counted from the stop of its unit. */
+export function silenceOf({ unit, heard }: Connection, { units = [], stopped }: SwapReport): number | undefined {
+  if (heard === undefined) return undefined;
+  return (heard - (units.find(({ name }) => name === unit)?.stopped ?? stopped)) / 1000;
 }
 
 /** What each step is, for somebody who has not read the manual. */

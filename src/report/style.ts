@@ -37,6 +37,8 @@ nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: 0 0 1.75re
 .figures div { border-top: 2px solid var(--ink); padding-top: .5rem; }
 dt { color: var(--quiet); font-size: .875rem; }
 dd { margin: 0; font-size: 1.25rem; line-height: 1.35; font-variant-numeric: tabular-nums; }
+/* Broken within only where there is no other way. */
+.kernel-name { display: inline-block; max-width: 100%; vertical-align: top; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { padding-bottom: .5rem; color: var(--quiet); font-size: .875rem; text-align: start; }
 th, td { padding: .5rem .75rem .5rem 0; border-top: 1px solid var(--rule); text-align: start; vertical-align: top; }

@@ -20,8 +20,8 @@ interface Group {
 const GROUPS: readonly (readonly [Phase | "other", string])[] = [
   ["before", "While all still ran"],
   ["freeze", "Written down"],
-  ["kernel", "The kernel’s own share"],
   ["back", "Another kernel, and the way back"],
+  ["kernel", "The kernel’s own share"],
   ["boot", "The boot, up to kmonte"],
   ["thaw", "Set running again"],
   ["other", "Other steps"],
@@ -108,9 +108,14 @@ function groupsOf(report: SwapReport): Group[] {
       ? []
       : [{ name: unit.name, from: after(unit.stopped), to: after(unit.running), kind: "unit" as const }],
   );
+  // What came after the last of them has steps of its own.
+  const back = lines.find(({ phase }) => phase === "back");
+  const left = back ? back.after + back.seconds : Infinity;
   const tries = failedTries(report).map((one) => {
+    const from = after(one.at);
     const next = report.attempts?.find(({ at }) => at > one.at)?.at ?? report.running ?? one.at;
-    return { name: `${one.kernel} was tried`, from: after(one.at), to: after(next), kind: "try" as const };
+    const to = Math.max(from, Math.min(after(next), left));
+    return { name: `${one.kernel} was tried`, from, to, kind: "try" as const };
   });
   return [
     ...steps,

@@ -19,6 +19,7 @@ import { syncDisks } from "./kexec.ts";
 import { lockRoot, removeForgotten } from "./leftovers.ts";
 import { requireLasting } from "./mounts.ts";
 import { leaveSilence } from "./network.ts";
+import { noteConnections } from "./peers.ts";
 import { guardPending } from "./pending-guard.ts";
 import { GENERATOR, removeGenerator, writeGenerator } from "./free-ids.ts";
 import { type PidRange, presentFreePidRange } from "./pids.ts";
@@ -137,7 +138,7 @@ function recordOf(
   { id, way, frozen, wayBack, members, memory, notes }: Departure,
   { health, keep }: DepartOptions,
 ): SwapRecord {
-  const { needs } = frozen.network;
+  const { needs, connections } = frozen.network;
   return {
     version: 1,
     id,
@@ -153,6 +154,7 @@ function recordOf(
     ...(notes.length > 0 && { notes: [...notes] }),
     ...(members && { units: frozen.noted(members) }),
     ...(needs.length > 0 && { network: [...needs] }),
+    ...(connections.length > 0 && { connections: noteConnections(connections) }),
     steps: [],
     // Memory was copied before.
     stopped: frozen.stopped,

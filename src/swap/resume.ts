@@ -34,6 +34,7 @@ import { announceThawed, finishHandOver, startAnew, usersOf } from "../units/han
 import { type ThawedSets, thawSets } from "./thaw-sets.ts";
 import { HeldWatchdog } from "./watchdog.ts";
 import { removeGenerator } from "./free-ids.ts";
+import { Peers } from "./peers.ts";
 import { goBack } from "./way-back.ts";
 
 export interface ResumeOptions {
@@ -210,6 +211,7 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   }
   // They run: whatever goes wrong from here on, they must not be thawed a second time in this boot.
   const { running, units } = thawedSets;
+  using peers = new Peers(record.connections ?? [], units);
   const onTrial = record.health !== undefined && here.kernel !== record.from;
   if (!onTrial) unmark(root, record.id);
   await house(record.id, thawedSets.processes);
@@ -229,8 +231,10 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
     ...(record.network ? [network] : []),
     ...thawing,
   ];
+  const connections = await peers.heard(running);
   const thawed: SwapRecord = {
     ...rest,
+    ...(connections.length > 0 && { connections }),
     ...(units && { units: [...units] }),
     state: "trial",
     arrived: here.kernel,

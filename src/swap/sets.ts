@@ -97,6 +97,7 @@ export class FrozenSets {
       needs: [...needs.values()],
       silence: all.map(({ silence }) => silence).join(""),
       plainSilence: all.map(({ plainSilence }) => plainSilence).join(""),
+      connections: all.flatMap(({ connections }) => connections),
     };
   }
 

@@ -59,6 +59,16 @@ const UnitSchema = v.object({
   after: v.optional(v.object({ name: v.string(), activeState: v.string(), mainPid: v.number() })),
 });
 
+const EndSchema = v.object({ address: v.string(), port: v.number() });
+const ConnectionSchema = v.object({
+  local: EndSchema,
+  remote: EndSchema,
+  /** The unit that has it. */
+  unit: v.optional(v.string()),
+  /** When its other end was first heard from after the thaw; none is listened for longer than a moment. */
+  heard: v.optional(v.number()),
+});
+
 /** One try at setting the processes running again, by one boot of one kernel. */
 const AttemptSchema = v.object({
   kernel: v.string(),
@@ -111,6 +121,8 @@ export const swapRecordSchema = v.object({
   units: v.optional(v.array(UnitSchema)),
   /** What must be there of the network before the thaw. */
   network: v.optional(v.array(networkNeedSchema)),
+  /** Connections of TCP to other machines that came along; of very many, the first ones. */
+  connections: v.optional(v.array(ConnectionSchema)),
   steps: v.array(StepSchema),
   /** When the first process was stopped, and when they ran again. */
   stopped: v.number(),
@@ -127,6 +139,7 @@ export const swapRecordSchema = v.object({
 export type Failure = v.InferOutput<typeof FailureSchema>;
 export type Attempt = v.InferOutput<typeof AttemptSchema>;
 export type WayBack = v.InferOutput<typeof WayBackSchema>;
+export type Connection = v.InferOutput<typeof ConnectionSchema>;
 /** A unit as the record of a swap has it. */
 export type SwapUnit = v.InferOutput<typeof UnitSchema>;
 export type SwapRecord = v.InferOutput<typeof swapRecordSchema>;

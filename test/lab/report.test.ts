@@ -9,6 +9,8 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { barriers, TestBrowser } from "../browser.ts";
+import type { SwapReport } from "../../src/swap/report.ts";
+import { Conversation, LINE_CLIENT } from "./conversation.ts";
 import { countFrom, FIRST_BOOT, shell, suspend, suspendAndReturn } from "./suspending.ts";
 
 const PATIENCE_MS = 15 * 60_000;
@@ -22,6 +24,26 @@ Description=<b>Odd</b> & "quoted"
 [Service]
 ExecStart=/usr/bin/sleep infinity
 `;
+
+const OPEN_REDIS = `sed -i 's/^bind .*/bind * -::*/; s/^protected-mode yes/protected-mode no/' /etc/redis/redis.conf
+systemctl restart redis-server`;
+
+/** Asks redis all the time, and says of each line of its input how long it has waited at most since the last one. */
+const BUSY = `import socket, sys, threading, time
+link = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+longest = 0
+def work():
+    global longest
+    while True:
+        began = time.monotonic()
+        link.sendall(b"PING\\r\\n")
+        assert link.recv(100) == b"+PONG\\r\\n"
+        longest = max(longest, time.monotonic() - began)
+        time.sleep(0.02)
+threading.Thread(target=work, daemon=True).start()
+for line in sys.stdin:
+    print(longest, flush=True)
+    longest = 0`;
 
 const directory = mkdtempSync(join(tmpdir(), "kmonte-report-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -38,6 +60,7 @@ describe("the report of real departures", { timeout: PATIENCE_MS }, () => {
     assert.equal(await machine.boot({ beforeInit: FIRST_BOOT }), "running");
     await machine.put(`/etc/systemd/system/${STRANGE}`, TEXT);
     await machine.output(["systemctl", "start", STRANGE]);
+    await shell(machine, OPEN_REDIS);
     await machine.output(["kmonte", "protect", "redis-server", "nginx", "memcached", STRANGE]);
 
     await t.test("the metrics lie where the node exporter looks, and are served", async () => {
@@ -55,6 +78,31 @@ describe("the report of real departures", { timeout: PATIENCE_MS }, () => {
       assert.match(served, /^kmonte_swap_unit_went_on\{unit="odd\\\\x20name\.service"\} 1$/m);
     });
 
+    await t.test("a client that waited is known by its pause, a silent one by its silence", async () => {
+      const { host, port } = machine.network.reach(6379, false);
+      using busy = new Conversation(machine, "python3", "-c", BUSY, host, String(port));
+      using silent = new Conversation(machine, "python3", "-c", LINE_CLIENT, host, String(port));
+      assert.equal(await silent.ask("PING"), "+PONG");
+      await busy.ask("so far");
+      await suspendAndReturn(machine);
+      const own = Number(await busy.ask("and now"));
+      const report = JSON.parse(await machine.output(["kmonte", "report", "--json"])) as SwapReport;
+      const { connections = [], units = [] } = report;
+      assert.deepEqual(
+        connections.map(({ unit }) => unit),
+        ["redis-server.service", "redis-server.service"],
+      );
+      const heard = connections.flatMap((one) => one.heard ?? []);
+      assert.equal(heard.length, 1, JSON.stringify(connections));
+      const stopped = units.find(({ name }) => name === "redis-server.service")?.stopped ?? 0;
+      const pause = ((heard[0] ?? 0) - stopped) / 1000;
+      assert.ok(Math.abs(pause - own) < 1.5, `${pause} s, and ${own} s by the client's own clock`);
+      assert.equal(await silent.ask("PING"), "+PONG");
+      const metrics = await shell(machine, `cat ${FOLDER}/kmonte.prom`);
+      assert.match(metrics, /^kmonte_swap_connections 2$/m);
+      assert.match(metrics, new RegExp(`^kmonte_swap_connection_pause_seconds ${pause}$`, "m"));
+    });
+
     await t.test("they change with the next departure, in the folders of the settings alone", async () => {
       const before = await shell(machine, `cat ${FOLDER}/kmonte.prom`);
       await shell(machine, "mkdir -p /etc/kmonte /srv/metrics; echo '/srv/metrics # here' >/etc/kmonte/metrics.conf");
@@ -69,7 +117,7 @@ describe("the report of real departures", { timeout: PATIENCE_MS }, () => {
     });
 
     await t.test("a folder that is missing is told in the journal, and stops nothing", async () => {
-      await shell(machine, "systemctl stop memcached; rm -r /srv/metrics");
+      await shell(machine, "rm -r /srv/metrics");
       await suspendAndReturn(machine);
       const journal = await shell(machine, "journalctl -b -o cat -u kmonte-thaw -u kmonte-hand-over");
       assert.match(
@@ -86,16 +134,16 @@ describe("the report of real departures", { timeout: PATIENCE_MS }, () => {
       const { page, requests } = shown;
       assert.deepEqual(await barriers(page), []);
       assert.deepEqual(requests, [page.url()]);
-      assert.match(await page.locator("h1").innerText(), /^3 units stood still for \d+(\.\d+)? s; none was lost$/);
+      assert.match(await page.locator("h1").innerText(), /^4 units stood still for \d+(\.\d+)? s; none was lost$/);
       const units = await page.locator("section:has(#units) tbody tr").allInnerTexts();
-      assert.equal(units.length, 3);
+      assert.equal(units.length, 4);
       assert.ok(
         units.some((row) => row.includes(STRANGE) && row.includes('<b>Odd</b> & "quoted"') && row.includes("went on")),
       );
       const last = await page.locator("section:has(#last) tbody tr").allInnerTexts();
       assert.deepEqual(
         last.map((row) => /done( without 1 unit)?/.exec(row)?.[0]),
-        ["done", "done without 1 unit", "done"],
+        ["done", "done without 1 unit", "done", "done"],
       );
       assert.ok((await page.locator(".bar.thaw").count()) >= 3);
     });

@@ -31,7 +31,7 @@ export function addReport(program: Command): void {
       "after",
       `
 The page needs nothing but itself: it can be mailed, printed, or put on a web server. It holds the names of units and
-programs, and nothing of their memory.
+programs and the addresses of their peers, and nothing of their memory.
 
 After each swap the metrics are written to /var/lib/prometheus/node-exporter/kmonte.prom, where that folder is: the
 textfile collector of Debian's prometheus-node-exporter reads them there. ${METRICS_SETTINGS} names other folders,

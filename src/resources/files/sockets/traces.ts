@@ -1,7 +1,7 @@
 /** What the machine's network must keep and must have for the sockets of a set: for whoever ends this kernel. */
 import * as v from "valibot";
 import { flowSchema, rules, type Flow, type Phase, type Quiet, type QuietPort } from "./silence-rules.ts";
-import { networkNeed, type NetworkNeed } from "./surroundings.ts";
+import { isEverywhere, networkNeed, type NetworkNeed } from "./surroundings.ts";
 
 export interface NetworkTraces {
   /** What must be there before the sockets can be made again. */
@@ -10,6 +10,8 @@ export interface NetworkTraces {
   readonly silence: string;
   /** The same for a kernel that cannot say whom a packet is for. */
   readonly plainSilence: string;
+  /** Connections of TCP whose other end is elsewhere. */
+  readonly connections: readonly Flow[];
 }
 
 const flowState = v.object({ ...flowSchema.entries, silence: v.string() });
@@ -48,11 +50,13 @@ export function networkTraces(states: readonly unknown[]): NetworkTraces {
       quiet(silence).flows.push({ local, remote });
     }
   }
+  const flows = [...tables.values()].flatMap((each) => each.flows);
   const text = (phase: Phase): string =>
     [...tables].map(([table, each]: [string, Quiet]) => rules(table, each, phase)).join("");
   return {
     needs: [...new Map(needs.map((need) => [JSON.stringify(need), need])).values()],
     silence: text("gap"),
     plainSilence: text("plain"),
+    connections: flows.filter(({ remote }) => !isEverywhere(remote.address)),
   };
 }
