@@ -69,6 +69,10 @@ ${["before", "freeze", "kernel", "boot", "thaw", "unit", "try"].map((kind) => `.
 figcaption { margin-top: .5rem; color: var(--quiet); font-size: .875rem; }
 footer { margin-top: 2.5rem; border-top: 1px solid var(--rule); padding-top: .75rem; color: var(--quiet); font-size: .875rem; }
 footer p { margin: 0; }
+@media (max-width: 30rem) {
+  .figures { grid-template-columns: 1fr 1fr; gap: 1rem; }
+  dd { font-size: 1.125rem; }
+}
 @media (min-width: 44rem), print {
   .steps th small { display: inline; margin-inline-start: .75rem; }
   .steps th, .steps td { padding-block: .3rem; }
