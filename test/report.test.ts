@@ -103,6 +103,7 @@ describe("the file of a report", () => {
       assert.equal((await report(state, option, file)).status, 0);
       assert.match(readFileSync(file, "utf8"), text);
       assert.notEqual(statSync(file).ino, before);
+      assert.equal(statSync(file).mode & 0o777, option === "--metrics" ? 0o644 : 0o666 & ~process.umask());
       assert.deepEqual(readdirSync(folder), ["report"]);
       const said = await report(state, option, file, "--json");
       assert.deepEqual(JSON.parse(said.stdout), { file });

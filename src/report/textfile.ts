@@ -3,15 +3,13 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { KmonteError } from "../lib/errors.ts";
 import { readReports } from "../swap/report.ts";
-import { metricsText } from "./metrics.ts";
+import { METRICS_MODE, metricsText } from "./metrics.ts";
 import { writeReport } from "./write.ts";
 
 /** Folders for the metrics, one a line; without this file that of Debian's prometheus-node-exporter, where it is. */
 export const METRICS_SETTINGS = "/etc/kmonte/metrics.conf";
 const DEBIAN_FOLDER = "/var/lib/prometheus/node-exporter";
 const NAME = "kmonte.prom";
-/** The collector runs as a user of its own. */
-const READABLE_BY_ALL = 0o644;
 
 /** Never fails: the swap is over, and what could not be written is said on standard error. */
 export function refreshMetrics(settings: string = METRICS_SETTINGS): void {
@@ -19,7 +17,7 @@ export function refreshMetrics(settings: string = METRICS_SETTINGS): void {
     const folders = metricsFolders(settings);
     if (folders.length === 0) return;
     const text = metricsText(readReports()[0]);
-    for (const folder of folders) attempt(() => writeReport(join(folder, NAME), text, READABLE_BY_ALL));
+    for (const folder of folders) attempt(() => writeReport(join(folder, NAME), text, METRICS_MODE));
   } catch (error) {
     if (!(error instanceof KmonteError && error.code === "NO_SWAP_YET")) note(error);
   }

@@ -1,7 +1,7 @@
 /** `kmonte report` */
 import { type Command, Option } from "commander";
 import { KmonteError } from "../../lib/errors.ts";
-import { metricsText } from "../../report/metrics.ts";
+import { METRICS_MODE, metricsText } from "../../report/metrics.ts";
 import { reportPage } from "../../report/page.ts";
 import { METRICS_SETTINGS } from "../../report/textfile.ts";
 import { writeReport } from "../../report/write.ts";
@@ -47,19 +47,20 @@ Examples:
       const [last] = reports;
       const version = program.version() ?? "";
       if (html !== undefined) return put(html, reportPage({ report: last, last: reports, version }), options);
-      if (metrics !== undefined) return put(metrics === true ? STANDARD_OUTPUT : metrics, metricsText(last), options);
+      if (metrics !== undefined)
+        return put(metrics === true ? STANDARD_OUTPUT : metrics, metricsText(last), options, METRICS_MODE);
       if (json) printJson(last);
       else printLine(formatReport(last).trimEnd());
     });
 }
 
-function put(file: string, text: string, { json }: Options): void {
+function put(file: string, text: string, { json }: Options, mode?: number): void {
   if (file === STANDARD_OUTPUT) {
     if (json) throw bothOnOutput();
     printLine(text.trimEnd());
     return;
   }
-  writeReport(file, text);
+  writeReport(file, text, mode);
   printOutcome(json, { file }, `Written to ${file}.`);
 }
 
