@@ -69,7 +69,12 @@ for (const debian of Object.keys(DEBIAN_SUITES) as DebianRelease[]) {
       const key = join(work.path, "key");
       await runTool("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
       await using machine = await NamespaceMachine.make(stock.machine);
-      assert.equal(await machine.boot({ beforeInit: "echo 5000 >/proc/sys/kernel/ns_last_pid" }), "running");
+      const state = await machine.boot({ beforeInit: "echo 5000 >/proc/sys/kernel/ns_last_pid" });
+      assert.equal(
+        state,
+        "running",
+        await shell(machine, "systemctl --failed --no-legend; journalctl -b -p err -o cat"),
+      );
       await machine.put("/root/.ssh/authorized_keys", readFileSync(`${key}.pub`), 0o600);
       await machine.output(
         ["bash", "-c", file("settings.sh"), "settings.sh", stock.php, stock.postgresql, stock.tomcat],
