@@ -1,10 +1,12 @@
 /**
  * Which units would freeze: asks `kmonte check` about each running service of a machine. As a program (`npm run
- * units`), about Debian 12's stock services, all on one machine.
+ * units`), about a Debian's stock services, all on one machine.
  */
+import { Command, Option } from "commander";
 import { EXIT_STATUS, KmonteError } from "../src/lib/errors.ts";
+import { DEBIAN_SUITES, type DebianRelease } from "./bootstrap.ts";
 import { NamespaceMachine } from "./namespace-machine.ts";
-import { STOCK_MACHINE, STOCK_UNITS } from "./stock-services.ts";
+import { stockServices } from "./stock-services.ts";
 
 export interface UnitVerdict {
   readonly unit: string;
@@ -88,12 +90,13 @@ export function verdictLine({ unit, processes, status, codes }: UnitVerdict): st
   return `${unit.padEnd(34)} ${String(processes).padStart(3)} processes  ${verdict}`;
 }
 
-async function main(options: readonly string[]): Promise<void> {
+async function main(options: readonly string[], { debian }: { readonly debian: DebianRelease }): Promise<void> {
   const onStep = (step: string) => process.stderr.write(`${step}\n`);
-  await using machine = await NamespaceMachine.make({ ...STOCK_MACHINE, onStep });
+  const stock = stockServices(debian);
+  await using machine = await NamespaceMachine.make({ ...stock.machine, onStep });
   onStep("boot");
   onStep(`The system is ${await machine.boot()}.`);
-  const units = [...new Set([...STOCK_UNITS, ...(await runningServices(machine))])].sort();
+  const units = [...new Set([...stock.units, ...(await runningServices(machine))])].sort();
   let yes = 0;
   for (const unit of units) {
     const verdict = await surveyUnit(machine, unit, options);
@@ -103,9 +106,16 @@ async function main(options: readonly string[]): Promise<void> {
   process.stdout.write(`${yes} of ${units.length} services would freeze\n`);
 }
 
+const program = new Command("npm run units --")
+  .description("Says of each of Debian's stock services, all on one machine, whether it would freeze.")
+  .addOption(new Option("--debian <release>", "which Debian").choices(Object.keys(DEBIAN_SUITES)).default("12"))
+  .argument("[options...]", "further options, which kmonte check gets")
+  .allowUnknownOption()
+  .action(main);
+
 if (import.meta.main) {
   try {
-    await main(process.argv.slice(2));
+    await program.parseAsync();
   } catch (error) {
     if (!(error instanceof KmonteError)) throw error;
     process.stderr.write(`${[error.what, error.why, error.remedy].filter(Boolean).join("\n")}\n`);

@@ -1,7 +1,8 @@
 /** io_uring_setup(2), io_uring_enter(2) (include/uapi/linux/io_uring.h). */
-import { call, withStruct } from "./call.ts";
+import { attempt, call, SyscallError, withStruct } from "./call.ts";
+import { ERRNO } from "./errno.ts";
 import { viewMemory } from "./ffi.unsafe.ts";
-import { MAP, PROT } from "./mman.ts";
+import { MADV, MAP, PROT } from "./mman.ts";
 import type { LocalFd } from "../lib/brand.ts";
 
 const PARAMS_SIZE = 120;
@@ -71,6 +72,13 @@ export class RingMemory implements Disposable {
       fd,
       offset,
     );
+    // A kernel that maps more than there is would answer a look at the rest with SIGBUS. Others refuse to map it; of
+    // these, some do not know this advice.
+    const filled = attempt("madvise", this.#address, size, MADV.MADV_POPULATE_READ);
+    if (filled === -ERRNO.EFAULT) {
+      call("munmap", "Leaving an io_uring", this.#address, size);
+      throw new SyscallError("madvise", filled, "Looking into an io_uring");
+    }
     this.bytes = viewMemory(this.#address, size);
   }
 

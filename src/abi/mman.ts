@@ -36,6 +36,7 @@ export const MADV = {
   MADV_DONTDUMP: 16,
   MADV_DODUMP: 17,
   MADV_WIPEONFORK: 18,
+  MADV_POPULATE_READ: 22,
   MADV_GUARD_INSTALL: 102,
 } as const satisfies FlagTable;
 

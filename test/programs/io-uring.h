@@ -26,7 +26,9 @@ static inline void ring_open(unsigned entries, unsigned flags) {
 static inline void ring_submit(struct io_uring_sqe entry, unsigned completions) {
   unsigned tail = AT(params.sq_off.tail), slot = tail & (params.sq_entries - 1);
   sqes[slot] = entry;
-  ((unsigned *)(ring + params.sq_off.array))[slot] = slot;
+  // Without an array, entries are taken in order.
+  if (params.sq_off.array)
+    ((unsigned *)(ring + params.sq_off.array))[slot] = slot;
   __atomic_store_n(&AT(params.sq_off.tail), tail + 1, __ATOMIC_RELEASE);
   long done = syscall(SYS_io_uring_enter, ring_fd, 1, completions, completions ? IORING_ENTER_GETEVENTS : 0, NULL, 0);
   test_check(done == 1, "enter");

@@ -148,7 +148,7 @@ function refuseRepeating(file: OpenFile, sqEntries: number): void {
   }
 }
 
-/** A ring without a submission array has less memory to map. */
+/** A ring without a submission array has less memory. */
 function readArray(fd: LocalFd, start: number, end: number): { array?: string } {
   try {
     using ring = new RingMemory(fd, IORING_OFF.SQ_RING, end);

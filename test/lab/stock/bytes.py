@@ -1,5 +1,6 @@
 """bytes.py tcp|udp HOST PORT: a client over one connection, which is made once. Each line of its input is sent, with \\r\\n
-in the place of |, or as bytes in hexadecimal after "x:"; what comes back is written as one line, in hexadecimal or not."""
+in the place of |, or as bytes in hexadecimal after "x:"; an empty one sends nothing. What comes back is written as one
+line, in hexadecimal or not."""
 
 import socket
 import sys

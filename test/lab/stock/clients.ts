@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { NamespaceMachine } from "../../../lab/namespace-machine.ts";
+import type { StockServices } from "../../../lab/stock-services.ts";
 import { Conversation } from "../conversation.ts";
 
 /** A question, and what its answer must be like. */
@@ -31,19 +32,20 @@ const web = (of: string, port: number, request: string, answer = /^b["']HTTP\/1\
 
 const put = '{"key":"bGFi","value":"bGFi"}';
 const sql = "insert into t values (1); select count(*) from t;";
-/** A question for the name localhost (RFC 1035), and the address of its answer. */
-const LOCALHOST = "123401000001000000000000096c6f63616c686f73740000010001";
+/** A question for hostname.bind, which named knows by itself (a text of the class CHAOS, RFC 4892), and what its answer has. */
+const HOSTNAME = "12340100000100000000000008686f73746e616d650462696e640000100003";
+const LAB = /00100003[0-9a-f]{8}0004036c6162/;
 /** What rpcbind has registered (RFC 1833, PMAPPROC_DUMP): the program 400000 at the port 7777 is among it. */
 const DUMP = `8000002800000001${"00000000"}00000002000186a00000000200000004${"00000000".repeat(4)}`;
 const letter = ["MAIL FROM:<lab@localhost>|", "RCPT TO:<root@localhost>|", "DATA|"];
 
-export const CLIENTS: readonly Client[] = [
+const clientsOf = ({ php, postfix, postgresql, tomcat }: StockServices): readonly Client[] => [
   web("apache2", 8080, "HEAD /"),
   web("haproxy, before nginx", 8082, "HEAD /"),
   web("nginx", 80, "HEAD /"),
   web("prometheus-node-exporter", 9100, "HEAD /metrics"),
   web("squid, before nginx", 3128, "HEAD http://10.77.0.2/"),
-  web("tomcat10", 8081, "HEAD /"),
+  web(tomcat, 8081, "HEAD /"),
   {
     of: "etcd",
     command: bytes("tcp", 2379),
@@ -74,24 +76,28 @@ export const CLIENTS: readonly Client[] = [
     ],
     each: (round) => [[`x:300600036c61623${round}`, new RegExp(`^300600036c61623${round}$`)]],
   },
-  { of: "named", command: bytes("udp", 53), each: () => [[`x:${LOCALHOST}`, /7f000001$/]] },
+  { of: "named", command: bytes("udp", 53), each: () => [[`x:${HOSTNAME}`, LAB]] },
   {
-    of: "php8.2-fpm, behind nginx",
+    of: `${php}, behind nginx`,
     command: bytes("tcp", 80),
     each: (round) => [
       ["GET /n.php HTTP/1.1|Host: lab|Cookie: PHPSESSID=labsession||", new RegExp(`n=${round + 1}\\\\r`)],
     ],
   },
   {
-    of: "postfix@-",
+    of: postfix,
     command: bytes("tcp", 25),
-    first: [["EHLO lab|", /220 /]],
+    // Who speaks before having been greeted is sent away.
+    first: [
+      ["", /220 /],
+      ["EHLO lab|", /250[- ]/],
+    ],
     // One letter, a line of the dialogue before each reboot.
     each: (round) => [[letter[round] ?? "NOOP|", round === 2 ? /354 / : /250 2/]],
     last: [["Subject: lab||Begun before two reboots.|.|", /250 2/]],
   },
   {
-    of: "postgresql@15-main",
+    of: `postgresql@${postgresql}-main`,
     command: (host) => ["psql", "-qAt", "-h", host, "-U", "lab", "postgres"],
     each: (round) => [[sql, new RegExp(`^${round + 1}$`)]],
   },
@@ -121,9 +127,9 @@ export const CLIENTS: readonly Client[] = [
 export class Clients implements Disposable {
   readonly #open: { readonly client: Client; readonly talk: Conversation }[] = [];
 
-  constructor(machine: NamespaceMachine) {
+  constructor(machine: NamespaceMachine, stock: StockServices) {
     const { host } = machine.network.reach(0, false);
-    for (const client of CLIENTS) {
+    for (const client of clientsOf(stock)) {
       const [command = "", ...args] = client.command(host);
       this.#open.push({ client, talk: new Conversation(machine, command, ...args) });
     }
