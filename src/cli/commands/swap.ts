@@ -1,12 +1,17 @@
 /** `kmonte swap --to KERNEL --pid PID…` */
 import type { Command } from "commander";
-import { swap, swapTarget } from "../../swap/swap.ts";
+import { swap } from "../../swap/swap.ts";
+import { swapTarget, type Target } from "../../swap/target.ts";
 import { DEFAULT_HEALTH_SECONDS } from "../../swap/health.ts";
 import { DEFAULT_DEADLINE_SECONDS } from "../../swap/watchdog.ts";
 import { collect, parsePid, parseSeconds } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
 import { showProgress } from "../progress.ts";
+import { advise } from "../../swap/doctor/advice.ts";
+import { Machine } from "../../swap/doctor/machine.ts";
 import { requireRoot } from "../../lib/require-root.ts";
+import { type Advice } from "../../swap/doctor/finding.ts";
+import { describeFindings, tell } from "../output.ts";
 import { agreedPlan } from "../unit-plan.ts";
 
 interface Options {
@@ -90,8 +95,10 @@ Examples:
     .action(async (options: Options) => {
       requireRoot("change the kernel");
       const { pid = [], health, healthTimeout, ...more } = options;
-      const kernel = swapTarget(options.to);
-      const plan = await agreedPlan({ purpose: `change to Linux ${kernel.release}`, how: "swap" }, pid, options);
+      const advice = advise(new Machine());
+      const { kernel, warnings } = targetOr(options, advice);
+      const departing = { purpose: `change to Linux ${kernel.release}`, how: "swap", warnings, advice } as const;
+      const plan = await agreedPlan(departing, pid, options);
       if (plan === undefined) return;
       const progress = showProgress(options.json === true);
       await interruptible((signal) =>
@@ -109,4 +116,14 @@ Examples:
         }),
       ).finally(progress.end);
     });
+}
+
+/** Where there is nothing to change to, something else may be what is wanted. */
+function targetOr({ to, json }: Options, advice: readonly Advice[]): Target {
+  try {
+    return swapTarget(to);
+  } catch (error) {
+    if (!json) for (const line of describeFindings("Perhaps without a swap:", advice)) tell(line);
+    throw error;
+  }
 }
