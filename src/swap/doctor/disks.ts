@@ -89,7 +89,7 @@ function isOnNetwork({ mount, early, layers }: NeededDisk): Finding[] {
 /** A mount that was made by hand, or waits for somebody to come, is not there at boot. */
 function isMountedByNoBoot(machine: Machine, { mount, early }: NeededDisk): Finding[] {
   const point = mount.mountPoint;
-  if (early || machine.isContainer || !mount.source.startsWith("/dev/")) return [];
+  if (early || !mount.source.startsWith("/dev/")) return [];
   const why = whyNotMounted(machine, point);
   if (why === undefined) return [];
   return [

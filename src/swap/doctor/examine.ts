@@ -24,16 +24,9 @@ import { lookAtSystemd } from "./systemd.ts";
 type Look = (machine: Machine) => readonly Finding[];
 type LookAtKernel = (machine: Machine, kernel: Kernel) => readonly Finding[];
 
-const ANYWHERE: readonly Look[] = [
-  lookAtRights,
-  lookAtSystemd,
-  lookAtPackages,
-  lookAtOthers,
-  lookAtImageRoom,
-  lookAtDisks,
-];
+const ANYWHERE: readonly Look[] = [lookAtRights, lookAtSystemd, lookAtPackages, lookAtOthers, lookAtImageRoom];
 /** A container sees its host's. */
-const OF_HOST: readonly Look[] = [lookAtKexec, lookAtWatchdog];
+const OF_HOST: readonly Look[] = [lookAtKexec, lookAtWatchdog, lookAtDisks];
 
 const OF_KERNEL: readonly LookAtKernel[] = [
   lookAtImage,
