@@ -25,7 +25,7 @@ export function advise(machine: Machine): Advice[] {
   return [
     ...(runsNewest ? [...newestRuns(newest), ...changedModules(machine)] : []),
     ...livePatches(machine),
-    ...replacedLibraries(),
+    ...replacedLibraries(machine),
   ];
 }
 
@@ -87,8 +87,8 @@ function livePatches(machine: Machine): Advice[] {
 }
 
 /** Protected units that still run with files of libraries which an upgrade has replaced. */
-function replacedLibraries(): Advice[] {
-  if (!isSystemdRunning()) return [];
+function replacedLibraries(machine: Machine): Advice[] {
+  if (machine.root !== "/" || !isSystemdRunning()) return [];
   const found = new Map<string, Set<string>>();
   for (const running of runningUnits(readProtections())) {
     const files = new Set(pidsOf(running).flatMap(replacedIn));
