@@ -64,11 +64,13 @@ export function addSwap(program: Command): void {
       "after",
       `
 What goes along are the protected units (kmonte protect) and the processes named with --pid. A plan is shown and agreed
-to first. The kernel is loaded with its initramfs and the present command line. Then systemd stops all other units in
-their order, while those that go along still serve; these are frozen to /var/lib/kmonte/swap, the file systems are synced
-and remounted read-only, and the new kernel is started without going through the firmware. kmonte-thaw.service, which
-this command writes, sets the processes running again at boot, and systemd has the same units with the same processes;
-kmonte report then shows how long each step took.
+to first, with what a person should know before, and what might do without a swap. What stands in the way in the machine
+is refused, as kmonte doctor shows it: packages half configured or being installed, kexec disabled, a kernel or initramfs
+that is not whole, and more. The kernel is loaded with its initramfs and the present command line. Then systemd stops
+all other units in their order, while those that go along still serve; these are frozen to /var/lib/kmonte/swap, the file
+systems are synced and remounted read-only, and the new kernel is started without going through the firmware.
+kmonte-thaw.service, which this command writes, sets the processes running again at boot, and systemd has the same units
+with the same processes; kmonte report then shows how long each step took.
 
 If the new kernel cannot take the processes, or the health command fails, the machine goes back to the old kernel by
 kexec, and they go on there from the same images. A kernel that panics or hangs is ended by panic= and a watchdog; the
