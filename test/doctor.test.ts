@@ -14,6 +14,7 @@ import { lookAtWatchdog } from "../src/swap/doctor/hardware-watchdog.ts";
 import { lookAtKexec } from "../src/swap/doctor/kexec-allowed.ts";
 import { Machine } from "../src/swap/doctor/machine.ts";
 import { lookAtModules } from "../src/swap/doctor/modules.ts";
+import { holderOf } from "../src/swap/doctor/packages.ts";
 import { lookAtRights } from "../src/swap/doctor/rights.ts";
 import { findKernel } from "../src/swap/kernels.ts";
 
@@ -41,6 +42,17 @@ const only = (findings: readonly Finding[]): Finding => {
   assert.equal(findings.length, 1, JSON.stringify(findings));
   return findings[0] as Finding;
 };
+
+test("who holds a lock of dpkg is found among all locks, by device and inode", () => {
+  const locks = `1: POSIX  ADVISORY  READ 77 fe:01:1234 0 EOF
+2: FLOCK  ADVISORY  WRITE 88 fe:01:1234 0 EOF
+3: POSIX  ADVISORY  WRITE 99 fe:02:1234 0 EOF
+4: POSIX  ADVISORY  WRITE 4711 fe:01:1234 0 EOF
+`;
+  assert.equal(holderOf(locks, { dev: 0xfe01, ino: 1234 }), 4711);
+  assert.equal(holderOf(locks, { dev: 0xfe01, ino: 12 }), undefined);
+  assert.equal(holderOf(locks, { dev: 0x2a, ino: 1234 }), 99, "btrfs");
+});
 
 describe("rights", () => {
   test("root without CAP_SYS_BOOT is told of it", () => {

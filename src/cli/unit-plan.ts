@@ -5,7 +5,7 @@ import { type FailureSummary, KmonteError, Refusal, RefusalList } from "../lib/e
 import { inTheWay } from "../units/obstacles.ts";
 import { planUnits, type UnitPlan } from "../units/others.ts";
 import { matches, type Protection, readProtections } from "../units/protected.ts";
-import { type RunningUnit, runningUnits, survey, type SurveyedUnit } from "../units/survey.ts";
+import { presentRoots, type RunningUnit, runningUnits, survey, type SurveyedUnit } from "../units/survey.ts";
 import { requireSystemd } from "../lib/systemctl.ts";
 import { notRunning, readUnits } from "../units/unit.ts";
 import { requireRoom } from "../swap/room.ts";
@@ -33,6 +33,8 @@ export interface Departure {
   readonly warnings?: readonly FailureSummary[];
   /** What may make it needless. */
   readonly advice?: readonly FailureSummary[];
+  /** Throws when what comes then cannot take these processes. */
+  readonly requireAble?: (pids: readonly number[]) => Promise<void>;
 }
 
 /**
@@ -40,7 +42,7 @@ export interface Departure {
  * Throws a {@link RefusalList} when something is in the way.
  */
 export async function agreedPlan(
-  { purpose, how, warnings = [], advice = [] }: Departure,
+  { purpose, how, warnings = [], advice = [], requireAble }: Departure,
   pids: readonly number[],
   options: PlanOptions,
 ): Promise<UnitPlan | undefined> {
@@ -57,6 +59,7 @@ export async function agreedPlan(
   await refuseObstacles(looked, protections);
   requireRoom(DEFAULT_SWAP_ROOT, [...pids, ...looked.flatMap((one) => one.pids)]);
   const plan = planUnits(looked, pids);
+  await requireAble?.([...pids, ...presentRoots(plan.along)]);
   const pauses = expectPauses(plan.along, how);
   if (options.plan && options.json) printJson({ ...planJson(plan, pauses), warnings, advice });
   else if (!options.json) printPlan(plan, { purpose, how, pauses, warnings, advice });

@@ -35,7 +35,7 @@ export async function swap(options: SwapOptions): Promise<never> {
 }
 
 /** A short look at the processes, before anything is made ready: what they hold, and whether that kernel can take it. */
-async function requireAbleTarget(kernel: Kernel, pids: readonly number[]): Promise<void> {
+export async function requireAbleTarget(kernel: Kernel, pids: readonly number[]): Promise<void> {
   const { needs } = await check(pids);
   requireAbleKernel(kernel, needs);
 }

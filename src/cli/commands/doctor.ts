@@ -1,6 +1,7 @@
 /** `kmonte doctor`: whether this machine can change its kernel, and what to know before. */
 import type { Command } from "commander";
 import { EXIT_STATUS } from "../../lib/errors.ts";
+import { requireRoot } from "../../lib/require-root.ts";
 import { diagnose, type Diagnosis } from "../../swap/doctor/diagnose.ts";
 import { describeFindings, printJson, printLine } from "../output.ts";
 
@@ -23,13 +24,14 @@ export function addDoctor(program: Command): void {
 Looks at rights, kexec and signatures (lockdown, Secure Boot), watchdogs, the kernel's image, initramfs and modules,
 DKMS, firmware, room, packages, systemd, and the disks that the boot needs, with what they lie on. It changes nothing.
 What stands in the way is what kmonte swap refuses, with the same codes; the exit status is 3 then. Warnings and advice
-do not change it. Units are looked at by kmonte services.
+do not change it. Units are looked at by kmonte services, and what they need of the kernel by kmonte swap --plan.
 
 Examples:
   sudo kmonte doctor
   sudo kmonte doctor --to 6.12 --json`,
     )
     .action((options: Options) => {
+      requireRoot("look at all that a change of kernel needs");
       const diagnosis = diagnose(options.to);
       if (diagnosis.refusals.length > 0) process.exitCode = EXIT_STATUS.refused;
       if (options.json) printJson(asJson(diagnosis));

@@ -1,6 +1,6 @@
 /** `kmonte swap --to KERNEL --pid PID…` */
 import type { Command } from "commander";
-import { swap } from "../../swap/swap.ts";
+import { requireAbleTarget, swap } from "../../swap/swap.ts";
 import { swapTarget, type Target } from "../../swap/target.ts";
 import { DEFAULT_HEALTH_SECONDS } from "../../swap/health.ts";
 import { DEFAULT_DEADLINE_SECONDS } from "../../swap/watchdog.ts";
@@ -100,7 +100,8 @@ Examples:
       const advice = advise(new Machine());
       const { kernel, warnings } = targetOr(options, advice);
       const departing = { purpose: `change to Linux ${kernel.release}`, how: "swap", warnings, advice } as const;
-      const plan = await agreedPlan(departing, pid, options);
+      const requireAble = (pids: readonly number[]): Promise<void> => requireAbleTarget(kernel, pids);
+      const plan = await agreedPlan({ ...departing, requireAble }, pid, options);
       if (plan === undefined) return;
       const progress = showProgress(options.json === true);
       await interruptible((signal) =>

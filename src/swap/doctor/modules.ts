@@ -2,9 +2,9 @@
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/gone.ts";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { readOffer } from "../kernel-config.ts";
+import { parseKernelConfig, readOffer } from "../kernel-config.ts";
 import type { Kernel } from "../kernels.ts";
 import { type Finding, Warning } from "./finding.ts";
 import { loadedModules } from "./loaded-modules.ts";
@@ -14,7 +14,8 @@ const DKMS = "/var/lib/dkms";
 
 /** A kernel that was built with modules finds next to nothing without them. */
 export function lookAtModuleTree(_machine: Machine, kernel: Kernel): Finding[] {
-  if (kernel.config === undefined || !readOffer(kernel).options.has("CONFIG_MODULES")) return [];
+  const config = kernel.config === undefined ? "" : readFileSync(kernel.config, "utf8");
+  if (!parseKernelConfig(config).has("CONFIG_MODULES")) return [];
   const { modules, release } = kernel;
   if (modules !== undefined && existsSync(join(modules, "modules.dep"))) return [];
   return [

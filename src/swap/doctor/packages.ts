@@ -26,10 +26,8 @@ export function lookAtPackages(machine: Machine): Finding[] {
 function lookAtLocks(machine: Machine): Refusal[] {
   const locks = machine.text("/proc/locks");
   for (const path of LOCKS) {
-    const pid = holderOf(
-      locks,
-      orIfGone(() => statSync(machine.at(path)).ino, undefined),
-    );
+    const file = orIfGone(() => statSync(machine.at(path)), undefined);
+    const pid = file && holderOf(locks, file);
     if (pid === undefined) continue;
     const command = machine.text(`/proc/${pid}/comm`) || "?";
     return [
@@ -47,11 +45,18 @@ function lookAtLocks(machine: Machine): Refusal[] {
   return [];
 }
 
-/** Who has locked a file: a line of /proc/locks (proc_locks(5)) of that inode. Pure. */
-export function holderOf(locks: string, inode: number | undefined): number | undefined {
-  const line = new RegExp(`\\bWRITE (\\d+) [0-9a-f]+:[0-9a-f]+:${inode} `).exec(locks);
-  return line ? Number(line[1]) : undefined;
+/** Who has locked a file with fcntl(2), going by /proc/locks (proc_locks(5)). Pure. */
+export function holderOf(locks: string, file: { readonly dev: number; readonly ino: number }): number | undefined {
+  // Of a file system with devices of its own invention (btrfs), stat(2) and the kernel's list name different ones.
+  const [major, minor] = [(file.dev >> 8) & 0xfff, (file.dev & 0xff) | ((file.dev >> 12) & 0xfff00)];
+  for (const [, pid, itsMajor = "", itsMinor = "", inode] of locks.matchAll(LOCK)) {
+    const isSame = Number.parseInt(itsMajor, 16) === major && Number.parseInt(itsMinor, 16) === minor;
+    if (Number(inode) === file.ino && (isSame || major === 0)) return Number(pid);
+  }
+  return undefined;
 }
+
+const LOCK = /\bPOSIX +\S+ +WRITE (\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) /g;
 
 function lookAtStates(machine: Machine): Finding[] {
   const args = [`--admindir=${machine.at(DPKG)}`, "--show", "--showformat=${binary:Package} ${db:Status-Status}\\n"];
