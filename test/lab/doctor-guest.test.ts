@@ -16,8 +16,8 @@ truncate -s 128M /root/half
 half=$(losetup --show -f /root/half)
 modprobe -a loop dm_mod dm_crypt raid1
 mdadm --create /dev/md7 --run --level=1 --raid-devices=2 --metadata=1.2 $half missing
-echo secret | cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 /dev/md7 -
-echo secret | cryptsetup open /dev/md7 vault -
+printf secret | cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file - /dev/md7
+printf secret | cryptsetup open --key-file - /dev/md7 vault
 pvcreate -q /dev/mapper/vault
 vgcreate -q pool /dev/mapper/vault
 lvcreate -q -n state -l 100%FREE pool
@@ -143,8 +143,8 @@ test("what only a kernel of its own shows", { timeout: PATIENCE_MS }, async (t: 
     assert.notEqual(really.code, 0, "and the kernel thinks so too");
     const signed = await diagnose(0);
     assert.deepEqual(codes(signed.warnings), ["SIGNATURE_UNPROVEN"]);
-    const answer = await load(await shell("ls /boot/vmlinuz-6.12*"));
-    t.diagnostic(`a signed kernel without the firmware's keys: ${answer.code} ${answer.stderr.toString().trim()}`);
+    // Debian's own key is the firmware's, which this machine does not have: the try says so, before anything is stopped.
+    await swapRefuses("KEXEC_LOAD_FAILED", "--to", "6.12");
   });
 
   await t.test("kexec that was disabled", async () => {

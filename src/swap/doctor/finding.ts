@@ -2,7 +2,7 @@
  * What is found on a machine before its kernel is changed. A {@link Refusal} stands in the way, for `kmonte swap` as for
  * `kmonte doctor`; a {@link Warning} is told, and stops nothing; {@link Advice} names something less than a swap that would do.
  */
-import { type FailureText, KmonteError, Refusal, RefusalList } from "../../lib/errors.ts";
+import { type FailureText, Refusal, RefusalList } from "../../lib/errors.ts";
 
 /** What a person tells apart by its code, as with failures. */
 abstract class Told {
@@ -60,9 +60,10 @@ export function refuse(refusals: readonly Refusal[]): void {
 
 /** What a look at the machine cannot do without is not there, or not to be read: told, as what it looks for is not known. */
 export function unknown(about: string, error: unknown): Warning {
+  const why = String(error instanceof Error ? error.message : error);
   return new Warning("NOT_LOOKED_AT", {
     what: `${about} could not be looked at.`,
-    why: error instanceof KmonteError ? [error.what, error.why].filter(Boolean).join(" ") : String(error),
+    why,
     remedy: "See to it that it can be, and look again: kmonte doctor.",
   });
 }
