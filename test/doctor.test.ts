@@ -151,6 +151,10 @@ describe("disks", () => {
     const { code, what } = only(look({}));
     assert.equal(code, "DISK_ASKS_FOR_PASSPHRASE");
     assert.match(what, /md0_crypt, which \/ lies on/);
+    assert.match(
+      only(look({ "etc/crypttab": "other /dev/sdb /key\n" })).why ?? "",
+      /^\/etc\/crypttab has no line for it/,
+    );
   });
   test("on LUKS with a key, or something that finds one, do not", () => {
     const line = (key: string, options: string) => ({ "etc/crypttab": `md0_crypt UUID=2f9f ${key} ${options}\n` });
@@ -163,7 +167,7 @@ describe("disks", () => {
     const key = { "etc/crypttab": "md0_crypt /dev/md0 /k\n" };
     const { code, why } = only(look({ ...key, "sys/devices/virtual/block/md0/md/degraded": "1\n" }));
     assert.equal(code, "RAID_DEGRADED");
-    assert.match(why ?? "", /^1 of its devices are missing \(raid1\)/);
+    assert.match(why ?? "", /^One of its devices is missing \(raid1\)/);
   });
 
   const PLAIN = "22 1 8:2 / / rw - ext4 /dev/sda2 rw\n";

@@ -21,25 +21,23 @@ const RESTARTS =
 function asksForPassphrase(machine: Machine, { mount, layers }: NeededDisk): Finding[] {
   const crypttab = machine.text("/etc/crypttab");
   return layers.flatMap((layer) => {
-    if (layer.kind !== "crypt" || unlocksItself(machine, crypttab, layer.name)) return [];
+    if (layer.kind !== "crypt") return [];
+    const line = crypttab.split("\n").find((text) => text.trim().split(/\s+/)[0] === layer.name);
+    if (line !== undefined && unlocksItself(machine, line)) return [];
     const remote = machine.has("/usr/share/initramfs-tools/hooks/dropbear");
     return [
       new Warning("DISK_ASKS_FOR_PASSPHRASE", {
         what: `The boot of the new kernel waits for the passphrase of ${layer.name}, which ${mount.mountPoint} lies on.`,
-        why: `/etc/crypttab names no key for it, and nothing that finds one by itself. ${RESTARTS}.`,
+        why: `${line === undefined ? "/etc/crypttab has no line for it" : "Its line of /etc/crypttab names no key, nor what finds one by itself"}. ${RESTARTS}.`,
         remedy: `Be there to type it${remote ? " (dropbear-initramfs takes it over ssh)" : ", or let ssh do so (dropbear-initramfs)"}; or have it unlocked by a key: keyscript= or a key file in crypttab(5), clevis-initramfs, tpm2-device= with dracut.`,
       }),
     ];
   });
 }
 
-/** Whether a line of crypttab(5), or clevis, brings the key. Pure, but for the look for clevis. */
-function unlocksItself(machine: Machine, crypttab: string, name: string): boolean {
-  const fields = crypttab
-    .split("\n")
-    .map((line) => line.trim().split(/\s+/))
-    .find(([first]) => first === name);
-  const [, , key = "none", options = ""] = fields ?? [];
+/** Whether a line of crypttab(5), or clevis, brings the key. */
+function unlocksItself(machine: Machine, line: string): boolean {
+  const [, , key = "none", options = ""] = line.trim().split(/\s+/);
   if (!["none", "-", ""].includes(key)) return true;
   if (/(^|,)(keyscript|tpm2-device|fido2-device|pkcs11-uri)=/.test(options)) return true;
   return machine.has("/usr/share/initramfs-tools/hooks/clevis") || machine.has("/usr/lib/dracut/modules.d/60clevis");
@@ -51,7 +49,7 @@ function isDegraded({ mount, layers }: NeededDisk): Finding[] {
     return [
       new Warning("RAID_DEGRADED", {
         what: `${layer.name}, which ${mount.mountPoint} lies on, is degraded.`,
-        why: `${layer.missing} of its devices are missing (${layer.level}); a boot may wait for them before it starts the array without.`,
+        why: `${layer.missing === 1 ? "One of its devices is" : `${layer.missing} of its devices are`} missing (${layer.level}); a boot may wait for them before it starts the array without.`,
         remedy: "Replace them first: mdadm --detail says which, mdadm --manage adds others.",
       }),
     ];
