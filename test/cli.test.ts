@@ -33,7 +33,6 @@ describe("wrong usage is told with status 2", () => {
     ["unprotect"],
     ["services", "--nonsense"],
     ["kernels", "--nonsense"],
-    ["doctor", "--to"],
     ["doctor", "6.12"],
   ];
   for (const args of wrong) {
