@@ -7,6 +7,8 @@ export interface GuestSystem {
   readonly debian: DebianRelease;
   /** slim: boots quickly, for programs started one by one; server: as Debian is installed on a server, nothing masked. */
   readonly kind: "slim" | "server";
+  /** Packages besides those that every guest of the kind has. */
+  readonly more?: readonly string[];
 }
 
 export const SLIM: GuestSystem = { debian: "12", kind: "slim" };
@@ -49,12 +51,12 @@ export const MANUALS = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/loca
 /** The guest has neither a device mapper nor a keyboard; without them its initramfs is half as large. */
 const WITHOUT = ["dmsetup", "keymap", "thermal"].map((hook) => `/usr/share/initramfs-tools/hooks/${hook}`);
 
-function contents({ debian, kind }: GuestSystem): Debian {
+function contents({ debian, kind, more = [] }: GuestSystem): Debian {
   const suite = DEBIAN_SUITES[debian];
   if (kind === "server")
-    return { suite, variant: "important", packages: SERVER_PACKAGES, without: [...WITHOUT, ...MANUALS] };
+    return { suite, variant: "important", packages: [...SERVER_PACKAGES, ...more], without: [...WITHOUT, ...MANUALS] };
   const without = [...MANUALS, ...WITHOUT, "/usr/share/initramfs-tools/hooks/fsck"];
-  return { suite, packages: [...PACKAGES, "nginx-light"], without };
+  return { suite, packages: [...PACKAGES, "nginx-light", ...more], without };
 }
 
 /** The tar of the guest's root file system. About a minute and a half when it is not in the cache. */

@@ -12,7 +12,8 @@ const OUTPUT = join(ROOT, "docs/errors.md");
 
 interface Failure {
   readonly code: string;
-  readonly kind: FailureKind;
+  /** A failure's kind, or what is told without one. */
+  readonly kind: FailureKind | "warning" | "advice";
   readonly what: string | undefined;
   readonly why: string | undefined;
   readonly remedy: string | undefined;
@@ -44,7 +45,14 @@ function helpersIn(source: string): Helper[] {
 
 export function failuresIn(source: string): Failure[] {
   const helpers = helpersIn(source);
-  const names = ["new Refusal", "new RefusalList", "new KmonteError", ...helpers.map((helper) => helper.name)];
+  const names = [
+    "new Refusal",
+    "new RefusalList",
+    "new KmonteError",
+    "new Warning",
+    "new Advice",
+    ...helpers.map((helper) => helper.name),
+  ];
   if (source.includes("extends KmonteError")) names.push("super");
   const calls = source.matchAll(new RegExp(`(?<![\\w.])(${names.join("|")})\\(`, "g"));
   const inCalls = [...calls].flatMap((match) => {
@@ -80,11 +88,16 @@ function describe(code: string, callee: string, rest: readonly string[], helper:
   const refused = callee.startsWith("new Refusal") || helper?.kind === "refused";
   return {
     code,
-    kind: kind ?? (refused ? "refused" : "failed"),
+    kind: kind ?? toldAs(callee) ?? (refused ? "refused" : "failed"),
     what: find("what"),
     why: find("why"),
     remedy: find("remedy"),
   };
+}
+
+function toldAs(callee: string): "warning" | "advice" | undefined {
+  if (callee === "new Warning") return "warning";
+  return callee === "new Advice" ? "advice" : undefined;
 }
 
 /** The document, as text. */
@@ -106,6 +119,7 @@ export function buildErrors(): string {
     "`error.code`; where several things are wrong at once (`CANNOT_FREEZE`, `CANNOT_THAW`), `error.refusals` lists them,",
     `each with its own code. The kind decides the exit status:`,
     `${kinds.join(", ")}. What carries the code \`DEFECT\` is a defect of kmonte: please report it.`,
+    "A warning and an advice are told (`kmonte doctor`, the plan of a swap) and stop nothing.",
     "… stands for what differs each time. A system call that failed in a way that kmonte does not expect has the code",
     "`SYSCALL_` with the name of its errno, such as `SYSCALL_EINVAL`.",
     "",

@@ -12,7 +12,7 @@ const directory = mkdtempSync(join(tmpdir(), "kmonte-cli-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
 const fresh = (name: string): string => join(directory, name);
 
-const VERBS = ["check", "freeze", "thaw", "inspect", "decrypt", "serve", "swap", "kernels", "report"];
+const VERBS = ["check", "freeze", "thaw", "inspect", "decrypt", "doctor", "serve", "swap", "kernels", "report"];
 
 describe("wrong usage is told with status 2", () => {
   const wrong = [
@@ -33,6 +33,7 @@ describe("wrong usage is told with status 2", () => {
     ["unprotect"],
     ["services", "--nonsense"],
     ["kernels", "--nonsense"],
+    ["doctor", "6.12"],
   ];
   for (const args of wrong) {
     test(args.join(" "), async () => {

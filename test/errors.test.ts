@@ -15,7 +15,7 @@ test("every code says something, and none is used up by chance", () => {
   const sections = buildErrors().split("\n## ").slice(1);
   assert.ok(sections.length > 40, String(sections.length));
   for (const section of sections)
-    assert.match(section, /^[A-Z][A-Z0-9_]+\n\n- (refused|failed|usage|interrupted): \S/, section);
+    assert.match(section, /^[A-Z][A-Z0-9_]+\n\n- (refused|failed|usage|interrupted|warning|advice): \S/, section);
 });
 
 test("codes are found in the forms that the source uses", () => {

@@ -83,6 +83,12 @@ export function describeFailure({ what, code, why, remedy }: FailureSummary, fir
   return [`${first}${what} [${code}]`, ...[why, remedy].filter(Boolean).map((text) => `${rest}${text}`)];
 }
 
+/** A list of failures, warnings or the like below a heading; no line where there is none. */
+export function describeFindings(heading: string, findings: readonly FailureSummary[]): string[] {
+  if (findings.length === 0) return [];
+  return [heading, ...findings.flatMap((finding) => describeFailure(finding, "  - ", "    "))];
+}
+
 export function formatMilliseconds(milliseconds: number): string {
   return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(2)} s`;
 }

@@ -7,6 +7,7 @@ import { tidySwaps } from "../swap/leftovers.ts";
 import { addBack } from "./commands/back.ts";
 import { addCheck } from "./commands/check.ts";
 import { addDecrypt } from "./commands/decrypt.ts";
+import { addDoctor } from "./commands/doctor.ts";
 import { addFreeze } from "./commands/freeze.ts";
 import { addHandOver } from "./commands/hand-over.ts";
 import { addInspect } from "./commands/inspect.ts";
@@ -55,6 +56,7 @@ export function createProgram(): Command {
     addThaw,
     addInspect,
     addDecrypt,
+    addDoctor,
     addServices,
     addProtect,
     addSwap,

@@ -1,11 +1,11 @@
 /** What is about to happen to the machine's units, shown and agreed to before anything is done. */
 import { createInterface } from "node:readline/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
+import { type FailureSummary, KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
 import { inTheWay } from "../units/obstacles.ts";
 import { planUnits, type UnitPlan } from "../units/others.ts";
 import { matches, type Protection, readProtections } from "../units/protected.ts";
-import { type RunningUnit, runningUnits, survey, type SurveyedUnit } from "../units/survey.ts";
+import { presentRoots, type RunningUnit, runningUnits, survey, type SurveyedUnit } from "../units/survey.ts";
 import { requireSystemd } from "../lib/systemctl.ts";
 import { notRunning, readUnits } from "../units/unit.ts";
 import { requireRoom } from "../swap/room.ts";
@@ -13,7 +13,7 @@ import { DEFAULT_SWAP_ROOT } from "../swap/store.ts";
 import { type Departing, expectPauses, type ExpectedPauses } from "../swap/expected-pause.ts";
 import { formatReport, readReports, type SwapReport } from "../swap/report.ts";
 import { isInTheWay, rerunOutside } from "./outside.ts";
-import { formatBytes, lowerFirst, printJson, printLine } from "./output.ts";
+import { describeFindings, formatBytes, lowerFirst, printJson, printLine } from "./output.ts";
 
 export interface PlanOptions {
   /** Show it, and do nothing. */
@@ -25,12 +25,24 @@ export interface PlanOptions {
   readonly json?: boolean;
 }
 
+export interface Departure {
+  /** What happens at its end, such as "power off". */
+  readonly purpose: string;
+  readonly how: Departing;
+  /** What a person should know before. */
+  readonly warnings?: readonly FailureSummary[];
+  /** What may make it needless. */
+  readonly advice?: readonly FailureSummary[];
+  /** Throws when what comes then cannot take these processes. */
+  readonly requireAble?: (pids: readonly number[]) => Promise<void>;
+}
+
 /**
  * The plan for the protected units, once a person or --yes has agreed to it; undefined when it was only to be shown.
- * `purpose` is what happens at its end, such as "power off". Throws a {@link RefusalList} when something is in the way.
+ * Throws a {@link RefusalList} when something is in the way.
  */
 export async function agreedPlan(
-  { purpose, how }: { readonly purpose: string; readonly how: Departing },
+  { purpose, how, warnings = [], advice = [], requireAble }: Departure,
   pids: readonly number[],
   options: PlanOptions,
 ): Promise<UnitPlan | undefined> {
@@ -47,9 +59,10 @@ export async function agreedPlan(
   await refuseObstacles(looked, protections);
   requireRoom(DEFAULT_SWAP_ROOT, [...pids, ...looked.flatMap((one) => one.pids)]);
   const plan = planUnits(looked, pids);
+  await requireAble?.([...pids, ...presentRoots(plan.along)]);
   const pauses = expectPauses(plan.along, how);
-  if (options.plan && options.json) printJson(planJson(plan, pauses));
-  else if (!options.json) printPlan(plan, { purpose, how, pauses });
+  if (options.plan && options.json) printJson({ ...planJson(plan, pauses), warnings, advice });
+  else if (!options.json) printPlan(plan, { purpose, how, pauses, warnings, advice });
   if (options.plan) return undefined;
   if (!options.yes) await ask(purpose);
   return plan;
@@ -158,9 +171,11 @@ interface Shown {
   readonly purpose: string;
   readonly how: Departing;
   readonly pauses: ExpectedPauses;
+  readonly warnings: readonly FailureSummary[];
+  readonly advice: readonly FailureSummary[];
 }
 
-function printPlan({ along, stop, kept }: UnitPlan, { purpose, how, pauses }: Shown): void {
+function printPlan({ along, stop, kept }: UnitPlan, { purpose, how, pauses, warnings, advice }: Shown): void {
   if (along.length > 0) printLine("Go along:");
   for (const one of along) {
     const { unit, scopes, pids, tolerated } = one;
@@ -183,6 +198,8 @@ function printPlan({ along, stop, kept }: UnitPlan, { purpose, how, pauses }: Sh
   list("End with the kernel, because what goes along needs them, or runs in them, or kmonte does:", kept);
   if (along.length > 0) printLine(`How long: ${lowerFirst(pauses.basis)}`);
   if (along.length > 0 && how === "power-off") printLine("The time that the machine is off comes on top of that.");
+  for (const line of describeFindings("To know before:", warnings)) printLine(line);
+  for (const line of describeFindings("Perhaps without a swap:", advice)) printLine(line);
   printLine(`Then what goes along is frozen, and the machine will ${purpose}.`);
 }
 

@@ -1,8 +1,10 @@
 /** The kernels that this machine can switch to: what is in /boot, with what belongs to each. */
-import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
-import { release } from "node:os";
+import { existsSync, readdirSync, realpathSync } from "node:fs";
+import { release, version as presentVersion } from "node:os";
 import { dirname, join } from "node:path";
 import { Refusal } from "../lib/errors.ts";
+import { orIfGone } from "../lib/gone.ts";
+import { readKernelImage } from "./kernel-image.ts";
 
 export interface Kernel {
   /** As `uname -r` says it. */
@@ -92,13 +94,9 @@ function modulesBeside(boot: string, version: string): string {
   return beside.find((path) => existsSync(join(path, version))) ?? "/lib/modules";
 }
 
-/** An x86 image says its release itself: the header has the offset of a text that begins with it. */
+/** An x86 image says its release itself. */
 function releaseInImage(image: string): string {
-  const bytes = readFileSync(image);
-  const isBzImage = bytes.length > 0x210 && bytes.toString("latin1", 0x202, 0x206) === "HdrS";
-  const offset = isBzImage ? bytes.readUInt16LE(0x20e) + 0x200 : 0;
-  const text = offset > 0x200 ? bytes.toString("latin1", offset, offset + 256).split("\0")[0] : undefined;
-  const version = text?.split(" ")[0];
+  const version = readKernelImage(image).version?.split(" ")[0];
   if (version) return version;
   throw new Refusal(
     "NOT_A_KERNEL",
@@ -118,4 +116,10 @@ function firstThere(paths: readonly string[]): string | undefined {
 /** Numbers by value, words by letter: 6.1 < 6.2 < 6.12. */
 function compareReleases(one: string, other: string): number {
   return one.localeCompare(other, "en", { numeric: true });
+}
+
+/** A security update may come under the name of the running kernel: the file then says another version than `uname -v`. */
+export function isReplaced({ image, running }: Kernel, present = presentVersion()): boolean {
+  const text = running ? orIfGone(() => readKernelImage(image).version, undefined) : undefined;
+  return text !== undefined && !text.includes(present);
 }

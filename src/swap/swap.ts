@@ -1,19 +1,18 @@
 /** The swap's first half: freeze, and leave for another kernel. The other half is resume.ts, at that kernel's boot. */
 import { release } from "node:os";
 import { check } from "../freeze/freeze.ts";
-import { Refusal } from "../lib/errors.ts";
 import { requireRoot } from "../lib/require-root.ts";
 import type { TimedStep } from "../lib/progress.ts";
-import { isFirstPidNamespace } from "../proc/first-namespace.ts";
 import { presentRoots } from "../units/survey.ts";
 import { requireOpenableAtBoot } from "./boot-key.ts";
 import { depart, type DepartOptions, type WayOut } from "./depart.ts";
 import { requireAbleKernel } from "./kernel-config.ts";
-import { findKernel, type Kernel, listKernels } from "./kernels.ts";
+import type { Kernel } from "./kernels.ts";
 import { loadKernel, type NextKernel, presentCommandLine, startLoadedKernel, unloadKernel } from "./kexec.ts";
 import { clearOneTimeEntry, setOneTimeEntry } from "./one-time-entry.ts";
 import { pidRangeScript, presentFreePidRange } from "./pids.ts";
 import type { WayBack } from "./store.ts";
+import { swapTarget } from "./target.ts";
 import { changedSettings, trialCommandLine } from "./trial-settings.ts";
 import { type BootWatchdog, bootWatchdog, DEFAULT_DEADLINE_SECONDS } from "./watchdog.ts";
 
@@ -29,22 +28,14 @@ export interface SwapOptions extends DepartOptions {
 /** Changes the kernel under the processes. Does not return when it works; whenever it throws, all goes on as before. */
 export async function swap(options: SwapOptions): Promise<never> {
   requireRoot("change the kernel");
-  const kernel = swapTarget(options.to);
+  const { kernel } = swapTarget(options.to);
   requireOpenableAtBoot(options.encryptTo ?? []);
   await requireAbleTarget(kernel, [...options.pids, ...presentRoots(options.plan?.along ?? [])]);
   return await depart(byKexec(kernel, options), options);
 }
 
-/** The kernel that a swap to `to` would start; throws a {@link Refusal} when none can be started from here. */
-export function swapTarget(to: string | undefined): Kernel {
-  refuseContainer();
-  const kernel = to === undefined ? newestKernel() : findKernel(to);
-  requireInitramfs(kernel);
-  return kernel;
-}
-
 /** A short look at the processes, before anything is made ready: what they hold, and whether that kernel can take it. */
-async function requireAbleTarget(kernel: Kernel, pids: readonly number[]): Promise<void> {
+export async function requireAbleTarget(kernel: Kernel, pids: readonly number[]): Promise<void> {
   const { needs } = await check(pids);
   requireAbleKernel(kernel, needs);
 }
@@ -94,40 +85,4 @@ function presentWayBack(watchdog: BootWatchdog | undefined): WayBack {
     sysctls: changedSettings(),
     ...(watchdog && { watchdog: { driver: watchdog.driver, seconds: watchdog.seconds } }),
   };
-}
-
-/** The newest kernel in /boot, if it is not the running one. */
-function newestKernel(): Kernel {
-  const [newest] = listKernels();
-  if (newest && !newest.running) return newest;
-  throw new Refusal("NO_NEWER_KERNEL", {
-    what: "There is no other kernel to change to.",
-    why: newest ? `${newest.release}, the newest in /boot, is running.` : "/boot holds no kernel.",
-    remedy: newest
-      ? "Name another one (--to), or the same to start it anew."
-      : "Install one, or name its image (--to).",
-  });
-}
-
-/** A kernel of a distribution finds its disks by its initramfs, which a full /boot or a broken hook may have left out. */
-export function requireInitramfs({ initrd, image, release: version }: Kernel, installed = listKernels()): void {
-  if (initrd !== undefined || installed.find(({ running }) => running)?.initrd === undefined) return;
-  throw new Refusal(
-    "NO_INITRAMFS",
-    {
-      what: `Linux ${version} would not find its disks.`,
-      why: `There is no initramfs beside ${image}, and the running kernel has one.`,
-      remedy: `Make it: update-initramfs -c -k ${version} (see that /boot is not full).`,
-    },
-    { path: image },
-  );
-}
-
-function refuseContainer(): void {
-  if (isFirstPidNamespace()) return;
-  throw new Refusal("IN_CONTAINER", {
-    what: "The kernel cannot be changed from here.",
-    why: "This is a container: its kernel is the host's.",
-    remedy: "Run it on the host; kmonte suspend --restart restarts the container alone.",
-  });
 }

@@ -184,7 +184,7 @@ TimeoutStartSec=120
 
 /** Writes and enables the units, so that the next boot has them. Does nothing when they are there already. */
 export function installUnits(root: string): void {
-  requireSystemd();
+  requireSystemdAtBoot();
   for (const [path, purpose] of [
     [OWN_COMMAND, "the program that thaws at boot"],
     [root, "the place of the images"],
@@ -208,7 +208,8 @@ export function installUnits(root: string): void {
   writeUnit(HEALTH_UNIT, healthUnitText(options), "multi-user.target");
 }
 
-function requireSystemd(): void {
+/** Throws a {@link Refusal} where no unit could thaw at boot. */
+export function requireSystemdAtBoot(): void {
   if (isSystemdRunning()) return;
   throw new Refusal("NO_SYSTEMD", {
     what: "This machine cannot bring the processes back after the change of kernel.",

@@ -19,7 +19,7 @@ import { freePidRange } from "../../src/swap/pids.ts";
 import { formatReport, reportOf } from "../../src/swap/report.ts";
 import { cgroupDirectory } from "../../src/swap/scope.ts";
 import { markPending, newSwapDirectory, readRecords, type SwapRecord, writeRecord } from "../../src/swap/store.ts";
-import { requireInitramfs } from "../../src/swap/swap.ts";
+import { requireInitramfs } from "../../src/swap/doctor/kernel-files.ts";
 import { withoutBootRemoval } from "../../src/swap/tmp-files.ts";
 import { unitText } from "../../src/swap/unit.ts";
 

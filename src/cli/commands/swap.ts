@@ -1,12 +1,17 @@
 /** `kmonte swap --to KERNEL --pid PID…` */
 import type { Command } from "commander";
-import { swap, swapTarget } from "../../swap/swap.ts";
+import { requireAbleTarget, swap } from "../../swap/swap.ts";
+import { swapTarget, type Target } from "../../swap/target.ts";
 import { DEFAULT_HEALTH_SECONDS } from "../../swap/health.ts";
 import { DEFAULT_DEADLINE_SECONDS } from "../../swap/watchdog.ts";
 import { collect, parsePid, parseSeconds } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
 import { showProgress } from "../progress.ts";
+import { advise } from "../../swap/doctor/advice.ts";
+import { Machine } from "../../swap/doctor/machine.ts";
 import { requireRoot } from "../../lib/require-root.ts";
+import { type Advice } from "../../swap/doctor/finding.ts";
+import { describeFindings, tell } from "../output.ts";
 import { agreedPlan } from "../unit-plan.ts";
 
 interface Options {
@@ -59,11 +64,13 @@ export function addSwap(program: Command): void {
       "after",
       `
 What goes along are the protected units (kmonte protect) and the processes named with --pid. A plan is shown and agreed
-to first. The kernel is loaded with its initramfs and the present command line. Then systemd stops all other units in
-their order, while those that go along still serve; these are frozen to /var/lib/kmonte/swap, the file systems are synced
-and remounted read-only, and the new kernel is started without going through the firmware. kmonte-thaw.service, which
-this command writes, sets the processes running again at boot, and systemd has the same units with the same processes;
-kmonte report then shows how long each step took.
+to first, with what a person should know before, and what might do without a swap. What stands in the way in the machine
+is refused, as kmonte doctor shows it: packages half configured or being installed, kexec disabled, a kernel or initramfs
+that is not whole, and more. The kernel is loaded with its initramfs and the present command line. Then systemd stops
+all other units in their order, while those that go along still serve; these are frozen to /var/lib/kmonte/swap, the file
+systems are synced and remounted read-only, and the new kernel is started without going through the firmware.
+kmonte-thaw.service, which this command writes, sets the processes running again at boot, and systemd has the same units
+with the same processes; kmonte report then shows how long each step took.
 
 If the new kernel cannot take the processes, or the health command fails, the machine goes back to the old kernel by
 kexec, and they go on there from the same images. A kernel that panics or hangs is ended by panic= and a watchdog; the
@@ -90,8 +97,11 @@ Examples:
     .action(async (options: Options) => {
       requireRoot("change the kernel");
       const { pid = [], health, healthTimeout, ...more } = options;
-      const kernel = swapTarget(options.to);
-      const plan = await agreedPlan({ purpose: `change to Linux ${kernel.release}`, how: "swap" }, pid, options);
+      const advice = advise(new Machine());
+      const { kernel, warnings } = targetOr(options, advice);
+      const departing = { purpose: `change to Linux ${kernel.release}`, how: "swap", warnings, advice } as const;
+      const requireAble = (pids: readonly number[]): Promise<void> => requireAbleTarget(kernel, pids);
+      const plan = await agreedPlan({ ...departing, requireAble }, pid, options);
       if (plan === undefined) return;
       const progress = showProgress(options.json === true);
       await interruptible((signal) =>
@@ -109,4 +119,14 @@ Examples:
         }),
       ).finally(progress.end);
     });
+}
+
+/** Where there is nothing to change to, something else may be what is wanted. */
+function targetOr({ to, json }: Options, advice: readonly Advice[]): Target {
+  try {
+    return swapTarget(to);
+  } catch (error) {
+    if (!json) for (const line of describeFindings("Perhaps without a swap:", advice)) tell(line);
+    throw error;
+  }
 }

@@ -1,0 +1,148 @@
+/** What the next boot waits for, or cannot do, until the disks are there that the thaw needs. */
+import { Refusal } from "../../lib/errors.ts";
+import { type Finding, Warning } from "./finding.ts";
+import type { Machine } from "./machine.ts";
+import { type Layer, type NeededDisk, neededDisks } from "./storage.ts";
+
+export function lookAtDisks(machine: Machine): Finding[] {
+  const disks = neededDisks(machine);
+  return [
+    ...disks.flatMap((disk) => asksForPassphrase(machine, disk)),
+    ...disks.flatMap(isDegraded),
+    ...disks.flatMap(isOnNetwork),
+    ...disks.flatMap((disk) => isMountedByNoBoot(machine, disk)),
+    ...apart(disks),
+  ];
+}
+
+const RESTARTS =
+  "If nobody answers before the deadline of the swap, a watchdog restarts the machine with the old kernel, which asks too";
+
+function asksForPassphrase(machine: Machine, { mount, layers }: NeededDisk): Finding[] {
+  const crypttab = machine.text("/etc/crypttab");
+  return layers.flatMap((layer) => {
+    if (layer.kind !== "crypt") return [];
+    const line = crypttab.split("\n").find((text) => text.trim().split(/\s+/)[0] === layer.name);
+    if (line !== undefined && unlocksItself(machine, line)) return [];
+    const remote = machine.has("/usr/share/initramfs-tools/hooks/dropbear");
+    return [
+      new Warning("DISK_ASKS_FOR_PASSPHRASE", {
+        what: `The boot of the new kernel waits for the passphrase of ${layer.name}, which ${mount.mountPoint} lies on.`,
+        why: `${line === undefined ? "/etc/crypttab has no line for it" : "Its line of /etc/crypttab names no key, nor what finds one by itself"}. ${RESTARTS}.`,
+        remedy: `Be there to type it${remote ? " (dropbear-initramfs takes it over ssh)" : ", or let ssh do so (dropbear-initramfs)"}; or have it unlocked by a key: keyscript= or a key file in crypttab(5), clevis-initramfs, tpm2-device= with dracut.`,
+      }),
+    ];
+  });
+}
+
+/** Whether a line of crypttab(5), or clevis, brings the key. */
+function unlocksItself(machine: Machine, line: string): boolean {
+  const [, , key = "none", options = ""] = line.trim().split(/\s+/);
+  if (!["none", "-", ""].includes(key)) return true;
+  if (/(^|,)(keyscript|tpm2-device|fido2-device|pkcs11-uri)=/.test(options)) return true;
+  return machine.has("/usr/share/initramfs-tools/hooks/clevis") || machine.has("/usr/lib/dracut/modules.d/60clevis");
+}
+
+function isDegraded({ mount, layers }: NeededDisk): Finding[] {
+  return layers.flatMap((layer) => {
+    if (layer.kind !== "raid" || layer.missing === 0) return [];
+    return [
+      new Warning("RAID_DEGRADED", {
+        what: `${layer.name}, which ${mount.mountPoint} lies on, is degraded.`,
+        why: `${layer.missing === 1 ? "One of its devices is" : `${layer.missing} of its devices are`} missing (${layer.level}); a boot may wait for them before it starts the array without.`,
+        remedy: "Replace them first: mdadm --detail says which, mdadm --manage adds others.",
+      }),
+    ];
+  });
+}
+
+function isOnNetwork({ mount, early, layers }: NeededDisk): Finding[] {
+  const network = layers.find((layer) => layer.kind === "network");
+  if (network === undefined) return [];
+  const { protocol, name } = network;
+  const point = mount.mountPoint;
+  if (early) {
+    return [
+      new Warning("ROOT_ON_NETWORK", {
+        what: `${point} is on the network, and the new kernel's initramfs must bring that up.`,
+        why: `It is ${name}, by ${protocol}; kmonte was not tried with that.`,
+        remedy: "Try a plain kexec first (systemctl kexec), and a rehearsal: kmonte rehearse.",
+      }),
+    ];
+  }
+  return [
+    new Refusal(
+      "STATE_ON_NETWORK",
+      {
+        what: `${point} cannot be there when the processes are to come back.`,
+        why: `It is ${name}, by ${protocol}; the thaw comes before the network is up.`,
+        remedy:
+          "Have /var/lib/kmonte, /var and the programs on a disk of this machine (KMONTE_STATE names another place).",
+      },
+      { path: point },
+    ),
+  ];
+}
+
+/** A mount that was made by hand, or waits for somebody to come, is not there at boot. */
+function isMountedByNoBoot(machine: Machine, { mount, early }: NeededDisk): Finding[] {
+  const point = mount.mountPoint;
+  if (early || !mount.source.startsWith("/dev/")) return [];
+  const why = whyNotMounted(machine, point);
+  if (why === undefined) return [];
+  return [
+    new Refusal(
+      "DISK_NOT_MOUNTED_AT_BOOT",
+      {
+        what: `${point} is not mounted when the processes are to come back.`,
+        why,
+        remedy: `Have /etc/fstab mount it at boot, without noauto and x-systemd.automount.`,
+      },
+      { path: point },
+    ),
+  ];
+}
+
+function whyNotMounted(machine: Machine, point: string): string | undefined {
+  const line = machine
+    .text("/etc/fstab")
+    .split("\n")
+    .map((text) => text.trim().split(/\s+/))
+    .find(([first, at]) => !first?.startsWith("#") && at === point);
+  if (line === undefined)
+    return hasMountUnit(machine, point) ? undefined : "No line of /etc/fstab and no unit of systemd mounts it.";
+  const option = line[3]?.split(",").find((word) => word === "noauto" || word.startsWith("x-systemd.automount"));
+  return option === undefined ? undefined : `Its line of /etc/fstab has ${option}.`;
+}
+
+/** Its name as systemd-escape(1) makes it of plain paths. */
+function hasMountUnit(machine: Machine, point: string): boolean {
+  const unit = `${point
+    .slice(1)
+    .replaceAll("-", String.raw`\x2d`)
+    .replaceAll("/", "-")}.mount`;
+  const folders = ["/etc/systemd/system", "/run/systemd/generator", "/run/systemd/system", "/lib/systemd/system"];
+  return folders.some((folder) => machine.has(`${folder}/${unit}`));
+}
+
+/** Nothing stands in the way: it is told what the thaw waits for. */
+function apart(disks: readonly NeededDisk[]): Finding[] {
+  const points = disks.filter(({ early, layers }) => !early && !layers.some(({ kind }) => kind === "network"));
+  if (points.length === 0) return [];
+  const names = points.map(({ mount }) => mount.mountPoint).join(", ");
+  return [
+    new Warning("THAW_WAITS_FOR_DISKS", {
+      what: `The processes come back only when ${names} is mounted.`,
+      why: "What the thaw needs lies on other file systems than / and /usr, which the initramfs mounts.",
+      remedy: "Nothing is to be done; the pause is longer by what the check and the mount of them take.",
+    }),
+  ];
+}
+
+/** What the initramfs must hold to find the root file system, by the kinds of layers below that. */
+export const TOOLS: Readonly<Record<Exclude<Layer["kind"], "network">, readonly [tool: RegExp, packageName: string]>> =
+  {
+    crypt: [/(^|\/)(cryptsetup|systemd-cryptsetup)$/, "cryptsetup-initramfs"],
+    lvm: [/(^|\/)lvm$/, "lvm2"],
+    raid: [/(^|\/)mdadm$/, "mdadm"],
+  };

@@ -1,0 +1,98 @@
+/** Whether the kernel's files are there and whole: a full /boot, or a broken hook, leaves half of them. */
+import { Refusal } from "../../lib/errors.ts";
+import { orIfGone } from "../../lib/gone.ts";
+import { listInitramfs } from "../initramfs-list.ts";
+import { readKernelImage } from "../kernel-image.ts";
+import { type Kernel, listKernels } from "../kernels.ts";
+import { TOOLS } from "./disks.ts";
+import { type Finding, refusalsOf } from "./finding.ts";
+import type { Machine } from "./machine.ts";
+import { neededDisks } from "./storage.ts";
+
+export function lookAtImage(_machine: Machine, { image, release }: Kernel): Refusal[] {
+  const found = orIfGone(() => readKernelImage(image), undefined);
+  if (found?.version !== undefined && found.size >= found.expected) return [];
+  const why =
+    found?.version === undefined
+      ? `${image} has no header of an x86 kernel image (bzImage).`
+      : `${image} has ${found.size} bytes, and its header says ${found.expected}: the rest is missing.`;
+  return [
+    new Refusal(
+      "KERNEL_BROKEN",
+      {
+        what: `Linux ${release} cannot be started.`,
+        why,
+        remedy: `See that /boot is not full, and install it again: apt-get install --reinstall linux-image-${release}.`,
+      },
+      { path: image },
+    ),
+  ];
+}
+
+export function lookAtInitramfs(machine: Machine, kernel: Kernel): Finding[] {
+  if (kernel.initrd === undefined)
+    return refusalsOf(() =>
+      requireInitramfs(kernel, listKernels({ boot: machine.at("/boot"), running: machine.running }), machine),
+    );
+  const list = listInitramfs(kernel.initrd);
+  if (list.state === "unknown") return [];
+  if (list.state === "damaged") return [initramfsBroken(kernel, kernel.initrd, list.why)];
+  return machine.isContainer ? [] : lookForTools(machine, kernel, list.names);
+}
+
+/** A kernel of a distribution finds its disks by its initramfs, which a full /boot or a broken hook may have left out. */
+export function requireInitramfs(
+  { initrd, image, release }: Kernel,
+  installed = listKernels(),
+  machine?: Machine,
+): void {
+  if (initrd !== undefined || !expectsInitramfs(installed, machine)) return;
+  throw new Refusal(
+    "NO_INITRAMFS",
+    {
+      what: `Linux ${release} would not find its disks.`,
+      why: `There is no initramfs beside ${image}, and the kernels here are started with one.`,
+      remedy: `Make it: update-initramfs -c -k ${release} (see that /boot is not full).`,
+    },
+    { path: image },
+  );
+}
+
+/** As the running kernel has one; where that one is not in /boot, as something here makes them. */
+function expectsInitramfs(installed: readonly Kernel[], machine: Machine | undefined): boolean {
+  const running = installed.find((kernel) => kernel.running);
+  if (running) return running.initrd !== undefined;
+  return ["/usr/sbin/update-initramfs", "/usr/bin/dracut"].some((path) => machine?.has(path));
+}
+
+function initramfsBroken({ release }: Kernel, path: string, why: string): Refusal {
+  return new Refusal(
+    "INITRAMFS_BROKEN",
+    {
+      what: `The initramfs of Linux ${release} is not whole.`,
+      why: `${path} cannot be unpacked: ${why}`,
+      remedy: `Make it again: update-initramfs -u -k ${release} (see that /boot is not full).`,
+    },
+    { path },
+  );
+}
+
+/** What the root file system lies on needs programs in the initramfs. */
+function lookForTools(machine: Machine, { release, initrd }: Kernel, names: readonly string[]): Refusal[] {
+  const early = neededDisks(machine).filter((disk) => disk.early);
+  const kinds = new Set(early.flatMap(({ layers }) => layers.map(({ kind }) => kind)));
+  return [...kinds].flatMap((kind) => {
+    if (kind === "network" || names.some((name) => TOOLS[kind][0].test(name))) return [];
+    return [
+      new Refusal(
+        "INITRAMFS_LACKS",
+        {
+          what: `Linux ${release} would not find its root file system.`,
+          why: `That lies on ${kind}, and ${initrd} has no program for it.`,
+          remedy: `Install ${TOOLS[kind][1]}, and make the initramfs again: update-initramfs -u -k ${release}.`,
+        },
+        { path: initrd ?? "" },
+      ),
+    ];
+  });
+}

@@ -1,0 +1,48 @@
+/** Which kernel a swap changes to, and whether it can: what stands in the way is refused, the rest is told. */
+import { Refusal } from "../lib/errors.ts";
+import { type Examination, examine } from "./doctor/examine.ts";
+import { refusalsOf, refuse, type Warning } from "./doctor/finding.ts";
+import { Machine } from "./doctor/machine.ts";
+import { findKernel, isReplaced, type Kernel, listKernels } from "./kernels.ts";
+
+export interface Target {
+  readonly kernel: Kernel;
+  /** What a person should know before. */
+  readonly warnings: readonly Warning[];
+}
+
+/** The kernel that a swap to `to` would start; throws a {@link Refusal} when none can be started from here. */
+export function swapTarget(to: string | undefined): Target {
+  const { kernel, refusals, warnings } = examineTarget(to);
+  refuse(refusals);
+  return { kernel: kernel as Kernel, warnings };
+}
+
+/** The same without a word against it; `kernel` is undefined when there is none, which is then among the refusals. */
+export function examineTarget(to: string | undefined): Examination & { readonly kernel: Kernel | undefined } {
+  const machine = new Machine();
+  let kernel: Kernel | undefined;
+  const none = refusalsOf(() => {
+    kernel = chooseKernel(to);
+  });
+  const { refusals, warnings } = examine(machine, kernel);
+  // A container is not meant to have one.
+  return { kernel, refusals: machine.isContainer ? refusals : [...none, ...refusals], warnings };
+}
+
+function chooseKernel(to: string | undefined): Kernel {
+  return to === undefined ? newestKernel() : findKernel(to);
+}
+
+/** The newest kernel in /boot, if it is not the running one. */
+function newestKernel(): Kernel {
+  const [newest] = listKernels();
+  if (newest && (!newest.running || isReplaced(newest))) return newest;
+  throw new Refusal("NO_NEWER_KERNEL", {
+    what: "There is no other kernel to change to.",
+    why: newest ? `${newest.release}, the newest in /boot, is running.` : "/boot holds no kernel.",
+    remedy: newest
+      ? `Name another one (--to), or the same to start it anew: --to ${newest.release}.`
+      : "Install one, or name its image (--to).",
+  });
+}
