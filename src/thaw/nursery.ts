@@ -126,3 +126,24 @@ export function cloneBlank(
   if (more !== 0) users.adopt(wanted.owner as string, pid);
   return scope;
 }
+
+/**
+ * A process that helps for a while, with one of `ids` in all pid namespaces. One that somebody has by now, be it only
+ * for a group or a session, is passed over: none of them is better than another.
+ */
+export function cloneHelper(
+  nursery: Nursery,
+  from: BuildScope,
+  ids: Iterator<number, never>,
+  where: FrozenProcess["inside"],
+  flags = 0,
+): BuildScope {
+  for (;;) {
+    const id = ids.next().value;
+    try {
+      return cloneBlank(nursery, from, id, where && { ...where, pids: where.pids.map(() => id) }, 0, flags);
+    } catch (error) {
+      if (!(error instanceof SyscallError) || error.errno !== "EEXIST") throw error;
+    }
+  }
+}
