@@ -31,6 +31,37 @@ test("an id that a session has whose leader has ended is left to it by those who
   assert.equal(status, 0, stderr);
 });
 
+/** Thaws in a pid namespace with the name that the frozen one had: the kernel gives it again, as a rule to the next. */
+const NAMESAKE = `import os, subprocess, sys
+kmonte, image = sys.argv[1:]
+quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+script = 'echo; read go && exec unshare --mount-proc sh -c "$0" "$@"'
+inside = '"$0" thaw "$1" && [ -e "/proc/$2" ]'
+for tries in range(5):
+    outer = subprocess.Popen(["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sleep", "1000"], **quiet)
+    comm = child = ""
+    while comm != "sleep":
+        child = open(f"/proc/{outer.pid}/task/{outer.pid}/children").read().strip()
+        comm = open(f"/proc/{child}/comm").read().strip() if child else ""
+    name = os.readlink(f"/proc/{child}/ns/pid")
+    subprocess.run([kmonte, "freeze", child, "-o", f"{image}-{tries}"], check=True)
+    outer.wait()
+    waiting = []
+    while len(waiting) < 50:
+        new = ["unshare", "--pid", "--fork", "--kill-child", "sh", "-c", script, inside]
+        one = subprocess.Popen([*new, kmonte, f"{image}-{tries}", child], stdin=-1, stdout=-1, text=True)
+        waiting.append(one)
+        one.stdout.readline()
+        if os.readlink(f"/proc/{one.pid}/ns/pid_for_children") != name: continue
+        one.communicate("go" + os.linesep)
+        sys.exit(one.returncode)
+sys.exit("no other namespace was called as a frozen one")`;
+
+test("a pid namespace of the set may be called as the one in which it is thawed", async () => {
+  const { status, stderr } = await inside("python3", "-c", NAMESAKE, KMONTE, join(folder, "namesake"));
+  assert.equal(status, 0, stderr);
+});
+
 /** Takes the last id of a set when the first process of it stands, for some seconds. */
 const THIEF = `import os, subprocess, sys, time
 kmonte, image, seconds = sys.argv[1:]
