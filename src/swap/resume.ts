@@ -280,7 +280,7 @@ const SECOND_TRY: Failure = {
 
 function idsTaken(error: unknown): boolean {
   const list = error instanceof RefusalList ? error.refusals : [error];
-  return list.some((one) => one instanceof KmonteError && one.code === "PID_TAKEN");
+  return list.some((one) => one instanceof KmonteError && ["PID_TAKEN", "PID_LOST"].includes(one.code));
 }
 
 /** Moves them out of the unit's control group. Where that fails they stay in it: the unit ends without ending them. */

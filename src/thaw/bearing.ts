@@ -13,7 +13,7 @@ import { enterNamespaces, type NamespacesState } from "../resources/process/name
 import { joinSessionAtBirth } from "../resources/thread/keyrings.ts";
 import { beginProcess } from "./build.ts";
 import { visible } from "./births.ts";
-import { cloneBlank, endProcess, standInFor, type Nursery } from "./nursery.ts";
+import { cloneBlank, cloneHelper, endProcess, standInFor, type Nursery } from "./nursery.ts";
 import { BuiltProcess } from "./process.ts";
 import { spareIds } from "./spare-ids.ts";
 import type { Times } from "./times.ts";
@@ -46,7 +46,7 @@ class Bearing {
   readonly #nursery: Nursery;
   readonly #times: Times;
   readonly #states: ReadonlyMap<number, FrozenProcess>;
-  readonly #ids: Iterator<number>;
+  readonly #ids: Iterator<number, never>;
   readonly #leaders = new Map<number, BuildScope>();
   readonly #insideOf = new Map<number, FrozenProcess["inside"]>();
 
@@ -132,19 +132,11 @@ class Bearing {
   /** A helper of the donor's makes the child and ends; the parent is the nearest who takes in what it leaves behind. */
   #adopt(state: FrozenProcess, parent: BuildScope, donor: BuildScope, flags: number): BuildScope {
     const inside = this.#states.get(donor.pid)?.inside ?? this.#insideOf.get(donor.pid);
-    const id = this.#ids.next().value as number;
-    const helper = cloneBlank(
-      this.#nursery,
-      donor,
-      id,
-      inside && { ...inside, pids: inside.pids.map(() => id) },
-      0,
-      flags,
-    );
+    const helper = cloneHelper(this.#nursery, donor, this.#ids, inside, flags);
     const child = cloneBlank(this.#nursery, helper, state.pid, state.inside, SIGNAL.SIGCHLD, flags);
     parent.call("prctl", "Taking a process in", PR.SET_CHILD_SUBREAPER, 1);
-    endProcess(id);
-    bury(donor, id);
+    endProcess(helper.pid);
+    bury(donor, helper.pid);
     parent.call("prctl", "Taking no more processes in", PR.SET_CHILD_SUBREAPER, 0);
     return child;
   }

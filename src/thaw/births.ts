@@ -5,7 +5,7 @@
 import { closeSync } from "node:fs";
 import { attempt } from "../abi/call.ts";
 import { CLONE } from "../abi/clone.ts";
-import { namespaceOf, openNamespace } from "../abi/namespaces.ts";
+import { openNamespace } from "../abi/namespaces.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import type { FrozenProcess } from "../image/schema.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
@@ -20,8 +20,13 @@ interface Wanted {
   readonly owner: string | undefined;
 }
 
+/**
+ * Kmonte's own pid namespace. Its name would not do: names are numbers that the kernel gives again, and after a boot
+ * it may have the one that a namespace of the set had.
+ */
+const HOME = "home";
+
 export class Births {
-  readonly #home = namespaceOf("self", "pid") ?? "";
   /** The frozen namespace of each process that was born here, by its outer id. */
   readonly #own = new Map<number, string>();
   readonly #aims = new Map<number, string>();
@@ -38,8 +43,8 @@ export class Births {
    * namespace that belongs to a new user namespace is made in one go with it.
    */
   aim(from: BuildScope, { namespace, owner }: Wanted, lend: Lend = this.#lendBy(from)): number {
-    const own = this.#own.get(from.pid) ?? this.#home;
-    const wanted = namespace ?? this.#home;
+    const own = this.#own.get(from.pid) ?? HOME;
+    const wanted = namespace ?? HOME;
     const now = this.#aims.get(from.pid) ?? own;
     if (now === wanted) return 0;
     const init = this.#inits.get(wanted);

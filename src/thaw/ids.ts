@@ -1,15 +1,16 @@
 /**
  * Ids of new tasks (clone3(2), set_tid). Only who has CAP_CHECKPOINT_RESTORE over a pid namespace may choose ids in it. In
  * those above its user namespace a task gets the next free id: kmonte sets that counter (/proc/sys/kernel/ns_last_pid)
- * right before, and tries again when somebody else was quicker.
+ * right before, and tries again when somebody else was quicker. An id that somebody has taken since all were found free
+ * is waited for, but not for ever.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { attempt, withStruct } from "../abi/call.ts";
+import { attempt, SyscallError, withStruct } from "../abi/call.ts";
 import type { CloneArgs } from "../abi/clone.ts";
 import { CLONE } from "../abi/clone.ts";
 import { WAIT } from "../abi/wait.ts";
 import { KmonteError } from "../lib/errors.ts";
-import { orIfGone } from "../lib/gone.ts";
+import { usersOf } from "../proc/id-users.ts";
 import { parseStatus } from "../proc/status.ts";
 import type { FrozenProcess } from "../image/schema.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
@@ -29,17 +30,17 @@ export interface NewTask {
   /** Where it is born. */
   readonly inside: FrozenProcess["inside"];
   readonly about: string;
+  /** How long somebody else may have an id, in milliseconds. */
+  readonly patience?: number | undefined;
 }
 
-export function cloneWithIds(from: BuildScope, users: Users, { args, ids, inside, about }: NewTask): void {
+export function cloneWithIds(from: BuildScope, users: Users, task: NewTask): void {
+  const { args, ids, inside, about, patience = LONGEST_WAIT_MS } = task;
+  const end = Date.now() + patience;
   const chosen = from.user === undefined ? ids.length : choosable(from.user, users, inside?.owners ?? []);
-  if (chosen === ids.length) {
-    from.clone(args, ids, about);
-    return;
-  }
+  if (chosen === ids.length) return cloneChosen(from, task, end);
   const outer = ids.at(-1) as number;
   const before = readFileSync(COUNTER, "utf8").trim();
-  const end = Date.now() + LONGEST_WAIT_MS;
   schedule(from.tid, FIRST_IN_LINE);
   try {
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
@@ -56,10 +57,27 @@ export function cloneWithIds(from: BuildScope, users: Users, { args, ids, inside
     writeFileSync(COUNTER, before);
     schedule(from.tid, AS_USUAL);
   }
-  const holder = orIfGone(() => readFileSync(`/proc/${outer}/comm`, "utf8").trim(), undefined);
-  throw new KmonteError("PID_LOST", {
-    what: `${about} did not work: others were quicker to take the id ${outer}.`,
-    ...(holder !== undefined && { why: `Process or thread ${outer} (${holder}) has it.` }),
+  throw idLost(outer, about);
+}
+
+function cloneChosen(from: BuildScope, { args, ids, about }: NewTask, end: number): void {
+  for (;;) {
+    try {
+      from.clone(args, ids, about);
+      return;
+    } catch (error) {
+      if (!(error instanceof SyscallError) || error.errno !== "EEXIST") throw error;
+      if (Date.now() >= end) throw idLost(ids.at(-1) as number, about);
+    }
+    sleepMicroseconds(PAUSE_US);
+  }
+}
+
+function idLost(id: number, about: string): KmonteError {
+  const holder = usersOf(new Set([id])).get(id)?.what;
+  return new KmonteError("PID_LOST", {
+    what: `${about} did not work: others were quicker to take the id ${id}.`,
+    ...(holder !== undefined && { why: `The id is in use by ${holder}.` }),
     remedy: "Thaw again when fewer processes are being started on the machine.",
   });
 }

@@ -3,6 +3,7 @@ import { attempt, SyscallError } from "../abi/call.ts";
 import { CLONE } from "../abi/clone.ts";
 import { SIGNAL } from "../abi/signal.ts";
 import { WAIT } from "../abi/wait.ts";
+import { KmonteError } from "../lib/errors.ts";
 import type { FrozenProcess } from "../image/schema.ts";
 import { readdirOrEmpty } from "../proc/read.ts";
 import { awaitEnd, expectNodeToWatch } from "../tracee/stops.ts";
@@ -103,6 +104,7 @@ export function cloneBlank(
   inside: FrozenProcess["inside"],
   exitSignal: number,
   flags = 0,
+  patience?: number,
 ): BuildScope {
   const { births, users, context } = nursery;
   const wanted = pidNamespaceOf(inside);
@@ -114,6 +116,7 @@ export function cloneBlank(
     ids: idsForClone(pid, inside?.pids),
     inside,
     about: `Making a process with the id ${pid}`,
+    patience,
   };
   if (more === 0) cloneWithIds(from, users, task);
   else users.bear(from, wanted.owner, context.credentialsOf(pid), () => cloneWithIds(from, users, task));
@@ -125,4 +128,25 @@ export function cloneBlank(
   Object.assign(scope.entered, from.entered);
   if (more !== 0) users.adopt(wanted.owner as string, pid);
   return scope;
+}
+
+/**
+ * A process that helps for a while, with one of `ids` in all pid namespaces. One that somebody has by now, be it only
+ * for a group or a session, is passed over: none of them is better than another.
+ */
+export function cloneHelper(
+  nursery: Nursery,
+  from: BuildScope,
+  ids: Iterator<number, never>,
+  where: FrozenProcess["inside"],
+  flags = 0,
+): BuildScope {
+  for (;;) {
+    const id = ids.next().value;
+    try {
+      return cloneBlank(nursery, from, id, where && { ...where, pids: where.pids.map(() => id) }, 0, flags, 0);
+    } catch (error) {
+      if (!(error instanceof KmonteError) || error.code !== "PID_LOST") throw error;
+    }
+  }
 }

@@ -19,16 +19,16 @@ import { openPath } from "../resources/objects/path-file.ts";
 import { SECBIT_KEEP_CAPS_AND_NO_FIXUP, type Credentials } from "../resources/thread/credentials.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { COUNTER } from "./ids.ts";
-import { cloneBlank, endProcess, type Nursery } from "./nursery.ts";
+import { cloneHelper, endProcess, type Nursery } from "./nursery.ts";
 
 /** Stays as it is, for setresuid(2). */
 const SAME = -1;
 
 export class Users implements UserNamespaces {
   readonly #nurseryOf: () => Nursery;
-  readonly #ids: Iterator<number>;
+  readonly #ids: Iterator<number, never>;
 
-  constructor(nursery: () => Nursery, ids: Iterator<number>) {
+  constructor(nursery: () => Nursery, ids: Iterator<number, never>) {
     this.#nurseryOf = nursery;
     this.#ids = ids;
   }
@@ -196,9 +196,7 @@ export class Users implements UserNamespaces {
   /** A process that is there for the time of `use` only. */
   #helper<T>(use: (helper: { scope: BuildScope; enter(user: string): void }) => T, where?: FrozenProcess["inside"]): T {
     const { root, context, door } = this.#nursery;
-    const id = this.#ids.next().value as number;
-    const inside = where && { ...where, pids: where.pids.map(() => id) };
-    const scope = cloneBlank(this.#nursery, root, id, inside, 0);
+    const scope = cloneHelper(this.#nursery, root, this.#ids, where);
     try {
       return use({
         scope,
