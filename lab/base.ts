@@ -9,9 +9,16 @@ export interface GuestSystem {
   readonly kind: "slim" | "server";
   /** Packages besides those that every guest of the kind has. */
   readonly more?: readonly string[];
+  /** What makes its initramfs; initramfs-tools, unless this is said. */
+  readonly initramfs?: "initramfs-tools" | "dracut";
 }
 
 export const SLIM: GuestSystem = { debian: "12", kind: "slim" };
+
+/** The slim one with the other maker of initramfs that Debian has. */
+export const SLIM_WITH_DRACUT: GuestSystem = { ...SLIM, initramfs: "dracut" };
+
+const INITRAMFS_TOOLS = "initramfs-tools";
 
 /** What kmonte, the lab and the making of an initramfs need. */
 const PACKAGES = [
@@ -22,7 +29,7 @@ const PACKAGES = [
   "kmod",
   "procps",
   "iproute2",
-  "initramfs-tools",
+  INITRAMFS_TOOLS,
   "lz4",
   "zstd",
   "kexec-tools",
@@ -51,16 +58,21 @@ export const MANUALS = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/loca
 /** The guest has neither a device mapper nor a keyboard; without them its initramfs is half as large. */
 const WITHOUT = ["dmsetup", "keymap", "thermal"].map((hook) => `/usr/share/initramfs-tools/hooks/${hook}`);
 
-function contents({ debian, kind, more = [] }: GuestSystem): Debian {
+function contents({ debian, kind, initramfs = INITRAMFS_TOOLS, more = [] }: GuestSystem): Debian {
   const suite = DEBIAN_SUITES[debian];
-  if (kind === "server")
-    return { suite, variant: "important", packages: [...SERVER_PACKAGES, ...more], without: [...WITHOUT, ...MANUALS] };
-  const without = [...MANUALS, ...WITHOUT, "/usr/share/initramfs-tools/hooks/fsck"];
-  return { suite, packages: [...PACKAGES, "nginx-light", ...more], without };
+  const own = kind === "server" ? SERVER_PACKAGES : [...PACKAGES, "nginx-light"];
+  const packages = [...own.map((name) => (name === INITRAMFS_TOOLS ? initramfs : name)), ...more];
+  if (kind === "server") return { suite, variant: "important", packages, without: [...WITHOUT, ...MANUALS] };
+  return { suite, packages, without: [...MANUALS, ...WITHOUT, "/usr/share/initramfs-tools/hooks/fsck"] };
 }
 
 /** The tar of the guest's root file system. About a minute and a half when it is not in the cache. */
 export async function guestBase(system: GuestSystem): Promise<CacheEntry> {
   const debian = contents(system);
-  return cached(`base-${system.debian}-${system.kind}`, debian, (target) => bootstrap(debian, "tar", target));
+  return cached(`base-${nameOf(system)}`, debian, (target) => bootstrap(debian, "tar", target));
+}
+
+/** In the names of files that hold it or were made for it. */
+function nameOf({ debian, kind, initramfs }: GuestSystem): string {
+  return [debian, kind, initramfs].filter(Boolean).join("-");
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { guestBase, type GuestSystem } from "./base.ts";
 import { cached, type CacheEntry } from "./cache.ts";
 import { type GuestKernel, guestKernel } from "./guest-kernel.ts";
-import { type GuestFiles, INITRAMFS_FILES, unpackRoot, writeGuestFiles } from "./guest-root.ts";
+import { type GuestFiles, INITRAMFS_MAKERS, unpackRoot, writeGuestFiles } from "./guest-root.ts";
 import { ROOT_LABEL } from "./guest-settings.ts";
 import { SERVER_SETTINGS } from "./guest-server.ts";
 import { SLIM_SETTINGS } from "./guest-slim.ts";
@@ -32,7 +32,6 @@ WantedBy=basic.target
 
 /** What every guest has: a name, and the lab's hand in it. */
 const FILES: GuestFiles = {
-  ...INITRAMFS_FILES,
   "/etc/hostname": "lab\n",
   "/etc/hosts": "127.0.0.1 localhost lab\n::1 localhost\n",
   "/etc/machine-id": `${"1ab".padEnd(32, "0")}\n`,
@@ -47,7 +46,8 @@ export async function guestImage(system: GuestSystem, versions: readonly string[
   const kernels: GuestKernel[] = [];
   for (const version of sorted) kernels.push(await guestKernel(version, system));
   const { files: own, masked } = system.kind === "slim" ? SLIM_SETTINGS : SERVER_SETTINGS;
-  const files = { ...FILES, ...own };
+  const maker = INITRAMFS_MAKERS[system.initramfs ?? "initramfs-tools"];
+  const files = { ...maker.files, ...FILES, ...own };
   const recipe = { base: base.key, kernels: kernels.map((kernel) => kernel.key), files, masked, DISK_BYTES };
   return cached(`guest-${sorted.join("+")}`, recipe, async (target) => {
     using work = temporaryDirectory("kmonte-guest-");

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ensurePackages } from "../scripts/packages.ts";
 import { guestBase, type GuestSystem, SLIM } from "./base.ts";
 import { cached } from "./cache.ts";
-import { INITRAMFS_FILES, runInRoot, unpackRoot, writeGuestFiles } from "./guest-root.ts";
+import { INITRAMFS_MAKERS, type InitramfsMaker, runInRoot, unpackRoot, writeGuestFiles } from "./guest-root.ts";
 import { suiteOf, unpackKernel } from "./kernel-packages.ts";
 import { temporaryDirectory } from "./lifetime.ts";
 
@@ -24,14 +24,15 @@ export interface GuestKernel {
  */
 export async function guestKernel(version: string, system: GuestSystem = SLIM): Promise<GuestKernel> {
   const base = await guestBase(system);
-  const recipe = { suite: suiteOf(version), base: base.key, INITRAMFS_FILES };
+  const maker = INITRAMFS_MAKERS[system.initramfs ?? "initramfs-tools"];
+  const recipe = { suite: suiteOf(version), base: base.key, INITRAMFS_FILES: maker.files };
   const entry = await cached(`kernel-${version}`, recipe, async (target) => {
     ensurePackages(["cpio"]);
     using work = temporaryDirectory("kmonte-kernel-");
     const unpacked = join(work.path, "unpacked");
     await unpackKernel(version, work.path, unpacked);
     arrange(unpacked, target);
-    await addInitramfs(base.path, work.path, target);
+    await addInitramfs(maker, base.path, work.path, target);
   });
   const release = releaseOf(entry.path);
   const inBoot = (name: string) => join(entry.path, "boot", `${name}-${release}`);
@@ -57,16 +58,16 @@ function arrange(unpacked: string, target: string): void {
   }
 }
 
-/** Runs depmod and mkinitramfs of the guest's own Debian. */
-async function addInitramfs(baseTar: string, work: string, target: string): Promise<void> {
+/** Runs depmod and the maker of the guest's own Debian. */
+async function addInitramfs(maker: InitramfsMaker, baseTar: string, work: string, target: string): Promise<void> {
   const root = join(work, "root");
   const release = releaseOf(target);
   await unpackRoot(baseTar, root);
-  writeGuestFiles(root, INITRAMFS_FILES);
+  writeGuestFiles(root, maker.files);
   cpSync(target, root, { recursive: true });
   const initrd = `/boot/initrd.img-${release}`;
   await runInRoot(root, ["depmod", release]);
-  await runInRoot(root, ["mkinitramfs", "-o", initrd, release]);
+  await runInRoot(root, maker.command(initrd, release));
   for (const name of readdirSync(join(root, "usr/lib/modules", release))) {
     if (!name.startsWith("modules.")) continue;
     copyFileSync(join(root, "usr/lib/modules", release, name), join(target, "usr/lib/modules", release, name));

@@ -8,11 +8,31 @@ import { runTool } from "./tool.ts";
 export type GuestFiles = Readonly<Record<string, string>>;
 
 /** How the guest makes its initramfs: few modules, quickly unpacked, because an emulated guest loads them slowly. */
-export const INITRAMFS_FILES: GuestFiles = {
+const INITRAMFS_FILES: GuestFiles = {
   "/etc/initramfs-tools/conf.d/lab.conf": "MODULES=list\nCOMPRESS=lz4\nRUNSIZE=10%\n",
   "/etc/initramfs-tools/modules": ["virtio_pci", "virtio_blk", "virtio_console", "virtio_net", "virtio_rng", ""].join(
     "\n",
   ),
+};
+
+/** The same for dracut(8): systemd in it, as dracut has it by itself, and what is needed to find the root. */
+const DRACUT_FILES: GuestFiles = {
+  "/etc/dracut.conf.d/lab.conf": `hostonly="no"
+compress="zstd"
+dracutmodules="systemd systemd-initrd dracut-systemd rootfs-block udev-rules base fs-lib shutdown"
+add_drivers+=" virtio_pci virtio_blk virtio_console virtio_net virtio_rng "
+`,
+};
+
+/** How a guest's initramfs is made: the settings for its maker, and the command. */
+export interface InitramfsMaker {
+  readonly files: GuestFiles;
+  command(initramfs: string, release: string): readonly string[];
+}
+
+export const INITRAMFS_MAKERS: Readonly<Record<"initramfs-tools" | "dracut", InitramfsMaker>> = {
+  "initramfs-tools": { files: INITRAMFS_FILES, command: (path, release) => ["mkinitramfs", "-o", path, release] },
+  dracut: { files: DRACUT_FILES, command: (path, release) => ["dracut", "--force", "--kver", release, path] },
 };
 
 export async function unpackRoot(tar: string, directory: string): Promise<void> {
