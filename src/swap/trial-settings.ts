@@ -8,12 +8,22 @@ const PANIC_SECONDS = 10;
 const SETTINGS = ["panic", "panic_on_oops"];
 
 /**
- * The command line of a kernel that is being tried. `panic=` also keeps Debian's initramfs from waiting at a shell when
- * it does not find its disk. What the user adds comes last: of two the last one counts.
+ * `panic=` also keeps an initramfs of initramfs-tools from waiting at a shell when it does not find its disk; the last two
+ * do the same for one of dracut's (dracut.cmdline(7)).
+ */
+const WORDS = [`panic=${PANIC_SECONDS}`, "oops=panic", "rd.shell=0", "rd.emergency=reboot"];
+
+/**
+ * The command line of a kernel that is being tried: what is set there already stays as it is. What the user adds comes
+ * last: of two the last one counts.
  */
 export function trialCommandLine(inherited: string, append = ""): string {
-  const panic = /(^|\s)panic=/.test(inherited) ? "" : `panic=${PANIC_SECONDS}`;
-  return [inherited, panic, "oops=panic", append].filter(Boolean).join(" ");
+  const isSet = new Set(inherited.split(/\s+/).map(nameOf));
+  return [inherited, ...WORDS.filter((word) => !isSet.has(nameOf(word))), append].filter(Boolean).join(" ");
+}
+
+function nameOf(word: string): string {
+  return word.replace(/=.*/, "");
 }
 
 /** Their present values, which a kernel that has proved itself gets back. */

@@ -88,8 +88,11 @@ test("the health command's word, its output, and its silence", async () => {
 });
 
 test("a trial's panics end in a restart, and the user's words come last", () => {
-  assert.equal(trialCommandLine("root=/dev/sda1", "root=/x"), "root=/dev/sda1 panic=10 oops=panic root=/x");
-  assert.equal(trialCommandLine("root=/dev/sda1 panic=-1"), "root=/dev/sda1 panic=-1 oops=panic");
+  const dracut = "rd.shell=0 rd.emergency=reboot";
+  assert.equal(trialCommandLine("root=/dev/sda1", "root=/x"), `root=/dev/sda1 panic=10 oops=panic ${dracut} root=/x`);
+  assert.equal(trialCommandLine("root=/dev/sda1 panic=-1"), `root=/dev/sda1 panic=-1 oops=panic ${dracut}`);
+  const once = trialCommandLine("root=/dev/sda1");
+  assert.equal(trialCommandLine(once), once, "a swap after a swap adds nothing");
 });
 
 describe("the watchdog", () => {
