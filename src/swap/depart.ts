@@ -66,6 +66,8 @@ export interface WayOut {
 
 export interface PreparedWay {
   readonly wayBack?: WayBack | undefined;
+  /** What the next boot goes without. */
+  readonly notes?: readonly string[];
   /**
    * Has the kernel ready that comes next, when the other units have been stopped: one of them, as that of kexec-tools, may
    * start at its stop whatever is loaded.
@@ -87,7 +89,8 @@ export async function depart(way: WayOut, options: DepartOptions): Promise<never
     const pids = [...options.pids, ...presentPids(options.plan?.along ?? [])];
     requireRoom(root, pids);
     installUnits(root);
-    const { wayBack, load } = way.prepare(id);
+    const { wayBack, notes = [], load } = way.prepare(id);
+    tellNotes(notes);
     others = await stopOthers(options);
     const loaded = load();
     const memory = memoryToWrite(pids);
@@ -96,7 +99,7 @@ export async function depart(way: WayOut, options: DepartOptions): Promise<never
     const members = options.plan
       ? membersOf(options.plan.along, new Set(frozen.processes.map(({ pid }) => pid)))
       : undefined;
-    const record = recordOf({ id, way, frozen, wayBack, members, memory, notes: others.notes }, options);
+    const record = recordOf({ id, way, frozen, wayBack, members, memory, notes: [...notes, ...others.notes] }, options);
     leaveSilence(frozen.network, join(root, id));
     const allSteps = [...others.steps, ...loaded, ...frozen.steps];
     return leave({ root, record, steps: allSteps, way, freeIds: presentFreePidRange() }, options);
@@ -105,6 +108,10 @@ export async function depart(way: WayOut, options: DepartOptions): Promise<never
     await others?.[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function tellNotes(notes: readonly string[]): void {
+  for (const note of notes) process.stderr.write(`kmonte: note: ${note}\n`);
 }
 
 type StoppedOthers = AsyncDisposable & { readonly steps: readonly TimedStep[]; readonly notes: readonly string[] };
@@ -116,7 +123,7 @@ async function stopOthers({ plan, signal, onProgress }: DepartOptions): Promise<
   const report = (detail: string): void => onProgress?.({ step: "stop-others", detail, at: Date.now() });
   report(`${plan.stop.length} units`);
   const stopped = await StoppedUnits.stop(plan.stop, { signal, onWaiting: (unit) => report(unit) });
-  for (const note of stopped.notes) process.stderr.write(`kmonte: note: ${note}\n`);
+  tellNotes(stopped.notes);
   return {
     notes: stopped.notes,
     steps: [{ step: "stop-others", start, end: Date.now() }],

@@ -3,8 +3,6 @@ import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { attempt, call, withText } from "../abi/call.ts";
 import { errnoName } from "../abi/errno.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
-import type { CpioEntry } from "./cpio.ts";
-import { initrdWithHook } from "./initrd.ts";
 import type { Kernel } from "./kernels.ts";
 
 /** include/uapi/linux/kexec.h and reboot.h */
@@ -50,10 +48,8 @@ export interface NextKernel {
   readonly swapId: string;
   /** Its command line, but for the mark of the swap. */
   readonly commandLine: string;
-  /** Shell commands for the first moment of its user space. */
-  readonly earlyScript: string;
-  /** Files for its initramfs that those commands use. */
-  readonly earlyFiles?: readonly CpioEntry[];
+  /** Its initramfs, with what is to be done in the first moment of its user space. */
+  readonly initrd: Buffer | undefined;
 }
 
 /** The command line of the running kernel, without what belongs to this boot alone. */
@@ -74,8 +70,8 @@ export function loadKernel(next: NextKernel): void {
   const initrdCopy = `/run/kmonte-initrd-${next.swapId}`;
   let initrd = -1;
   try {
-    if (kernel.initrd) {
-      writeFileSync(initrdCopy, initrdWithHook(kernel.initrd, next.earlyScript, next.earlyFiles), { mode: 0o600 });
+    if (next.initrd) {
+      writeFileSync(initrdCopy, next.initrd, { mode: 0o600 });
       initrd = openSync(initrdCopy, "r");
     }
     const flags = initrd === -1 ? KEXEC_FILE_NO_INITRAMFS : 0;

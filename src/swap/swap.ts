@@ -7,10 +7,11 @@ import { presentRoots } from "../units/survey.ts";
 import { requireOpenableAtBoot } from "./boot-key.ts";
 import { depart, type DepartOptions, type WayOut } from "./depart.ts";
 import { requireAbleKernel } from "./kernel-config.ts";
+import { hookedInitrd } from "./initrd.ts";
 import type { Kernel } from "./kernels.ts";
 import { loadKernel, type NextKernel, presentCommandLine, startLoadedKernel, unloadKernel } from "./kexec.ts";
 import { clearOneTimeEntry, setOneTimeEntry } from "./one-time-entry.ts";
-import { pidRangeScript, presentFreePidRange } from "./pids.ts";
+import { type PidRange, pidRangeScript, presentFreePidRange } from "./pids.ts";
 import type { WayBack } from "./store.ts";
 import { swapTarget } from "./target.ts";
 import { changedSettings, trialCommandLine } from "./trial-settings.ts";
@@ -48,18 +49,16 @@ function byKexec(kernel: Kernel, options: SwapOptions): WayOut {
     ownsDisks: true,
     prepare(id) {
       const watchdog = bootWatchdog(kernel, options.deadlineSeconds ?? DEFAULT_DEADLINE_SECONDS);
-      const wayBack = presentWayBack(watchdog);
-      const next: NextKernel = {
-        kernel,
-        swapId: id,
-        commandLine: trialCommandLine(wayBack.commandLine, options.append),
-        earlyScript: pidRangeScript(wayBack.pidRange) + (watchdog?.script ?? ""),
-        earlyFiles: watchdog?.files ?? [],
-      };
+      const range = presentFreePidRange();
+      const commandLine = trialCommandLine(presentCommandLine(), options.append);
+      const commands = pidRangeScript(range) + (watchdog?.script ?? "");
+      const { bytes, unhooked } = hookedInitrd(kernel, commandLine, commands, watchdog?.files);
+      const wayBack = presentWayBack(range, unhooked === undefined ? watchdog : undefined);
+      const next: NextKernel = { kernel, swapId: id, commandLine, initrd: bytes };
       // A kernel that cannot be loaded is to be known before anything is stopped.
       loadKernel(next);
       unloadKernel();
-      return { wayBack, load: () => [loadStep(next, options)] };
+      return { wayBack, notes: hookNotes(kernel, unhooked), load: () => [loadStep(next, options)] };
     },
     // A kernel that panics or hangs ends in the firmware: it is to start this one.
     beforeLeaving: () => void setOneTimeEntry(release()),
@@ -78,10 +77,17 @@ function loadStep(next: NextKernel, { onProgress }: SwapOptions): TimedStep {
   return { step: "load", start, end: Date.now() };
 }
 
-function presentWayBack(watchdog: BootWatchdog | undefined): WayBack {
+/** What the new kernel's boot goes without when nothing of ours runs in its initramfs. */
+function hookNotes({ release: version }: Kernel, unhooked: string | undefined): string[] {
+  if (unhooked === undefined) return [];
+  const lost = "no watchdog is armed over its boot, and process ids are kept free from systemd’s start on, not before";
+  return [`nothing of kmonte runs in the initramfs of Linux ${version}, as ${unhooked}: ${lost}`];
+}
+
+function presentWayBack(pidRange: PidRange, watchdog: BootWatchdog | undefined): WayBack {
   return {
     commandLine: presentCommandLine(),
-    pidRange: presentFreePidRange(),
+    pidRange,
     sysctls: changedSettings(),
     ...(watchdog && { watchdog: { driver: watchdog.driver, seconds: watchdog.seconds } }),
   };

@@ -6,6 +6,7 @@ import { closeSync, globSync, openSync, readFileSync, writeSync } from "node:fs"
 import { basename, join } from "node:path";
 import { readdirOrEmpty } from "../proc/read.ts";
 import type { CpioEntry } from "./cpio.ts";
+import { HOOK_PLACE } from "./initrd.ts";
 import type { Kernel } from "./kernels.ts";
 import { moduleFileName, readModule } from "./module-file.ts";
 
@@ -13,9 +14,6 @@ export const DEFAULT_DEADLINE_SECONDS = 300;
 
 const DEVICE = "/dev/watchdog0";
 const PING_MS = 5_000;
-
-/** Where the initramfs has the driver. */
-const PLACE = "kmonte";
 
 /** Drivers by the parameter that sets their time; most call it heartbeat. */
 const PARAMETER: Readonly<Record<string, string>> = { softdog: "soft_margin" };
@@ -45,14 +43,16 @@ export function bootWatchdog(kernel: Kernel, seconds: number): BootWatchdog | un
   const parameter = `${PARAMETER[driver] ?? "heartbeat"}=${seconds}`;
   // What a module needs stands behind it in modules.dep, and what that needs behind that. insmod(8) and not
   // modprobe(8): nothing of a modules directory has to be there.
-  const loads = paths.map((path, i) => `insmod /${PLACE}/${moduleFileName(path)}${i === 0 ? ` ${parameter}` : ""}\n`);
+  const loads = paths.map(
+    (path, i) => `insmod /${HOOK_PLACE}/${moduleFileName(path)}${i === 0 ? ` ${parameter}` : ""}\n`,
+  );
   // Opened and closed without the magic character, it stays armed (CONFIG_WATCHDOG_NOWAYOUT or not).
   const script = `${loads.toReversed().join("")}[ -c ${DEVICE} ] && (echo >${DEVICE})\n`;
-  const files: CpioEntry[] = [{ path: PLACE, mode: 0o040755, data: Buffer.alloc(0) }];
+  const files: CpioEntry[] = [];
   for (const path of paths) {
     const data = readModule(join(modules, path));
     if (!data) return undefined;
-    files.push({ path: `${PLACE}/${moduleFileName(path)}`, mode: 0o100644, data });
+    files.push({ path: `${HOOK_PLACE}/${moduleFileName(path)}`, mode: 0o100644, data });
   }
   return { driver, seconds, script, files };
 }

@@ -1,4 +1,5 @@
 /** The way back: leaves this kernel for the one that the processes came from, which thaws the same images. */
+import { hookedInitrd } from "./initrd.ts";
 import { findKernel } from "./kernels.ts";
 import { loadKernel, restartMachine, startLoadedKernel, syncDisks } from "./kexec.ts";
 import { pidRangeScript } from "./pids.ts";
@@ -24,12 +25,10 @@ export function goBack(departure: Departure, failure: Failure): never {
   let back: "kexec" | "firmware" = "firmware";
   try {
     if (wayBack) {
-      loadKernel({
-        kernel: findKernel(record.from),
-        swapId: record.id,
-        commandLine: wayBack.commandLine,
-        earlyScript: pidRangeScript(wayBack.pidRange),
-      });
+      const { commandLine, pidRange } = wayBack;
+      const kernel = findKernel(record.from);
+      const initrd = hookedInitrd(kernel, commandLine, pidRangeScript(pidRange)).bytes;
+      loadKernel({ kernel, swapId: record.id, commandLine, initrd });
       back = "kexec";
     }
   } catch (error) {

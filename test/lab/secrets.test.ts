@@ -1,7 +1,12 @@
-/** A swap whose images are never on disk in the clear, and are gone when all is well. */
+/**
+ * A swap whose images are never on disk in the clear, and are gone when all is well; in a guest whose initramfs dracut
+ * makes, with systemd in it.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SLIM_WITH_DRACUT } from "../../lab/base.ts";
 import { Machine } from "../../lab/machine.ts";
+import { USERLAND_MARK } from "../../src/swap/initrd.ts";
 import type { SwapReport } from "../../src/swap/report.ts";
 
 const SECRET = "a-secret-that-only-memory-has";
@@ -22,8 +27,16 @@ async function shell(machine: Machine, script: string): Promise<string> {
   return (await machine.output(["sh", "-c", script])).trim();
 }
 
+/** What is done before dracut's init begins was done, and left nothing behind. */
+async function seeHook(machine: Machine, { notes, lines }: SwapReport): Promise<void> {
+  assert.equal(notes, undefined);
+  assert.equal(await shell(machine, `dmesg | grep -c '${USERLAND_MARK}'`), "1");
+  const length = (name: string) => lines.find(({ step }) => step === name)?.seconds ?? 0;
+  assert.ok(length("kernel") > 0 && length("initramfs") > 0 && length("userland") > 0, JSON.stringify(lines));
+}
+
 test("an encrypted swap", { timeout: 20 * 60_000 }, async (t) => {
-  await using machine = await Machine.boot({ kernel: "6.1", kernels: ["6.12"] });
+  await using machine = await Machine.boot({ kernel: "6.1", kernels: ["6.12"], system: SLIM_WITH_DRACUT });
   await machine.put("/usr/local/bin/keeper", KEEPER, 0o755);
 
   await t.test("a swap that this machine could not open is refused, and nothing is stopped", async () => {
@@ -56,6 +69,7 @@ test("an encrypted swap", { timeout: 20 * 60_000 }, async (t) => {
       const report = JSON.parse(await machine.output(["kmonte", "report", "--json"])) as SwapReport;
       assert.match(report.arrived ?? "", new RegExp(`^${to.replace(".", "\\.")}\\.`));
       assert.equal(await shell(machine, `cat /proc/${pid}/comm`), "keeper");
+      await seeHook(machine, report);
       const found = `for file in $(find /var/lib/kmonte -type f); do grep -lq '${SECRET}' "$file" && echo "$file"; done; true`;
       assert.equal(await shell(machine, found), "", "the secret is on the disk");
       const names = (await shell(machine, `ls -A ${report.directory}`)).split("\n");

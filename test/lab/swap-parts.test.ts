@@ -6,8 +6,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { bootSteps, markInLog } from "../../src/swap/boot-times.ts";
-import { cpioArchive } from "../../src/swap/cpio.ts";
-import { initrdWithHook } from "../../src/swap/initrd.ts";
 import { parseKernelConfig } from "../../src/swap/kernel-config.ts";
 import { findKernel, listKernels } from "../../src/swap/kernels.ts";
 import { inheritedCommandLine } from "../../src/swap/kexec.ts";
@@ -75,27 +73,6 @@ describe("kernels", () => {
 test("the command line is the present one without what loaders and swaps added", () => {
   const present = "BOOT_IMAGE=/boot/vmlinuz-6.1 root=/dev/sda1 ro quiet initrd=\\x kmonte.swap=20260101T000000Z\n";
   assert.equal(inheritedCommandLine(present), "root=/dev/sda1 ro quiet");
-});
-
-describe("the initramfs", () => {
-  test("has an archive that cpio(1) reads", () => {
-    const entries = [
-      { path: "a", mode: 0o040755, data: Buffer.alloc(0) },
-      { path: "a/odd", mode: 0o100644, data: Buffer.from("hello") },
-    ];
-    const input = cpioArchive(entries);
-    const list = execFileSync("cpio", ["-itv", "--quiet"], { input, encoding: "utf8" });
-    assert.match(list, /^drwxr-xr-x .* a\n-rw-r--r-- .* 5 .* a\/odd\n$/);
-  });
-  test("begins with the hook and ends with what it was", () => {
-    const own = Buffer.from("compressed");
-    writeFileSync(join(directory, "initrd"), own);
-    const whole = initrdWithHook(join(directory, "initrd"), "echo 5 >/x\n");
-    assert.equal(whole.indexOf("070701"), 0);
-    assert.ok(whole.includes("conf/conf.d/kmonte\0") && whole.includes("echo 5 >/x\n"));
-    assert.ok(whole.subarray(-own.length).equals(own));
-    assert.equal((whole.length - own.length) % 512, 0);
-  });
 });
 
 describe("process ids", () => {

@@ -2,13 +2,13 @@
  * The first moments of a rehearsal's machine: a few of the host's own programs and the target's modules, until the
  * host's root file system is there, read-only, with a file system in memory over it for all that is written.
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
-import { zstdDecompressSync, gunzipSync } from "node:zlib";
+import { dirname, join } from "node:path";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
 import { cpioArchive, type CpioEntry } from "../cpio.ts";
 import type { Kernel } from "../kernels.ts";
+import { moduleFileName, readModule } from "../module-file.ts";
 import { dependencies } from "../watchdog.ts";
 
 /** The tag under which the machine finds the host's file system (virtiofs). */
@@ -76,31 +76,21 @@ function moduleFiles(kernel: Kernel): Map<string, Buffer> {
   for (const module of MODULES) {
     // modules.dep names what is needed last first.
     for (const path of (dependencies(list, module) ?? []).toReversed()) {
-      const name = basename(path).replace(/\.ko.*$/, ".ko");
-      if (!found.has(name)) found.set(name, decompressed(join(kernel.modules, path)));
+      const name = moduleFileName(path);
+      if (!found.has(name)) found.set(name, unpackedModule(join(kernel.modules, path)));
     }
   }
   return found;
 }
 
-function decompressed(path: string): Buffer {
-  const bytes = readFileSync(path);
-  if (path.endsWith(".zst")) return zstdDecompressSync(bytes);
-  if (path.endsWith(".gz")) return gunzipSync(bytes);
-  if (!path.endsWith(".xz")) return bytes;
-  try {
-    return execFileSync("xz", ["-dc", path], { maxBuffer: 2 ** 27 });
-  } catch (cause) {
-    throw new KmonteError(
-      "REHEARSAL_MODULE",
-      {
-        what: "A module of the target kernel could not be unpacked.",
-        why: `${path} is compressed with xz.`,
-        remedy: "Install xz-utils.",
-      },
-      { cause },
-    );
-  }
+function unpackedModule(path: string): Buffer {
+  const module = readModule(path);
+  if (module) return module;
+  throw new KmonteError("REHEARSAL_MODULE", {
+    what: "A module of the target kernel could not be unpacked.",
+    why: `Nothing here unpacks ${path}.`,
+    remedy: "Install xz-utils.",
+  });
 }
 
 function entriesOf(files: ReadonlyMap<string, Buffer>): CpioEntry[] {
