@@ -17,7 +17,9 @@ import { freePidRange } from "../../src/swap/pids.ts";
 import { formatReport, reportOf } from "../../src/swap/report.ts";
 import { cgroupDirectory } from "../../src/swap/scope.ts";
 import { markPending, newSwapDirectory, readRecords, type SwapRecord, writeRecord } from "../../src/swap/store.ts";
+import { initramfsCommand } from "../../src/swap/doctor/initramfs-maker.ts";
 import { requireInitramfs } from "../../src/swap/doctor/kernel-files.ts";
+import { Machine } from "../../src/swap/doctor/machine.ts";
 import { withoutBootRemoval } from "../../src/swap/tmp-files.ts";
 import { unitText } from "../../src/swap/unit.ts";
 
@@ -60,6 +62,21 @@ describe("kernels", () => {
       code: "NO_INITRAMFS",
       remedy: /update-initramfs -c -k 6\.12\.117\+deb13-amd64/,
     });
+  });
+  test("get their initramfs by the maker that the machine has", () => {
+    const machine = new Machine(join(directory, "dracut"));
+    mkdirSync(machine.at("/usr/bin"), { recursive: true });
+    writeFileSync(machine.at("/usr/bin/dracut"), "");
+    const kernel = { ...findKernel("6.1.0-9", places), initrd: undefined };
+    const initrd = join(boot, "initrd.img-6.1.0-9-amd64");
+    assert.equal(initramfsCommand(kernel, machine), `dracut --force ${initrd} 6.1.0-9-amd64`);
+    mkdirSync(machine.at("/usr/sbin"));
+    writeFileSync(machine.at("/usr/sbin/update-initramfs"), "");
+    assert.equal(initramfsCommand(kernel, machine), "update-initramfs -c -k 6.1.0-9-amd64");
+    assert.equal(initramfsCommand({ ...kernel, initrd }, machine), "update-initramfs -u -k 6.1.0-9-amd64");
+  });
+  test("may all have none", () => {
+    const missing = { ...findKernel("6.12", places), initrd: undefined };
     const none = listKernels(places).map((kernel) => ({ ...kernel, initrd: undefined }));
     requireInitramfs(missing, none);
     requireInitramfs(findKernel("6.12", places), listKernels(places));

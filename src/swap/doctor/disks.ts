@@ -1,6 +1,7 @@
 /** What the next boot waits for, or cannot do, until the disks are there that the thaw needs. */
 import { Refusal } from "../../lib/errors.ts";
 import { type Finding, Warning } from "./finding.ts";
+import { usesDracut } from "./initramfs-maker.ts";
 import type { Machine } from "./machine.ts";
 import { type Layer, type NeededDisk, neededDisks } from "./storage.ts";
 
@@ -24,15 +25,26 @@ function asksForPassphrase(machine: Machine, { mount, layers }: NeededDisk): Fin
     if (layer.kind !== "crypt") return [];
     const line = crypttab.split("\n").find((text) => text.trim().split(/\s+/)[0] === layer.name);
     if (line !== undefined && unlocksItself(machine, line)) return [];
-    const remote = machine.has("/usr/share/initramfs-tools/hooks/dropbear");
     return [
       new Warning("DISK_ASKS_FOR_PASSPHRASE", {
         what: `The boot of the new kernel waits for the passphrase of ${layer.name}, which ${mount.mountPoint} lies on.`,
         why: `${line === undefined ? "/etc/crypttab has no line for it" : "Its line of /etc/crypttab names no key, nor what finds one by itself"}. ${RESTARTS}.`,
-        remedy: `Be there to type it${remote ? " (dropbear-initramfs takes it over ssh)" : ", or let ssh do so (dropbear-initramfs)"}; or have it unlocked by a key: keyscript= or a key file in crypttab(5), clevis-initramfs, tpm2-device= with dracut.`,
+        remedy: `Be there to type it${overSsh(machine)}; or have it unlocked by a key: ${waysOfKeys(machine)}.`,
       }),
     ];
   });
+}
+
+function overSsh(machine: Machine): string {
+  if (usesDracut(machine)) return "";
+  const isThere = machine.has("/usr/share/initramfs-tools/hooks/dropbear");
+  return isThere ? " (dropbear-initramfs takes it over ssh)" : ", or let ssh do so (dropbear-initramfs)";
+}
+
+function waysOfKeys(machine: Machine): string {
+  return usesDracut(machine)
+    ? "a key file or tpm2-device= in crypttab(5), clevis-dracut"
+    : "keyscript= or a key file in crypttab(5), clevis-initramfs, tpm2-device= with dracut";
 }
 
 /** Whether a line of crypttab(5), or clevis, brings the key. */
@@ -146,3 +158,8 @@ export const TOOLS: Readonly<Record<Exclude<Layer["kind"], "network">, readonly 
     lvm: [/(^|\/)lvm$/, "lvm2"],
     raid: [/(^|\/)mdadm$/, "mdadm"],
   };
+
+/** The package that brings it into an initramfs; dracut itself knows how to take what is installed. */
+export function packageFor(kind: keyof typeof TOOLS, machine: Machine): string {
+  return kind === "crypt" && usesDracut(machine) ? "cryptsetup" : TOOLS[kind][1];
+}

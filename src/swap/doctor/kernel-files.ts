@@ -4,8 +4,9 @@ import { orIfGone } from "../../lib/gone.ts";
 import { listInitramfs } from "../initramfs-list.ts";
 import { readKernelImage } from "../kernel-image.ts";
 import { type Kernel, listKernels } from "../kernels.ts";
-import { TOOLS } from "./disks.ts";
+import { packageFor, TOOLS } from "./disks.ts";
 import { type Finding, refusalsOf } from "./finding.ts";
+import { hasInitramfsMaker, initramfsCommand } from "./initramfs-maker.ts";
 import type { Machine } from "./machine.ts";
 import { neededDisks } from "./storage.ts";
 
@@ -36,23 +37,20 @@ export function lookAtInitramfs(machine: Machine, kernel: Kernel): Finding[] {
     );
   const list = listInitramfs(kernel.initrd);
   if (list.state === "unknown") return [];
-  if (list.state === "damaged") return [initramfsBroken(kernel, kernel.initrd, list.why)];
+  if (list.state === "damaged") return [initramfsBroken(machine, kernel, kernel.initrd, list.why)];
   return machine.isContainer ? [] : lookForTools(machine, kernel, list.names);
 }
 
 /** A kernel of a distribution finds its disks by its initramfs, which a full /boot or a broken hook may have left out. */
-export function requireInitramfs(
-  { initrd, image, release }: Kernel,
-  installed = listKernels(),
-  machine?: Machine,
-): void {
+export function requireInitramfs(kernel: Kernel, installed = listKernels(), machine?: Machine): void {
+  const { initrd, image, release } = kernel;
   if (initrd !== undefined || !expectsInitramfs(installed, machine)) return;
   throw new Refusal(
     "NO_INITRAMFS",
     {
       what: `Linux ${release} would not find its disks.`,
       why: `There is no initramfs beside ${image}, and the kernels here are started with one.`,
-      remedy: `Make it: update-initramfs -c -k ${release} (see that /boot is not full).`,
+      remedy: `Make it: ${initramfsCommand(kernel, machine)} (see that /boot is not full).`,
     },
     { path: image },
   );
@@ -62,23 +60,24 @@ export function requireInitramfs(
 function expectsInitramfs(installed: readonly Kernel[], machine: Machine | undefined): boolean {
   const running = installed.find((kernel) => kernel.running);
   if (running) return running.initrd !== undefined;
-  return ["/usr/sbin/update-initramfs", "/usr/bin/dracut"].some((path) => machine?.has(path));
+  return machine !== undefined && hasInitramfsMaker(machine);
 }
 
-function initramfsBroken({ release }: Kernel, path: string, why: string): Refusal {
+function initramfsBroken(machine: Machine, kernel: Kernel, path: string, why: string): Refusal {
   return new Refusal(
     "INITRAMFS_BROKEN",
     {
-      what: `The initramfs of Linux ${release} is not whole.`,
+      what: `The initramfs of Linux ${kernel.release} is not whole.`,
       why: `${path} cannot be unpacked: ${why}`,
-      remedy: `Make it again: update-initramfs -u -k ${release} (see that /boot is not full).`,
+      remedy: `Make it again: ${initramfsCommand(kernel, machine)} (see that /boot is not full).`,
     },
     { path },
   );
 }
 
 /** What the root file system lies on needs programs in the initramfs. */
-function lookForTools(machine: Machine, { release, initrd }: Kernel, names: readonly string[]): Refusal[] {
+function lookForTools(machine: Machine, kernel: Kernel, names: readonly string[]): Refusal[] {
+  const { release, initrd } = kernel;
   const early = neededDisks(machine).filter((disk) => disk.early);
   const kinds = new Set(early.flatMap(({ layers }) => layers.map(({ kind }) => kind)));
   return [...kinds].flatMap((kind) => {
@@ -89,7 +88,7 @@ function lookForTools(machine: Machine, { release, initrd }: Kernel, names: read
         {
           what: `Linux ${release} would not find its root file system.`,
           why: `That lies on ${kind}, and ${initrd} has no program for it.`,
-          remedy: `Install ${TOOLS[kind][1]}, and make the initramfs again: update-initramfs -u -k ${release}.`,
+          remedy: `Install ${packageFor(kind, machine)}, and make the initramfs again: ${initramfsCommand(kernel, machine)}.`,
         },
         { path: initrd ?? "" },
       ),
