@@ -8,7 +8,7 @@ import { orIfGone } from "../lib/gone.ts";
 export interface BootTimes {
   /** When the kernel's clock began to count. */
   readonly kernel: number;
-  /** When the initramfs began, if it was ours and said so. */
+  /** When the initramfs began, if that was said. */
   readonly initramfs: number | undefined;
   /** When the system's own init began. */
   readonly userland: number | undefined;
@@ -21,8 +21,9 @@ export function readBootTimes(): BootTimes {
   const after = (milliseconds: number | undefined) => (milliseconds === undefined ? undefined : kernel + milliseconds);
   return {
     kernel,
-    initramfs: after(markInLog(readKernelLog())),
-    userland: after(userspaceTimestamp()),
+    // Where nothing of ours ran in it, systemd may have, as in that of dracut.
+    initramfs: after(markInLog(readKernelLog()) ?? systemdTimestamp("InitRDTimestampMonotonic")),
+    userland: after(systemdTimestamp("UserspaceTimestampMonotonic")),
     program: performance.timeOrigin,
   };
 }
@@ -52,8 +53,8 @@ export function markInLog(log: string): number | undefined {
   return undefined;
 }
 
-function userspaceTimestamp(): number | undefined {
-  const property = "UserspaceTimestampMonotonic";
+/** In milliseconds; systemd has 0 for what there was not. */
+function systemdTimestamp(property: string): number | undefined {
   const shown = spawnSync("systemctl", ["show", "--value", "-p", property], { encoding: "utf8" });
   const microseconds = Number(shown.stdout?.trim());
   return microseconds > 0 ? microseconds / 1000 : undefined;

@@ -26,9 +26,12 @@ export interface SurveyedUnit extends RunningUnit {
   readonly pausedMs: number | undefined;
 }
 
-/** Services that a boot starts for itself and that hold nothing of their own over it. */
+/**
+ * Services that a boot starts for itself and that hold nothing of their own over it. Dracut's, when it is stopped, unpacks
+ * the initramfs into memory for a shutdown, which a swap is not.
+ */
 const OF_SYSTEM =
-  /^(systemd-.*|dbus|dbus-broker|user@\d+|user-runtime-dir@\d+|getty@.*|serial-getty@.*|console-getty|container-getty@.*|emergency|rescue|kmonte-.*|polkit|networking|NetworkManager|wpa_supplicant|ifup@.*)\.service$/;
+  /^(systemd-.*|dbus|dbus-broker|user@\d+|user-runtime-dir@\d+|getty@.*|serial-getty@.*|console-getty|container-getty@.*|emergency|rescue|kmonte-.*|polkit|networking|NetworkManager|wpa_supplicant|ifup@.*|dracut-shutdown)\.service$/;
 
 export function isOfSystem({ name }: Unit): boolean {
   return OF_SYSTEM.test(name);

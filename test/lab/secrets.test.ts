@@ -59,10 +59,14 @@ test("an encrypted swap", { timeout: 20 * 60_000 }, async (t) => {
       await shell(machine, `until [ -s ${log} ]; do sleep 0.2; done`);
       const earlier = machine.boots.length;
       const options = ["--encrypt-to", own, "--health", `test -d /proc/${pid}`, ...(keep ? ["--keep"] : [])];
-      const answer = machine.run(["kmonte", "swap", "--yes", "--to", to, "--pid", String(pid), ...options]).then(
-        ({ stderr }) => assert.fail(`not swapped: ${stderr.toString()}`),
-        () => undefined,
-      );
+      let said = "";
+      const argv = ["kmonte", "swap", "--yes", "--to", to, "--pid", String(pid), ...options];
+      const answer = machine
+        .run(argv, (_, chunk) => (said += chunk.toString()))
+        .then(
+          ({ stderr }) => assert.fail(`not swapped: ${stderr.toString()}`),
+          () => undefined,
+        );
       await Promise.race([machine.waitForKernel(to, earlier), answer.then(() => machine.waitForKernel(to, earlier))]);
       const settled = 'until kmonte report --json | grep -q \'"state": "done"\'; do sleep 1; done';
       await shell(machine, settled);
@@ -70,6 +74,8 @@ test("an encrypted swap", { timeout: 20 * 60_000 }, async (t) => {
       assert.match(report.arrived ?? "", new RegExp(`^${to.replace(".", "\\.")}\\.`));
       assert.equal(await shell(machine, `cat /proc/${pid}/comm`), "keeper");
       await seeHook(machine, report);
+      assert.match(said, /lab-agent/);
+      assert.doesNotMatch(said, /dracut-shutdown/, "there is no shutdown");
       const found = `for file in $(find /var/lib/kmonte -type f); do grep -lq '${SECRET}' "$file" && echo "$file"; done; true`;
       assert.equal(await shell(machine, found), "", "the secret is on the disk");
       const names = (await shell(machine, `ls -A ${report.directory}`)).split("\n");
