@@ -41,7 +41,8 @@ test("an encrypted swap", { timeout: 20 * 60_000 }, async (t) => {
 
   await t.test("a swap that this machine could not open is refused, and nothing is stopped", async () => {
     const stranger = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
-    const argv = ["kmonte", "swap", "--yes", "--to", "6.12", "--pid", "1", "--encrypt-to", stranger];
+    const pid = await machine.start(["sleep", "1000"], "/var/lib/lab/sleep.log");
+    const argv = ["kmonte", "swap", "--yes", "--to", "6.12", "--pid", String(pid), "--encrypt-to", stranger];
     const { code, stderr } = await machine.run(argv);
     assert.equal(code, 3);
     assert.match(stderr.toString(), /SWAP_NOT_OPENABLE/);
