@@ -9,7 +9,7 @@ const SETTINGS = ["panic", "panic_on_oops"];
 
 /**
  * `panic=` also keeps an initramfs of initramfs-tools from waiting at a shell when it does not find its disk; the last two
- * do the same for one of dracut's (dracut.cmdline(7)).
+ * do the same for one of dracut's, when it gives up (dracut.cmdline(7)): some wait for a disk until the watchdog ends it.
  */
 const WORDS = [`panic=${PANIC_SECONDS}`, "oops=panic", "rd.shell=0", "rd.emergency=reboot"];
 
