@@ -1,5 +1,6 @@
 /** Reading what a person typed. */
 import { InvalidArgumentError } from "commander";
+import { isSeconds, LONGEST_SECONDS } from "../swap/watchdog.ts";
 
 /** A process id; used with commander, which says where it stood. */
 export function parsePid(text: string, before: readonly number[] = []): number[] {
@@ -23,10 +24,8 @@ export function collect(text: string, before: readonly string[] = []): string[] 
   return [...before, text];
 }
 
-/** A whole number of seconds, as watchdogs count. */
+/** A whole number of seconds. */
 export function parseSeconds(text: string): number {
-  const seconds = Number(text);
-  if (!/^\d{1,4}$/.test(text) || seconds === 0 || seconds > 2046)
-    throw new InvalidArgumentError("It must be a number of seconds from 1 to 2046.");
-  return seconds;
+  if (!isSeconds(text)) throw new InvalidArgumentError(`It must be a number of seconds from 1 to ${LONGEST_SECONDS}.`);
+  return Number(text);
 }

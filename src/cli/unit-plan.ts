@@ -22,6 +22,8 @@ export interface PlanOptions {
   readonly yes?: boolean;
   /** Names and patterns of units that are started anew where their thaw fails, while the others go on. */
   readonly tolerate?: readonly string[];
+  /** The same, as far as they run. */
+  readonly tolerateIfRunning?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -52,8 +54,8 @@ export async function agreedPlan(
   const running = runningUnits(protections);
   if (isInTheWay(running)) return await agreeOutside(purpose, options);
   requireNamedUnits(protections);
-  const tolerate = options.tolerate ?? [];
-  requireTolerable(tolerate, running);
+  requireTolerable(options.tolerate ?? [], running);
+  const tolerate = options.tolerate ?? options.tolerateIfRunning ?? [];
   const looked = (await survey(running, protections, tolerate)).filter(({ verdict }) => verdict !== "system");
   if (looked.length === 0 && pids.length === 0) throw nothingProtected();
   await refuseObstacles(looked, protections);

@@ -17,6 +17,7 @@ import { makeDisksReadOnly, makeDisksWritable, writableDisks } from "./disks.ts"
 import { closeJournal, openJournal } from "./journal.ts";
 import { syncDisks } from "./kexec.ts";
 import { lockRoot, removeForgotten } from "./leftovers.ts";
+import { markForMail } from "./mail.ts";
 import { requireLasting } from "./mounts.ts";
 import { leaveSilence } from "./network.ts";
 import { noteConnections } from "./peers.ts";
@@ -41,6 +42,8 @@ export interface DepartOptions {
   /** Keeps the images when the machine is known to be well; without it nothing but their marks stays. */
   readonly keep?: boolean | undefined;
   readonly health?: HealthCommand | undefined;
+  /** Who is sent the result when the machine is up again. */
+  readonly mailTo?: string | undefined;
   readonly onProgress?: ProgressListener | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -101,6 +104,7 @@ export async function depart(way: WayOut, options: DepartOptions): Promise<never
       : undefined;
     const record = recordOf({ id, way, frozen, wayBack, members, memory, notes: [...notes, ...others.notes] }, options);
     leaveSilence(frozen.network, join(root, id));
+    if (options.mailTo !== undefined) markForMail(path, options.mailTo);
     const allSteps = [...others.steps, ...loaded, ...frozen.steps];
     return leave({ root, record, steps: allSteps, way, freeIds: presentFreePidRange() }, options);
   } catch (error) {

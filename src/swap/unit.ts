@@ -18,6 +18,7 @@ import {
 } from "../lib/systemd-unit.ts";
 import { stateDirectory } from "../lib/state-directory.ts";
 import { SWAP_PARAMETER } from "./kexec.ts";
+import { MAIL_MARK } from "./mail.ts";
 import { hasOtherDisks, presentMounts, requireLasting } from "./mounts.ts";
 import { PLAIN_SILENCE_FILE, SILENCE_FILE } from "./network.ts";
 import { PENDING_MARK } from "./store.ts";
@@ -25,6 +26,7 @@ import { PENDING_MARK } from "./store.ts";
 export const THAW_UNIT = "kmonte-thaw.service";
 export const HEALTH_UNIT = "kmonte-health.service";
 export const BACK_UNIT = "kmonte-back.service";
+export const RESULT_UNIT = "kmonte-result.service";
 
 export interface UnitOptions {
   readonly command: string;
@@ -162,6 +164,26 @@ WantedBy=multi-user.target
 `;
 }
 
+/** The unit that sends the result to whom an unattended swap is to tell of it, when all has been started and asked. */
+export function resultUnitText({ command, root, state }: UnitOptions): string {
+  return `# Written by kmonte swap.
+[Unit]
+Description=Sends the result of the change of kernel by mail
+Documentation=man:kmonte-report(1)
+ConditionPathExistsGlob=${unitGlob(root)}/*/${MAIL_MARK}
+After=${THAW_UNIT} ${HAND_OVER_UNIT} ${HEALTH_UNIT} multi-user.target
+
+[Service]
+Type=oneshot
+Environment=${unitWord(`KMONTE_STATE=${state}`)}
+ExecStart=${unitWord(command)} report --mail
+TimeoutStartSec=300
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
 /** The unit for all that fails outside of kmonte's own hands. If it fails itself, the firmware is what is left. */
 export function backUnitText({ command, state }: UnitOptions): string {
   return `# Written by kmonte swap.
@@ -206,6 +228,7 @@ export function installUnits(root: string): void {
   writeUnit(THAW_UNIT, unitText(options), "sysinit.target");
   writeUnit(HAND_OVER_UNIT, handOverUnitText(options), "multi-user.target");
   writeUnit(HEALTH_UNIT, healthUnitText(options), "multi-user.target");
+  writeUnit(RESULT_UNIT, resultUnitText(options), "multi-user.target");
 }
 
 /** Throws a {@link Refusal} where no unit could thaw at boot. */

@@ -11,6 +11,13 @@ import type { Kernel } from "./kernels.ts";
 import { moduleFileName, readModule } from "./module-file.ts";
 
 export const DEFAULT_DEADLINE_SECONDS = 300;
+/** More is too much for some watchdogs. */
+export const LONGEST_SECONDS = 2046;
+
+/** Whether a text is a whole number of seconds, as watchdogs count. */
+export function isSeconds(text: string): boolean {
+  return /^\d{1,4}$/.test(text) && Number(text) > 0 && Number(text) <= LONGEST_SECONDS;
+}
 
 const DEVICE = "/dev/watchdog0";
 const PING_MS = 5_000;

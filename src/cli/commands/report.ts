@@ -5,12 +5,14 @@ import { METRICS_MODE, metricsText } from "../../report/metrics.ts";
 import { reportPage } from "../../report/page.ts";
 import { METRICS_SETTINGS } from "../../report/textfile.ts";
 import { writeReport } from "../../report/write.ts";
+import { mailResults } from "../../swap/mail.ts";
 import { formatReport, readReports } from "../../swap/report.ts";
 import { printJson, printLine, printOutcome } from "../output.ts";
 
 interface Options {
   readonly html?: string;
   readonly metrics?: string | true;
+  readonly mail?: boolean;
   readonly json?: boolean;
 }
 
@@ -26,6 +28,7 @@ export function addReport(program: Command): void {
         "html",
       ),
     )
+    .option("--mail", "send it to whom an unattended swap is to tell, once; kmonte-result.service runs this")
     .option("--json", "print the whole record as JSON, or the name of the file that was written")
     .addHelpText(
       "after",
@@ -42,7 +45,8 @@ Examples:
   kmonte report --metrics | grep unit_pause`,
     )
     .action((options: Options) => {
-      const { html, metrics, json } = options;
+      const { html, metrics, mail, json } = options;
+      if (mail) return mailAll(json);
       const reports = readReports();
       const [last] = reports;
       const version = program.version() ?? "";
@@ -52,6 +56,11 @@ Examples:
       if (json) printJson(last);
       else printLine(formatReport(last).trimEnd());
     });
+}
+
+function mailAll(json: boolean | undefined): void {
+  const mailed = mailResults();
+  printOutcome(json, { mailed }, mailed.length > 0 ? `Sent to ${mailed.join(", ")}.` : "Nothing to send.");
 }
 
 function put(file: string, text: string, { json }: Options, mode?: number): void {

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { requireAbleTarget, swap } from "../../swap/swap.ts";
 import { swapTarget, type Target } from "../../swap/target.ts";
 import { DEFAULT_HEALTH_SECONDS } from "../../swap/health.ts";
+import { healthCommand, readSettings, SETTINGS_FILE, type SwapSettings } from "../../swap/settings.ts";
 import { DEFAULT_DEADLINE_SECONDS } from "../../swap/watchdog.ts";
 import { collect, parsePid, parseSeconds } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
@@ -13,6 +14,7 @@ import { requireRoot } from "../../lib/require-root.ts";
 import { type Advice } from "../../swap/doctor/finding.ts";
 import { describeFindings, tell } from "../output.ts";
 import { agreedPlan } from "../unit-plan.ts";
+import { unattended } from "../unattended.ts";
 
 interface Options {
   readonly to?: string;
@@ -20,9 +22,10 @@ interface Options {
   readonly tolerate?: string[];
   readonly plan?: boolean;
   readonly yes?: boolean;
+  readonly unattended?: boolean;
   readonly health?: string;
-  readonly healthTimeout: number;
-  readonly deadline: number;
+  readonly healthTimeout?: number;
+  readonly deadline?: number;
   readonly append?: string;
   readonly encryptTo?: string[];
   readonly keep?: boolean;
@@ -45,16 +48,16 @@ export function addSwap(program: Command): void {
     )
     .option("--plan", "show what would be done, and do nothing")
     .option("-y, --yes", "do not ask")
+    .option("--unattended", "do not ask, do nothing when the newest kernel runs already, and send the result by mail")
     .option(
       "--health <command>",
       "a command for sh, asked when the new kernel is up: if it fails, go back to the old one",
     )
-    .option("--health-timeout <seconds>", "how long it may take", parseSeconds, DEFAULT_HEALTH_SECONDS)
+    .option("--health-timeout <seconds>", `how long it may take: ${DEFAULT_HEALTH_SECONDS} if not set`, parseSeconds)
     .option(
       "--deadline <seconds>",
-      "restart when the new kernel has not thawed by then",
+      `restart when the new kernel has not thawed by then: ${DEFAULT_DEADLINE_SECONDS} if not set`,
       parseSeconds,
-      DEFAULT_DEADLINE_SECONDS,
     )
     .option("--encrypt-to <recipient>", "encrypt the images to a key of age (age1…); may be given again", collect)
     .option("--keep", "keep the images when the machine is known to be well")
@@ -84,6 +87,9 @@ What the images hold is removed when the processes run again and the health comm
 kmonte report stays. With --encrypt-to the images are never on disk in the clear; one of the keys must be this machine's
 own (kmonte key new --encryption), which opens them at boot.
 
+What is not said here stands in ${SETTINGS_FILE}, if it is there: Health=, HealthTimeout=, Deadline= and Tolerate= as the
+options, and Mail=, who is told of the result of a swap with --unattended, which kmonte-swap.timer makes.
+
 Until the moment of the kexec every failure, ^C included, leaves the machine and the processes as they were, and starts
 again what was stopped.
 
@@ -96,29 +102,39 @@ Examples:
     )
     .action(async (options: Options) => {
       requireRoot("change the kernel");
-      const { pid = [], health, healthTimeout, ...more } = options;
-      const advice = advise(new Machine());
-      const { kernel, warnings } = targetOr(options, advice);
-      const departing = { purpose: `change to Linux ${kernel.release}`, how: "swap", warnings, advice } as const;
-      const requireAble = (pids: readonly number[]): Promise<void> => requireAbleTarget(kernel, pids);
-      const plan = await agreedPlan({ ...departing, requireAble }, pid, options);
-      if (plan === undefined) return;
-      const progress = showProgress(options.json === true);
-      await interruptible((signal) =>
-        swap({
-          to: more.to,
-          pids: pid,
-          plan,
-          ...(health !== undefined && { health: { command: health, seconds: healthTimeout } }),
-          append: more.append,
-          encryptTo: more.encryptTo,
-          keep: more.keep,
-          deadlineSeconds: more.deadline,
-          onProgress: progress.listen,
-          signal,
-        }),
-      ).finally(progress.end);
+      const settings = readSettings();
+      if (options.unattended) await unattended(settings.mail, () => act({ ...options, yes: true }, settings));
+      else await act(options, settings);
     });
+}
+
+async function act(options: Options, settings: SwapSettings): Promise<void> {
+  const { pid = [], ...more } = options;
+  const advice = advise(new Machine());
+  const { kernel, warnings } = targetOr(options, advice);
+  const departing = { purpose: `change to Linux ${kernel.release}`, how: "swap", warnings, advice } as const;
+  const requireAble = (pids: readonly number[]): Promise<void> => requireAbleTarget(kernel, pids);
+  const asked = { ...options, tolerateIfRunning: settings.tolerate };
+  const plan = await agreedPlan({ ...departing, requireAble }, pid, asked);
+  if (plan === undefined) return;
+  const health = options.health ?? healthCommand(settings.health);
+  const seconds = options.healthTimeout ?? settings.healthSeconds ?? DEFAULT_HEALTH_SECONDS;
+  const progress = showProgress(options.json === true);
+  await interruptible((signal) =>
+    swap({
+      to: more.to,
+      pids: pid,
+      plan,
+      ...(health !== undefined && { health: { command: health, seconds } }),
+      append: more.append,
+      encryptTo: more.encryptTo,
+      keep: more.keep,
+      mailTo: options.unattended ? settings.mail : undefined,
+      deadlineSeconds: options.deadline ?? settings.deadlineSeconds,
+      onProgress: progress.listen,
+      signal,
+    }),
+  ).finally(progress.end);
 }
 
 /** Where there is nothing to change to, something else may be what is wanted. */
