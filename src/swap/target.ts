@@ -1,8 +1,12 @@
 /** Which kernel a swap changes to, and whether it can: what stands in the way is refused, the rest is told. */
+import { availableParallelism } from "node:os";
+import { check } from "../freeze/freeze.ts";
 import { Refusal } from "../lib/errors.ts";
+import { presentRoots, type SurveyedUnit } from "../units/survey.ts";
 import { type Examination, examine } from "./doctor/examine.ts";
 import { refusalsOf, refuse, type Warning } from "./doctor/finding.ts";
 import { Machine } from "./doctor/machine.ts";
+import { lackingIn, readOffer } from "./kernel-config.ts";
 import { findKernel, isReplaced, type Kernel, listKernels } from "./kernels.ts";
 
 export interface Target {
@@ -28,6 +32,17 @@ export function examineTarget(to: string | undefined): Examination & { readonly 
   const { refusals, warnings } = examine(machine, kernel);
   // A container is not meant to have one.
   return { kernel, refusals: machine.isContainer ? refusals : [...none, ...refusals], warnings };
+}
+
+/**
+ * What keeps a kernel from taking units along that could otherwise go, all of it; they stand still for one look. `to` is
+ * as for {@link examineTarget}.
+ */
+export async function inTheWayOf(to: string, along: readonly SurveyedUnit[]): Promise<Refusal[]> {
+  const { kernel, refusals } = examineTarget(to);
+  if (!kernel) return [...refusals];
+  const { needs } = await check(presentRoots(along));
+  return [...refusals, ...lackingIn(kernel.release, readOffer(kernel), needs, availableParallelism())];
 }
 
 function chooseKernel(to: string | undefined): Kernel {

@@ -1,10 +1,13 @@
 /** `kmonte services`: what a swap would do with each unit that runs. */
 import type { Command } from "commander";
-import { EXIT_STATUS } from "../../lib/errors.ts";
+import { EXIT_STATUS, type Refusal } from "../../lib/errors.ts";
 import { readProtections } from "../../units/protected.ts";
 import { runningUnits, survey, type SurveyedUnit, type Verdict } from "../../units/survey.ts";
 import { requireSystemd } from "../../lib/systemctl.ts";
 import { isInTheWay, rerunOutside } from "../outside.ts";
+import { findKernel, type Kernel } from "../../swap/kernels.ts";
+import { inTheWayOf } from "../../swap/target.ts";
+import { inTheWay } from "../../units/obstacles.ts";
 import { expectPauses, type ExpectedPauses } from "../../swap/expected-pause.ts";
 import { requireRoot } from "../../lib/require-root.ts";
 import { describeFailure, formatBytes, formatMilliseconds, lowerFirst, printJson, printLine } from "../output.ts";
@@ -12,6 +15,8 @@ import { describeFailure, formatBytes, formatMilliseconds, lowerFirst, printJson
 interface Options {
   readonly protected?: boolean;
   readonly all?: boolean;
+  readonly to?: string;
+  readonly summary?: boolean;
   readonly json?: boolean;
 }
 
@@ -21,6 +26,11 @@ export function addServices(program: Command): void {
     .description("say of each running unit what a swap would do with it, and what stands in the way")
     .option("--protected", "protected units alone")
     .option("--all", "also what every boot starts for itself, such as systemd's own services")
+    .option(
+      "--to <kernel>",
+      "say also what that kernel lacks of what protected units need: a version in /boot, or an image",
+    )
+    .option("--summary", "protected units alone, in a few lines; the hook for new kernels in /etc/kernel runs this")
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
@@ -33,21 +43,33 @@ rates that are assumed and the present boot: what it is based on is printed belo
 
 Examples:
   sudo kmonte services
+  sudo kmonte services --protected --to 6.12
   sudo kmonte services --protected --json`,
     )
     .action(async (options: Options) => {
       requireSystemd("kmonte services");
       requireRoot("look into the processes of all units");
       const protections = readProtections();
-      const running = runningUnits(options.protected ? protections : undefined);
+      const kernel = options.to === undefined ? undefined : findKernel(options.to);
+      const onlyProtected = options.protected === true || options.summary === true;
+      const running = runningUnits(onlyProtected ? protections : undefined);
       if (isInTheWay(running)) return void (await rerunOutside());
       const units = (await survey(running, protections)).filter(
-        (one) => (!options.protected || one.protected) && (options.all || one.verdict !== "system"),
+        (one) => (!onlyProtected || one.protected) && (options.all || one.verdict !== "system"),
       );
-      if (units.some(({ verdict }) => verdict === "in-the-way")) process.exitCode = EXIT_STATUS.refused;
+      const along = units.filter(({ verdict }) => verdict === "along");
+      const lacking = kernel && along.length > 0 ? await inTheWayOf(kernel.image, along) : [];
+      const blocked = lacking.length > 0 || units.some(({ verdict }) => verdict === "in-the-way");
+      if (blocked) process.exitCode = EXIT_STATUS.refused;
       const pauses = expectPauses(units, "swap");
-      if (options.json) printJson({ services: units.map((one) => asJson(one, pauses)), pauseBasis: pauses.basis });
-      else printTable(units, pauses);
+      if (options.json) {
+        const services = units.map((one) => asJson(one, pauses));
+        const target = kernel && { kernel: kernel.release, kernelLacks: lacking };
+        return printJson({ services, ...target, pauseBasis: pauses.basis });
+      }
+      if (options.summary) return printSummary({ along, refusals: [...inTheWay(units), ...lacking], kernel, pauses });
+      printTable(units, pauses);
+      if (kernel && along.length > 0) printLacking(kernel, lacking);
     });
 }
 
@@ -91,6 +113,31 @@ function printTable(units: readonly SurveyedUnit[], pauses: ExpectedPauses): voi
     for (const note of notes) printLine(`  note: ${note}`);
   }
   printLine(`How long a unit would stand still in a swap: ${lowerFirst(pauses.basis)}`);
+}
+
+function printLacking({ release }: Kernel, lacking: readonly Refusal[]): void {
+  if (lacking.length === 0) return printLine(`Linux ${release} has what the protected units need.`);
+  printLine(`In the way of Linux ${release}:`);
+  for (const refusal of lacking) for (const line of describeFailure(refusal, "  - ", "    ")) printLine(line);
+}
+
+interface Summary {
+  readonly along: readonly SurveyedUnit[];
+  readonly refusals: readonly Refusal[];
+  readonly kernel: Kernel | undefined;
+  readonly pauses: ExpectedPauses;
+}
+
+/** Lines among those of other programs: each says whose it is. */
+function printSummary({ along, refusals, kernel, pauses }: Summary): void {
+  const way = kernel ? `kmonte swap --to ${kernel.release}` : "kmonte swap";
+  const say = (text: string): void => printLine(`kmonte: ${text}`);
+  const names = along.map((one) => `${one.unit.name} (about ${pauses.of(one)} s)`);
+  if (names.length === 0 && refusals.length === 0)
+    say("No protected unit is running; kmonte services says which could go along.");
+  else if (refusals.length === 0) say(`${way} would take along, each standing still for a time: ${names.join(", ")}.`);
+  else say(`${way} would be refused:`);
+  for (const refusal of refusals) for (const line of describeFailure(refusal, "  ", "    ")) say(line);
 }
 
 function printUnit(one: SurveyedUnit, width: number, pause: number | undefined): void {
