@@ -12,8 +12,7 @@ import { systemctl } from "../lib/systemctl.ts";
 export const SOCKET_UNIT = "kmonte-door.socket";
 export const SERVICE_UNIT = "kmonte-door.service";
 
-export const SOCKET_TEXT = `# Written by kmonte serve --install.
-[Unit]
+export const SOCKET_TEXT = `[Unit]
 Description=Where ordinary users ask for their processes to be frozen and thawed
 Documentation=man:kmonte-serve(1)
 
@@ -28,8 +27,7 @@ WantedBy=sockets.target
 
 /** The service's text: `command` is the path of kmonte, `keys` the directory of its keys. */
 export function serviceText(command: string, keys: string): string {
-  return `# Written by kmonte serve --install.
-[Unit]
+  return `[Unit]
 Description=Freezes and thaws processes for ordinary users
 Documentation=man:kmonte-serve(1)
 Requires=${SOCKET_UNIT}
@@ -52,8 +50,9 @@ export function installDoor(): void {
   const keys = resolve(keyDirectory());
   requireUnitPath(OWN_COMMAND, "the program that the service runs");
   requireUnitPath(keys, "the place of the keys");
-  writeUnit(SERVICE_UNIT, serviceText(OWN_COMMAND, keys));
-  writeUnit(SOCKET_UNIT, SOCKET_TEXT);
+  const heading = "# Written by kmonte serve --install.\n";
+  writeUnit(SERVICE_UNIT, heading + serviceText(OWN_COMMAND, keys));
+  writeUnit(SOCKET_UNIT, heading + SOCKET_TEXT);
   reloadUnits();
 }
 
