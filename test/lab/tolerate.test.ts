@@ -72,6 +72,8 @@ describe("a thaw that fails for one unit of five", { timeout: PATIENCE_MS }, () 
       assert.equal(await shell(machine, "redis-cli get k"), "kept");
       assert.match(await shell(machine, "kmonte report"), /started anew, as its processes could not be thawed/);
       assert.match(await shell(machine, "journalctl -b -u kmonte-thaw"), /FILE_CHANGED/);
+      const listed = await shell(machine, "kmonte services");
+      assert.match(listed, /were not thawed, and their images are kept:\n {2}memcached\.service\n.*\[FILE_CHANGED\]/);
       const images = await shell(machine, "find /var/lib/kmonte/swap -name '*.core' | xargs -n1 dirname | sort -u");
       assert.match(images, /^\S+\/memcached\.service$/);
       // Whoever wants the old one back can have it.
@@ -91,12 +93,27 @@ describe("a thaw that fails for one unit of five", { timeout: PATIENCE_MS }, () 
       const said = await suspend(machine);
       assert.equal(said, undefined, said?.stderr.toString());
       assert.equal(await machine.boot({ beforeInit: CHANGED }), "degraded");
-      const { state, failure, directory } = await report(machine);
+      const { state, failure, directory, units } = await report(machine);
       assert.deepEqual([state, failure?.code], ["failed", "FILE_CHANGED"]);
       const now = await pidsOf(machine);
       UNITS.forEach((unit, i) => assert.notEqual(now[i], before[i], unit));
       await nothingLeft(machine);
       assert.match(await shell(machine, "kmonte report"), /systemd has started the units anew/);
+
+      const { keptImages } = JSON.parse(await shell(machine, "kmonte services --json")) as { keptImages: object[] };
+      assert.deepEqual(
+        keptImages.map((one) => ({ ...one, swap: "", frozenAt: "", processes: [], failure: { code: failure?.code } })),
+        [
+          {
+            swap: "",
+            frozenAt: "",
+            units: units.map(({ name }) => name),
+            processes: [],
+            directories: [directory],
+            failure: { code: "FILE_CHANGED" },
+          },
+        ],
+      );
 
       // The next boot does not bring the past back; a person can.
       assert.equal(await machine.reboot({ beforeInit: countFrom(25_000) }), "running");

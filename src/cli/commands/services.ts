@@ -5,6 +5,7 @@ import { readProtections } from "../../units/protected.ts";
 import { runningUnits, survey, type SurveyedUnit, type Verdict } from "../../units/survey.ts";
 import { requireSystemd } from "../../lib/systemctl.ts";
 import { isInTheWay, rerunOutside } from "../outside.ts";
+import { keptImages, type KeptImages } from "../../swap/kept-images.ts";
 import { findKernel, type Kernel } from "../../swap/kernels.ts";
 import { inTheWayOf } from "../../swap/target.ts";
 import { inTheWay } from "../../units/obstacles.ts";
@@ -62,13 +63,15 @@ Examples:
       const blocked = lacking.length > 0 || units.some(({ verdict }) => verdict === "in-the-way");
       if (blocked) process.exitCode = EXIT_STATUS.refused;
       const pauses = expectPauses(units, "swap");
+      const kept = keptImages();
       if (options.json) {
         const services = units.map((one) => asJson(one, pauses));
         const target = kernel && { kernel: kernel.release, kernelLacks: lacking };
-        return printJson({ services, ...target, pauseBasis: pauses.basis });
+        return printJson({ services, ...target, pauseBasis: pauses.basis, keptImages: kept });
       }
       if (options.summary) return printSummary({ along, refusals: [...inTheWay(units), ...lacking], kernel, pauses });
       printTable(units, pauses);
+      for (const one of kept) printKept(one);
       if (kernel && along.length > 0) printLacking(kernel, lacking);
     });
 }
@@ -113,6 +116,17 @@ function printTable(units: readonly SurveyedUnit[], pauses: ExpectedPauses): voi
     for (const note of notes) printLine(`  note: ${note}`);
   }
   printLine(`How long a unit would stand still in a swap: ${lowerFirst(pauses.basis)}`);
+}
+
+/** Whoever looks at the units is to know that some of them were not always what they are. */
+function printKept({ swap, frozenAt, units, processes, directories, failure }: KeptImages): void {
+  const what = units.length > 0 ? units.join(", ") : `processes ${processes.join(", ")}`;
+  const state = failure ? "were not thawed, and their images are kept" : "wait to be thawed";
+  printLine(`Frozen at ${frozenAt} (${swap}), ${state}:`);
+  printLine(`  ${what}`);
+  for (const line of failure ? describeFailure(failure, "    - ", "      ") : []) printLine(line);
+  const stop = units.length > 0 ? `systemctl stop ${units.join(" ")}; ` : "";
+  if (failure) printLine(`    To have them as they were: ${stop}kmonte thaw ${directories.join("; kmonte thaw ")}`);
 }
 
 function printLacking({ release }: Kernel, lacking: readonly Refusal[]): void {
