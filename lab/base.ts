@@ -47,6 +47,7 @@ const SERVER_PACKAGES = [
   "openssh-server",
   "memcached",
   "libpam-systemd",
+  "dma",
   "tmux",
   "vim-tiny",
   "e2fsprogs",

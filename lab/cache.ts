@@ -3,8 +3,8 @@
  * digest, built under a temporary name and renamed when whole, so that an interrupted build leaves nothing behind.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, renameSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
 import { temporaryDirectory } from "./lifetime.ts";
 
 export const CHECKOUT = resolve(import.meta.dirname, "..");
@@ -42,4 +42,21 @@ export async function cached(
   // Two builds of the same recipe may race: the results are equal, the first one stays.
   if (!existsSync(path)) renameSync(target, path);
   return { path, key };
+}
+
+/** A digest over the names and contents of all files in these places. */
+export function digestOfTree(...places: string[]): string {
+  const hash = createHash("sha256");
+  const visit = (path: string): void => {
+    if (statSync(path).isDirectory()) {
+      for (const name of readdirSync(path).sort()) visit(join(path, name));
+    } else {
+      hash
+        .update(`${relative(CHECKOUT, path)}\0`)
+        .update(readFileSync(path))
+        .update("\0");
+    }
+  };
+  for (const place of places) visit(place);
+  return hash.digest("hex");
 }

@@ -9,6 +9,8 @@ export interface GuestSwapOptions {
   readonly to: string;
   /** Processes that go along beside the protected units. */
   readonly pids?: readonly number[];
+  /** What begins it, instead of the command that a person types. */
+  readonly begin?: readonly string[];
   /** Told each line that kmonte writes. */
   readonly onLine?: (line: string) => void;
 }
@@ -21,7 +23,7 @@ export function swapCommand(to: string, pids: readonly number[] = []): string[] 
 export async function swapInGuest(machine: Machine, options: GuestSwapOptions): Promise<SwapReport> {
   const earlier = machine.boots.length;
   const onLine = options.onLine ?? (() => {});
-  const command = machine.run(swapCommand(options.to, options.pids), (_, chunk) => {
+  const command = machine.run(options.begin ?? swapCommand(options.to, options.pids), (_, chunk) => {
     for (const line of chunk.toString().split(/[\r\n]+/)) if (line.trim()) onLine(line.trim());
   });
   // It answers only when it does not work: otherwise its kernel ends before it.

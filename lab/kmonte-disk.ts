@@ -1,10 +1,10 @@
 /** kmonte as its package installs it, on a disk of its own: compiled files, Node and the libraries it runs on. */
-import { createHash } from "node:crypto";
-import { readFileSync, readdirSync, statSync } from "node:fs";
-import { join, relative } from "node:path";
+import { copyFileSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { releasedLibraries, writeReleaseTree } from "../scripts/release-tree.ts";
-import { cached, CHECKOUT, type CacheEntry } from "./cache.ts";
+import { cached, CHECKOUT, digestOfTree, type CacheEntry } from "./cache.ts";
 import { KMONTE_LABEL, makeFileSystem } from "./guest-image.ts";
+import { kmonteDeb } from "./kmonte-deb.ts";
 import { temporaryDirectory } from "./lifetime.ts";
 
 const DISK_BYTES = 320 * 2 ** 20;
@@ -24,19 +24,14 @@ export async function kmonteDisk(): Promise<CacheEntry> {
   });
 }
 
-/** A digest over the names and contents of all files in these places. */
-function digestOfTree(...places: string[]): string {
-  const hash = createHash("sha256");
-  const visit = (path: string): void => {
-    if (statSync(path).isDirectory()) {
-      for (const name of readdirSync(path).sort()) visit(join(path, name));
-    } else {
-      hash
-        .update(`${relative(CHECKOUT, path)}\0`)
-        .update(readFileSync(path))
-        .update("\0");
-    }
-  };
-  for (const place of places) visit(place);
-  return hash.digest("hex");
+/** A disk image with the Debian package alone. */
+export async function kmonteDebDisk(): Promise<CacheEntry> {
+  const deb = await kmonteDeb();
+  return cached("kmonte-deb-disk", { deb: deb.key, DISK_BYTES }, async (target) => {
+    using work = temporaryDirectory("kmonte-disk-");
+    const tree = join(work.path, "tree");
+    mkdirSync(tree);
+    copyFileSync(deb.path, join(tree, "kmonte.deb"));
+    await makeFileSystem(tree, target, KMONTE_LABEL, DISK_BYTES);
+  });
 }

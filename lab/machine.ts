@@ -14,7 +14,7 @@ import { type GuestSystem, SLIM } from "./base.ts";
 import { guestImage, KMONTE_LABEL } from "./guest-image.ts";
 import { guestKernel } from "./guest-kernel.ts";
 import { ROOT_LABEL } from "./guest-settings.ts";
-import { kmonteDisk } from "./kmonte-disk.ts";
+import { kmonteDebDisk, kmonteDisk } from "./kmonte-disk.ts";
 import { temporaryDirectory } from "./lifetime.ts";
 import { Qemu } from "./qemu.ts";
 import { runTool } from "./tool.ts";
@@ -30,6 +30,8 @@ export interface MachineOptions {
   readonly memory?: string;
   /** Ports of the guest that clients outside will connect to. */
   readonly ports?: readonly number[];
+  /** Whether kmonte is there as its Debian package rather than as a copy in /opt. */
+  readonly packaged?: boolean;
   /** Told what is being made ready, for people. */
   readonly onStep?: (step: string) => void;
 }
@@ -41,7 +43,9 @@ const BOOT_OPTIONS =
   "console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check random.trust_cpu=on 8250.nr_uarts=1 noautogroup";
 
 /** Puts kmonte onto the root file system, where a real host has it. */
-const INSTALL = `mount -o ro /dev/disk/by-label/${KMONTE_LABEL} /mnt && cp -a /mnt/. /opt/kmonte && umount /mnt`;
+const COPY = "cp -a /mnt/. /opt/kmonte";
+/** The lab's own link to the copy would come first. */
+const INSTALL_PACKAGE = "rm /usr/local/bin/kmonte && dpkg --install /mnt/kmonte.deb";
 
 const BOOT_MS = 400_000;
 
@@ -68,7 +72,7 @@ export class Machine implements AsyncDisposable {
     const image = await guestImage(system, [options.kernel, ...(options.kernels ?? [])]);
     const kernel = await guestKernel(options.kernel, system);
     step("kmonte");
-    const kmonte = await kmonteDisk();
+    const kmonte = await (options.packaged ? kmonteDebDisk() : kmonteDisk());
     step("accelerator");
     const accelerator = await chooseAccelerator(kernel.vmlinuz);
     step("boot");
@@ -94,7 +98,9 @@ export class Machine implements AsyncDisposable {
     machine.#channel = stack.use(await Channel.open(controlSocket, (hello) => machine.#hellos.push(hello)));
     await machine.#wait(() => machine.#hellos[0], BOOT_MS, `start Linux ${options.kernel}`);
     step("install");
-    await machine.output(["sh", "-c", INSTALL]);
+    const install = options.packaged ? INSTALL_PACKAGE : COPY;
+    const mount = `mount -o ro /dev/disk/by-label/${KMONTE_LABEL} /mnt`;
+    await machine.output(["sh", "-c", `${mount} && ${install} && umount /mnt`]);
     machine.#lifetime = stack.move();
     return machine;
   }

@@ -46,7 +46,12 @@ const verbs = program.commands.map((command) => {
 process.stdout.write(`# bash completion of kmonte(1). Made by scripts/completion.ts.
 _kmonte() {
   local word=\${COMP_WORDS[COMP_CWORD]} words=
-  _kmonte_propose() { mapfile -t COMPREPLY < <(compgen "$@" -- "$word"); }
+  _kmonte_propose() {
+    local found IFS=$' \\t\\n'
+    found=$(compgen "$@" -- "$word")
+    IFS=$'\\n'
+    COMPREPLY=($found)
+  }
   if [ "$COMP_CWORD" -eq 1 ]; then
     _kmonte_propose -W "${program.commands.map((command) => command.name()).join(" ")} help --help --version"
     return

@@ -1,46 +1,54 @@
 /**
  * `npm run deb [-- FOLDER]`: the Debian package, made by debhelper from debian/, and what lintian says of it. FOLDER is
- * out when it is not given. The version is that of debian/changelog, unless KMONTE_DEB_VERSION names another.
+ * out when it is not given.
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { KmonteError } from "../src/lib/errors.ts";
 import { ensurePackages } from "./packages.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 
-export const DEB_PACKAGES = ["debhelper", "lintian", "fakeroot"];
+/** What the package is made from; debhelper writes into debian/, so that this is a copy. */
+export const DEB_SOURCES = [
+  ...["bin", "debian", "docs", "man", "scripts", "src", "systemd"],
+  ...["LICENSE", "README.md", "SECURITY.md", "package-lock.json", "package.json"],
+];
 
 export interface DebOptions {
   /** Another version than that of debian/changelog. */
   readonly version?: string;
-  /** How much xz(1) compresses, 0 to 9. */
-  readonly level?: number;
+  /** How dpkg-deb(1) compresses it: xz when it is not given; none is quick. */
+  readonly compression?: "xz" | "none";
 }
 
 /** Makes the package in `folder`, and gives its path. */
-export function makeDeb(folder: string, { version, level }: DebOptions = {}): string {
-  ensurePackages(DEB_PACKAGES);
+export function makeDeb(folder: string, { version = "", compression = "xz" }: DebOptions = {}): string {
+  ensurePackages(["debhelper"]);
   mkdirSync(folder, { recursive: true });
-  const env = {
-    ...process.env,
-    KMONTE_DEB_FOLDER: folder,
-    ...(version !== undefined && { KMONTE_DEB_VERSION: version }),
-    ...(level !== undefined && { KMONTE_DEB_LEVEL: String(level) }),
-  };
-  for (const target of ["clean", "binary"]) {
-    const run = spawnSync("fakeroot", ["debian/rules", target], { cwd: ROOT, env, encoding: "utf8" });
-    if (run.status !== 0) throw notMade(run.error?.message ?? run.stderr);
+  const work = mkdtempSync(join(tmpdir(), "kmonte-deb-"));
+  try {
+    for (const name of DEB_SOURCES) cpSync(join(ROOT, name), join(work, name), { recursive: true });
+    symlinkSync(join(ROOT, "node_modules"), join(work, "node_modules"));
+    const out = join(work, "out");
+    mkdirSync(out);
+    const settings = { KMONTE_DEB_FOLDER: out, KMONTE_DEB_VERSION: version, KMONTE_DEB_COMPRESSION: compression };
+    const env = { ...process.env, ...settings };
+    const run = spawnSync("debian/rules", ["binary"], { cwd: work, env, encoding: "utf8", maxBuffer: 64 << 20 });
+    const [name] = readdirSync(out);
+    if (run.status !== 0 || name === undefined) throw notMade(run.error?.message ?? run.stderr);
+    cpSync(join(out, name), join(folder, name));
+    return join(folder, name);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
   }
-  const made = readdirSync(folder).filter((name) => /^kmonte_.*_amd64\.deb$/.test(name));
-  const wanted = version === undefined ? made.at(-1) : made.find((name) => name.includes(`_${version}_`));
-  if (wanted === undefined) throw notMade(`${folder} holds no package of it.`);
-  return join(folder, wanted);
 }
 
 /** What lintian finds; nothing when all is well. Its errors and warnings are to be none. */
 export function lint(path: string): string {
+  ensurePackages(["lintian"]);
   const run = spawnSync("lintian", ["--allow-root", "--no-cfg", "--fail-on", "none", path], { encoding: "utf8" });
   return (run.stdout + run.stderr).trim();
 }

@@ -1,6 +1,6 @@
 /**
- * The whole thing, on a Debian server in a virtual machine: 6.1 → 6.12 and back, under units, a person who is logged in,
- * and programs without a unit that would notice.
+ * The whole thing, on a Debian server in a virtual machine with kmonte's package: 6.1 → 6.12 by the timer and back by
+ * hand, under units, a person who is logged in, and programs without a unit that would notice.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -31,6 +31,19 @@ ExecStart=/bin/sh -c 'n=0; while :; do n=$$((n + 1)); echo $$n >>/var/lib/lab/tu
 WantedBy=multi-user.target
 `;
 
+const SETTINGS = "Health=redis-cli ping\nHealth=systemctl is-active nginx\nMail=root\n";
+
+/** The timer at once, and once; the programs without a unit are named by an administrator's own line. */
+const TIMER = "[Timer]\nOnCalendar=\nRandomizedDelaySec=0\nOnActiveSec=1\n";
+const swapUnit = (pids: readonly number[]): string =>
+  `[Service]\nExecStart=\nExecStart=/usr/bin/kmonte swap --unattended ${pids.map((pid) => `--pid ${pid}`).join(" ")}\n`;
+
+/** Waits as long as the unit that the timer starts does its work. */
+const BY_TIMER = `systemctl start kmonte-swap.timer
+until systemctl is-active --quiet kmonte-swap.service || systemctl is-failed --quiet kmonte-swap.service; do sleep 1; done
+while systemctl is-active --quiet kmonte-swap.service || [ "$(systemctl is-active kmonte-swap.service)" = activating ]; do sleep 1; done
+journalctl -b -o cat --no-pager -u kmonte-swap.service; exit 1`;
+
 const UNITS = ["redis-server", "nginx", "ssh", "memcached", "script"];
 
 interface Seen {
@@ -47,10 +60,16 @@ interface Swapped {
   readonly gapSeconds: number;
 }
 
-async function swapAndJudge(machine: Machine, workloads: Workloads, before: Seen, to: string): Promise<Swapped> {
+interface Turn {
+  readonly to: string;
+  readonly begin?: readonly string[];
+}
+
+async function swapAndJudge(machine: Machine, workloads: Workloads, before: Seen, turn: Turn): Promise<Swapped> {
+  const { to } = turn;
   const said: string[] = [];
   const pids = Object.values(workloads.pids);
-  const report = await swapInGuest(machine, { to, pids, onLine: (line) => said.push(line) });
+  const report = await swapInGuest(machine, { ...turn, pids, onLine: (line) => said.push(line) });
   assert.equal(report.state, "done");
   assert.ok(report.gapSeconds !== undefined && report.gapSeconds > 0, "the report says how long they stood still");
   const steps = report.lines.map(({ step }) => step);
@@ -78,7 +97,9 @@ test(
       kernel: "6.1",
       kernels: ["6.12"],
       ports: Object.values(PORTS),
+      packaged: true,
     });
+    const shell = async (script: string): Promise<string> => (await machine.output(["sh", "-c", script])).trim();
     using login = await Login.make();
     const services = await openServices(machine, { mebibytes: MEBIBYTES, publicKey: login.publicKey });
     const workloads = await startWorkloads(machine);
@@ -90,11 +111,31 @@ test(
     const before = await look(machine, workloads);
     let between = before;
     let longest = 0;
-    await t.test("6.1 → 6.12", async () => {
-      ({ seen: between, gapSeconds: longest } = await swapAndJudge(machine, workloads, before, "6.12"));
+    await t.test("the hook for new kernels says what would go along", async () => {
+      const said = await shell("/etc/kernel/postinst.d/zz-kmonte $(ls /lib/modules | grep ^6.12)");
+      for (const unit of UNITS) assert.match(said, new RegExp(`would take along.* ${unit}\\.service \\(about \\d`));
+    });
+    await t.test("6.1 → 6.12, by the timer", async () => {
+      await machine.put("/etc/kmonte/swap.conf", SETTINGS);
+      await machine.put("/etc/systemd/system/kmonte-swap.timer.d/now.conf", TIMER);
+      await machine.put(
+        "/etc/systemd/system/kmonte-swap.service.d/programs.conf",
+        swapUnit(Object.values(workloads.pids)),
+      );
+      await shell("systemctl daemon-reload");
+      const begin = ["sh", "-c", BY_TIMER];
+      ({ seen: between, gapSeconds: longest } = await swapAndJudge(machine, workloads, before, { to: "6.12", begin }));
+    });
+    await t.test("its result is in the mail, and there is nothing more to do", async () => {
+      await shell("while [ -e /var/lib/kmonte/swap/*/mail-to ]; do sleep 1; done");
+      assert.match(
+        await shell("cat /var/mail/root"),
+        /^Subject: kmonte on lab: Linux 6\.1\S* to 6\.12\S*, stood still for \d+ s$/m,
+      );
+      assert.match(await shell("kmonte swap --unattended"), /the newest in \/boot, is running/);
     });
     await t.test("6.12 → 6.1: again, with the clocks of two swaps", async () => {
-      const { gapSeconds } = await swapAndJudge(machine, workloads, between, "6.1");
+      const { gapSeconds } = await swapAndJudge(machine, workloads, between, { to: "6.1" });
       longest = Math.max(longest, gapSeconds);
     });
     await t.test(
@@ -115,7 +156,6 @@ test(
       );
     });
     await t.test("units do what they did before", async () => {
-      const shell = async (script: string): Promise<string> => (await machine.output(["sh", "-c", script])).trim();
       const main = (unit: string) => shell(`systemctl show -P MainPID ${unit}`);
       const nginx = await main("nginx");
       await shell("systemctl reload nginx");

@@ -59,7 +59,8 @@ Examples:
         (one) => (!onlyProtected || one.protected) && (options.all || one.verdict !== "system"),
       );
       const along = units.filter(({ verdict }) => verdict === "along");
-      const lacking = kernel && along.length > 0 ? await inTheWayOf(kernel.image, along) : [];
+      const found = kernel && along.length > 0 ? await inTheWayOf(kernel.image, along) : [];
+      const lacking = options.summary ? found.filter(({ code }) => !WHILE_INSTALLING.test(code)) : found;
       const blocked = lacking.length > 0 || units.some(({ verdict }) => verdict === "in-the-way");
       if (blocked) process.exitCode = EXIT_STATUS.refused;
       const pauses = expectPauses(units, "swap");
@@ -75,6 +76,9 @@ Examples:
       if (kernel && along.length > 0) printLacking(kernel, lacking);
     });
 }
+
+/** What is so as long as a kernel's package is being installed, whose hook asks for a summary. */
+const WHILE_INSTALLING = /^PACKAGES_(BUSY|UNFINISHED)$/;
 
 function asJson(surveyed: SurveyedUnit, pauses: ExpectedPauses): object {
   const { unit, scopes, pids, verdict, obstacles, notes, pausedMs, ...one } = surveyed;
