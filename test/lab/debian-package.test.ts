@@ -70,6 +70,14 @@ for (const debian of ["12", "13"] satisfies DebianRelease[]) {
       using client = new Conversation(machine, ...redis);
       assert.equal(await client.ask("INCR n"), ":1");
 
+      await t.test("an unattended swap that is refused says why, also where no mail can be sent", async () => {
+        await machine.put("/etc/kmonte/swap.conf", "Mail=root\n");
+        const { code, stderr } = await machine.run(["kmonte", "swap", "--unattended"]);
+        assert.equal(code, 3);
+        assert.match(stderr.toString(), /note: The mail to root could not be sent.*sendmail.*ENOENT/);
+        assert.match(stderr.toString(), /\[IN_CONTAINER\]/);
+      });
+
       await t.test("takes a unit over a restart", async () => {
         await suspendAndReturn(machine);
         assert.equal(await mainPid(machine, "redis-server"), pid);
