@@ -38,11 +38,12 @@ const TIMER = "[Timer]\nOnCalendar=\nRandomizedDelaySec=0\nOnActiveSec=1\n";
 const swapUnit = (pids: readonly number[]): string =>
   `[Service]\nExecStart=\nExecStart=/usr/bin/kmonte swap --unattended ${pids.map((pid) => `--pid ${pid}`).join(" ")}\n`;
 
-/** Waits as long as the unit that the timer starts does its work. */
+/** Has the timer start the swap, and waits for it; it ends only when the swap does without a change of kernel. */
 const BY_TIMER = `systemctl start kmonte-swap.timer
-until systemctl is-active --quiet kmonte-swap.service || systemctl is-failed --quiet kmonte-swap.service; do sleep 1; done
-while systemctl is-active --quiet kmonte-swap.service || [ "$(systemctl is-active kmonte-swap.service)" = activating ]; do sleep 1; done
-journalctl -b -o cat --no-pager -u kmonte-swap.service; exit 1`;
+state() { systemctl show -P ActiveState kmonte-swap.service; }
+for i in $(seq 120); do [ "$(state)" = activating ] && break; sleep 1; done
+while [ "$(state)" = activating ]; do sleep 1; done
+systemctl list-jobs; journalctl -b -o cat --no-pager -u kmonte-swap.service -u kmonte-swap.timer; exit 1`;
 
 const UNITS = ["redis-server", "nginx", "ssh", "memcached", "script"];
 
