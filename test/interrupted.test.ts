@@ -20,7 +20,7 @@ const KILLS = 30;
 async function untilStep(child: ChildProcess, step: string): Promise<void> {
   let said = "";
   child.stderr?.on("data", (text: string) => (said += text));
-  await until(() => said.includes(`${step} …\n`) || child.exitCode !== null, `the step ${step}`);
+  await until(() => said.includes(`${step}: `) || child.exitCode !== null, `the step ${step}`);
 }
 
 describe("a freeze that is interrupted", () => {

@@ -1,7 +1,6 @@
 /** An image in lines for people: what each process is and holds. `--json` has everything; this has what one looks for. */
-import { PAGE_SIZE } from "../abi/mman.ts";
 import type { Image } from "../image/read.ts";
-import { countPages } from "../resources/memory/pages.ts";
+import { bytesIn } from "../resources/memory/pages.ts";
 import { formatBytes } from "./output.ts";
 
 type State = Image["state"];
@@ -29,11 +28,10 @@ function describeProcess(process: Process, state: State): string[] {
   const { pid, ppid, pgid, sid, command, body, zombie, stopped } = process;
   const head = `${pid}  ${command}  (parent ${ppid}, group ${pgid}, session ${sid})`;
   if (!body) return [head, `    has ended, ${describeStatus(zombie?.status ?? 0)}`];
-  const pages = body.mappings.reduce((sum, mapping) => sum + countPages(mapping.pages), 0);
   const threads = `${body.threads.length} ${body.threads.length === 1 ? "thread" : "threads"}`;
   return [
     head,
-    `    ${threads}, ${body.mappings.length} mappings, ${formatBytes(pages * PAGE_SIZE)} of own memory`,
+    `    ${threads}, ${body.mappings.length} mappings, ${formatBytes(bytesIn(body.mappings))} of own memory`,
     ...(stopped === undefined ? [] : [`    stopped by ${stopped}`]),
     ...describeThreads(body),
     ...Object.entries(body.resources).flatMap(([name, value]) => describeResource(name, value)),

@@ -9,8 +9,7 @@ import { asUser } from "../abi/identity.ts";
 import { CLOCK, clockNow } from "../abi/time.ts";
 import { parseRecipient } from "../image/age-keys.ts";
 import { machineKey } from "../image/keys.ts";
-import { PAGE_SIZE } from "../abi/mman.ts";
-import { countPages } from "../resources/memory/pages.ts";
+import { bytesIn } from "../resources/memory/pages.ts";
 import { buildHeader, extentsOf, planSegments } from "../image/core-file.ts";
 import { buildNotes } from "../image/core-notes.ts";
 import { STATE } from "../image/manifest.ts";
@@ -29,7 +28,7 @@ import { Look, type Findings } from "./look.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
 import type { LookOptions } from "./look-options.ts";
 import { pauseAfter } from "./patience.ts";
-import { worthCopying } from "./memory.ts";
+import { memoryToWrite, worthCopying } from "./memory.ts";
 import { PreCopy } from "./pre-copy.ts";
 import { checkRoots } from "./roots.ts";
 import { type StoppedProcess, StoppedSet } from "./stop.ts";
@@ -237,9 +236,11 @@ export class Freeze {
   }
 
   #copyAhead(copies: PreCopy, pids: readonly number[]): void {
+    const { total } = memoryToWrite(pids);
     copies.run(pids, (bytes) => {
       this.#bytes += bytes;
-      this.#watcher.report({ step: "copy", done: this.#bytes });
+      // What has changed meanwhile is copied once more.
+      this.#watcher.report({ step: "copy", done: Math.min(this.#bytes, total), total });
       this.#checkAborted();
     });
     this.#bytes = 0;
@@ -260,7 +261,7 @@ export class Freeze {
     const { pid } = process;
     const mappings = process.body?.mappings ?? [];
     const notes = buildNotes(describeForCore(process, state));
-    const total = mappings.reduce((sum, { pages }) => sum + countPages(pages), 0) * PAGE_SIZE;
+    const total = bytesIn(mappings);
     const detail = `${process.command} (${pid})`;
     this.#bytes += total;
     let done = 0;

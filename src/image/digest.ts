@@ -24,11 +24,13 @@ export function digestFileWith(
     const chunks = Math.ceil(size / CHUNK_SIZE);
     const lengthOf = (chunk: number): number => Math.min(CHUNK_SIZE, size - chunk * CHUNK_SIZE);
     const digests = ahead ?? new FileChunks(pool, path, chunks);
-    for (const [start, end] of dataRanges(fd, size)) {
-      for (let chunk = Math.floor(start / CHUNK_SIZE); chunk * CHUNK_SIZE < end; chunk += 1)
-        digests.ask(chunk, lengthOf(chunk));
-    }
-    if (chunks > 0) digests.ask(chunks - 1, lengthOf(chunks - 1));
+    const wanted = new Set<number>();
+    for (const [start, end] of dataRanges(fd, size))
+      for (let chunk = Math.floor(start / CHUNK_SIZE); chunk * CHUNK_SIZE < end; chunk += 1) wanted.add(chunk);
+    if (chunks > 0) wanted.add(chunks - 1);
+    for (const chunk of wanted) digests.ask(chunk, lengthOf(chunk));
+    // Holes are done with.
+    onBytes((chunks - wanted.size) * CHUNK_SIZE);
     if (digests.wait((done) => onBytes(done * CHUNK_SIZE)).length > 0) return digestFile(path, onBytes);
     return { size, sha256: digestsOf(digests, chunks) };
   } finally {

@@ -31,8 +31,8 @@ export interface Image extends Disposable {
 export interface ReadOptions {
   /** Takes an image whoever wrote it. */
   readonly unsigned?: boolean;
-  /** Told of bytes whose digest has been checked. */
-  readonly onBytes?: (bytes: number) => void;
+  /** Told of bytes whose digest has been checked, and of how many there are in all. */
+  readonly onBytes?: (bytes: number, total: number) => void;
   /** The keys that an encrypted image is opened with. */
   readonly identities?: readonly AgeIdentity[] | undefined;
   /** Whose rights decide what may be read. */
@@ -57,7 +57,9 @@ export function readImage(directory: string, options: ReadOptions = {}): Image {
     if (!options.lookOnly) source.secure(manifest.files);
     const large = manifest.files.some((file) => file.size > LARGE_FILE);
     using pool = large ? new ChunkPool() : undefined;
-    for (const file of manifest.files) checkFile(source, file, options.onBytes, pool);
+    const total = manifest.files.reduce((sum, { size }) => sum + size, 0);
+    const onBytes = (bytes: number): void => options.onBytes?.(bytes, total);
+    for (const file of manifest.files) checkFile(source, file, onBytes, pool);
     const files = new ImageFiles(directory, source.fd, manifest, options.identities);
     const state = readState(directory, files);
     const dispose = (): void => source[Symbol.dispose]();

@@ -5,9 +5,11 @@ export interface ProgressEvent {
   readonly step: string;
   /** What is being worked on, for people. */
   readonly detail?: string;
-  /** Work done and to do, in bytes or items as the step has it. */
+  /** Work done and to do: bytes, unless `counted` says what. */
   readonly done?: number;
   readonly total?: number;
+  /** What is counted instead of bytes, such as "units". */
+  readonly counted?: string;
   /** CLOCK_REALTIME in milliseconds since the epoch, when the event was made. */
   readonly at: number;
 }

@@ -1,4 +1,5 @@
 /** What a record says of a swap, in words: for the page and the metrics. */
+import { STEP_MEANINGS } from "../lib/step-meanings.ts";
 import type { Connection } from "../swap/store.ts";
 import type { ReportedUnit, SwapReport } from "../swap/report.ts";
 
@@ -128,33 +129,11 @@ export function silenceOf({ unit, heard }: Connection, { units = [], stopped }: 
   return (heard - (units.find(({ name }) => name === unit)?.stopped ?? stopped)) / 1000;
 }
 
-/** What each step is, for somebody who has not read the manual. */
-const STEPS: Readonly<Record<string, string>> = {
-  "stop-others": "systemd stops what does not come along; the rest still serves",
-  load: "the next kernel is put in place",
-  copy: "large memory is copied while its programs run",
-  stop: "the processes are stopped",
-  look: "what they are is looked at",
-  write: "what they are is written to disk",
-  commit: "it is read back and signed",
-  sync: "all disks are brought up to date",
-  kexec: "from one kernel to the next",
-  kernel: "the new kernel finds its hardware",
-  initramfs: "it finds its root file system",
-  userland: "systemd begins",
-  "kmonte starts": "kmonte begins",
-  network: "until the network is there",
-  verify: "what was written is checked",
-  check: "whether all is there that they need",
-  build: "the processes are made again",
-  resume: "they go on",
-};
-
 export function explain(step: string, report: SwapReport): string | undefined {
   const { kind } = report;
   if (step === "kexec" && failedTries(report).length > 0) return "up to the kernel that stayed; another one ran before";
   if (step === "kexec" && kind === "suspend") return "the machine is off, or restarts";
   if (step.startsWith("freeze ")) return "this unit is written to disk by itself";
   if (step.startsWith("thaw ")) return "this unit goes on by itself";
-  return STEPS[step];
+  return STEP_MEANINGS[step];
 }

@@ -124,9 +124,11 @@ type StoppedOthers = AsyncDisposable & { readonly steps: readonly TimedStep[]; r
 async function stopOthers({ plan, signal, onProgress }: DepartOptions): Promise<StoppedOthers> {
   if (!plan || plan.stop.length === 0) return { steps: [], notes: [], [Symbol.asyncDispose]: () => Promise.resolve() };
   const start = Date.now();
-  const report = (detail: string): void => onProgress?.({ step: "stop-others", detail, at: Date.now() });
-  report(`${plan.stop.length} units`);
-  const stopped = await StoppedUnits.stop(plan.stop, { signal, onWaiting: (unit) => report(unit) });
+  const amount = { total: plan.stop.length, counted: "units" };
+  const report = (done: number, detail?: string): void =>
+    onProgress?.({ step: "stop-others", ...(detail !== undefined && { detail }), done, ...amount, at: Date.now() });
+  report(0);
+  const stopped = await StoppedUnits.stop(plan.stop, { signal, onWaiting: (unit, done) => report(done, unit) });
   tellNotes(stopped.notes);
   return {
     notes: stopped.notes,

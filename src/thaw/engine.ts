@@ -13,6 +13,7 @@ import { readImage, type Image } from "../image/read.ts";
 import { removeContents } from "../image/remove.ts";
 import { markThawed, refuseThawed } from "../image/thawed-mark.ts";
 import { Claim, refuseRegistered } from "../image/thawed-register.ts";
+import { bytesIn } from "../resources/memory/pages.ts";
 import { processResources, threadResources } from "../resources/registry.ts";
 import { CARRIED } from "../resources/volatile/carrying.ts";
 import { thawEndedLeader } from "../resources/thread/ended-leader.ts";
@@ -75,11 +76,14 @@ export interface Verified {
 /** Checks the image's signature and digests, which nothing but the image is needed for. Whoever calls it disposes of it. */
 export function verifyImage(job: ThawJob, watcher: Watcher): Verified {
   const steps: TimedStep[] = [];
+  let done = 0;
   const image = timed(steps, watcher, "verify", () =>
     readImage(job.directory, {
       unsigned: job.unsigned === true,
       identities: identitiesOf(job),
       user: job.user,
+      onBytes: (bytes, total) =>
+        watcher.report({ step: "verify", done: (done = Math.min(done + bytes, total)), total }),
     }),
   );
   return { image, step: steps[0] as TimedStep };
@@ -215,12 +219,13 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
   const files = new ThawedFiles(context, image.state.files);
   files.openAll();
   let done = 0;
+  const total = image.state.processes.reduce((sum, { body }) => sum + bytesIn(body?.mappings ?? []), 0);
   for (const process of tree.processes) {
     process.moveDoor();
     if (!process.isBorrowed("memory"))
       context.openFor(process.pid, () =>
         buildMemory(process, tree, (bytes) => {
-          watcher.report({ step: "build", detail: process.command, done: (done += bytes) });
+          watcher.report({ step: "build", detail: process.command, done: (done += bytes), total });
           checkAborted(watcher);
         }),
       );

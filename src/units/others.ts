@@ -73,7 +73,7 @@ export class StoppedUnits implements AsyncDisposable {
 
   /**
    * Stops them all in one transaction; each may take as long as its own settings say (TimeoutStopSec=). `onWaiting` is told
-   * of those that take long, such as "waits for a.service (1min 30s at most)".
+   * of those that take long, such as "waits for a.service (1min 30s at most)", and of how many are stopped already.
    */
   static async stop(units: readonly Unit[], { signal, onWaiting }: StopOptions = {}): Promise<StoppedUnits> {
     const stopped = new StoppedUnits(units.map(({ name }) => name));
@@ -103,19 +103,21 @@ export class StoppedUnits implements AsyncDisposable {
 
 export interface StopOptions {
   readonly signal?: AbortSignal | undefined;
-  readonly onWaiting?: ((what: string) => void) | undefined;
+  readonly onWaiting?: ((what: string, stopped: number) => void) | undefined;
 }
 
 /** After so many milliseconds, and then again, a person hears of what is waited for. */
 const TELLING_MS = 5000;
 
-function tellOfSlow(names: readonly string[], onWaiting?: (what: string) => void): void {
-  const slow = showUnits(names, ["Id", "ActiveState", "TimeoutStopUSec"]).flatMap((unit) => {
+function tellOfSlow(names: readonly string[], onWaiting?: StopOptions["onWaiting"]): void {
+  const units = showUnits(names, ["Id", "ActiveState", "TimeoutStopUSec"]);
+  const stopped = units.filter((unit) => /^(inactive|failed)$/.test(unit.get("ActiveState") ?? "")).length;
+  const slow = units.flatMap((unit) => {
     if (unit.get("ActiveState") !== "deactivating") return [];
     const limit = unit.get("TimeoutStopUSec");
     return [`${unit.get("Id")}${limit === undefined ? "" : ` (${limit} at most)`}`];
   });
-  if (slow.length > 0) onWaiting?.(`waits for ${slow.join(", ")}`);
+  if (slow.length > 0) onWaiting?.(`waits for ${slow.join(", ")}`, stopped);
 }
 
 /** Result=timeout of systemctl show. */

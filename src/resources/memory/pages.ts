@@ -90,3 +90,8 @@ function isZeroFrame(frame: number): boolean {
 export function countPages(runs: PageRuns): number {
   return runs.reduce((sum, [, count]) => sum + count, 0);
 }
+
+/** How many bytes of data mappings have, for which an image holds them. */
+export function bytesIn(mappings: readonly { readonly pages: PageRuns }[]): number {
+  return mappings.reduce((sum, { pages }) => sum + countPages(pages), 0) * PAGE_SIZE;
+}
