@@ -148,7 +148,7 @@ export class Machine implements AsyncDisposable {
   }
 
   /** Waits for the guest's agent under a kernel started after `earlier` others; checks which kernel it is. */
-  async waitForKernel(version: string, earlier: number, timeoutMs = 600_000): Promise<Hello> {
+  async waitForKernel(version: string, earlier: number, timeoutMs = 900_000): Promise<Hello> {
     const hello = await this.#wait(() => this.#hellos[earlier], timeoutMs, `start Linux ${version}`);
     if (hello.release.startsWith(`${version}.`)) return hello;
     const remedy = "The end of the console may say why.";

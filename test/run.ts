@@ -51,7 +51,7 @@ function runTests(chosen: readonly string[], state: string, concurrency: number)
     "--disable-warning=ExperimentalWarning",
     "--test",
     `--test-concurrency=${concurrency}`,
-    "--test-timeout=1800000",
+    "--test-timeout=3000000",
   ];
   const args = [...flags, `--test-rerun-failures=${state}`, ...chosen];
   // Nobody answers questions here.

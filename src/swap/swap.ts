@@ -13,13 +13,12 @@ import { loadKernel, type NextKernel, presentCommandLine, startLoadedKernel, unl
 import { clearOneTimeEntry, setOneTimeEntry } from "./one-time-entry.ts";
 import { type PidRange, pidRangeScript, presentFreePidRange } from "./pids.ts";
 import type { WayBack } from "./store.ts";
-import { swapTarget } from "./target.ts";
 import { changedSettings, trialCommandLine } from "./trial-settings.ts";
 import { type BootWatchdog, bootWatchdog, DEFAULT_DEADLINE_SECONDS } from "./watchdog.ts";
 
 export interface SwapOptions extends DepartOptions {
-  /** The kernel: a release, the beginning of one, or the path of an image; without it, the newest in /boot. */
-  readonly to?: string | undefined;
+  /** What swapTarget (target.ts) has chosen: nothing stands in its way. */
+  readonly kernel: Kernel;
   /** More words for the new kernel's command line, after the present ones. */
   readonly append?: string | undefined;
   /** How long the new kernel has before a watchdog restarts the machine, in seconds. */
@@ -29,7 +28,7 @@ export interface SwapOptions extends DepartOptions {
 /** Changes the kernel under the processes. Does not return when it works; whenever it throws, all goes on as before. */
 export async function swap(options: SwapOptions): Promise<never> {
   requireRoot("change the kernel");
-  const { kernel } = swapTarget(options.to);
+  const { kernel } = options;
   requireOpenableAtBoot(options.encryptTo ?? []);
   await requireAbleTarget(kernel, [...options.pids, ...presentRoots(options.plan?.along ?? [])]);
   return await depart(byKexec(kernel, options), options);

@@ -40,7 +40,8 @@ export function examineTarget(to: string | undefined): Examination & { readonly 
  */
 export async function inTheWayOf(to: string, along: readonly SurveyedUnit[]): Promise<Refusal[]> {
   const { kernel, refusals } = examineTarget(to);
-  if (!kernel) return [...refusals];
+  // What is not known of it has been refused already.
+  if (kernel?.config === undefined) return [...refusals];
   const { needs } = await check(presentRoots(along));
   return [...refusals, ...lackingIn(kernel.release, readOffer(kernel), needs, availableParallelism())];
 }

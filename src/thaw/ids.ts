@@ -20,6 +20,10 @@ import type { Users } from "./users.ts";
 
 export const COUNTER = "/proc/sys/kernel/ns_last_pid";
 const MOST_TRIES = 200;
+/** Who has made no process for so long, in microseconds, makes none in the moment after either, in all likelihood. */
+const QUIET_US = 5000;
+/** So long a boot may be busy before it is not waited for any more, in milliseconds. */
+const LONGEST_BUSY_MS = 3000;
 /** How long somebody else may have the id, in milliseconds. */
 const LONGEST_WAIT_MS = 10_000;
 
@@ -45,6 +49,7 @@ export function cloneWithIds(from: BuildScope, users: Users, task: NewTask): voi
   try {
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
       if (chosen === 0 && inside && ids.length > 1) users.count(inside, (ids[0] as number) - 1);
+      awaitQuiet();
       writeFileSync(COUNTER, String(outer - 1));
       const seen = from.clone(args, ids.slice(0, chosen), about);
       if (from.lastBorn === outer) return checkIds(ids, about);
@@ -58,6 +63,16 @@ export function cloneWithIds(from: BuildScope, users: Users, task: NewTask): voi
     schedule(from.tid, AS_USUAL);
   }
   throw idLost(outer, about);
+}
+
+/** Whoever makes a process while the counter is ours takes the id for as long as that lives. */
+function awaitQuiet(): void {
+  const end = Date.now() + LONGEST_BUSY_MS;
+  for (let last = ""; Date.now() < end; sleepMicroseconds(QUIET_US)) {
+    const now = readFileSync(COUNTER, "utf8");
+    if (now === last) return;
+    last = now;
+  }
 }
 
 function cloneChosen(from: BuildScope, { args, ids, about }: NewTask, end: number): void {

@@ -19,6 +19,10 @@ const NEXT = "0.1.0+next";
 const TRACES = `find / -xdev -name '*kmonte*' -not -path '/opt/*' -not -path '/tmp/*' -not -path '/run/*' \\
   -not -path '/var/log/*' -not -path '/var/lib/systemd/deb-systemd*' -not -path '/sys/*' -not -path '/proc/*' | sort`;
 
+/** In memcached's protocol, on a connection of bash(1). */
+const SET_COUNTER = `until exec 3<>/dev/tcp/127.0.0.1/11211; do sleep 0.2; done 2>/dev/null
+printf 'set n 0 0 1\\r\\n0\\r\\n' >&3 && read -r said <&3 && [[ $said = STORED* ]]`;
+
 async function install(machine: NamespaceMachine, version?: string): Promise<string> {
   const { path } = await kmonteDeb(version);
   await machine.put("/tmp/kmonte.deb", readFileSync(path));
@@ -63,12 +67,13 @@ for (const debian of ["12", "13"] satisfies DebianRelease[]) {
         await shell(machine, "run-parts --test /etc/kernel/postinst.d | grep -q /zz-kmonte");
       });
 
-      await shell(machine, "kmonte protect redis-server");
-      const pid = await mainPid(machine, "redis-server");
-      const redis = ["python3", "-c", LINE_CLIENT, machine.network.reach(6379, false).host, "6379"] as const;
-      await shell(machine, "redis-cli config set protected-mode no; redis-cli config set bind '* -::*'");
-      using client = new Conversation(machine, ...redis);
-      assert.equal(await client.ask("INCR n"), ":1");
+      await shell(machine, "sed -i 's/^-l .*/-l 0.0.0.0/' /etc/memcached.conf; systemctl restart memcached");
+      await machine.output(["bash", "-c", SET_COUNTER]);
+      await shell(machine, "kmonte protect memcached");
+      const pid = await mainPid(machine, "memcached");
+      const address = [machine.network.reach(11_211, false).host, "11211"] as const;
+      using client = new Conversation(machine, "python3", "-c", LINE_CLIENT, ...address);
+      assert.equal(await client.ask("incr n 1"), "1");
 
       await t.test("an unattended swap that is refused says why, also where no mail can be sent", async () => {
         await machine.put("/etc/kmonte/swap.conf", "Mail=root\n");
@@ -78,10 +83,20 @@ for (const debian of ["12", "13"] satisfies DebianRelease[]) {
         assert.match(stderr.toString(), /\[IN_CONTAINER\]/);
       });
 
+      await t.test("the hook for new kernels says what stands in the way, and never fails", async () => {
+        await shell(machine, "mkdir -p /boot; touch /boot/vmlinuz-9.9.9 /boot/initrd.img-9.9.9");
+        const said = await shell(machine, "/etc/kernel/postinst.d/zz-kmonte 9.9.9 /boot/vmlinuz-9.9.9");
+        assert.match(said, /^kmonte: kmonte swap --to 9\.9\.9 would be refused:$/m);
+        assert.match(said, /^kmonte: {3}The kernel cannot be changed from here\. \[IN_CONTAINER\]$/m);
+        assert.match(said, /^kmonte: {3}.*\[KERNEL_BROKEN\]$/m);
+        assert.match(await shell(machine, "/etc/kernel/postinst.d/zz-kmonte 1.1.1 2>&1"), /\[NO_SUCH_KERNEL\]/);
+        await shell(machine, "rm /boot/*-9.9.9");
+      });
+
       await t.test("takes a unit over a restart", async () => {
         await suspendAndReturn(machine);
-        assert.equal(await mainPid(machine, "redis-server"), pid);
-        assert.equal(await client.ask("INCR n"), ":2");
+        assert.equal(await mainPid(machine, "memcached"), pid);
+        assert.equal(await client.ask("incr n 1"), "2");
       });
 
       await t.test("is not upgraded under a swap that is under way", async () => {
@@ -102,11 +117,11 @@ for (const debian of ["12", "13"] satisfies DebianRelease[]) {
         await shell(machine, "kmonte freeze $(cat /var/tmp/sleep) --output /var/tmp/image");
         await install(machine, NEXT);
         assert.equal(await shell(machine, "dpkg-query -Wf '${Version}' kmonte"), NEXT);
-        assert.match(await shell(machine, "kmonte services --protected"), /redis-server.service/);
+        assert.match(await shell(machine, "kmonte services --protected"), /memcached.service/);
         await shell(machine, "kmonte thaw /var/tmp/image && kill $(cat /var/tmp/sleep) && rm -r /var/tmp/image");
         await suspendAndReturn(machine);
-        assert.equal(await mainPid(machine, "redis-server"), pid);
-        assert.equal(await client.ask("INCR n"), ":3");
+        assert.equal(await mainPid(machine, "memcached"), pid);
+        assert.equal(await client.ask("incr n 1"), "3");
       });
 
       await t.test("is not removed while processes wait to be thawed", async () => {
@@ -125,7 +140,7 @@ for (const debian of ["12", "13"] satisfies DebianRelease[]) {
         await apt(machine, "purge", "kmonte");
         assert.equal(await shell(machine, TRACES), traces);
         assert.equal(await shell(machine, "systemctl daemon-reload; systemctl is-system-running"), "running");
-        assert.equal(await client.ask("INCR n"), ":4");
+        assert.equal(await client.ask("incr n 1"), "4");
       });
     });
   });

@@ -91,7 +91,7 @@ async function swapAndJudge(machine: Machine, workloads: Workloads, before: Seen
 
 test(
   "five units, a session, programs and connections go on across 6.1 → 6.12 → 6.1",
-  { timeout: 29 * 60_000 },
+  { timeout: 45 * 60_000 },
   async (t) => {
     await using machine = await Machine.boot({
       system: { debian: "12", kind: "server" },
@@ -112,10 +112,6 @@ test(
     const before = await look(machine, workloads);
     let between = before;
     let longest = 0;
-    await t.test("the hook for new kernels says what would go along", async () => {
-      const said = await shell("/etc/kernel/postinst.d/zz-kmonte $(ls /lib/modules | grep ^6.12)");
-      for (const unit of UNITS) assert.match(said, new RegExp(`would take along.* ${unit}\\.service \\(about \\d`));
-    });
     await t.test("6.1 → 6.12, by the timer", async () => {
       await machine.put("/etc/kmonte/swap.conf", SETTINGS);
       await machine.put("/etc/systemd/system/kmonte-swap.timer.d/now.conf", TIMER);

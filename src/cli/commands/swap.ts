@@ -122,7 +122,7 @@ async function act(options: Options, settings: SwapSettings): Promise<void> {
   const progress = showProgress(options.json === true);
   await interruptible((signal) =>
     swap({
-      to: more.to,
+      kernel,
       pids: pid,
       plan,
       ...(health !== undefined && { health: { command: health, seconds } }),
