@@ -32,11 +32,7 @@ function namesOf({ short, long }: Option): string[] {
 }
 
 const verbs = program.commands.map((command) => {
-  const words = [
-    ...command.options.flatMap(({ long }) => long ?? []),
-    "--help",
-    ...command.commands.map((one) => one.name()),
-  ];
+  const words = [...command.options.flatMap(({ long }) => long ?? []), "--help"];
   const subcommands = command.commands.map((one) => one.name()).join(" ");
   const argument = command.registeredArguments[0]?.name() ?? "";
   const kind = subcommands === "" ? kindOf(argument) : `-W "${subcommands}"`;

@@ -11,7 +11,15 @@ import { inTheWayOf } from "../../swap/target.ts";
 import { inTheWay } from "../../units/obstacles.ts";
 import { expectPauses, type ExpectedPauses } from "../../swap/expected-pause.ts";
 import { requireRoot } from "../../lib/require-root.ts";
-import { describeFailure, formatBytes, formatMilliseconds, lowerFirst, printJson, printLine } from "../output.ts";
+import {
+  describeFailure,
+  describeFindings,
+  formatBytes,
+  formatMilliseconds,
+  lowerFirst,
+  printJson,
+  printLine,
+} from "../output.ts";
 
 interface Options {
   readonly protected?: boolean;
@@ -135,8 +143,7 @@ function printKept({ swap, frozenAt, units, processes, directories, failure }: K
 
 function printLacking({ release }: Kernel, lacking: readonly Refusal[]): void {
   if (lacking.length === 0) return printLine(`Linux ${release} has what the protected units need.`);
-  printLine(`In the way of Linux ${release}:`);
-  for (const refusal of lacking) for (const line of describeFailure(refusal, "  - ", "    ")) printLine(line);
+  for (const line of describeFindings(`In the way of Linux ${release}:`, lacking)) printLine(line);
 }
 
 interface Summary {
