@@ -217,15 +217,35 @@ function unitTable(units: readonly ReportedUnit[], report: SwapReport): Html {
       <td class="number">${pauseSeconds === undefined ? "not known" : duration(pauseSeconds)}</td>
     </tr>`;
   });
-  return html`<table>
+  return table({
+    caption: html`Each unit’s own pause: from the stop of its first process until its last one went on.`,
+    columns: ["Unit", "Since then", { number: "Stood still" }],
+    rows,
+  });
+}
+
+interface Table {
+  readonly caption: Html;
+  /** What stands at their heads. */
+  readonly columns: readonly (string | { readonly number: string })[];
+  readonly rows: readonly Html[];
+  /** How it is laid out, where that differs. */
+  readonly kind?: "steps" | "history";
+}
+
+function table({ caption, columns, rows, kind }: Table): Html {
+  const heads = columns.map((column) =>
+    typeof column === "string"
+      ? html`<th scope="col">${column}</th>`
+      : html`<th scope="col" class="number">${column.number}</th>`,
+  );
+  return html`<table${kind && html` class="${kind}"`}>
     <caption>
-      Each unit’s own pause: from the stop of its first process until its last one went on.
+      ${caption}
     </caption>
     <thead>
       <tr>
-        <th scope="col">Unit</th>
-        <th scope="col">Since then</th>
-        <th scope="col" class="number">Stood still</th>
+        ${heads}
       </tr>
     </thead>
     <tbody>
@@ -247,23 +267,10 @@ function connectionTable(connections: readonly Connection[], report: SwapReport)
       </tr>`,
   );
   const more = sorted.length - rows.length;
-  return html`<table>
-      <caption>
-        Each connection to another machine, with the time from the stop of its unit until its other end was heard from
-        again. One that was not within a moment after the thaw is silent: it may have had nothing to say.
-      </caption>
-      <thead>
-        <tr>
-          <th scope="col">Other end</th>
-          <th scope="col">With</th>
-          <th scope="col" class="number">Heard after</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>
-    ${more > 0 ? html`<p>${count(more, "connection")} more.</p>` : undefined}`;
+  const caption = html`Each connection to another machine, with the time from the stop of its unit until its other end
+  was heard from again. One that was not within a moment after the thaw is silent: it may have had nothing to say.`;
+  return html`${table({ caption, columns: ["Other end", "With", { number: "Heard after" }], rows })}
+  ${more > 0 ? html`<p>${count(more, "connection")} more.</p>` : undefined}`;
 }
 
 function stepTable(report: SwapReport): Html {
@@ -275,21 +282,12 @@ function stepTable(report: SwapReport): Html {
       <td class="number">${duration(seconds)}</td>
     </tr>`;
   });
-  return html`<table class="steps">
-    <caption>
-      Each step, with its beginning counted from the stop of the first process.
-    </caption>
-    <thead>
-      <tr>
-        <th scope="col">Step</th>
-        <th scope="col" class="number">Began</th>
-        <th scope="col" class="number">Took</th>
-      </tr>
-    </thead>
-    <tbody>
-      ${rows}
-    </tbody>
-  </table>`;
+  return table({
+    caption: html`Each step, with its beginning counted from the stop of the first process.`,
+    columns: ["Step", { number: "Began" }, { number: "Took" }],
+    rows,
+    kind: "steps",
+  });
 }
 
 function history(report: SwapReport, last: readonly SwapReport[]): Section {
@@ -305,21 +303,12 @@ function history(report: SwapReport, last: readonly SwapReport[]): Section {
           </svg>`;
     return html`<tr${here ? html` aria-current="true"` : undefined}><th scope="row">${moment(stopped)}${here ? html`<small>this one</small>` : undefined}</th><td>${kernels(one)}<small>${verdict(one).word}</small></td><td class="number">${gapSeconds === undefined ? "not known" : duration(gapSeconds)}${bar}</td></tr>`;
   });
-  const body = html`<table class="history">
-    <caption>
-      The last ${last.length === 1 ? "one" : `${last.length}`} on record on this machine, the newest first.
-    </caption>
-    <thead>
-      <tr>
-        <th scope="col">When</th>
-        <th scope="col">Kernel</th>
-        <th scope="col" class="number">Stood still</th>
-      </tr>
-    </thead>
-    <tbody>
-      ${rows}
-    </tbody>
-  </table>`;
+  const body = table({
+    caption: html`The last ${last.length === 1 ? "one" : `${last.length}`} on record on this machine, the newest first.`,
+    columns: ["When", "Kernel", { number: "Stood still" }],
+    rows,
+    kind: "history",
+  });
   return { id: "last", name: "The last ones", body };
 }
 
