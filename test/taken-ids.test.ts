@@ -101,3 +101,35 @@ test("where it stays taken, the thaw fails and says who has it", async () => {
   assert.equal(status, 1, stderr);
   assert.match(stderr, /\[PID_LOST\]\n\s+The id is in use by python3\./);
 });
+
+/**
+ * Thaws a process of many threads in a user namespace, where none of them can be given its id, while another program
+ * starts processes that stay.
+ */
+const BESIDE = `import os, subprocess, sys, time
+kmonte, image = sys.argv[1:]
+quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+threads = """import threading, time
+for i in range(40): threading.Thread(target=time.sleep, args=[1000]).start()"""
+frozen = subprocess.Popen(["unshare", "--user", "--map-root-user", "python3", "-c", threads], start_new_session=True, **quiet)
+while len(os.listdir(f"/proc/{frozen.pid}/task")) < 41: time.sleep(0.01)
+before = sorted(os.listdir(f"/proc/{frozen.pid}/task"))
+subprocess.run([kmonte, "freeze", str(frozen.pid), "-o", image], check=True)
+frozen.wait()
+others = """import os, time
+end = time.monotonic() + 60
+while time.monotonic() < end:
+    if os.fork() == 0:
+        time.sleep(60)
+        os._exit(0)
+    time.sleep(0.001)"""
+beside = subprocess.Popen([sys.executable, "-c", others], start_new_session=True, **quiet)
+time.sleep(0.3)
+status = subprocess.run([kmonte, "thaw", image]).returncode
+if status == 0: assert sorted(os.listdir(f"/proc/{frozen.pid}/task")) == before
+sys.exit(status)`;
+
+test("others that start processes at the same time get none of the ids", async () => {
+  const { status, stderr } = await inside("python3", "-c", BESIDE, KMONTE, join(folder, "beside"));
+  assert.equal(status, 0, stderr);
+});

@@ -4,15 +4,17 @@
  * right before, and tries again when somebody else was quicker. An id that somebody has taken since all were found free
  * is waited for, but not for ever.
  */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, readFileSync } from "node:fs";
 import { attempt, SyscallError, withStruct } from "../abi/call.ts";
 import type { CloneArgs } from "../abi/clone.ts";
 import { CLONE } from "../abi/clone.ts";
+import { O } from "../abi/fcntl.ts";
 import { WAIT } from "../abi/wait.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { usersOf } from "../proc/id-users.ts";
 import { parseStatus } from "../proc/status.ts";
 import type { FrozenProcess } from "../image/schema.ts";
+import { openPath } from "../resources/objects/path-file.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { endProcess, waitForEnd } from "./nursery.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
@@ -20,10 +22,6 @@ import type { Users } from "./users.ts";
 
 export const COUNTER = "/proc/sys/kernel/ns_last_pid";
 const MOST_TRIES = 200;
-/** Who has made no process for so long, in microseconds, makes none in the moment after either, in all likelihood. */
-const QUIET_US = 5000;
-/** So long a boot may be busy before it is not waited for any more, in milliseconds. */
-const LONGEST_BUSY_MS = 3000;
 /** How long somebody else may have the id, in milliseconds. */
 const LONGEST_WAIT_MS = 10_000;
 
@@ -44,35 +42,24 @@ export function cloneWithIds(from: BuildScope, users: Users, task: NewTask): voi
   const chosen = from.user === undefined ? ids.length : choosable(from.user, users, inside?.owners ?? []);
   if (chosen === ids.length) return cloneChosen(from, task, end);
   const outer = ids.at(-1) as number;
-  const before = readFileSync(COUNTER, "utf8").trim();
-  schedule(from.tid, FIRST_IN_LINE);
+  const counter = openPath(COUNTER, O.O_WRONLY);
+  const [ours, theirs] = [schedule(0, 1), schedule(from.tid, 2)];
   try {
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
       if (chosen === 0 && inside && ids.length > 1) users.count(inside, (ids[0] as number) - 1);
-      awaitQuiet();
-      writeFileSync(COUNTER, String(outer - 1));
-      const seen = from.clone(args, ids.slice(0, chosen), about);
+      const after = readFileSync(COUNTER, "utf8").trim();
+      const meanwhile = { file: counter, during: String(outer - 1), after };
+      const seen = from.clone(args, ids.slice(0, chosen), about, meanwhile);
       if (from.lastBorn === outer) return checkIds(ids, about);
-      // Whoever is born while we wait takes no other id of the set.
-      writeFileSync(COUNTER, before);
       endStray(from, seen, (args.flags & CLONE.THREAD) !== 0);
       if (!isFreeBy(outer, end)) break;
     }
   } finally {
-    writeFileSync(COUNTER, before);
-    schedule(from.tid, AS_USUAL);
+    ours();
+    theirs();
+    closeSync(counter);
   }
   throw idLost(outer, about);
-}
-
-/** Whoever makes a process while the counter is ours takes the id for as long as that lives. */
-function awaitQuiet(): void {
-  const end = Date.now() + LONGEST_BUSY_MS;
-  for (let last = ""; Date.now() < end; sleepMicroseconds(QUIET_US)) {
-    const now = readFileSync(COUNTER, "utf8");
-    if (now === last) return;
-    last = now;
-  }
 }
 
 function cloneChosen(from: BuildScope, { args, ids, about }: NewTask, end: number): void {
@@ -108,15 +95,25 @@ function isFreeBy(id: number, end: number): boolean {
 
 const PAUSE_US = 10_000;
 
-/** SCHED_FIFO with SCHED_RESET_ON_FORK, at its lowest priority, and SCHED_OTHER (sched(7)). */
-const FIRST_IN_LINE = { policy: 0x4000_0001, priority: 1 };
-const AS_USUAL = { policy: 0, priority: 0 };
+/** SCHED_FIFO, which children do not inherit (sched(7)). */
+const FIRST_IN_LINE = 1 | 0x4000_0000;
 
-/** Who runs before all others leaves them no time to take an id. Where that is not allowed, there are the tries. */
-function schedule(tid: number, { policy, priority }: typeof AS_USUAL): void {
-  withStruct(4, (bytes, address) => {
+/**
+ * Gives a thread a priority above all ordinary ones, so that nobody takes an id meanwhile: 0 is ours. Where that is not
+ * allowed, there are the tries. Returns how to take it back.
+ */
+function schedule(tid: number, priority: number): () => void {
+  return withStruct(4, (bytes, address) => {
+    const policy = attempt("sched_getscheduler", tid);
+    attempt("sched_getparam", tid, address);
+    const usual = bytes.readInt32LE(0);
     bytes.writeInt32LE(priority, 0);
-    attempt("sched_setscheduler", tid, policy, address);
+    attempt("sched_setscheduler", tid, FIRST_IN_LINE, address);
+    return () =>
+      withStruct(4, (param, at) => {
+        param.writeInt32LE(usual, 0);
+        attempt("sched_setscheduler", tid, policy, at);
+      });
   });
 }
 

@@ -12,8 +12,9 @@ import type { Workshop } from "./blank.x86_64.ts";
 import { decodeTable, encodeTable, ROW_SIZE } from "./call-table.x86_64.ts";
 import type { TraceeMemory } from "./memory.ts";
 import { getEventMessage, getRegisters, interrupt, resume, setRegisters, setSignalMask } from "./ptrace.ts";
+import { type Meanwhile, resumeMeanwhile } from "./resume-meanwhile.x86_64.ts";
 import { RemoteScope, SCRATCH_SIZE, type Row } from "./scope.ts";
-import { TraceeGone, waitForStop } from "./stops.ts";
+import { type Stop, TraceeGone, waitForStop } from "./stops.ts";
 
 const ALL_SIGNALS = 0xffff_ffff_ffff_ffffn;
 const CREATION_EVENTS: readonly number[] = [PTRACE_EVENT.FORK, PTRACE_EVENT.VFORK, PTRACE_EVENT.CLONE];
@@ -50,11 +51,16 @@ export class BuildScope extends RemoteScope {
   }
 
   attempt(name: SyscallName, ...args: number[]): number {
+    this.#prepare(name, args);
+    this.#toBreakpoint();
+    return getRegisters(this.tid).getInt("rax");
+  }
+
+  /** Lets the thread make the call as soon as it runs. */
+  #prepare(name: SyscallName, args: readonly number[]): void {
     const registers = this.registers.clone().set("rip", this.workshop.single).set("rax", SYS[name]);
     (["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
     setRegisters(this.tid, registers);
-    this.#toBreakpoint();
-    return getRegisters(this.tid).getInt("rax");
   }
 
   /** Rows that fit into one {@link batch}. */
@@ -98,14 +104,24 @@ export class BuildScope extends RemoteScope {
 
   /**
    * clone3(2) with the given ids for the child, one for each pid namespace from the innermost out; for those that are
-   * not given the kernel chooses. The child is traced and stopped when this returns.
+   * not given the kernel chooses. The child is traced and stopped when this returns. `meanwhile` is what a file of
+   * kmonte's holds for as long as the call takes.
    */
-  clone(args: Omit<CloneArgs, "setTid" | "setTidSize">, tids: readonly number[], about: string): number {
+  clone(
+    args: Omit<CloneArgs, "setTid" | "setTidSize">,
+    tids: readonly number[],
+    about: string,
+    meanwhile?: Meanwhile,
+  ): number {
     const ids = Buffer.alloc(4 * tids.length);
     tids.forEach((tid, i) => ids.writeInt32LE(tid, i * 4));
     const setTid = tids.length === 0 ? 0 : this.put(ids, CLONE_ARGS_SIZE);
     const at = this.put(encodeCloneArgs({ ...args, setTid, setTidSize: tids.length }));
-    return this.call("clone3", about, at, CLONE_ARGS_SIZE);
+    this.#prepare("clone3", [at, CLONE_ARGS_SIZE]);
+    this.#toBreakpoint(meanwhile);
+    const result = getRegisters(this.tid).getInt("rax");
+    if (result < 0) throw new SyscallError("clone3", result, about, this.pid);
+    return result;
   }
 
   get tid(): number {
@@ -160,15 +176,19 @@ export class BuildScope extends RemoteScope {
     while (this.attempt("rt_sigtimedwait", at, 0, at + 8, 8) === signal);
   }
 
-  #toBreakpoint(): void {
-    resume("CONT", this.tid);
-    for (;;) {
-      const stop = waitForStop(this.tid);
+  #toBreakpoint(meanwhile?: Meanwhile): void {
+    for (let stop = this.#toStop(meanwhile); ; stop = waitForStop(this.tid)) {
       if (stop.signal === SIGNAL.SIGTRAP && stop.event === 0) return;
       if (CREATION_EVENTS.includes(stop.event)) waitForStop((this.lastBorn = getEventMessage(this.tid)));
       else if (stop.event === 0 && stop.signal === SIGNAL.SIGSEGV) throw new TraceeGone(this.tid);
       resume("CONT", this.tid, stop.event === 0 ? stop.signal : 0);
     }
+  }
+
+  #toStop(meanwhile: Meanwhile | undefined): Stop {
+    if (meanwhile) return resumeMeanwhile(this.tid, meanwhile);
+    resume("CONT", this.tid);
+    return waitForStop(this.tid);
   }
 
   /**

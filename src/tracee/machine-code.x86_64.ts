@@ -12,7 +12,12 @@ export const int32 = (value: number): number[] => [
 export const LEA = { RDI: [0x48, 0x8d, 0x3d], RSI: [0x48, 0x8d, 0x35], RBX: [0x48, 0x8d, 0x1d] } as const;
 
 /** Jumps with a 32-bit displacement, without it. */
-export const JUMP = { ALWAYS: [0xe9], IF_EQUAL: [0x0f, 0x84], UNLESS_EQUAL: [0x0f, 0x85] } as const;
+export const JUMP = {
+  ALWAYS: [0xe9],
+  IF_NEGATIVE: [0x0f, 0x88],
+  IF_EQUAL: [0x0f, 0x84],
+  UNLESS_EQUAL: [0x0f, 0x85],
+} as const;
 
 /** A path or name as system calls take it. */
 export const cString = (text: string): Buffer => Buffer.from(`${text}\0`);
