@@ -19,10 +19,6 @@ const NEXT = "0.1.0+next";
 const TRACES = `find / -xdev -name '*kmonte*' -not -path '/opt/*' -not -path '/tmp/*' -not -path '/run/*' \\
   -not -path '/var/log/*' -not -path '/var/lib/systemd/deb-systemd*' -not -path '/sys/*' -not -path '/proc/*' | sort`;
 
-/** In memcached's protocol, on a connection of bash(1). */
-const SET_COUNTER = `until exec 3<>/dev/tcp/127.0.0.1/11211; do sleep 0.2; done 2>/dev/null
-printf 'set n 0 0 1\\r\\n0\\r\\n' >&3 && read -r said <&3 && [[ $said = STORED* ]]`;
-
 async function install(machine: NamespaceMachine, version?: string): Promise<string> {
   const { path } = await kmonteDeb(version);
   await machine.put("/tmp/kmonte.deb", readFileSync(path));
@@ -67,13 +63,12 @@ for (const debian of ["12", "13"] satisfies DebianRelease[]) {
         await shell(machine, "run-parts --test /etc/kernel/postinst.d | grep -q /zz-kmonte");
       });
 
-      await shell(machine, "sed -i 's/^-l .*/-l 0.0.0.0/' /etc/memcached.conf; systemctl restart memcached");
-      await machine.output(["bash", "-c", SET_COUNTER]);
-      await shell(machine, "kmonte protect memcached");
-      const pid = await mainPid(machine, "memcached");
-      const address = [machine.network.reach(11_211, false).host, "11211"] as const;
-      using client = new Conversation(machine, "python3", "-c", LINE_CLIENT, ...address);
-      assert.equal(await client.ask("incr n 1"), "1");
+      await shell(machine, "kmonte protect redis-server");
+      const pid = await mainPid(machine, "redis-server");
+      const redis = ["python3", "-c", LINE_CLIENT, machine.network.reach(6379, false).host, "6379"] as const;
+      await shell(machine, "redis-cli config set protected-mode no; redis-cli config set bind '* -::*'");
+      using client = new Conversation(machine, ...redis);
+      assert.equal(await client.ask("INCR n"), ":1");
 
       await t.test("an unattended swap that is refused says why, also where no mail can be sent", async () => {
         await machine.put("/etc/kmonte/swap.conf", "Mail=root\n");
@@ -95,8 +90,8 @@ for (const debian of ["12", "13"] satisfies DebianRelease[]) {
 
       await t.test("takes a unit over a restart", async () => {
         await suspendAndReturn(machine);
-        assert.equal(await mainPid(machine, "memcached"), pid);
-        assert.equal(await client.ask("incr n 1"), "2");
+        assert.equal(await mainPid(machine, "redis-server"), pid);
+        assert.equal(await client.ask("INCR n"), ":2");
       });
 
       await t.test("is not upgraded under a swap that is under way", async () => {
@@ -117,11 +112,11 @@ for (const debian of ["12", "13"] satisfies DebianRelease[]) {
         await shell(machine, "kmonte freeze $(cat /var/tmp/sleep) --output /var/tmp/image");
         await install(machine, NEXT);
         assert.equal(await shell(machine, "dpkg-query -Wf '${Version}' kmonte"), NEXT);
-        assert.match(await shell(machine, "kmonte services --protected"), /memcached.service/);
+        assert.match(await shell(machine, "kmonte services --protected"), /redis-server.service/);
         await shell(machine, "kmonte thaw /var/tmp/image && kill $(cat /var/tmp/sleep) && rm -r /var/tmp/image");
         await suspendAndReturn(machine);
-        assert.equal(await mainPid(machine, "memcached"), pid);
-        assert.equal(await client.ask("incr n 1"), "3");
+        assert.equal(await mainPid(machine, "redis-server"), pid);
+        assert.equal(await client.ask("INCR n"), ":3");
       });
 
       await t.test("is not removed while processes wait to be thawed", async () => {
@@ -140,7 +135,7 @@ for (const debian of ["12", "13"] satisfies DebianRelease[]) {
         await apt(machine, "purge", "kmonte");
         assert.equal(await shell(machine, TRACES), traces);
         assert.equal(await shell(machine, "systemctl daemon-reload; systemctl is-system-running"), "running");
-        assert.equal(await client.ask("incr n 1"), "4");
+        assert.equal(await client.ask("INCR n"), ":4");
       });
     });
   });
