@@ -97,7 +97,7 @@ for (const debian of ["12", "13"] satisfies DebianRelease[]) {
       await t.test("is not upgraded under a swap that is under way", async () => {
         await shell(
           machine,
-          "flock /var/lib/kmonte/swap sleep 100 </dev/null >/dev/null 2>&1 & echo $! >/var/tmp/holder",
+          "flock /var/lib/kmonte/swap sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >/var/tmp/holder",
         );
         await assert.rejects(install(machine, NEXT), /under way/);
         await shell(machine, "pkill -P $(cat /var/tmp/holder)");
