@@ -1,11 +1,13 @@
 /**
  * Things that take long to make and never change for the same recipe: kept under a name that holds the recipe's
- * digest, built under a temporary name and renamed when whole, so that an interrupted build leaves nothing behind.
+ * digest, built under a temporary name and renamed when whole, so that an interrupted build leaves nothing behind. Who
+ * needs what another program builds right now, waits for it.
  */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { temporaryDirectory } from "./lifetime.ts";
+import { lock } from "./lock.ts";
 
 export const CHECKOUT = resolve(import.meta.dirname, "..");
 
@@ -36,11 +38,12 @@ export async function cached(
   const key = digest(recipe);
   const path = join(cacheDirectory(), `${name}-${key}`);
   if (existsSync(path)) return { path, key };
+  using _lock = await lock(join(dirname(path), "locks", basename(path)));
+  if (existsSync(path)) return { path, key };
   using building = temporaryDirectory("building-", dirname(path));
   const target = join(building.path, "result");
   await build(target);
-  // Two builds of the same recipe may race: the results are equal, the first one stays.
-  if (!existsSync(path)) renameSync(target, path);
+  renameSync(target, path);
   return { path, key };
 }
 

@@ -54,6 +54,37 @@ describe("the cache", () => {
     await assert.rejects(cached("other", {}, fails), /no/);
     assert.ok(!readdirSync(cacheDirectory()).some((name) => name.startsWith("other") || name.startsWith("building")));
   });
+  test("builds once for two who need it at the same time, and again when the first one was killed", async () => {
+    const program = (wait: string): string => `
+      import { writeFileSync } from "node:fs";
+      import { setTimeout as delay } from "node:timers/promises";
+      import { cached } from ${JSON.stringify(join(import.meta.dirname, "../../lab/cache.ts"))};
+      const { path } = await cached("shared", {}, async (target) => {
+        console.log("building");
+        await delay(${wait});
+        writeFileSync(target, "whole");
+      });
+      console.log(path);`;
+    const start = (wait: string) => {
+      const child = spawn(process.execPath, ["--input-type=module-typescript", "-e", program(wait)]);
+      let said = "";
+      child.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
+      return { child, began: once(child.stdout, "data"), said: once(child, "close").then(() => said) };
+    };
+    const killed = start("600_000");
+    await killed.began;
+    const [one, other] = [start("500"), start("500")];
+    await delay(500);
+    assert.deepEqual(
+      [one, other].map(({ child }) => child.exitCode),
+      [null, null],
+      "they wait",
+    );
+    killed.child.kill("SIGKILL");
+    const said = (await Promise.all([one.said, other.said])).map((text) => text.trim().split("\n")).sort();
+    assert.deepEqual(said.map((lines) => lines.length).sort(), [1, 2], JSON.stringify(said));
+    assert.equal(said[0]?.at(-1), said[1]?.at(-1));
+  });
 });
 
 test("a tool that fails is quoted", async () => {
