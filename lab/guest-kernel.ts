@@ -3,7 +3,7 @@ import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync } 
 import { join } from "node:path";
 import { ensurePackages } from "../scripts/packages.ts";
 import { guestBase, type GuestSystem, SLIM } from "./base.ts";
-import { cached } from "./cache.ts";
+import { cached, type CacheEntry } from "./cache.ts";
 import { INITRAMFS_MAKERS, type InitramfsMaker, runInRoot, unpackRoot, writeGuestFiles } from "./guest-root.ts";
 import { suiteOf, unpackKernel } from "./kernel-packages.ts";
 import { temporaryDirectory } from "./lifetime.ts";
@@ -28,15 +28,24 @@ export async function guestKernel(version: string, system: GuestSystem = SLIM): 
   const recipe = { suite: suiteOf(version), base: base.key, INITRAMFS_FILES: maker.files };
   const entry = await cached(`kernel-${version}`, recipe, async (target) => {
     ensurePackages(["cpio"]);
+    const { path } = await kernelFiles(version);
+    cpSync(path, target, { recursive: true });
     using work = temporaryDirectory("kmonte-kernel-");
-    const unpacked = join(work.path, "unpacked");
-    await unpackKernel(version, work.path, unpacked);
-    arrange(unpacked, target);
     await addInitramfs(maker, base.path, work.path, target);
   });
   const release = releaseOf(entry.path);
   const inBoot = (name: string) => join(entry.path, "boot", `${name}-${release}`);
   return { tree: entry.path, key: entry.key, release, vmlinuz: inBoot("vmlinuz"), initrd: inBoot("initrd.img") };
+}
+
+/** The kernel and its modules as its packages have them, for all guests alike. */
+async function kernelFiles(version: string): Promise<CacheEntry> {
+  return cached(`kernel-files-${version}`, { suite: suiteOf(version) }, async (target) => {
+    using work = temporaryDirectory("kmonte-kernel-");
+    const unpacked = join(work.path, "unpacked");
+    await unpackKernel(version, work.path, unpacked);
+    arrange(unpacked, target);
+  });
 }
 
 /** Keeps boot/ and the modules; puts the kernel into /boot where the packages leave that to a hook (since 7.x). */
