@@ -1,6 +1,6 @@
-/** The guest's Debian, without kernels: a tar of what mmdebstrap installs. */
-import { bootstrap, type Debian, DEBIAN_SUITES, type DebianRelease } from "./bootstrap.ts";
-import { cached, type CacheEntry } from "./cache.ts";
+/** The guest's Debian, without kernels. */
+import { commonDebian, type Debian, DEBIAN_SUITES, debianTar, type DebianRelease } from "./bootstrap.ts";
+import type { CacheEntry } from "./cache.ts";
 
 /** What a guest is like. */
 export interface GuestSystem {
@@ -20,25 +20,8 @@ export const SLIM_WITH_DRACUT: GuestSystem = { ...SLIM, initramfs: "dracut" };
 
 const INITRAMFS_TOOLS = "initramfs-tools";
 
-/** What kmonte, the lab and the making of an initramfs need. */
-const PACKAGES = [
-  "systemd",
-  "systemd-sysv",
-  "udev",
-  "dbus",
-  "kmod",
-  "procps",
-  "iproute2",
-  INITRAMFS_TOOLS,
-  "lz4",
-  "zstd",
-  "kexec-tools",
-  "redis-server",
-  "redis-tools",
-  "python3",
-  "nftables",
-  "openssl",
-];
+/** What the lab and the making of an initramfs need. */
+const PACKAGES = ["udev", INITRAMFS_TOOLS, "lz4", "zstd", "kexec-tools", "redis-server", "redis-tools", "openssl"];
 
 /** More services, people who log in, and what they work with; the rest of a server is in the variant. */
 const SERVER_PACKAGES = [
@@ -53,27 +36,24 @@ const SERVER_PACKAGES = [
   "e2fsprogs",
 ];
 
-/** Texts for people who are not there. */
-export const MANUALS = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*"];
+/** Texts for people who are not there; it has neither a device mapper nor a keyboard: half of its initramfs. */
+const WITHOUT = [
+  "/usr/share/man/*",
+  ...["dmsetup", "keymap", "thermal"].map((hook) => `/usr/share/initramfs-tools/hooks/${hook}`),
+];
 
-/** The guest has neither a device mapper nor a keyboard; without them its initramfs is half as large. */
-const WITHOUT = ["dmsetup", "keymap", "thermal"].map((hook) => `/usr/share/initramfs-tools/hooks/${hook}`);
-
-function contents({ debian, kind, initramfs = INITRAMFS_TOOLS, more = [] }: GuestSystem): Debian {
+function contents({ more, ...system }: GuestSystem): Debian {
+  const { debian, kind, initramfs = INITRAMFS_TOOLS } = system;
   const suite = DEBIAN_SUITES[debian];
+  if (more) return { suite, variant: "minbase", packages: more, without: [], on: contents(system) };
+  const on = commonDebian(suite);
   const own = kind === "server" ? SERVER_PACKAGES : [...PACKAGES, "nginx-light"];
-  const packages = [...own.map((name) => (name === INITRAMFS_TOOLS ? initramfs : name)), ...more];
-  if (kind === "server") return { suite, variant: "important", packages, without: [...WITHOUT, ...MANUALS] };
-  return { suite, packages, without: [...MANUALS, ...WITHOUT, "/usr/share/initramfs-tools/hooks/fsck"] };
+  const packages = own.map((name) => (name === INITRAMFS_TOOLS ? initramfs : name));
+  if (kind === "server") return { suite, variant: "important", packages, without: WITHOUT, on };
+  return { suite, variant: "minbase", packages, without: [...WITHOUT, "/usr/share/initramfs-tools/hooks/fsck"], on };
 }
 
-/** The tar of the guest's root file system. About a minute and a half when it is not in the cache. */
+/** The tar of the guest's root file system. */
 export async function guestBase(system: GuestSystem): Promise<CacheEntry> {
-  const debian = contents(system);
-  return cached(`base-${nameOf(system)}`, debian, (target) => bootstrap(debian, "tar", target));
-}
-
-/** In the names of files that hold it or were made for it. */
-function nameOf({ debian, kind, initramfs }: GuestSystem): string {
-  return [debian, kind, initramfs].filter(Boolean).join("-");
+  return debianTar(contents(system));
 }

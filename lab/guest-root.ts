@@ -1,4 +1,4 @@
-/** Unpacks the guest's root file system into a directory, to install into it or to make an image of it. */
+/** The root file system of a guest as a tar file, and as a directory, to install into it or to make an image of it. */
 import { mkdirSync, writeFileSync, chmodSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Refusal } from "../src/lib/errors.ts";
@@ -35,10 +35,16 @@ export const INITRAMFS_MAKERS: Readonly<Record<"initramfs-tools" | "dracut", Ini
   dracut: { files: DRACUT_FILES, command: (path, release) => ["dracut", "--force", "--kver", release, path] },
 };
 
+const TAR_OPTIONS = ["--numeric-owner", "--xattrs", "--xattrs-include=*"];
+
 export async function unpackRoot(tar: string, directory: string): Promise<void> {
   requireRoot();
   mkdirSync(directory);
-  await runTool("tar", ["-xf", tar, "-C", directory, "--numeric-owner", "--xattrs", "--xattrs-include=*"]);
+  await runTool("tar", ["-xf", tar, "-C", directory, ...TAR_OPTIONS]);
+}
+
+export async function packRoot(directory: string, tar: string): Promise<void> {
+  await runTool("tar", ["-cf", tar, "-C", directory, ...TAR_OPTIONS, "."]);
 }
 
 export function writeGuestFiles(root: string, files: GuestFiles): void {

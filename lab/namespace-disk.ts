@@ -1,7 +1,7 @@
 /** The root disk of a machine made of namespaces: a Debian with the packages to try, and what makes it bootable there. */
 import { join } from "node:path";
-import { bootstrap, DEBIAN_SUITES, type DebianRelease } from "./bootstrap.ts";
-import { cached, type CacheEntry } from "./cache.ts";
+import { commonDebian, DEBIAN_SUITES, type DebianRelease, installDebian } from "./bootstrap.ts";
+import { cached, type CacheEntry, cacheDirectory } from "./cache.ts";
 import { enableNetworkd, makeFileSystem, maskUnits, placeKmonte } from "./guest-image.ts";
 import { type GuestFiles, requireRoot, writeGuestFiles } from "./guest-root.ts";
 import { NETWORK } from "./guest-slim.ts";
@@ -14,12 +14,6 @@ export interface DiskContents {
   /** Settings of theirs, written after the packages are installed. */
   readonly files?: GuestFiles;
 }
-
-/** A system to log in to, and what kmonte runs and calls. */
-const PACKAGES = ["systemd", "systemd-sysv", "dbus", "procps", "iproute2", "kmod", "nftables", "libstdc++6", "python3"];
-
-/** Texts for people who are not there. Manual pages stay: some packages need their folders to be configured. */
-const WITHOUT = ["/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*"];
 
 /** The file is sparse: it costs nothing until it is used. */
 const DISK_BYTES = 8 * 2 ** 30;
@@ -51,17 +45,15 @@ const FILES: GuestFiles = {
 
 /** An ext4 image, from the cache when it is there; else a minute or more, by what there is to install. */
 export async function namespaceDisk(contents: DiskContents): Promise<CacheEntry> {
-  const debian = {
-    suite: DEBIAN_SUITES[contents.debian],
-    packages: [...new Set([...PACKAGES, ...contents.packages])].sort(),
-    without: WITHOUT,
-  };
+  const suite = DEBIAN_SUITES[contents.debian];
+  const packages = contents.packages.toSorted();
+  const debian = { suite, variant: "minbase", packages, without: [], on: commonDebian(suite) } as const;
   const files = { ...FILES, ...contents.files };
-  return cached(`namespaces-${debian.suite}`, { debian, files, MASKED, DISK_BYTES }, async (target) => {
+  return cached(`namespaces-${suite}`, { debian, files, MASKED, DISK_BYTES }, async (target) => {
     requireRoot();
-    using work = temporaryDirectory("kmonte-debian-");
+    using work = temporaryDirectory("building-", cacheDirectory());
     const root = join(work.path, "root");
-    await bootstrap(debian, "directory", root);
+    await installDebian(debian, root);
     writeGuestFiles(root, files);
     maskUnits(root, MASKED);
     enableNetworkd(root);
