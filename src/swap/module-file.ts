@@ -5,7 +5,9 @@ import { unpack } from "./decompress.ts";
 /** The module without its compression; undefined when nothing on this machine can unpack it. */
 export function readModule(path: string): Buffer | undefined {
   const bytes = readFileSync(path);
-  return path.endsWith(".ko") ? bytes : unpack(bytes)?.data;
+  if (path.endsWith(".ko")) return bytes;
+  const unpacked = unpack(bytes);
+  return "data" in unpacked ? unpacked.data : undefined;
 }
 
 /** The module's name as a file: `a/b/softdog.ko.xz` is `softdog.ko`. */

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { cpioArchive, readCpio } from "../../src/swap/cpio.ts";
 import { InitramfsArchive } from "../../src/swap/initramfs-archive.ts";
+import { contentsOf, readInitramfs } from "../../src/swap/initramfs.ts";
 import { hookedInitrd, initrdWithHook } from "../../src/swap/initrd.ts";
 import type { Kernel } from "../../src/swap/kernels.ts";
 
@@ -43,13 +44,19 @@ function archiveOf(root: string): Buffer {
 }
 
 function compressed(archive: Buffer, how: string): Buffer {
-  const [command = "", ...args] = COMPRESSORS[how] ?? [];
+  const [command = "", ...args] = COMPRESSORS[how] ?? OTHER_COMPRESSORS[how] ?? [];
   return execFileSync(command, args, { input: archive });
 }
 
 /** What begins there, moved to where the kernel sees it: archives count from the beginning of the file. */
 function ofTail(bytes: Buffer, start: number): Buffer {
   return Buffer.concat([Buffer.alloc(start % 4), bytes.subarray(start)]);
+}
+
+function archiveIn(bytes: Buffer): InitramfsArchive {
+  const archive = InitramfsArchive.read(bytes);
+  assert.ok(archive instanceof InitramfsArchive, JSON.stringify(archive));
+  return archive;
 }
 
 const MICROCODE = cpioArchive([
@@ -75,6 +82,61 @@ describe("a cpio archive", () => {
   });
 });
 
+/** Compressors that the kernel knows, and behind whose archive nothing is added. */
+const OTHER_COMPRESSORS: Readonly<Record<string, readonly string[]>> = {
+  bzip2: ["bzip2", "-c"],
+  lzma: ["xz", "-c", "--format=lzma"],
+  lzop: ["lzop", "-c"],
+};
+
+describe("what an initramfs holds", () => {
+  const damage = (bytes: Buffer): string => {
+    const contents = contentsOf(bytes);
+    assert.ok(!("names" in contents) && contents.damaged, "names" in contents ? "it is whole" : contents.why);
+    return contents.why;
+  };
+  for (const how of Object.keys({ ...COMPRESSORS, ...OTHER_COMPRESSORS })) {
+    const [command = ""] = COMPRESSORS[how] ?? OTHER_COMPRESSORS[how] ?? [];
+    const skip = spawnSync("which", [command]).status !== 0 && `${command} is not installed`;
+    test(`compressed by ${how}: whole, cut off, and behind microcode`, { skip }, () => {
+      const packed = compressed(archiveOf(tree(`whole-${how}`)), how);
+      const contents = contentsOf(packed);
+      assert.ok("names" in contents, JSON.stringify(contents));
+      assert.ok(contents.names.includes("usr/bin/dash"), contents.names.join(" "));
+      assert.equal(typeof contents.hookable, how in OTHER_COMPRESSORS ? "string" : "object");
+      // cpio(1) fills the last 512 bytes, which nobody misses.
+      const ends = how === "none" ? [0.1, 0.6] : [0.1, 0.6, 0.98];
+      for (const part of ends) damage(packed.subarray(0, Math.floor(packed.length * part)));
+      damage(Buffer.concat([MICROCODE, packed.subarray(0, packed.length / 2)]));
+    });
+  }
+  test("nothing, zeros, and what is no archive are no initramfs", () => {
+    assert.match(damage(Buffer.alloc(0)), /no archive/);
+    assert.match(damage(Buffer.alloc(100_000)), /no archive/);
+    assert.match(damage(Buffer.alloc(100_000, "x")), /no way that Linux knows/);
+  });
+  for (const how of ["none", "gzip", "zstd"]) {
+    test(`something that is not read behind ${how} does not make it broken, and nothing is added there`, () => {
+      const contents = contentsOf(
+        Buffer.concat([compressed(archiveOf(tree(`followed-${how}`)), how), Buffer.alloc(64, "\xaa", "latin1")]),
+      );
+      assert.ok("names" in contents && contents.names.includes("init"), JSON.stringify(contents));
+      assert.equal(typeof contents.hookable, "string");
+    });
+  }
+  test("a file is read again when it has changed", () => {
+    const path = join(directory, "changing");
+    const holds = (): boolean => {
+      const { contents } = readInitramfs(path);
+      return "names" in contents && contents.names.includes("etc/more");
+    };
+    writeFileSync(path, archiveOf(tree("less")));
+    assert.deepEqual([holds(), holds()], [false, false]);
+    writeFileSync(path, archiveOf(tree("more", (root) => writeFileSync(join(root, "etc/more"), ""))));
+    assert.equal(holds(), true);
+  });
+});
+
 describe("the hook in an initramfs", () => {
   for (const how of Object.keys(COMPRESSORS)) {
     test(`compressed by ${how}, behind microcode`, () => {
@@ -84,15 +146,15 @@ describe("the hook in an initramfs", () => {
       const { bytes = Buffer.alloc(0), unhooked } = initrdWithHook(own, "echo 5 >/x\n", [module]);
       assert.equal(unhooked, undefined);
       assert.ok(bytes.subarray(0, own.length).equals(own), "what was there stays in front");
-      const behind = InitramfsArchive.read(ofTail(bytes, own.length));
-      const text = behind?.entry("init")?.data.toString() ?? "";
+      const behind = archiveIn(ofTail(bytes, own.length));
+      const text = behind.entry("init")?.data.toString() ?? "";
       assert.match(text, /^#!\/bin\/sh\n[^]*echo 5 >\/x\n[^]*exec \/kmonte\/init /);
-      assert.equal(behind?.entry("init")?.mode, 0o100755);
-      assert.equal(behind?.entry("kmonte/init")?.data.toString(), OWN);
-      assert.equal(behind?.entry("kmonte/softdog.ko")?.data.length, 100_000);
-      const read = InitramfsArchive.read(how === "xz" ? own : bytes);
-      assert.equal(read?.entry("kernel/x86")?.data.length, 777);
-      assert.equal(read?.resolve("/bin/sh")?.path.replace("./", ""), "usr/bin/dash");
+      assert.equal(behind.entry("init")?.mode, 0o100755);
+      assert.equal(behind.entry("kmonte/init")?.data.toString(), OWN);
+      assert.equal(behind.entry("kmonte/softdog.ko")?.data.length, 100_000);
+      const read = archiveIn(how === "xz" ? own : bytes);
+      assert.equal(read.entry("kernel/x86")?.data.length, 777);
+      assert.equal(read.resolve("/bin/sh")?.path.replace("./", ""), "usr/bin/dash");
     });
   }
   test("stays away where it could not run, and says why", () => {

@@ -1,7 +1,7 @@
 /** Whether the kernel's files are there and whole: a full /boot, or a broken hook, leaves half of them. */
 import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/gone.ts";
-import { listInitramfs } from "../initramfs-list.ts";
+import { readInitramfs } from "../initramfs.ts";
 import { readKernelImage } from "../kernel-image.ts";
 import { type Kernel, listKernels } from "../kernels.ts";
 import { packageFor, TOOLS } from "./disks.ts";
@@ -35,10 +35,10 @@ export function lookAtInitramfs(machine: Machine, kernel: Kernel): Finding[] {
     return refusalsOf(() =>
       requireInitramfs(kernel, listKernels({ boot: machine.at("/boot"), running: machine.running }), machine),
     );
-  const list = listInitramfs(kernel.initrd);
-  if (list.state === "unknown") return [];
-  if (list.state === "damaged") return [initramfsBroken(machine, kernel, kernel.initrd, list.why)];
-  return machine.isContainer ? [] : lookForTools(machine, kernel, list.names);
+  const { contents } = readInitramfs(kernel.initrd);
+  if (!("names" in contents))
+    return contents.damaged ? [initramfsBroken(machine, kernel, kernel.initrd, contents.why)] : [];
+  return machine.isContainer ? [] : lookForTools(machine, kernel, contents.names);
 }
 
 /** A kernel of a distribution finds its disks by its initramfs, which a full /boot or a broken hook may have left out. */
@@ -75,9 +75,13 @@ function initramfsBroken(machine: Machine, kernel: Kernel, path: string, why: st
   );
 }
 
+/** Dracut may put all programs into an image of a file system (its module squash). */
+const IMAGE_INSIDE = /(^|\/)((squashfs|erofs)-root|squash\/root)\.img$/;
+
 /** What the root file system lies on needs programs in the initramfs. */
 function lookForTools(machine: Machine, kernel: Kernel, names: readonly string[]): Refusal[] {
   const { release, initrd } = kernel;
+  if (names.some((name) => IMAGE_INSIDE.test(name))) return [];
   const early = neededDisks(machine).filter((disk) => disk.early);
   const kinds = new Set(early.flatMap(({ layers }) => layers.map(({ kind }) => kind)));
   return [...kinds].flatMap((kind) => {
