@@ -10,6 +10,7 @@ import { after, describe, test } from "node:test";
 import { advise } from "../src/swap/doctor/advice.ts";
 import { lookAtDisks } from "../src/swap/doctor/disks.ts";
 import type { Finding } from "../src/swap/doctor/finding.ts";
+import { parseModinfo } from "../src/swap/doctor/firmware.ts";
 import { lookAtWatchdog } from "../src/swap/doctor/hardware-watchdog.ts";
 import { lookAtKexec } from "../src/swap/doctor/kexec-allowed.ts";
 import { Machine } from "../src/swap/doctor/machine.ts";
@@ -52,6 +53,28 @@ test("who holds a lock of dpkg is found among all locks, by device and inode", (
   assert.equal(holderOf(locks, { dev: 0xfe01, ino: 1234 }), 4711);
   assert.equal(holderOf(locks, { dev: 0xfe01, ino: 12 }), undefined);
   assert.equal(holderOf(locks, { dev: 0x2a, ino: 1234 }), 99, "btrfs");
+});
+
+test("the firmware that modules ask for is told apart by their names", () => {
+  // modinfo(8) of a module in a file, of one that is built in, and of one that asks for none.
+  const text = `filename:       /lib/modules/6.12.9/kernel/drivers/net/wireless/intel/iwlwifi/iwlwifi.ko.xz
+license:        GPL
+firmware:       iwlwifi-so-a0-gf-a0-89.ucode
+firmware:       iwlwifi-100-5.ucode
+depends:        cfg80211
+name:           iwlwifi
+parm:           swcrypto:using crypto in software (default 0 [hardware]) (int)
+name:           e100
+filename:       (builtin)
+firmware:       e100/d101m_ucode.bin
+filename:       /lib/modules/6.12.9/kernel/drivers/net/virtio_net.ko.xz
+name:           virtio_net
+`;
+  assert.deepEqual(Object.fromEntries(parseModinfo(text)), {
+    iwlwifi: ["iwlwifi-so-a0-gf-a0-89.ucode", "iwlwifi-100-5.ucode"],
+    e100: ["e100/d101m_ucode.bin"],
+    virtio_net: [],
+  });
 });
 
 describe("rights", () => {

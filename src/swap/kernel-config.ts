@@ -10,8 +10,8 @@ import type { Kernel } from "./kernels.ts";
 export interface Offer {
   /** Options by name: y, m, or a value. */
   readonly options: ReadonlyMap<string, string>;
-  /** Names of the modules whose files are there or that are built in; undefined when that is not known. */
-  readonly modules: ReadonlySet<string> | undefined;
+  /** Tells by its name whether a module's file is there, or it is built in; undefined when that is not known. */
+  readonly modules: Pick<ReadonlySet<string>, "has"> | undefined;
 }
 
 /** The options of a configuration file; those that are not set are not there. */
@@ -24,25 +24,23 @@ export function parseKernelConfig(text: string): Map<string, string> {
   return options;
 }
 
-/** The modules of modules.dep and modules.builtin whose names stand in these texts, as modprobe(8) spells them. */
-export function parseModuleNames(...texts: readonly string[]): string[] {
-  return texts.flatMap((text) =>
-    text
-      .split("\n")
-      .map((line) => line.split(":")[0] ?? "")
-      .filter(Boolean)
-      .map(moduleName),
-  );
-}
-
 function moduleName(path: string): string {
   return basename(path)
     .replace(/\.ko(\.\w+)?$/, "")
     .replaceAll("-", "_");
 }
 
+/** What was read of kernels: a swap asks several times. */
+const known = new WeakMap<Kernel, Offer>();
+
 /** Refuses a kernel of which nothing is known. */
 export function readOffer(kernel: Kernel): Offer {
+  const offer = known.get(kernel) ?? readFiles(kernel);
+  known.set(kernel, offer);
+  return offer;
+}
+
+function readFiles(kernel: Kernel): Offer {
   if (kernel.config === undefined) {
     throw new Refusal("KERNEL_CONFIG_UNKNOWN", {
       what: `Whether Linux ${kernel.release} can take the processes is not known.`,
@@ -52,19 +50,39 @@ export function readOffer(kernel: Kernel): Offer {
   }
   return {
     options: parseKernelConfig(readFileSync(kernel.config, "utf8")),
-    modules: kernel.modules === undefined ? undefined : modulesIn(kernel.modules),
+    modules: kernel.modules === undefined ? undefined : new ModuleList(kernel.modules),
   };
 }
 
-function modulesIn(directory: string): Set<string> {
-  const read = (name: string): string =>
-    existsSync(join(directory, name)) ? readFileSync(join(directory, name), "utf8") : "";
-  // What modules.dep lists may have been removed since.
-  const there = read("modules.dep")
-    .split("\n")
-    .filter((line) => existsSync(join(directory, line.split(":")[0] ?? "")))
-    .join("\n");
-  return new Set(parseModuleNames(there, read("modules.builtin")));
+/** The modules that modules.dep and modules.builtin of a folder name, as modprobe(8) spells them. */
+class ModuleList {
+  readonly #directory: string;
+  readonly #files: ReadonlyMap<string, string>;
+  readonly #builtIn: ReadonlyMap<string, string>;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+    this.#files = this.#read("modules.dep");
+    this.#builtIn = this.#read("modules.builtin");
+  }
+
+  has(name: string): boolean {
+    const file = this.#files.get(name);
+    // What modules.dep lists may have been removed since.
+    return this.#builtIn.has(name) || (file !== undefined && existsSync(join(this.#directory, file)));
+  }
+
+  /** Paths by the modules' names. */
+  #read(list: string): Map<string, string> {
+    const path = join(this.#directory, list);
+    const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+    return new Map(
+      text.split("\n").flatMap((line) => {
+        const [file] = line.split(":", 1);
+        return file ? [[moduleName(file), file] as const] : [];
+      }),
+    );
+  }
 }
 
 /** What stands in the way of these needs on that kernel, all of it. Pure. */

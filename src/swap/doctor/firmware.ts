@@ -18,28 +18,44 @@ const SHOWN = 4;
 
 export function lookAtFirmware(machine: Machine, { release, modules }: Kernel): Finding[] {
   if (modules === undefined || release === machine.running) return [];
-  return loadedModules(machine)
-    .filter(({ drives }) => drives)
-    .flatMap(({ name }) => {
-      const asked = firmwareOf(name, release);
-      if (asked.length === 0) return [];
-      // Drivers name firmware of all the devices that they know. What is missing now is not missed.
-      const present = new Set(firmwareOf(name, machine.running));
-      const missing = asked.filter((file) => !present.has(file) && !isThere(machine, file, release));
-      if (
-        missing.length === 0 ||
-        present.size === 0 ||
-        ![...present].some((file) => isThere(machine, file, machine.running))
-      )
-        return [];
-      return [firmwareMissing(name, release, missing)];
-    });
+  const drivers = loadedModules(machine).flatMap(({ name, drives }) => (drives ? [name] : []));
+  const lacking = [...firmwareOf(drivers, release)].flatMap(([name, files]) => {
+    const missing = files.filter((file) => !isThere(machine, file, release));
+    return missing.length > 0 ? [{ name, missing }] : [];
+  });
+  const present = firmwareOf(
+    lacking.map(({ name }) => name),
+    machine.running,
+  );
+  return lacking.flatMap(({ name, missing }) => {
+    // Drivers name firmware of all the devices that they know. What is missing now is not missed.
+    const now = present.get(name) ?? [];
+    const news = missing.filter((file) => !now.includes(file));
+    const has = now.some((file) => isThere(machine, file, machine.running));
+    return news.length > 0 && has ? [firmwareMissing(name, release, news)] : [];
+  });
 }
 
-/** As modinfo(8) lists it. */
-function firmwareOf(module: string, release: string): string[] {
-  const { stdout } = spawnSync("modinfo", ["-k", release, "-F", "firmware", module], { encoding: "utf8" });
-  return (stdout ?? "").split("\n").filter(Boolean);
+/** The files that modules of a kernel ask for, by their names, as modinfo(8) says it of all of them in one go. */
+function firmwareOf(modules: readonly string[], release: string): Map<string, string[]> {
+  if (modules.length === 0) return new Map();
+  // Of one that is not there it says nothing; the others are told all the same.
+  const run = spawnSync("modinfo", ["-k", release, "--", ...modules], { encoding: "utf8", maxBuffer: 64 << 20 });
+  return parseModinfo(run.stdout ?? "");
+}
+
+/** From what modinfo(8) prints of modules, one after the other. Pure. */
+export function parseModinfo(text: string): Map<string, string[]> {
+  const asked = new Map<string, string[]>();
+  // Of what is built in the name comes first.
+  const inOrder = text.replaceAll(/^(name:.*\n)(filename: +\(builtin\)\n)/gm, "$2$1");
+  for (const block of inOrder.split(/^(?=filename:)/m)) {
+    const name = /^name: +(\S+)$/m.exec(block)?.[1];
+    if (name === undefined) continue;
+    const files = [...block.matchAll(/^firmware: +(.+)$/gm)].map(([, file = ""]) => file);
+    asked.set(name.replaceAll("-", "_"), [...(asked.get(name) ?? []), ...files]);
+  }
+  return asked;
 }
 
 /** Some name a pattern. */
