@@ -1,6 +1,8 @@
 /** What is about to happen to the machine's units, shown and agreed to before anything is done. */
 import { createInterface } from "node:readline/promises";
 import { setTimeout as delay } from "node:timers/promises";
+import { check } from "../freeze/freeze.ts";
+import { eachOnce, type HeldNeed } from "../freeze/needs.ts";
 import { type FailureSummary, KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
 import { inTheWay } from "../units/obstacles.ts";
 import { planUnits, type UnitPlan } from "../units/others.ts";
@@ -35,8 +37,8 @@ export interface Departure {
   readonly warnings?: readonly FailureSummary[];
   /** What may make it needless. */
   readonly advice?: readonly FailureSummary[];
-  /** Throws when what comes then cannot take these processes. */
-  readonly requireAble?: (pids: readonly number[]) => Promise<void>;
+  /** Throws when what comes then does not have what processes need. */
+  readonly requireAble?: (needs: readonly HeldNeed[]) => void;
 }
 
 /**
@@ -61,13 +63,19 @@ export async function agreedPlan(
   await refuseObstacles(looked, protections);
   requireRoom(DEFAULT_SWAP_ROOT, [...pids, ...looked.flatMap((one) => one.pids)]);
   const plan = planUnits(looked, pids);
-  await requireAble?.([...pids, ...presentRoots(plan.along)]);
+  requireAble?.(await needsOfAll(plan, pids));
   const pauses = expectPauses(plan.along, how);
   if (options.plan && options.json) printJson({ ...planJson(plan, pauses), warnings, advice });
   else if (!options.json) printPlan(plan, { purpose, how, pauses, warnings, advice });
   if (options.plan) return undefined;
   if (!options.yes) await ask(purpose);
   return plan;
+}
+
+/** What a kernel must have to take units, and processes that are named by themselves: these have not been looked at yet. */
+async function needsOfAll({ along }: UnitPlan, pids: readonly number[]): Promise<readonly HeldNeed[]> {
+  if (pids.length > 0) return (await check([...pids, ...presentRoots(along)])).needs;
+  return eachOnce(along.flatMap(({ needs }) => needs));
 }
 
 /** A unit that is protected by its name and does not run would be missing without a word. */

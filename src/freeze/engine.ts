@@ -27,6 +27,7 @@ import { idsInUse } from "./ids.ts";
 import { Look, type Findings } from "./look.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
 import type { LookOptions } from "./look-options.ts";
+import { type HeldNeed, needsOf } from "./needs.ts";
 import { pauseAfter } from "./patience.ts";
 import { memoryToWrite, worthCopying } from "./memory.ts";
 import { PreCopy } from "./pre-copy.ts";
@@ -63,6 +64,8 @@ export interface FreezeOutcome {
   readonly notes: readonly string[];
   /** For whoever changes the kernel while the set is held. */
   readonly network: NetworkTraces;
+  /** What a kernel must have been built with to take them. */
+  readonly needs: readonly HeldNeed[];
 }
 
 /** What can be refused before anything is looked at. */
@@ -102,6 +105,7 @@ export class Freeze {
   #bytes = 0;
   #notes: readonly string[] = [];
   #network: NetworkTraces = { needs: [], silence: "", plainSilence: "", connections: [] };
+  #needs: readonly HeldNeed[] = [];
   #pool: ChunkPool | undefined;
   #writer: ImageWriter | undefined;
   #copies: PreCopy | undefined;
@@ -162,6 +166,7 @@ export class Freeze {
         bytes: this.#bytes,
         notes: this.#notes,
         network: this.#network,
+        needs: this.#needs,
       };
     } catch (error) {
       for (const one of endedAmong(set.processes.values())) this.#ended.add(one);
@@ -205,6 +210,7 @@ export class Freeze {
     this.#beCalm(findings, tries);
     if (findings.refusals.length > 0) throw refusalOf(findings.refusals);
     const files = Object.values(findings.state.files).filter(({ net }) => net === undefined);
+    this.#needs = needsOf(findings.state);
     this.#network = networkTraces(files.map(({ state }) => state));
     this.#checkAborted();
     // One that is there already goes with the one who opened it.

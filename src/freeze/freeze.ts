@@ -4,6 +4,7 @@ import { EngineThread } from "../lib/engine-thread.ts";
 import type { Identity } from "../abi/identity.ts";
 import type { CheckOptions, CheckOutcome } from "./check.ts";
 import type { FreezeJob, FreezeOutcome, FrozenMember } from "./engine.ts";
+import type { HeldNeed } from "./needs.ts";
 import type { NetworkTraces } from "../resources/files/sockets/traces.ts";
 
 export interface FreezeOptions {
@@ -47,6 +48,8 @@ export interface FrozenSet {
   readonly notes: readonly string[];
   /** What the network must keep silent and must have again, should this kernel end before the thaw. */
   readonly network: NetworkTraces;
+  /** What a kernel must have been built with to take them. */
+  readonly needs: readonly HeldNeed[];
   /** Lets held processes go on. */
   release(): Promise<void>;
   /** Ends held processes. */

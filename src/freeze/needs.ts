@@ -48,6 +48,13 @@ export function needsOf(state: FrozenState): HeldNeed[] {
   return [...found.values()];
 }
 
+/** The needs of several sets: each once, as {@link needsOf} has those of one. */
+export function eachOnce(needs: readonly HeldNeed[]): HeldNeed[] {
+  const found = new Map<string, HeldNeed>();
+  for (const need of needs) if (!found.has(need.option)) found.set(need.option, need);
+  return [...found.values()];
+}
+
 interface Holder {
   readonly pid: number;
   readonly command: string;

@@ -6,6 +6,7 @@ import { rmSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { memoryToWrite, type MemoryToWrite } from "../freeze/memory.ts";
+import type { HeldNeed } from "../freeze/needs.ts";
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { presentBoot } from "../abi/boot.ts";
 import { dropInsOf, membersOf, prepareHandOver, removeHandOver, type MemberUnit } from "../units/hand-over.ts";
@@ -57,6 +58,8 @@ export interface WayOut {
   readonly lastStep: readonly [step: string, detail: string];
   /** Gets ready, before anything is stopped. */
   prepare(id: string): PreparedWay;
+  /** Throws when what comes then cannot take what was frozen; without it, it can take all. */
+  readonly requireAble?: (needs: readonly HeldNeed[]) => void;
   /** Whether the disks are this machine's alone, to be made read-only at the end. */
   readonly ownsDisks: boolean;
   /** Right before the disks are synced. */
@@ -99,6 +102,7 @@ export async function depart(way: WayOut, options: DepartOptions): Promise<never
     const memory = memoryToWrite(pids);
     frozen = await FrozenSets.freeze(path, options);
     options.signal?.throwIfAborted();
+    way.requireAble?.(frozen.needs);
     const members = options.plan
       ? membersOf(options.plan.along, new Set(frozen.processes.map(({ pid }) => pid)))
       : undefined;

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { freeze, type FrozenSet } from "../freeze/freeze.ts";
+import { eachOnce, type HeldNeed } from "../freeze/needs.ts";
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { carriedPaths } from "../units/carried.ts";
 import type { MemberUnit } from "../units/hand-over.ts";
@@ -88,6 +89,10 @@ export class FrozenSets {
       if (of === undefined || !first || !last) return steps;
       return [{ step: `freeze ${of.unit.name}`, start: first.start, end: last.end }];
     });
+  }
+
+  get needs(): HeldNeed[] {
+    return eachOnce(this.#held.flatMap(({ set }) => set.needs));
   }
 
   get network(): FrozenSet["network"] {

@@ -1,9 +1,7 @@
 /** The swap's first half: freeze, and leave for another kernel. The other half is resume.ts, at that kernel's boot. */
 import { release } from "node:os";
-import { check } from "../freeze/freeze.ts";
 import { requireRoot } from "../lib/require-root.ts";
 import type { TimedStep } from "../lib/progress.ts";
-import { presentRoots } from "../units/survey.ts";
 import { requireOpenableAtBoot } from "./boot-key.ts";
 import { depart, type DepartOptions, type WayOut } from "./depart.ts";
 import { requireAbleKernel } from "./kernel-config.ts";
@@ -30,14 +28,7 @@ export async function swap(options: SwapOptions): Promise<never> {
   requireRoot("change the kernel");
   const { kernel } = options;
   requireOpenableAtBoot(options.encryptTo ?? []);
-  await requireAbleTarget(kernel, [...options.pids, ...presentRoots(options.plan?.along ?? [])]);
   return await depart(byKexec(kernel, options), options);
-}
-
-/** A short look at the processes, before anything is made ready: what they hold, and whether that kernel can take it. */
-export async function requireAbleTarget(kernel: Kernel, pids: readonly number[]): Promise<void> {
-  const { needs } = await check(pids);
-  requireAbleKernel(kernel, needs);
 }
 
 function byKexec(kernel: Kernel, options: SwapOptions): WayOut {
@@ -45,6 +36,8 @@ function byKexec(kernel: Kernel, options: SwapOptions): WayOut {
     kind: undefined,
     to: kernel.release,
     lastStep: ["kexec", kernel.release],
+    // The plan has asked so of what they held then.
+    requireAble: (needs) => requireAbleKernel(kernel, needs),
     ownsDisks: true,
     prepare(id) {
       const watchdog = bootWatchdog(kernel, options.deadlineSeconds ?? DEFAULT_DEADLINE_SECONDS);

@@ -1,6 +1,7 @@
 /** Which kernel a swap changes to, and whether it can: what stands in the way is refused, the rest is told. */
 import { availableParallelism } from "node:os";
 import { check } from "../freeze/freeze.ts";
+import { eachOnce } from "../freeze/needs.ts";
 import { Refusal } from "../lib/errors.ts";
 import { presentRoots, type SurveyedUnit } from "../units/survey.ts";
 import { type Examination, examine } from "./doctor/examine.ts";
@@ -35,14 +36,19 @@ export function examineTarget(to: string | undefined): Examination & { readonly 
 }
 
 /**
- * What keeps a kernel from taking units along that could otherwise go, all of it; they stand still for one look. `to` is
- * as for {@link examineTarget}.
+ * What keeps a kernel from taking those of the protected units along that could otherwise go, all of it. `to` is as for
+ * {@link examineTarget}.
  */
-export async function inTheWayOf(to: string, along: readonly SurveyedUnit[]): Promise<Refusal[]> {
+export async function inTheWayOf(to: string, units: readonly SurveyedUnit[]): Promise<Refusal[]> {
   const { kernel, refusals } = examineTarget(to);
   // What is not known of it has been refused already.
   if (kernel?.config === undefined) return [...refusals];
-  const { needs } = await check(presentRoots(along));
+  const along = units.filter(({ verdict }) => verdict === "along");
+  // What is looked at together is told together: without some of it, it is looked at again.
+  const needs =
+    along.length === units.length
+      ? eachOnce(along.flatMap((unit) => unit.needs))
+      : (await check(presentRoots(along))).needs;
   return [...refusals, ...lackingIn(kernel.release, readOffer(kernel), needs, availableParallelism())];
 }
 

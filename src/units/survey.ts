@@ -1,5 +1,6 @@
 /** What a swap would do with each unit that runs: whether it would go along, and what stands in the way. */
 import { checkEach } from "../freeze/machine.ts";
+import type { HeldNeed } from "../freeze/needs.ts";
 import type { CheckOutcome } from "../freeze/check.ts";
 import type { FailureSummary } from "../lib/errors.ts";
 import { obstaclesOf } from "./obstacles.ts";
@@ -22,6 +23,8 @@ export interface SurveyedUnit extends RunningUnit {
   /** What stands in the way, whether it is protected or not. */
   readonly obstacles: readonly FailureSummary[];
   readonly notes: readonly string[];
+  /** What a kernel must have been built with to take what was looked at together with it; empty when nobody looked. */
+  readonly needs: readonly HeldNeed[];
   /** How long its processes stood still for the look, in milliseconds; undefined when nobody looked. */
   readonly pausedMs: number | undefined;
 }
@@ -100,15 +103,15 @@ export async function survey(
   return running.map((one): SurveyedUnit => {
     const group = groups.findIndex((members) => members.includes(one));
     const outcome = outcomes[group];
-    if (!outcome) return { ...one, verdict: "system", obstacles: [], notes: [], pausedMs: undefined };
-    const { notes, pausedMs } = outcome;
+    if (!outcome) return { ...one, verdict: "system", obstacles: [], notes: [], needs: [], pausedMs: undefined };
+    const { notes, needs, pausedMs } = outcome;
     const obstacles = [
       ...[one.unit, ...one.scopes].flatMap(obstaclesOf),
       ...refusalsFor(one, groups[group] ?? [], outcome),
     ];
     const unprotected = one.unit.name.endsWith(".scope") ? "ends" : "anew";
     const verdict = !one.protected ? unprotected : obstacles.length > 0 ? "in-the-way" : "along";
-    return { ...one, verdict, obstacles, notes, pausedMs };
+    return { ...one, verdict, obstacles, notes, needs, pausedMs };
   });
 }
 

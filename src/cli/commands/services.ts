@@ -67,7 +67,8 @@ Examples:
         (one) => (!onlyProtected || one.protected) && (options.all || one.verdict !== "system"),
       );
       const along = units.filter(({ verdict }) => verdict === "along");
-      const found = kernel && along.length > 0 ? await inTheWayOf(kernel.image, along) : [];
+      const going = units.filter((one) => one.protected && one.verdict !== "system");
+      const found = kernel && along.length > 0 ? await inTheWayOf(kernel.image, going) : [];
       const lacking = options.summary ? found.filter(({ code }) => !WHILE_INSTALLING.test(code)) : found;
       const blocked = lacking.length > 0 || units.some(({ verdict }) => verdict === "in-the-way");
       if (blocked) process.exitCode = EXIT_STATUS.refused;

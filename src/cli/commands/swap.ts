@@ -1,6 +1,8 @@
 /** `kmonte swap --to KERNEL --pid PID…` */
 import type { Command } from "commander";
-import { requireAbleTarget, swap } from "../../swap/swap.ts";
+import type { HeldNeed } from "../../freeze/needs.ts";
+import { requireAbleKernel } from "../../swap/kernel-config.ts";
+import { swap } from "../../swap/swap.ts";
 import { swapTarget, type Target } from "../../swap/target.ts";
 import { DEFAULT_HEALTH_SECONDS } from "../../swap/health.ts";
 import { healthCommand, readSettings, SETTINGS_FILE, type SwapSettings } from "../../swap/settings.ts";
@@ -113,7 +115,7 @@ async function act(options: Options, settings: SwapSettings): Promise<void> {
   const advice = advise(new Machine());
   const { kernel, warnings } = targetOr(options, advice);
   const departing = { purpose: `change to Linux ${kernel.release}`, how: "swap", warnings, advice } as const;
-  const requireAble = (pids: readonly number[]): Promise<void> => requireAbleTarget(kernel, pids);
+  const requireAble = (needs: readonly HeldNeed[]): void => requireAbleKernel(kernel, needs);
   const asked = { ...options, tolerateIfRunning: settings.tolerate };
   const plan = await agreedPlan({ ...departing, requireAble }, pid, asked);
   if (plan === undefined) return;
