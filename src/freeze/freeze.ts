@@ -1,10 +1,11 @@
 /** Freezing, for those who use kmonte as a library. */
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
-import { EngineThread } from "../lib/engine-thread.ts";
+import type { EngineThread } from "../lib/engine-thread.ts";
 import type { Identity } from "../abi/identity.ts";
 import type { CheckOptions, CheckOutcome } from "./check.ts";
 import type { FreezeJob, FreezeOutcome, FrozenMember } from "./engine.ts";
 import type { HeldNeed } from "./needs.ts";
+import { giveBack, takeThread } from "./threads.ts";
 import type { NetworkTraces } from "../resources/files/sockets/traces.ts";
 
 export interface FreezeOptions {
@@ -63,7 +64,7 @@ export interface FrozenSet {
 export async function freeze(options: FreezeOptions): Promise<FrozenSet> {
   const { pids, directory, end, expiresAt, encryptTo, closeExternal, carry, user } = options;
   const job: FreezeJob = { pids, directory, end, expiresAt, encryptTo, closeExternal, carry, user };
-  const engine = new EngineThread("freeze/worker", options.onProgress);
+  const engine = takeThread(options.onProgress);
   try {
     const outcome = await engine.ask<FreezeOutcome>("run", job, options.signal);
     if (end !== "hold") await engine.end();
@@ -85,10 +86,13 @@ async function finish(engine: EngineThread, request: "release" | "kill"): Promis
 
 /** Looks whether processes would freeze, and lets them go on. Throws only when they cannot be looked at at all. */
 export async function check(pids: readonly number[], options: CheckOptions = {}): Promise<CheckOutcome> {
-  const engine = new EngineThread("freeze/worker", undefined);
+  const thread = takeThread();
   try {
-    return await engine.ask<CheckOutcome>("check", { pids, ...options });
-  } finally {
-    await engine.end();
+    const outcome = await thread.ask<CheckOutcome>("check", { pids, ...options });
+    await giveBack(thread);
+    return outcome;
+  } catch (error) {
+    await thread.end();
+    throw error;
   }
 }

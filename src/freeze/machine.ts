@@ -1,9 +1,9 @@
 /** The processes of the whole machine, as trees that could be frozen one by one. */
 import { readdirSync } from "node:fs";
-import { EngineThread } from "../lib/engine-thread.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { childrenOf, readStat } from "../proc/read.ts";
 import type { CheckOutcome } from "./check.ts";
+import { takeThread, giveBack } from "./threads.ts";
 
 /** PF_KTHREAD of /proc/PID/stat's flags (include/linux/sched.h). */
 const PF_KTHREAD = 0x0020_0000;
@@ -30,15 +30,17 @@ export function treesOfMachine(): number[] {
 
 /** Looks at several sets, one after the other; what cannot be looked at at all is among the refusals. */
 export async function* checkEach(sets: readonly (readonly number[])[]): AsyncGenerator<CheckOutcome> {
-  const engine = new EngineThread("freeze/worker", undefined);
+  const thread = takeThread();
+  let isWell = false;
   try {
     for (const pids of sets) {
-      yield await engine.ask<CheckOutcome>("check", { pids }).catch((error: unknown) => {
+      yield await thread.ask<CheckOutcome>("check", { pids }).catch((error: unknown) => {
         if (!(error instanceof KmonteError)) throw error;
         return { processes: [], notes: [], needs: [], refusals: [error.toJSON()], pausedMs: 0 };
       });
     }
+    isWell = true;
   } finally {
-    await engine.end();
+    await (isWell ? giveBack(thread) : thread.end());
   }
 }

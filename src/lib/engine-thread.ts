@@ -53,10 +53,10 @@ const running = new Set<Worker>();
 export class EngineThread {
   readonly #worker: Worker;
   readonly #abort = new SharedArrayBuffer(4);
-  readonly #onProgress: ProgressListener | undefined;
+  #onProgress: ProgressListener | undefined;
 
   /** `name` is the engine's file, as {@link programFile} takes it. */
-  constructor(name: string, onProgress: ProgressListener | undefined) {
+  constructor(name: string, onProgress?: ProgressListener) {
     this.#worker = new Worker(programFile(name), {
       workerData: { abort: this.#abort },
       // Descriptors come and go by system calls that Node does not see.
@@ -66,11 +66,23 @@ export class EngineThread {
     running.add(this.#worker);
   }
 
+  /** Has it wait for more to do; this process may end meanwhile. */
+  park(): void {
+    this.#onProgress = undefined;
+    this.#worker.unref();
+  }
+
+  /** Ends such a wait. */
+  unpark(onProgress: ProgressListener | undefined): void {
+    this.#onProgress = onProgress;
+    this.#worker.ref();
+  }
+
   /** Asks the engine to do something; an abort asks it to stop at the next safe point, and it then fails. */
   async ask<T>(name: string, job: unknown, signal?: AbortSignal): Promise<T> {
-    const onAbort = (): void => {
-      Atomics.store(new Int32Array(this.#abort), 0, 1);
-    };
+    const flag = new Int32Array(this.#abort);
+    Atomics.store(flag, 0, 0);
+    const onAbort = (): void => void Atomics.store(flag, 0, 1);
     if (signal?.aborted) onAbort();
     signal?.addEventListener("abort", onAbort);
     try {
