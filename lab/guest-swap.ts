@@ -30,7 +30,7 @@ export async function swapInGuest(machine: Machine, options: GuestSwapOptions): 
   const refused = command.then(notSwapped, () => new Promise<never>(() => {}));
   await Promise.race([machine.waitForKernel(options.to, earlier), refused]);
   // The boot goes on while those wait for the network that have connections. It has the processor first.
-  await machine.output(["sh", "-c", `while systemctl -q is-active ${THAW_UNIT}; do sleep 1; done`]);
+  await machine.output(["sh", "-c", `while systemctl -q is-active ${THAW_UNIT}; do sleep 3; done`]);
   // The last thing that a boot does is to give systemd its units back; a unit that failed is for whoever looks at them.
   await machine.output(["sh", "-c", "systemctl is-system-running --wait >/dev/null || true"]);
   const report = JSON.parse(await machine.output(["kmonte", "report", "--json"])) as SwapReport;
