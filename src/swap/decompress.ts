@@ -127,8 +127,8 @@ function byProgram(compression: Compression, programs: readonly Command[], input
     if (status === null) continue;
     if (status === 0 && stdout.length > 0) return { data: stdout, compression, length: input.length };
     const why = stderr.toString().trim().split("\n").at(-1) || `${command} ended with ${status}.`;
-    // busybox(1) or Python may have been built without it.
-    if (!/applet not found|No module named/.test(why)) failed = { damaged: true, why };
+    // busybox(1) or Python may have been built without it, and there may be too little memory.
+    if (!/applet not found|No module named|memory/i.test(why)) failed = { damaged: true, why };
   }
   return failed;
 }
