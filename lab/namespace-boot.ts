@@ -33,8 +33,9 @@ export class NamespaceBoot {
     this.group = `${holder.groups}${number}`;
     this.#consoleLog = join(holder.directory, `console-${number}.log`);
     makeControlGroup(this.group);
+    const kmonte = process.env["KMONTE_TREE"] ?? CHECKOUT;
     // bin/kmonte's cache is mounted there; the folder is not in a fresh checkout.
-    mkdirSync(join(CHECKOUT, ".cache"), { recursive: true });
+    if (kmonte === CHECKOUT) mkdirSync(join(CHECKOUT, ".cache"), { recursive: true });
     const console = openSync(this.#consoleLog, "a");
     const enter = ["nsenter", `--mount=/proc/${holder.pid}/ns/mnt`, `--net=/proc/${holder.pid}/ns/net`];
     const namespaces = ["--mount", "--propagation", "private", "--pid", "--uts", "--ipc", "--net"];
@@ -50,7 +51,7 @@ export class NamespaceBoot {
         HOLDER: String(holder.pid),
         ADDRESS: LINK_ADDRESS,
         BOOT_ID: this.bootId,
-        KMONTE: CHECKOUT,
+        KMONTE: kmonte,
         BEFORE_INIT: beforeInit,
       },
     });

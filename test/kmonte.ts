@@ -5,7 +5,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { compile, Program } from "./harness.ts";
 
-export const KMONTE = join(import.meta.dirname, "../bin/kmonte");
+/** That of $KMONTE_TREE (see run.ts), or of the checkout. */
+export const KMONTE = join(process.env["KMONTE_TREE"] ?? join(import.meta.dirname, ".."), "bin/kmonte");
 
 export interface Outcome {
   /** Exit status, or the signal that ended it. */

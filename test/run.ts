@@ -1,13 +1,16 @@
 /**
  * What `npm test` runs: every test file, the type check and lint among them (check.test.ts), after installing the
- * Debian packages that they need. Words on the command line choose files: `npm test -- cli lab/parts`.
+ * Debian packages that they need. Words on the command line choose files: `npm test -- cli lab/parts`. The command
+ * `kmonte` is what is released, which starts in a third of the time; a test file that is run by itself runs the sources.
  */
-import { spawnSync } from "node:child_process";
-import { globSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, globSync } from "node:fs";
+import { join } from "node:path";
 import { KmonteError } from "../src/lib/errors.ts";
+import { atEnd, temporaryDirectory } from "../lab/lifetime.ts";
 import { ensurePackages } from "../scripts/packages.ts";
+import { writeReleaseTree } from "../scripts/release-tree.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 
@@ -27,41 +30,55 @@ function files(words: readonly string[]): string[] {
   return words.length === 0 ? byLength : byLength.filter((file) => words.some((word) => file.includes(word)));
 }
 
-function run(): number {
+async function run(): Promise<number> {
   const chosen = files(process.argv.slice(2));
   if (chosen.length === 0) {
     process.stderr.write(`No test file has ${process.argv.slice(2).join(" or ")} in its name.\n`);
     return 2;
   }
   ensurePackages(PACKAGES);
-  const state = join(mkdtempSync(join(tmpdir(), "kmonte-tests-")), "failed.json");
-  try {
-    const status = runTests(chosen, state, CONCURRENCY);
-    if (status === 0) return 0;
-    // Real programs on a crowded machine: what fails among others gets one more chance by itself, and says so.
-    process.stdout.write("\nSome tests failed; each of them once more, one at a time:\n\n");
-    return runTests(chosen, state, 1);
-  } finally {
-    rmSync(dirname(state), { recursive: true, force: true });
-  }
+  using work = temporaryDirectory("kmonte-tests-");
+  // Some tests run the command as another user.
+  chmodSync(work.path, 0o755);
+  const tree = join(work.path, "kmonte");
+  await writeReleaseTree(tree);
+  const environment = { KMONTE_TREE: tree, KMONTE_STATE: join(work.path, "state") };
+  const failed = join(work.path, "failed.json");
+  if ((await runTests(chosen, { failed, environment, concurrency: CONCURRENCY })) === 0) return 0;
+  // Real programs on a crowded machine: what fails among others gets one more chance by itself, and says so.
+  process.stdout.write("\nSome tests failed; each of them once more, one at a time:\n\n");
+  return runTests(chosen, { failed, environment, concurrency: 1 });
 }
 
-function runTests(chosen: readonly string[], state: string, concurrency: number): number {
+interface TestRun {
+  /** Where it is kept which tests have failed. */
+  readonly failed: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly concurrency: number;
+}
+
+async function runTests(chosen: readonly string[], { failed, environment, concurrency }: TestRun): Promise<number> {
   const flags = [
     "--disable-warning=ExperimentalWarning",
     "--test",
     `--test-concurrency=${concurrency}`,
     "--test-timeout=3000000",
+    `--test-rerun-failures=${failed}`,
   ];
-  const args = [...flags, `--test-rerun-failures=${state}`, ...chosen];
   // Nobody answers questions here.
-  // What they thaw is not for the machine to remember.
-  const env = { ...process.env, KMONTE_STATE: join(dirname(state), "state") };
-  return spawnSync(process.execPath, args, { cwd: ROOT, env, stdio: ["ignore", "inherit", "inherit"] }).status ?? 1;
+  const env = { ...process.env, ...environment };
+  const child = spawn(process.execPath, [...flags, ...chosen], {
+    cwd: ROOT,
+    env,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  using _ending = atEnd(() => child.kill());
+  const [status] = (await once(child, "close")) as [number | null];
+  return status ?? 1;
 }
 
 try {
-  process.exitCode = run();
+  process.exitCode = await run();
 } catch (error) {
   if (!(error instanceof KmonteError)) throw error;
   process.stderr.write(`${[error.what, error.why, error.remedy].filter(Boolean).join("\n")}\n`);

@@ -50,8 +50,10 @@ mount -o bind,ro "$ROOT/run/lab/boot_id" "$ROOT/proc/sys/kernel/random/boot_id"
 
 mount -o bind,ro "$KMONTE" "$ROOT/opt/kmonte"
 # Where bin/kmonte keeps what Node made of the sources; the checkout's own is the host's.
-mkdir -p "$ROOT/var/cache/kmonte"
-mount --bind "$ROOT/var/cache/kmonte" "$ROOT/opt/kmonte/.cache"
+if [ -d "$ROOT/opt/kmonte/.cache" ]; then
+  mkdir -p "$ROOT/var/cache/kmonte"
+  mount --bind "$ROOT/var/cache/kmonte" "$ROOT/opt/kmonte/.cache"
+fi
 
 # The other end is a port of the switch to which the clients are connected. The device comes up as on any machine: by
 # systemd-networkd.
