@@ -38,7 +38,7 @@ export const mainPid = (machine: NamespaceMachine, unit: string): Promise<string
 export const FIRST_BOOT = countFrom(100);
 
 /** What there is to say of a boot after which something is wrong. */
-const WRONG = `systemctl --failed --no-legend; journalctl -b -p warning -o cat --no-pager | tail -40; kmonte report;
+export const WRONG = `systemctl --failed --no-legend; journalctl -b -p warning -o cat --no-pager | tail -40; kmonte report;
 journalctl -b -u kmonte-thaw -o cat --no-pager | tail -40`;
 
 /** Suspends and boots; gives what systemd says at the end of the boot. `script` runs before systemd. */

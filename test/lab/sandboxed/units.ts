@@ -23,7 +23,7 @@ export function sandboxedUnits(reloads: boolean): SandboxedUnit[] {
       "lab-dynamic",
       7001,
       `Type=${reloads ? "notify-reload" : "notify"}
-WatchdogSec=6
+WatchdogSec=15
 Restart=on-failure
 DynamicUser=yes
 StateDirectory=lab-dynamic
