@@ -80,7 +80,7 @@ const SLACK_SECONDS = 3;
 const FIRST_WORD_MS = 120_000;
 
 /** How long a client may take to say what it saw. */
-const LAST_WORD_MS = 60_000;
+const LAST_WORD_MS = 180_000;
 
 /** A client says on its standard error that it is at work. */
 async function firstLine(child: ChildProcess): Promise<void> {
