@@ -1,8 +1,8 @@
 /**
  * Ids of new tasks (clone3(2), set_tid). Only who has CAP_CHECKPOINT_RESTORE over a pid namespace may choose ids in it. In
  * those above its user namespace a task gets the next free id: kmonte sets that counter (/proc/sys/kernel/ns_last_pid)
- * right before, and tries again when somebody else was quicker. An id that somebody has taken since all were found free
- * is waited for, but not for ever.
+ * for as long as that takes, some microseconds, and tries again when somebody else was quicker. An id that somebody has
+ * taken since all were found free is waited for, but not for ever.
  */
 import { closeSync, existsSync, readFileSync } from "node:fs";
 import { attempt, SyscallError, withStruct } from "../abi/call.ts";

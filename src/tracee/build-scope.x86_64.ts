@@ -89,9 +89,7 @@ export class BuildScope extends RemoteScope {
    * while the thread stands at the call's entry: the call finds that it is interrupted as soon as it wants to sleep.
    */
   interruptIn(name: SyscallName, ...args: number[]): void {
-    const registers = this.registers.clone().set("rip", this.workshop.single).set("rax", SYS[name]);
-    (["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
-    setRegisters(this.tid, registers);
+    this.#prepare(name, args);
     resume("SYSCALL", this.tid);
     waitForStop(this.tid);
     interrupt(this.tid);
@@ -210,9 +208,7 @@ export class BuildScope extends RemoteScope {
   }
 
   #betweenStops(name: SyscallName, args: readonly number[]): void {
-    const registers = this.registers.clone().set("rip", this.workshop.single).set("rax", SYS[name]);
-    (["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
-    setRegisters(this.tid, registers);
+    this.#prepare(name, args);
     for (let stops = 0; stops < 2;) {
       resume("SYSCALL", this.tid);
       if (waitForStop(this.tid).signal === (SIGNAL.SIGTRAP | 0x80)) stops += 1;
