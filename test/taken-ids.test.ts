@@ -104,7 +104,7 @@ test("where it stays taken, the thaw fails and says who has it", async () => {
 
 /**
  * Thaws a process of many threads in a user namespace, where none of them can be given its id, while another program
- * starts processes that stay.
+ * starts processes that stay, as many as a busy boot does.
  */
 const BESIDE = `import os, subprocess, sys, time
 kmonte, image = sys.argv[1:]
@@ -122,7 +122,7 @@ while time.monotonic() < end:
     if os.fork() == 0:
         time.sleep(60)
         os._exit(0)
-    time.sleep(0.001)"""
+    time.sleep(0.02)"""
 beside = subprocess.Popen([sys.executable, "-c", others], start_new_session=True, **quiet)
 time.sleep(0.3)
 status = subprocess.run([kmonte, "thaw", image]).returncode
