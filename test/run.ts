@@ -1,18 +1,21 @@
 /**
  * What `npm test` runs: every test file, the type check and lint among them (check.test.ts), after installing the
- * Debian packages that they need. Words on the command line choose files: `npm test -- cli lab/parts`. The command
- * `kmonte` is what is released, which starts in a third of the time; a test file that is run by itself runs the sources.
+ * Debian packages that they need. Words on the command line choose files: `npm test -- cli lab/parts`; `--thorough` is
+ * explained in thorough.ts. The command `kmonte` is what is released, which starts in a third of the time; a test file
+ * that is run by itself runs the sources.
  */
 import { chmodSync, existsSync, globSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { finished } from "node:stream/promises";
 import { run as runFiles } from "node:test";
 import { spec } from "node:test/reporters";
 import { setTimeout as delay } from "node:timers/promises";
+import { parseArgs } from "node:util";
 import { KmonteError } from "../src/lib/errors.ts";
 import { temporaryDirectory } from "../lab/lifetime.ts";
 import { ensurePackages } from "../scripts/packages.ts";
 import { writeReleaseTree } from "../scripts/release-tree.ts";
+import { THOROUGH } from "./thorough.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 
@@ -39,9 +42,11 @@ function files(words: readonly string[]): string[] {
 }
 
 async function run(): Promise<number> {
-  const chosen = files(process.argv.slice(2));
+  const { values, positionals } = parseArgs({ options: { thorough: { type: "boolean" } }, allowPositionals: true });
+  if (values.thorough) process.env[THOROUGH] = "1";
+  const chosen = files(positionals);
   if (chosen.length === 0) {
-    process.stderr.write(`No test file has ${process.argv.slice(2).join(" or ")} in its name.\n`);
+    process.stderr.write(`No test file has ${positionals.join(" or ")} in its name.\n`);
     return 2;
   }
   ensurePackages(PACKAGES);
@@ -76,7 +81,13 @@ async function pass(chosen: readonly string[], failed: string, concurrency: numb
     rerunFailuresFilePath: failed,
     execArgv: ["--disable-warning=ExperimentalWarning"],
   });
-  tests.on("test:fail", () => (isPassed = false));
+  tests.on("test:fail", ({ name, file, details }) => {
+    isPassed = false;
+    // The report follows the order of the files, and tells of failures at its end: long after this.
+    const { cause } = details.error;
+    const said = cause instanceof Error ? cause.message : String(cause ?? details.error.message);
+    process.stdout.write(`\n✖ ${file === undefined ? "" : `${relative(ROOT, file)}: `}${name}\n${said}\n\n`);
+  });
   const report = tests.compose(spec);
   report.pipe(process.stdout);
   await finished(report);

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import type { Answer } from "../../lab/channel.ts";
 import { Machine } from "../../lab/machine.ts";
+import { unlessThorough } from "../thorough.ts";
 
 const PATIENCE_MS = 45 * 60_000;
 const STORAGE = ["cryptsetup-bin", "lvm2", "mdadm"];
@@ -48,7 +49,7 @@ interface Diagnosis {
 
 const codes = (told: readonly Told[] = []): string[] => told.map(({ code }) => code);
 
-test("what only a kernel of its own shows", { timeout: PATIENCE_MS }, async (t: TestContext) => {
+test("what only a kernel of its own shows", { timeout: PATIENCE_MS, skip: unlessThorough }, async (t: TestContext) => {
   await using machine = await Machine.boot({
     kernel: "6.1",
     kernels: ["6.12"],

@@ -1,4 +1,5 @@
 /* kmonte-refuses: COMPAT_32BIT */
+/* kmonte-needs: 32-bit */
 /* kmonte-cflags: -m32 -nostdlib -static -fno-stack-protector -fno-pie -no-pie -Wno-unused-variable */
 /* A 32-bit program without a C library: it says what the others say, and ends when it is told to. */
 static int call(int number, int a, int b, int c) {
