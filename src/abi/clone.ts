@@ -32,6 +32,8 @@ export const CLONE_ARGS_SIZE = 88;
 export interface CloneArgs {
   readonly flags: number;
   readonly exitSignal: number;
+  /** Where the kernel writes for CLONE_CHILD_SETTID and CLONE_CHILD_CLEARTID: an address of a pid_t in the child. */
+  readonly childTid?: number;
   readonly stack?: number;
   readonly stackSize?: number;
   /** Address of an array of pid_t in the caller, innermost pid namespace first. */
@@ -45,7 +47,7 @@ export function encodeCloneArgs(args: CloneArgs): Buffer {
   [
     args.flags,
     0,
-    0,
+    args.childTid ?? 0,
     0,
     args.exitSignal,
     args.stack ?? 0,

@@ -26,6 +26,7 @@ export class Thawing implements ThawContext, Disposable {
   readonly #whenBuilt: (() => void)[] = [];
   readonly #atResume: (() => void)[] = [];
   readonly #kept = new Set<LocalFd>();
+  readonly #owned = new DisposableStack();
 
   /** Makes a process that stands for one that has ended. */
   makeStandIn: ThawContext["standIn"] | undefined;
@@ -169,6 +170,11 @@ export class Thawing implements ThawContext, Disposable {
     this.#undo.push({ what, action: this.#later(action) });
   }
 
+  /** Disposes of it when the thaw has ended, whichever way. */
+  own<T extends Disposable>(resource: T): T {
+    return this.#owned.use(resource);
+  }
+
   keep(fd: LocalFd): LocalFd {
     this.#kept.add(fd);
     return fd;
@@ -260,5 +266,6 @@ export class Thawing implements ThawContext, Disposable {
   [Symbol.dispose](): void {
     this.rollBack();
     this.closeKept();
+    this.#owned.dispose();
   }
 }

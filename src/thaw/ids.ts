@@ -1,11 +1,11 @@
 /**
  * Ids of new tasks (clone3(2), set_tid). Only who has CAP_CHECKPOINT_RESTORE over a pid namespace may choose ids in it. In
  * those above its user namespace a task gets the next free id: kmonte sets that counter (/proc/sys/kernel/ns_last_pid)
- * for as long as that takes, some microseconds, and tries again when somebody else was quicker. An id that somebody has
- * taken since all were found free is waited for, but not for ever.
+ * for as long as that takes, some microseconds in which nobody else runs, and tries again should somebody have been
+ * quicker all the same. An id that somebody has taken since all were found free is waited for, but not for ever.
  */
 import { closeSync, existsSync, readFileSync } from "node:fs";
-import { attempt, SyscallError, withStruct } from "../abi/call.ts";
+import { SyscallError } from "../abi/call.ts";
 import type { CloneArgs } from "../abi/clone.ts";
 import { CLONE } from "../abi/clone.ts";
 import { O } from "../abi/fcntl.ts";
@@ -18,6 +18,7 @@ import { openPath } from "../resources/objects/path-file.ts";
 import { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { endProcess, waitForEnd } from "./nursery.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
+import type { Undisturbed } from "./undisturbed.ts";
 import type { Users } from "./users.ts";
 
 export const COUNTER = "/proc/sys/kernel/ns_last_pid";
@@ -37,26 +38,41 @@ export interface NewTask {
 }
 
 export function cloneWithIds(from: BuildScope, users: Users, task: NewTask): void {
-  const { args, ids, inside, about, patience = LONGEST_WAIT_MS } = task;
+  const { ids, inside, patience = LONGEST_WAIT_MS } = task;
   const end = Date.now() + patience;
   const chosen = from.user === undefined ? ids.length : choosable(from.user, users, inside?.owners ?? []);
   if (chosen === ids.length) return cloneChosen(from, task, end);
+  users.oneProcessor.share(from.tid, (undisturbed) => cloneByCounter(from, users, task, { chosen, end, undisturbed }));
+}
+
+interface Counting {
+  /** How many levels of ids can be chosen, from the innermost out. */
+  readonly chosen: number;
+  /** When it is given up, in milliseconds since the epoch. */
+  readonly end: number;
+  readonly undisturbed: Undisturbed;
+}
+
+function cloneByCounter(
+  from: BuildScope,
+  users: Users,
+  { args, ids, inside, about }: NewTask,
+  { chosen, end, undisturbed: { others, free } }: Counting,
+): void {
   const outer = ids.at(-1) as number;
   const counter = openPath(COUNTER, O.O_WRONLY);
-  const [ours, theirs] = [schedule(0, 1), schedule(from.tid, 2)];
   try {
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
       if (chosen === 0 && inside && ids.length > 1) users.count(inside, (ids[0] as number) - 1);
       const after = readFileSync(COUNTER, "utf8").trim();
-      const meanwhile = { file: counter, during: String(outer - 1), after };
+      const meanwhile = { file: counter, during: String(outer - 1), after, others };
       const seen = from.clone(args, ids.slice(0, chosen), about, meanwhile);
+      free(from.lastBorn);
       if (from.lastBorn === outer) return checkIds(ids, about);
       endStray(from, seen, (args.flags & CLONE.THREAD) !== 0);
       if (!isFreeBy(outer, end)) break;
     }
   } finally {
-    ours();
-    theirs();
     closeSync(counter);
   }
   throw idLost(outer, about);
@@ -94,28 +110,6 @@ function isFreeBy(id: number, end: number): boolean {
 }
 
 const PAUSE_US = 10_000;
-
-/** SCHED_FIFO, which children do not inherit (sched(7)). */
-const FIRST_IN_LINE = 1 | 0x4000_0000;
-
-/**
- * Gives a thread a priority above all ordinary ones, so that nobody takes an id meanwhile: 0 is ours. Where that is not
- * allowed, there are the tries. Returns how to take it back.
- */
-function schedule(tid: number, priority: number): () => void {
-  return withStruct(4, (bytes, address) => {
-    const policy = attempt("sched_getscheduler", tid);
-    attempt("sched_getparam", tid, address);
-    const usual = bytes.readInt32LE(0);
-    bytes.writeInt32LE(priority, 0);
-    attempt("sched_setscheduler", tid, FIRST_IN_LINE, address);
-    return () =>
-      withStruct(4, (param, at) => {
-        param.writeInt32LE(usual, 0);
-        attempt("sched_setscheduler", tid, policy, at);
-      });
-  });
-}
 
 /** How many levels, from the innermost out, belong to the user namespace of the maker or to one below. */
 function choosable(user: string, users: Users, owners: readonly string[]): number {

@@ -20,6 +20,7 @@ import { SECBIT_KEEP_CAPS_AND_NO_FIXUP, type Credentials } from "../resources/th
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { COUNTER } from "./ids.ts";
 import { cloneHelper, endProcess, type Nursery } from "./nursery.ts";
+import { OneProcessor } from "./undisturbed.ts";
 
 /** Stays as it is, for setresuid(2). */
 const SAME = -1;
@@ -27,10 +28,16 @@ const SAME = -1;
 export class Users implements UserNamespaces {
   readonly #nurseryOf: () => Nursery;
   readonly #ids: Iterator<number, never>;
+  #oneProcessor: OneProcessor | undefined;
 
   constructor(nursery: () => Nursery, ids: Iterator<number, never>) {
     this.#nurseryOf = nursery;
     this.#ids = ids;
+  }
+
+  /** Made when it is needed first, and there until the thaw has ended. */
+  get oneProcessor(): OneProcessor {
+    return (this.#oneProcessor ??= this.#nursery.context.own(new OneProcessor(this.#ids)));
   }
 
   get #nursery(): Nursery {

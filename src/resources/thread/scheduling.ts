@@ -1,8 +1,8 @@
 /** When a thread runs: policy, priority, affinity, I/O priority, timer slack (sched(7), ioprio_set(2)). */
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
-import { attempt, call, withStruct } from "../../abi/call.ts";
-import { ERRNO } from "../../abi/errno.ts";
+import { cpusOf, setAffinity } from "../../abi/affinity.ts";
+import { call, withStruct } from "../../abi/call.ts";
 import { PR } from "../../abi/prctl.ts";
 import type { ThreadResource } from "../contract.ts";
 
@@ -59,7 +59,6 @@ const IOPRIO_CLASS_SHIFT = 13;
 const IOPRIO_CLASS_RT = 1;
 /** Policies that need no right of their own (sched(7)). */
 const OF_ANY_USER: ReadonlySet<Scheduling["policy"]> = new Set(["SCHED_OTHER", "SCHED_BATCH", "SCHED_IDLE"]);
-const CPU_SET_SIZE = 1024;
 
 export const scheduling: ThreadResource<Scheduling> = {
   name: "scheduling",
@@ -136,18 +135,6 @@ function readAffinity(tid: number): { affinity?: number[] } {
   return cpus.length === onlineCpus() ? {} : { affinity: cpus };
 }
 
-function cpusOf(tid: number): number[] {
-  return withStruct(CPU_SET_SIZE / 8, (bytes, address) => {
-    call("sched_getaffinity", `Asking for the affinity of thread ${tid}`, tid, CPU_SET_SIZE / 8, address);
-    const cpus: number[] = [];
-    // Nearly all of the set's bytes are zero, and a process may have thousands of threads.
-    bytes.forEach((byte, index) => {
-      for (let bit = 0; byte >> bit !== 0; bit += 1) if ((byte >> bit) & 1) cpus.push(index * 8 + bit);
-    });
-    return cpus;
-  });
-}
-
 let online: number | undefined;
 
 function onlineCpus(): number {
@@ -159,15 +146,4 @@ function onlineCpus(): number {
       return sum + last - first + 1;
     }, 0);
   return online;
-}
-
-/** CPUs that this machine does not have are left out; with none left, the thread may run anywhere. */
-function setAffinity(tid: number, cpus: readonly number[]): void {
-  withStruct(CPU_SET_SIZE / 8, (bytes, address) => {
-    for (const cpu of cpus) bytes[cpu >> 3] = (bytes[cpu >> 3] ?? 0) | (1 << (cpu & 7));
-    const result = attempt("sched_setaffinity", tid, CPU_SET_SIZE / 8, address);
-    if (result < 0 && result !== -ERRNO.EINVAL) {
-      call("sched_setaffinity", `Setting the affinity of thread ${tid}`, tid, CPU_SET_SIZE / 8, address);
-    }
-  });
 }

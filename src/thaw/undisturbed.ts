@@ -1,0 +1,44 @@
+/**
+ * Steps of a tracee during which nobody else runs: we and the tracee share one processor, with real-time priorities
+ * (sched(7)), and the others are kept busy. What may not be had is done without.
+ */
+import { cpusOf, currentCpu, raisePriority, setAffinity } from "../abi/affinity.ts";
+import { OtherProcessors, PRIORITY } from "../tracee/other-processors.x86_64.ts";
+
+export interface Undisturbed {
+  readonly others: OtherProcessors;
+  /** Has a task that was born in the step run where the tracee did before. */
+  readonly free: (tid: number) => void;
+}
+
+export class OneProcessor implements Disposable {
+  readonly #usual = cpusOf(0);
+  readonly #cpu = currentCpu();
+  readonly #others: OtherProcessors;
+
+  /** `ids` are for the threads that keep the other processors busy. */
+  constructor(ids: Iterator<number, never>) {
+    this.#others = new OtherProcessors(
+      this.#usual.filter((cpu) => cpu !== this.#cpu),
+      ids,
+    );
+  }
+
+  /** Prepares us and a tracee for such steps (resumeMeanwhile), for as long as `action` takes. */
+  share<T>(tid: number, action: (undisturbed: Undisturbed) => T): T {
+    const theirs = cpusOf(tid);
+    using stack = new DisposableStack();
+    stack.defer(() => setAffinity(0, this.#usual));
+    setAffinity(0, [this.#cpu]);
+    stack.defer(() => setAffinity(tid, theirs));
+    setAffinity(tid, [this.#cpu]);
+    stack.defer(raisePriority(0, PRIORITY));
+    // Whenever the tracee can run it does, and we go on when it has stopped.
+    stack.defer(raisePriority(tid, PRIORITY + 1));
+    return action({ others: this.#others, free: (born) => setAffinity(born, theirs) });
+  }
+
+  [Symbol.dispose](): void {
+    this.#others[Symbol.dispose]();
+  }
+}
