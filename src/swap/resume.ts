@@ -242,6 +242,7 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
     running,
   };
   if (onTrial) {
+    watchdog?.extend();
     writeRecord(root, thawed);
     return thawed;
   }

@@ -4,6 +4,7 @@
  */
 import { closeSync, globSync, openSync, readFileSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
+import { attempt, withStruct } from "../abi/call.ts";
 import { readdirOrEmpty } from "../proc/read.ts";
 import type { CpioEntry } from "./cpio.ts";
 import { HOOK_PLACE } from "./initrd.ts";
@@ -18,6 +19,14 @@ export const LONGEST_SECONDS = 2046;
 export function isSeconds(text: string): boolean {
   return /^\d{1,4}$/.test(text) && Number(text) > 0 && Number(text) <= LONGEST_SECONDS;
 }
+
+/**
+ * How long a boot may go on for, in seconds, once the processes run: what they do then is lost when the machine is
+ * restarted, so that a boot that is slow must not be taken for one that hangs. The first that the driver can count.
+ */
+const ON_TRIAL_SECONDS = [1800, 900, 600];
+/** include/uapi/linux/watchdog.h */
+const WDIOC_SETTIMEOUT = 0xc004_5706;
 
 const DEVICE = "/dev/watchdog0";
 const PING_MS = 5_000;
@@ -87,6 +96,18 @@ export class HeldWatchdog implements Disposable {
   constructor() {
     this.#file = openDevice();
     if (this.#file !== undefined) this.#timer = setInterval(() => this.#say("\0"), PING_MS).unref();
+  }
+
+  /** The processes run, and the boot goes on: there is more time until it would be taken for one that hangs. */
+  extend(): void {
+    const file = this.#file;
+    if (file === undefined) return;
+    withStruct(4, (bytes, address) => {
+      for (const seconds of ON_TRIAL_SECONDS) {
+        bytes.writeInt32LE(seconds, 0);
+        if (attempt("ioctl", file, WDIOC_SETTIMEOUT, address) === 0) return;
+      }
+    });
   }
 
   /** All is well, or this kernel is about to be left: its watchdog must not end the next one. */
