@@ -30,8 +30,19 @@ async function suspend(machine: NamespaceMachine, fault: string): Promise<boolea
   });
   // 137: killed, by the fault or by the end of the machine.
   assert.ok(answer === undefined || answer.code === 137, answer?.stderr.toString());
-  await Promise.race([until(() => machine.asksForReboot, "the end", 3000).catch(() => undefined), delay(3500)]);
-  return machine.asksForReboot;
+  await until(() => machine.asksForReboot, "the end", 3000).catch(() => undefined);
+  if (machine.asksForReboot || !(await isStopping(machine))) return machine.asksForReboot;
+  await until(() => machine.asksForReboot, "the end of a machine that stops", 120_000);
+  return true;
+}
+
+async function isStopping(machine: NamespaceMachine): Promise<boolean> {
+  try {
+    return (await shell(machine, "systemctl is-system-running || true")) === "stopping";
+  } catch (error) {
+    if (error instanceof GuestRestarted) return true;
+    throw error;
+  }
 }
 
 /** The last step of each kind, and of all these as many as there is time for: [name, which of that name]. */
