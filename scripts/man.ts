@@ -85,7 +85,8 @@ function verbPage(command: Command, program: Command): string {
     ...trailer(command),
     ".SH EXIT STATUS",
     "See",
-    ".BR kmonte (1).",
+    ".BR kmonte (1);",
+    "docs/json.md beside kmonte says what is printed with \\-\\-json.",
   ]);
 }
 

@@ -4,8 +4,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { Ajv } from "ajv";
 import { buildSchemas } from "../scripts/schema.ts";
+import { strictAjv } from "./json-schemas.ts";
 import { freeze } from "../src/index.ts";
 import { compile, Program, until } from "./harness.ts";
 
@@ -112,9 +112,10 @@ describe("the JSON Schemas", () => {
     const set = await freeze({ pids: [program.pid], directory: image, end: "resume" });
     // The shell may or may not have waited for its short-lived child before it became sleep.
     assert.ok(set.processes.length >= 3);
-    const ajv = new Ajv({ strict: false, allErrors: true });
+    const ajv = strictAjv();
     for (const name of ["state", "manifest"]) {
-      const validate = ajv.compile(JSON.parse(buildSchemas()[`${name}.schema.json`] ?? "") as object);
+      const validate = ajv.getSchema(`${name}.schema.json`);
+      assert.ok(validate);
       const value = JSON.parse(readFileSync(join(image, `${name}.json`), "utf8")) as Record<string, unknown>;
       assert.ok(validate(value), JSON.stringify(validate.errors, undefined, 1));
       assert.ok(!validate({ ...value, surplus: 1 }));

@@ -11,8 +11,12 @@ try {
   if (!(error instanceof CommanderError)) fail(error, json);
   else if (error.exitCode !== 0) {
     // commander has said it on standard error already.
-    if (json)
-      printOutcome(json, { error: { code: "USAGE", kind: "usage", what: error.message.replace(/^error: /, "") } });
+    if (json) {
+      const [what = "", hint] = error.message.replace(/^error: /, "").split("\n");
+      printOutcome<"error">(json, {
+        error: { code: "USAGE", kind: "usage", what, remedy: hint?.replace(/^\((.*)\)$/, "$1") },
+      });
+    }
     process.exitCode = 2;
   }
 }

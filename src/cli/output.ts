@@ -1,5 +1,6 @@
 /** What goes to the terminal: results on standard output, everything else on standard error. */
 import { EXIT_STATUS, type FailureSummary, KmonteError, RefusalList } from "../lib/errors.ts";
+import type { Result, ResultName } from "./json/results.ts";
 import { namedFailure } from "../lib/system-failure.ts";
 
 export { formatBytes } from "../lib/format-bytes.ts";
@@ -33,8 +34,8 @@ function write(text: string, mustBeTold = false): void {
   });
 }
 
-/** Prints a result for a script. */
-export function printJson(value: unknown): void {
+/** Prints a result for a script: the one that has this name in json/results.ts. */
+export function printJson<N extends ResultName = never>(value: NoInfer<Result<N>>): void {
   write(formatJson(value));
 }
 
@@ -43,7 +44,11 @@ export function printLine(text = ""): void {
 }
 
 /** Prints what has been done, as JSON or in lines: on standard error, where standard output cannot be written. */
-export function printOutcome(json: boolean | undefined, value: unknown, ...lines: readonly string[]): void {
+export function printOutcome<N extends ResultName = never>(
+  json: boolean | undefined,
+  value: NoInfer<Result<N>>,
+  ...lines: readonly string[]
+): void {
   write(json ? formatJson(value) : lines.map((line) => `${line}\n`).join(""), true);
 }
 
@@ -61,8 +66,8 @@ export function fail(failure: unknown, json: boolean): void {
   const error = namedFailure(failure);
   process.exitCode = error instanceof KmonteError ? EXIT_STATUS[error.kind] : 1;
   if (json) {
-    const value = error instanceof KmonteError ? error : { code: "DEFECT", kind: "failed", what: String(error) };
-    printOutcome(json, { error: value });
+    const known = error instanceof KmonteError ? error.toJSON() : undefined;
+    printOutcome<"error">(json, { error: known ?? { code: "DEFECT", kind: "failed", what: String(error) } });
     return;
   }
   if (!(error instanceof KmonteError)) {

@@ -33,7 +33,7 @@ Exit status:
   130  interrupted; everything was taken back
 
 Every command takes --json for scripts: one JSON object on standard output, {"error": {"code": …}} when it fails.
-The codes are stable; docs/errors.md beside kmonte lists them.`;
+docs/json.md beside kmonte says what each command prints. The codes are stable; docs/errors.md lists them.`;
 
 export function createProgram(): Command {
   const { version } = JSON.parse(readFileSync(projectFile("package.json"), "utf8")) as { version: string };

@@ -1,18 +1,25 @@
 /** What is done when nobody watches: all that would be said on a terminal goes to the journal, and its sum by mail. */
 import { KmonteError, RefusalList } from "../lib/errors.ts";
 import { sendMail } from "../swap/mail.ts";
-import { describeFailure, printLine, tell } from "./output.ts";
+import { describeFailure, printOutcome, tell } from "./output.ts";
 
 /**
  * Runs a swap that a timer has started. That there is no newer kernel is no failure. Any other failure is sent to `mail`,
  * if somebody is named, and thrown; the boot on the other side sends what became of a swap that was begun.
  */
-export async function unattended(mail: string | undefined, swap: () => Promise<void>): Promise<void> {
+export async function unattended(
+  mail: string | undefined,
+  json: boolean | undefined,
+  swap: () => Promise<void>,
+): Promise<void> {
   try {
     await swap();
   } catch (error) {
     if (!(error instanceof KmonteError)) throw error;
-    if (error.code === "NO_NEWER_KERNEL") return printLine(`${error.what} ${error.why ?? ""}`);
+    if (error.code === "NO_NEWER_KERNEL") {
+      printOutcome<"swap --unattended">(json, { unchanged: error.toJSON() }, `${error.what} ${error.why ?? ""}`);
+      return;
+    }
     if (mail !== undefined) sendFailure(mail, error);
     throw error;
   }

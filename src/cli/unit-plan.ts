@@ -3,17 +3,19 @@ import { createInterface } from "node:readline/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { check } from "../freeze/freeze.ts";
 import { eachOnce, type HeldNeed } from "../freeze/needs.ts";
-import { type FailureSummary, KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
+import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
 import { inTheWay } from "../units/obstacles.ts";
 import { planUnits, type UnitPlan } from "../units/others.ts";
 import { matches, type Protection, readProtections } from "../units/protected.ts";
 import { presentRoots, type RunningUnit, runningUnits, survey, type SurveyedUnit } from "../units/survey.ts";
 import { requireSystemd } from "../lib/systemctl.ts";
 import { notRunning, readUnits } from "../units/unit.ts";
+import type { Advice, Warning } from "../swap/doctor/finding.ts";
 import { requireRoom } from "../swap/room.ts";
 import { DEFAULT_SWAP_ROOT } from "../swap/store.ts";
 import { type Departing, expectPauses, type ExpectedPauses } from "../swap/expected-pause.ts";
 import { formatReport, readReports, type SwapReport } from "../swap/report.ts";
+import type { Result } from "./json/results.ts";
 import { isInTheWay, rerunOutside } from "./outside.ts";
 import { describeFindings, formatBytes, lowerFirst, printJson, printLine } from "./output.ts";
 
@@ -34,9 +36,9 @@ export interface Departure {
   readonly purpose: string;
   readonly how: Departing;
   /** What a person should know before. */
-  readonly warnings?: readonly FailureSummary[];
+  readonly warnings?: readonly Warning[];
   /** What may make it needless. */
-  readonly advice?: readonly FailureSummary[];
+  readonly advice?: readonly Advice[];
   /** Throws when what comes then does not have what processes need. */
   readonly requireAble?: (needs: readonly HeldNeed[]) => void;
 }
@@ -65,7 +67,8 @@ export async function agreedPlan(
   const plan = planUnits(looked, pids);
   requireAble?.(await needsOfAll(plan, pids));
   const pauses = expectPauses(plan.along, how);
-  if (options.plan && options.json) printJson({ ...planJson(plan, pauses), warnings, advice });
+  if (options.plan && options.json)
+    printJson<"swap --plan" | "suspend --plan">({ ...planJson(plan, pauses), warnings, advice });
   else if (!options.json) printPlan(plan, { purpose, how, pauses, warnings, advice });
   if (options.plan) return undefined;
   if (!options.yes) await ask(purpose);
@@ -161,7 +164,10 @@ async function refuseObstacles(looked: readonly SurveyedUnit[], protections: rea
   );
 }
 
-function planJson({ along, stop, kept }: UnitPlan, pauses: ExpectedPauses): object {
+function planJson(
+  { along, stop, kept }: UnitPlan,
+  pauses: ExpectedPauses,
+): Omit<Result<"swap --plan">, "warnings" | "advice"> {
   const name = ({ name: one }: { readonly name: string }): string => one;
   return {
     along: along.map((one) => ({
@@ -181,8 +187,8 @@ interface Shown {
   readonly purpose: string;
   readonly how: Departing;
   readonly pauses: ExpectedPauses;
-  readonly warnings: readonly FailureSummary[];
-  readonly advice: readonly FailureSummary[];
+  readonly warnings: readonly Warning[];
+  readonly advice: readonly Advice[];
 }
 
 function printPlan({ along, stop, kept }: UnitPlan, { purpose, how, pauses, warnings, advice }: Shown): void {

@@ -1,5 +1,5 @@
 /** Would it freeze? Stops the processes for the time of one look, and lets them go on. */
-import { KmonteError, RefusalList } from "../lib/errors.ts";
+import { type FailureObject, KmonteError, RefusalList } from "../lib/errors.ts";
 import { lookOutside } from "../proc/outside.ts";
 import { admitting, refuseForeign } from "./admission.ts";
 import { BetterMoment } from "./better-moment.ts";
@@ -13,8 +13,8 @@ import { sleepMicroseconds } from "../tracee/stops.ts";
 
 export interface CheckOutcome {
   readonly processes: { readonly pid: number; readonly command: string; readonly threads: number }[];
-  /** What stands in the way, as {@link KmonteError} objects; empty when the set would freeze. */
-  readonly refusals: object[];
+  /** What stands in the way; empty when the set would freeze. */
+  readonly refusals: FailureObject[];
   /** What a person should know of the freeze. */
   readonly notes: readonly string[];
   /** What a kernel must have been built with to take them. */

@@ -3,36 +3,49 @@ import { readFileSync } from "node:fs";
 import { arch, hostname, release, version } from "node:os";
 import * as v from "valibot";
 import { presentBoot } from "../abi/boot.ts";
+import { described } from "../lib/described.ts";
 import { CHUNK_SIZE } from "./digest.ts";
 import { FORMAT_VERSION } from "./version.ts";
 
 export const MANIFEST = "manifest.json";
 export const STATE = "state.json";
 
+const text = (about: string) => described(v.string(), about);
+
 const fileSchema = v.strictObject({
-  /** A plain file name: images have no folders. */
-  name: v.pipe(v.string(), v.regex(/^[\w-][\w.-]*$/)),
-  size: v.pipe(v.number(), v.integer(), v.minValue(0)),
-  /** SHA-256 of each chunk, in hexadecimal. */
-  sha256: v.array(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))),
+  name: described(
+    v.pipe(v.string(), v.regex(/^[\w-][\w.-]*$/)),
+    "Its name, a plain file name: images have no folders.",
+  ),
+  size: described(v.pipe(v.number(), v.integer(), v.minValue(0)), "Its size, in bytes."),
+  sha256: described(
+    v.array(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))),
+    "The SHA-256 digest of each chunk, in hexadecimal.",
+  ),
 });
 
 export const manifestSchema = v.strictObject({
-  format: v.literal(FORMAT_VERSION),
-  createdAt: v.string(),
-  /** From when on the image is refused; without it, never. */
-  expiresAt: v.optional(v.pipe(v.string(), v.isoTimestamp())),
-  chunkSize: v.literal(CHUNK_SIZE),
-  machine: v.strictObject({
-    kernel: v.string(),
-    kernelBuild: v.string(),
-    hostname: v.string(),
-    architecture: v.string(),
-    bootId: v.string(),
-    /** Flags of /proc/cpuinfo. */
-    cpuFeatures: v.array(v.string()),
-  }),
-  files: v.array(fileSchema),
+  format: described(v.literal(FORMAT_VERSION), "The version of the format of images."),
+  createdAt: text("When the image was made (ISO 8601, UTC)."),
+  expiresAt: v.optional(
+    described(
+      v.pipe(v.string(), v.isoTimestamp()),
+      "From when on the image is refused (ISO 8601, UTC); without it, never.",
+    ),
+  ),
+  chunkSize: described(v.literal(CHUNK_SIZE), "The size of a chunk, in bytes; the last one of a file may be smaller."),
+  machine: described(
+    v.strictObject({
+      kernel: text("The release of its kernel, as uname -r says it."),
+      kernelBuild: text("The version of its kernel, as uname -v says it."),
+      hostname: text("Its host name."),
+      architecture: text("Its architecture, as Node names it (x64)."),
+      bootId: text("The boot that the image was made in, as /proc/sys/kernel/random/boot_id names it."),
+      cpuFeatures: described(v.array(v.string()), "Flags of its processor, as /proc/cpuinfo lists them."),
+    }),
+    "The machine that the image came from.",
+  ),
+  files: described(v.array(fileSchema), "All files of the image but this one and its signature."),
 });
 export type Manifest = v.InferOutput<typeof manifestSchema>;
 export type ManifestFile = v.InferOutput<typeof fileSchema>;

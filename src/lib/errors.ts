@@ -36,6 +36,13 @@ export interface FailureSummary extends FailureText {
   readonly code: string;
 }
 
+/** A failure as an object from `--json`, with the facts that there are. */
+export interface FailureObject extends FailureSummary, FailureFacts {
+  readonly kind: FailureKind;
+  /** Of several refusals at once: each of them. */
+  readonly refusals?: readonly FailureObject[];
+}
+
 /** The one base class of failures. `code` is stable: scripts match on it, and docs/errors.md lists them. */
 export class KmonteError extends Error {
   override readonly name: string = "KmonteError";
@@ -60,7 +67,7 @@ export class KmonteError extends Error {
     this.facts = options.facts ?? {};
   }
 
-  toJSON(): object {
+  toJSON(): FailureObject {
     return { code: this.code, kind: this.kind, what: this.what, why: this.why, remedy: this.remedy, ...this.facts };
   }
 }
@@ -84,7 +91,7 @@ export class RefusalList extends KmonteError {
     this.refusals = refusals;
   }
 
-  override toJSON(): object {
-    return { ...super.toJSON(), refusals: this.refusals };
+  override toJSON(): FailureObject {
+    return { ...super.toJSON(), refusals: this.refusals.map((refusal) => refusal.toJSON()) };
   }
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { replaceFile } from "../lib/replace-file.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
+import { described } from "../lib/described.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { stateDirectory } from "../lib/state-directory.ts";
 import { networkNeedSchema } from "../resources/files/sockets/surroundings.ts";
@@ -11,137 +12,204 @@ import { networkNeedSchema } from "../resources/files/sockets/surroundings.ts";
 export const DEFAULT_SWAP_ROOT = join(stateDirectory(), "swap");
 export const DEFAULT_REHEARSAL_ROOT = join(stateDirectory(), "rehearsal");
 
-const StepSchema = v.object({ step: v.string(), start: v.number(), end: v.number() });
-const ProcessSchema = v.object({ pid: v.number(), command: v.string() });
+const seconds = (text: string) => described(v.number(), text);
+const text = (about: string) => described(v.string(), about);
+const flag = (about: string) => described(v.boolean(), about);
+/** A moment of CLOCK_REALTIME. */
+const moment = (about: string) => described(v.number(), `${about}, in milliseconds since the epoch.`);
+const pid = (about = "Its process id.") => described(v.number(), about);
+
+const StepSchema = v.object({
+  step: text("Its name; docs/json.md lists them."),
+  start: moment("When it began"),
+  end: moment("When it ended"),
+});
+const ProcessSchema = v.object({ pid: pid(), command: text("Its name, as in /proc/PID/comm.") });
 const FailureSchema = v.object({
-  code: v.string(),
-  what: v.string(),
-  why: v.optional(v.string()),
-  remedy: v.optional(v.string()),
+  code: text("The stable code; docs/errors.md lists them."),
+  what: text("What happened, in one sentence."),
+  why: v.optional(text("Why.")),
+  remedy: v.optional(text("What the reader can do.")),
 });
 
-const UnitSchema = v.object({
-  name: v.string(),
-  /** The main process that systemd is told of again; without one it is the scope of a session. */
-  mainPid: v.optional(v.number()),
-  description: v.string(),
-  slice: v.string(),
-  processes: v.array(v.object({ pid: v.number(), group: v.string() })),
-  /** Files of logind's, of the scope of a session. */
-  login: v.optional(v.array(v.object({ path: v.string(), text: v.string() }))),
-  /** The image of its own, of a unit whose thaw may fail without the others' (--tolerate). */
-  directory: v.optional(v.string()),
-  /** When its first process stood still, and when its last one went on. */
-  stopped: v.optional(v.number()),
-  running: v.optional(v.number()),
-  /** Why its own image was not thawed, so that systemd has started it anew. */
-  failure: v.optional(FailureSchema),
-  /** The users that systemd has made up for it. */
-  users: v.optional(v.array(v.object({ name: v.string(), id: v.number() }))),
-  /** Mounts of the machine that no boot makes, with the root directories of containers. */
+const MountSchema = v.object({
+  at: text("Where it is mounted."),
+  source: text("What is mounted, as /proc/self/mountinfo names it."),
+  options: described(v.array(v.string()), "Its mount options."),
+  on: v.optional(text("The folder that it stands in, where that was mounted on itself first.")),
+});
+
+/** What systemd-machined knows of a container. */
+const ContainerSchema = v.object({
+  name: text("Its name."),
+  id: text("Its id, in hexadecimal."),
+  service: text("The program that has registered it."),
+  class: text("Its class, such as container."),
+  leader: pid("The process id of its first process."),
+  root: text("Its root directory."),
+});
+
+/** A unit as the record of a swap has it. */
+export const swapUnitSchema = v.object({
+  name: text("Its name with the ending, such as nginx.service."),
+  mainPid: v.optional(
+    pid("The main process that systemd is told of again; without one it is the scope of a session or of a container."),
+  ),
+  description: text("What it is, as systemd has it (Description=)."),
+  slice: text("The slice that it belongs to (Slice=)."),
+  processes: described(
+    v.array(
+      v.object({ pid: pid(), group: text("Its control group below that of the unit; empty for the unit's own.") }),
+    ),
+    "The processes that it had when it was frozen.",
+  ),
+  login: v.optional(
+    described(
+      v.array(v.object({ path: text("The path of the file."), text: text("What is in it.") })),
+      "Files of systemd-logind's, of the scope of a session.",
+    ),
+  ),
+  directory: v.optional(text("The image of its own, of a unit whose thaw may fail without the others' (--tolerate).")),
+  stopped: v.optional(moment("When its first process stood still")),
+  running: v.optional(moment("When its last process went on")),
+  failure: v.optional(
+    described(FailureSchema, "Why its own image was not thawed, so that systemd has started it anew."),
+  ),
+  users: v.optional(
+    described(
+      v.array(v.object({ name: text("The name of the user."), id: described(v.number(), "The user id.") })),
+      "The users that systemd has made up for it (DynamicUser=).",
+    ),
+  ),
   mounts: v.optional(
-    v.array(v.object({ at: v.string(), source: v.string(), options: v.array(v.string()), on: v.optional(v.string()) })),
+    described(v.array(MountSchema), "Overlays that no boot mounts: the root directories of containers."),
   ),
-  /** What systemd-machined knows of the container that lives in it. */
-  machine: v.optional(
-    v.object({
-      name: v.string(),
-      id: v.string(),
-      service: v.string(),
-      class: v.string(),
-      leader: v.number(),
-      root: v.string(),
-    }),
+  machine: v.optional(described(ContainerSchema, "What systemd-machined knows of the container that lives in it.")),
+  joinable: v.optional(
+    described(v.array(v.picklist(["net", "ipc"])), "Namespaces of its own that other units may join."),
   ),
-  /** Namespaces of its own that other units may join. */
-  joinable: v.optional(v.array(v.picklist(["net", "ipc"]))),
-  /** How systemd had it when the boot had started its units. */
-  after: v.optional(v.object({ name: v.string(), activeState: v.string(), mainPid: v.number() })),
+  after: v.optional(
+    described(
+      v.object({
+        name: text("Its name."),
+        activeState: text("Its state (ActiveState=): active where all is well."),
+        mainPid: pid("Its main process; 0 when there is none."),
+      }),
+      "How systemd had it when the boot had started its units.",
+    ),
+  ),
 });
 
-const EndSchema = v.object({ address: v.string(), port: v.number() });
+const EndSchema = v.object({
+  address: text("The IP address."),
+  port: described(v.number(), "The TCP port."),
+});
 const ConnectionSchema = v.object({
-  local: EndSchema,
-  remote: EndSchema,
-  /** The unit that has it. */
-  unit: v.optional(v.string()),
-  /** When its other end was first heard from after the thaw; none is listened for longer than a moment. */
-  heard: v.optional(v.number()),
+  local: described(EndSchema, "The end on this machine."),
+  remote: described(EndSchema, "The other end."),
+  unit: v.optional(text("The unit that has it.")),
+  heard: v.optional(
+    moment("When its other end was first heard from after the thaw; none is listened for longer than a moment"),
+  ),
 });
 
 /** One try at setting the processes running again, by one boot of one kernel. */
 const AttemptSchema = v.object({
-  kernel: v.string(),
-  /** The boot that tried; not there for a kernel that was started and never said anything. */
-  boot: v.optional(v.string()),
-  at: v.number(),
-  failure: v.optional(FailureSchema),
-  /** How this kernel was left for the one that the processes came from. */
-  back: v.optional(v.picklist(["kexec", "firmware"])),
+  kernel: text("The release of the kernel that tried, as uname -r says it."),
+  boot: v.optional(text("The boot that tried; not there for a kernel that was started and never said anything.")),
+  at: moment("When it began"),
+  failure: v.optional(described(FailureSchema, "Why it did not do.")),
+  back: v.optional(
+    described(v.picklist(["kexec", "firmware"]), "How this kernel was left for the one that the processes came from."),
+  ),
 });
 
 /** What the way back needs to know of the kernel that was left. */
 const WayBackSchema = v.object({
-  commandLine: v.string(),
-  pidRange: v.object({ last: v.number(), max: v.number() }),
-  /** Settings of /proc/sys/kernel that the trial boot has changed, as they were. */
-  sysctls: v.record(v.string(), v.string()),
-  /** The watchdog that the new kernel's initramfs arms, and its seconds. */
-  watchdog: v.optional(v.object({ driver: v.string(), seconds: v.number() })),
+  commandLine: text("Its command line."),
+  pidRange: described(
+    v.object({
+      last: described(v.number(), "The last process id that was given out."),
+      max: described(v.number(), "The limit of process ids (/proc/sys/kernel/pid_max)."),
+    }),
+    "Where its process ids were.",
+  ),
+  sysctls: described(
+    v.record(v.string(), v.string()),
+    "Settings of /proc/sys/kernel that the trial boot has changed, as they were.",
+  ),
+  watchdog: v.optional(
+    described(
+      v.object({ driver: text("The module that drives it."), seconds: seconds("Its timeout, in seconds.") }),
+      "The watchdog that the new kernel's initramfs arms.",
+    ),
+  ),
 });
 
 /** A swap's record, timeline.json in its directory. Times are CLOCK_REALTIME, in milliseconds since the epoch. */
 export const swapRecordSchema = v.object({
-  version: v.literal(1),
-  id: v.string(),
-  /** The boot in which the processes were frozen, as /proc/sys/kernel/random/boot_id names it. */
-  boot: v.string(),
-  /**
-   * pending: frozen and waiting for the next boot; trial: running on the new kernel, whose health is not known yet;
-   * done: running again for good; failed: still only on disk.
-   */
-  state: v.picklist(["pending", "trial", "done", "failed"]),
-  /** A swap of kernels, unless it says otherwise. */
-  kind: v.optional(v.literal("suspend")),
-  from: v.string(),
-  /** The kernel that was to come; with a suspend, the one that was left. */
-  to: v.string(),
-  /** The kernel that the processes run on now, which is not `to` when the machine came up with another. */
-  arrived: v.optional(v.string()),
-  /** The image of all that come back together; without one, each unit has its own. */
-  directory: v.optional(v.string()),
-  processes: v.array(ProcessSchema),
-  /** What a person should know of the departure, though it stopped nothing. */
-  notes: v.optional(v.array(v.string())),
-  /** How much memory they had, in bytes: all, and of that what was written while they stood still. */
-  memory: v.optional(v.object({ total: v.number(), still: v.number() })),
-  /** How many bytes of it the images hold. */
-  written: v.optional(v.number()),
-  /** The units that the processes belong to, for systemd to have them back. */
-  units: v.optional(v.array(UnitSchema)),
-  /** What must be there of the network before the thaw. */
-  network: v.optional(v.array(networkNeedSchema)),
-  /** Connections of TCP to other machines that came along; of very many, the first ones. */
-  connections: v.optional(v.array(ConnectionSchema)),
-  steps: v.array(StepSchema),
-  /** When the first process was stopped, and when they ran again. */
-  stopped: v.number(),
-  running: v.optional(v.number()),
-  failure: v.optional(FailureSchema),
-  attempts: v.optional(v.array(AttemptSchema)),
-  wayBack: v.optional(WayBackSchema),
-  /** The command that says whether all is well, and how long it may take. */
-  health: v.optional(v.object({ command: v.string(), seconds: v.number() })),
-  /** The images stay when all is well. */
-  keep: v.optional(v.boolean()),
+  version: described(v.literal(1), "The version of this format."),
+  id: text("Its id: the time in UTC at which it began, and the name of its directory."),
+  boot: text("The boot in which the processes were frozen, as /proc/sys/kernel/random/boot_id names it."),
+  state: described(
+    v.picklist(["pending", "trial", "done", "failed"]),
+    "pending: frozen and waiting for the next boot; trial: running on the new kernel, whose health is not known yet; done: running again for good; failed: still only on disk.",
+  ),
+  kind: v.optional(described(v.literal("suspend"), "A swap of kernels, unless it says otherwise.")),
+  from: text("The release of the kernel that was left."),
+  to: text("The release of the kernel that was to come; with a suspend, of the one that was left."),
+  arrived: v.optional(
+    text(
+      "The release of the kernel that the processes run on now, which is not `to` when the machine came up with another.",
+    ),
+  ),
+  directory: v.optional(text("The image of all that come back together; without one, each unit has its own.")),
+  processes: described(v.array(ProcessSchema), "The processes that were taken along."),
+  notes: v.optional(
+    described(v.array(v.string()), "What a person should know of the departure, though it stopped nothing."),
+  ),
+  memory: v.optional(
+    described(
+      v.object({
+        total: described(v.number(), "All, in bytes."),
+        still: described(v.number(), "Of that what was written while they stood still, in bytes."),
+      }),
+      "How much memory the processes had.",
+    ),
+  ),
+  written: v.optional(described(v.number(), "How many bytes of that memory the images hold.")),
+  units: v.optional(
+    described(v.array(swapUnitSchema), "The units that the processes belong to, for systemd to have them back."),
+  ),
+  network: v.optional(described(v.array(networkNeedSchema), "What must be there of the network before the thaw.")),
+  connections: v.optional(
+    described(
+      v.array(ConnectionSchema),
+      "Connections of TCP to other machines that came along; of very many, the first ones.",
+    ),
+  ),
+  steps: described(v.array(StepSchema), "The steps of the departure and of the boot after it, in their order."),
+  stopped: moment("When the first process was stopped"),
+  running: v.optional(moment("When the processes ran again")),
+  failure: v.optional(described(FailureSchema, "Why they do not run again.")),
+  attempts: v.optional(
+    described(v.array(AttemptSchema), "Each try at setting the processes running again, by one boot of one kernel."),
+  ),
+  wayBack: v.optional(described(WayBackSchema, "What the way back needs to know of the kernel that was left.")),
+  health: v.optional(
+    described(
+      v.object({ command: text("The command, for sh."), seconds: seconds("How long it may take, in seconds.") }),
+      "The command that says whether all is well.",
+    ),
+  ),
+  keep: v.optional(flag("Whether the images stay when all is well.")),
 });
 
 export type Failure = v.InferOutput<typeof FailureSchema>;
 export type Attempt = v.InferOutput<typeof AttemptSchema>;
 export type WayBack = v.InferOutput<typeof WayBackSchema>;
 export type Connection = v.InferOutput<typeof ConnectionSchema>;
-/** A unit as the record of a swap has it. */
-export type SwapUnit = v.InferOutput<typeof UnitSchema>;
+export type SwapUnit = v.InferOutput<typeof swapUnitSchema>;
 export type SwapRecord = v.InferOutput<typeof swapRecordSchema>;
 
 /** The images that units have of their own, with those units. */

@@ -1,15 +1,15 @@
 /** What of a unit itself, rather than of its processes, keeps systemd from having it again after a boot. */
-import { type FailureSummary, Refusal } from "../lib/errors.ts";
+import { type FailureObject, Refusal } from "../lib/errors.ts";
 import type { SurveyedUnit } from "./survey.ts";
 import { bridged } from "./containers.ts";
 import type { Unit } from "./unit.ts";
 
 /** All that stands in the way of a service, or of the scope of a session or container. */
-export function obstaclesOf(unit: Unit): FailureSummary[] {
+export function obstaclesOf(unit: Unit): FailureObject[] {
   const ofService = [transient, mainProcess, descriptorStore, busName];
   const looks = unit.name.endsWith(".service") ? [...ofService, bridged] : [bridged];
   const found = looks.map((look) => look(unit));
-  return found.flatMap((refusal) => (refusal ? [refusal.toJSON() as FailureSummary] : []));
+  return found.flatMap((refusal) => (refusal ? [refusal.toJSON()] : []));
 }
 
 /** What stands in the way of units that are to go along, with their names. */

@@ -2,7 +2,7 @@
 import { checkEach } from "../freeze/machine.ts";
 import type { HeldNeed } from "../freeze/needs.ts";
 import type { CheckOutcome } from "../freeze/check.ts";
-import type { FailureSummary } from "../lib/errors.ts";
+import type { FailureObject } from "../lib/errors.ts";
 import { obstaclesOf } from "./obstacles.ts";
 import { isProtected, matches, type Protection } from "./protected.ts";
 import { activeUnits, processesBelow, rootsAmong, type Unit, withDescendants } from "./unit.ts";
@@ -21,7 +21,7 @@ export interface SurveyedUnit extends RunningUnit {
   readonly tolerated: boolean;
   readonly verdict: Verdict;
   /** What stands in the way, whether it is protected or not. */
-  readonly obstacles: readonly FailureSummary[];
+  readonly obstacles: readonly FailureObject[];
   readonly notes: readonly string[];
   /** What a kernel must have been built with to take what was looked at together with it; empty when nobody looked. */
   readonly needs: readonly HeldNeed[];
@@ -127,9 +127,7 @@ interface Member {
 }
 
 /** Of what a look at a set has found, what is of this unit or of none. */
-function refusalsFor({ unit }: Member, set: readonly Member[], { refusals }: CheckOutcome): FailureSummary[] {
+function refusalsFor({ unit }: Member, set: readonly Member[], { refusals }: CheckOutcome): FailureObject[] {
   const owners = new Map(set.flatMap((one) => one.pids.map((pid) => [pid, one.unit] as const)));
-  return (refusals as (FailureSummary & { pid?: number })[]).filter(
-    ({ pid }) => pid === undefined || (owners.get(pid) ?? unit) === unit,
-  );
+  return refusals.filter(({ pid }) => pid === undefined || (owners.get(pid) ?? unit) === unit);
 }

@@ -33,7 +33,7 @@ back: they go on, on the old kernel, from the moment of the freeze.`,
       if (records.length > 0) refreshMetrics();
       if (records.length === 0 && !options.unlessHealthy && !options.unfinished) throw nothingOnTrial();
       const swaps = records.map(reportOf);
-      printOutcome(options.json, { swaps }, ...swaps.map((swap) => formatReport(swap).trimEnd()));
+      printOutcome<"back">(options.json, { swaps }, ...swaps.map((swap) => formatReport(swap).trimEnd()));
     });
 }
 

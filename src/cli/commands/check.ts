@@ -5,7 +5,7 @@ import type { CheckOutcome } from "../../freeze/check.ts";
 import { askDoor, hasDoor } from "../../door/client.ts";
 import { check } from "../../freeze/freeze.ts";
 import { checkEach, treesOfMachine } from "../../freeze/machine.ts";
-import { EXIT_STATUS, type FailureSummary, KmonteError } from "../../lib/errors.ts";
+import { EXIT_STATUS, type FailureObject, KmonteError } from "../../lib/errors.ts";
 import { lackingIn, readOffer } from "../../swap/kernel-config.ts";
 import { findKernel } from "../../swap/kernels.ts";
 import { parsePid } from "../arguments.ts";
@@ -17,8 +17,6 @@ interface Options {
   readonly to?: string;
   readonly json?: boolean;
 }
-
-type Obstacle = FailureSummary & { readonly pid?: number };
 
 export function addCheck(program: Command): void {
   program
@@ -65,7 +63,7 @@ async function checkProcesses(pids: readonly number[], options: Options): Promis
   const outcome = { ...looked, refusals: [...looked.refusals, ...lacking.map((refusal) => refusal.toJSON())] };
   if (outcome.refusals.length > 0) process.exitCode = EXIT_STATUS.refused;
   if (options.json) {
-    printJson(outcome);
+    printJson<"check">(outcome);
     return;
   }
   for (const { pid, command, threads } of outcome.processes) {
@@ -78,8 +76,7 @@ async function checkProcesses(pids: readonly number[], options: Options): Promis
     return;
   }
   printLine("Would not freeze:");
-  for (const obstacle of obstaclesOf(outcome))
-    for (const line of describeFailure(obstacle, "- ", "  ")) printLine(line);
+  for (const obstacle of outcome.refusals) for (const line of describeFailure(obstacle, "- ", "  ")) printLine(line);
 }
 
 async function checkMachine(options: Options): Promise<void> {
@@ -89,30 +86,24 @@ async function checkMachine(options: Options): Promise<void> {
     looked.push({ root: roots[looked.length] as number, ...outcome });
   }
   // Who has ended since the list was made stands in nobody's way.
-  const trees = looked.filter(
-    ({ refusals }) => !(refusals as Obstacle[]).some(({ code }) => code === "NO_SUCH_PROCESS"),
-  );
+  const trees = looked.filter(({ refusals }) => !refusals.some(({ code }) => code === "NO_SUCH_PROCESS"));
   if (options.json) {
-    printJson({ trees });
+    printJson<"check --all">({ trees });
     return;
   }
   const free = trees.filter((tree) => tree.refusals.length === 0);
   printLine(`${free.length} of ${trees.length} trees of processes would freeze:`);
   for (const { processes } of free)
     printLine(`  ${processes.map(({ pid, command }) => `${command} (${pid})`).join(", ")}`);
-  for (const [code, found] of byCode(trees.flatMap(obstaclesOf))) {
+  for (const [code, found] of byCode(trees.flatMap(({ refusals }) => refusals))) {
     printLine();
     printLine(`${code}, ${found.length === 1 ? "once" : `${found.length} times`}:`);
     for (const obstacle of found) for (const line of describeFailure(obstacle, "  - ", "    ")) printLine(line);
   }
 }
 
-function obstaclesOf(outcome: CheckOutcome): Obstacle[] {
-  return outcome.refusals as Obstacle[];
-}
-
 /** What stands in the way, the most frequent first. */
-function byCode(obstacles: readonly Obstacle[]): [string, Obstacle[]][] {
+function byCode(obstacles: readonly FailureObject[]): [string, FailureObject[]][] {
   const groups = Map.groupBy(obstacles, ({ code }) => code);
   return [...groups].sort(([, one], [, other]) => other.length - one.length);
 }

@@ -44,7 +44,7 @@ Example:
       const identities = openKeys(options.identity);
       using image = readImage(directory, { unsigned: options.unsigned === true, identities });
       const names = writePlain(image, resolve(options.output));
-      printOutcome(
+      printOutcome<"decrypt">(
         options.json,
         { directory: options.output, files: names },
         `Written to ${options.output}: ${names.join(", ")}.`,

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { EXIT_STATUS } from "../../lib/errors.ts";
 import { requireRoot } from "../../lib/require-root.ts";
 import { diagnose, type Diagnosis } from "../../swap/doctor/diagnose.ts";
+import type { Result } from "../json/results.ts";
 import { describeFindings, printJson, printLine } from "../output.ts";
 
 interface Options {
@@ -34,12 +35,12 @@ Examples:
       requireRoot("look at all that a change of kernel needs");
       const diagnosis = diagnose(options.to);
       if (diagnosis.refusals.length > 0) process.exitCode = EXIT_STATUS.refused;
-      if (options.json) printJson(asJson(diagnosis));
+      if (options.json) printJson<"doctor">(asJson(diagnosis));
       else printDiagnosis(diagnosis);
     });
 }
 
-function asJson({ from, kernel, refusals, warnings, advice }: Diagnosis): object {
+function asJson({ from, kernel, refusals, warnings, advice }: Diagnosis): Result<"doctor"> {
   return { canSwap: refusals.length === 0, from, ...(kernel && { to: kernel.release }), refusals, warnings, advice };
 }
 

@@ -78,7 +78,7 @@ files, the RuntimeDirectory= of a unit, folders with all that is in them.
       const { directory, processes, bytes, notes, steps } = set;
       if (!options.json) for (const note of notes) tell(`kmonte: note: ${note}`);
       const names = processes.map(({ pid, command }) => `${command} (${pid})`).join(", ");
-      printOutcome(
+      printOutcome<"freeze">(
         options.json,
         { directory, processes, bytes, notes, steps, running: end === "resume" },
         `Frozen to ${directory}: ${names}.`,

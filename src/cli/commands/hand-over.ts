@@ -28,7 +28,7 @@ This command starts the units that the boot did not, waits until all are active,
       if (records.length > 0) refreshMetrics();
       const units = records.flatMap((record) => record.units ?? []);
       if (options.json)
-        return printJson({ units: units.map(({ name, mainPid, after }) => ({ name, mainPid, after })) });
+        return printJson<"hand-over">({ units: units.map(({ name, mainPid, after }) => ({ name, mainPid, after })) });
       for (const { name, after } of units)
         printLine(
           `${name}: ${after?.activeState ?? "unknown"}${after?.mainPid ? `, main process ${after.mainPid}` : ""}`,

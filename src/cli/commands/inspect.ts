@@ -34,7 +34,7 @@ Examples:
       const { describeImage } = await import("../image-text.ts");
       const identities = openKeys(options.identity);
       using image = readImage(directory, { unsigned: options.unsigned === true, identities, lookOnly: true });
-      if (options.json) printJson({ manifest: image.manifest, state: image.state });
+      if (options.json) printJson<"inspect">({ manifest: image.manifest, state: image.state });
       else for (const line of describeImage(image)) printLine(line);
     });
 }

@@ -22,7 +22,7 @@ export function addKernels(program: Command): void {
     .action((options: Options) => {
       const kernels = listKernels().map((kernel) => Object.assign({ obstacle: obstacleOf(kernel) }, kernel));
       if (options.json) {
-        printJson({ kernels });
+        printJson<"kernels">({ kernels });
         return;
       }
       if (kernels.length === 0) printLine("There is no kernel in /boot.");

@@ -39,7 +39,7 @@ own key is made at the first freeze. Keys and signatures are in minisign's forma
       const revoked = revokedKeys().map(({ id, path }) => ({ id, path }));
       const identity = encryptionKey();
       const encryption = identity && formatRecipient(identity.recipient);
-      if (options.json) printJson({ directory: keyDirectory(), keys, revoked, encryption });
+      if (options.json) printJson<"key list">({ directory: keyDirectory(), keys, revoked, encryption });
       else if (keys.length === 0) printLine(`No keys in ${keyDirectory()}; one is made at the first freeze.`);
       else for (const { id, own, path } of keys) printLine(`${id}  ${own ? "signs here" : "trusted"}  ${path}`);
       if (!options.json) for (const { id, path } of revoked) printLine(`${id}  revoked  ${path}`);
@@ -53,7 +53,7 @@ own key is made at the first freeze. Keys and signatures are in minisign's forma
     .action((options: Options & { encryption?: boolean }) => {
       if (options.encryption) {
         const recipient = formatRecipient(newEncryptionKey().recipient);
-        printOutcome(
+        printOutcome<"key new --encryption">(
           options.json,
           { recipient, directory: keyDirectory() },
           `Encrypt to it with --encrypt-to ${recipient}.`,
@@ -61,7 +61,11 @@ own key is made at the first freeze. Keys and signatures are in minisign's forma
         return;
       }
       const { id } = newMachineKey();
-      printOutcome(options.json, { id, directory: keyDirectory() }, `This machine signs with key ${id} from now on.`);
+      printOutcome<"key new">(
+        options.json,
+        { id, directory: keyDirectory() },
+        `This machine signs with key ${id} from now on.`,
+      );
     });
   key
     .command("trust")
@@ -70,7 +74,7 @@ own key is made at the first freeze. Keys and signatures are in minisign's forma
     .option("--json", "print the result as JSON")
     .action((file: string, options: Options) => {
       const id = trustKey(readKeyFile(file));
-      printOutcome(options.json, { id }, `Images signed by ${id} are thawed here from now on.`);
+      printOutcome<"key trust">(options.json, { id }, `Images signed by ${id} are thawed here from now on.`);
     });
   key
     .command("revoke")
@@ -79,7 +83,7 @@ own key is made at the first freeze. Keys and signatures are in minisign's forma
     .option("--json", "print the result as JSON")
     .action((id: string, options: Options) => {
       revokeKey(id);
-      printOutcome(options.json, { id }, `Images signed by ${id} are refused here from now on.`);
+      printOutcome<"key revoke">(options.json, { id }, `Images signed by ${id} are refused here from now on.`);
     });
 }
 

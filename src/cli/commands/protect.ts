@@ -56,7 +56,7 @@ Examples:
       const wanted = options.all ? await allThatCan(running) : units;
       if (!options.all) await requireAble(running, protections);
       const added = addProtections(wanted);
-      if (options.json) return printJson({ added });
+      if (options.json) return printJson<"protect">({ added });
       for (const name of added) printLine(`${name} is protected.`);
       if (added.length === 0) printLine("Nothing to do: protected already.");
     });
@@ -69,7 +69,7 @@ Examples:
     .action((units: string[], options: Options) => {
       requireRoot("change what is protected");
       removeProtections(units);
-      if (options.json) printJson({ removed: units.map(fullName) });
+      if (options.json) printJson<"unprotect">({ removed: units.map(fullName) });
       else for (const name of units) printLine(`${fullName(name)} is not protected any more.`);
     });
 }

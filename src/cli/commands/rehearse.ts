@@ -52,7 +52,7 @@ Example:
         }),
       ).finally(progress.end);
       if (!result.go) process.exitCode = EXIT_STATUS.failed;
-      if (json) printJson(result);
+      if (json) printJson<"rehearse">(result);
       else show(result);
     });
 }

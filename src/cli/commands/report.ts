@@ -53,14 +53,18 @@ Examples:
       if (html !== undefined) return put(html, reportPage({ report: last, last: reports, version }), options);
       if (metrics !== undefined)
         return put(metrics === true ? STANDARD_OUTPUT : metrics, metricsText(last), options, METRICS_MODE);
-      if (json) printJson(last);
+      if (json) printJson<"report">(last);
       else printLine(formatReport(last).trimEnd());
     });
 }
 
 function mailAll(json: boolean | undefined): void {
   const mailed = mailResults();
-  printOutcome(json, { mailed }, mailed.length > 0 ? `Sent to ${mailed.join(", ")}.` : "Nothing to send.");
+  printOutcome<"report --mail">(
+    json,
+    { mailed },
+    mailed.length > 0 ? `Sent to ${mailed.join(", ")}.` : "Nothing to send.",
+  );
 }
 
 function put(file: string, text: string, { json }: Options, mode?: number): void {
@@ -70,7 +74,7 @@ function put(file: string, text: string, { json }: Options, mode?: number): void
     return;
   }
   writeReport(file, text, mode);
-  printOutcome(json, { file }, `Written to ${file}.`);
+  printOutcome<"report --html" | "report --metrics">(json, { file }, `Written to ${file}.`);
 }
 
 function bothOnOutput(): KmonteError {

@@ -4,7 +4,7 @@ import { doorPath } from "../../door/protocol.ts";
 import { serve } from "../../door/serve.ts";
 import { installDoor, SERVICE_UNIT, SOCKET_UNIT, uninstallDoor } from "../../door/units.ts";
 import { KmonteError } from "../../lib/errors.ts";
-import { printLine, printOutcome } from "../output.ts";
+import { printOutcome } from "../output.ts";
 
 interface Options {
   readonly install?: boolean;
@@ -38,7 +38,7 @@ nothing is turned away within five seconds, and sooner when others come. Root do
       if (install && uninstall) throw both();
       if (install) {
         installDoor();
-        printOutcome(
+        printOutcome<"serve --install">(
           json,
           { installed: [SOCKET_UNIT, SERVICE_UNIT] },
           `Installed; systemctl enable --now ${SOCKET_UNIT} opens the door.`,
@@ -47,11 +47,11 @@ nothing is turned away within five seconds, and sooner when others come. Root do
       }
       if (uninstall) {
         const removed = uninstallDoor();
-        printOutcome(json, { removed }, removed ? "Removed." : "There was nothing to remove.");
+        printOutcome<"serve --uninstall">(json, { removed }, removed ? "Removed." : "There was nothing to remove.");
         return;
       }
       await serve();
-      printLine(`Listening at ${doorPath()}.`);
+      printOutcome<"serve">(json, { listening: doorPath() }, `Listening at ${doorPath()}.`);
     });
 }
 

@@ -11,6 +11,7 @@ import { inTheWayOf } from "../../swap/target.ts";
 import { inTheWay } from "../../units/obstacles.ts";
 import { expectPauses, type ExpectedPauses } from "../../swap/expected-pause.ts";
 import { requireRoot } from "../../lib/require-root.ts";
+import type { Result } from "../json/results.ts";
 import {
   describeFailure,
   describeFindings,
@@ -77,7 +78,7 @@ Examples:
       if (options.json) {
         const services = units.map((one) => asJson(one, pauses));
         const target = kernel && { kernel: kernel.release, kernelLacks: lacking };
-        return printJson({ services, ...target, pauseBasis: pauses.basis, keptImages: kept });
+        return printJson<"services">({ services, ...target, pauseBasis: pauses.basis, keptImages: kept });
       }
       if (options.summary) return printSummary({ along, refusals: [...inTheWay(units), ...lacking], kernel, pauses });
       printTable(units, pauses);
@@ -89,7 +90,7 @@ Examples:
 /** What is so as long as a kernel's package is being installed, whose hook asks for a summary. */
 const WHILE_INSTALLING = /^PACKAGES_(BUSY|UNFINISHED)$/;
 
-function asJson(surveyed: SurveyedUnit, pauses: ExpectedPauses): object {
+function asJson(surveyed: SurveyedUnit, pauses: ExpectedPauses): Result<"services">["services"][number] {
   const { unit, scopes, pids, verdict, obstacles, notes, pausedMs, ...one } = surveyed;
   const expected = pauses.of(surveyed);
   return {

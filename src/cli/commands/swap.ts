@@ -64,7 +64,7 @@ export function addSwap(program: Command): void {
     .option("--encrypt-to <recipient>", "encrypt the images to a key of age (age1…); may be given again", collect)
     .option("--keep", "keep the images when the machine is known to be well")
     .option("--append <words>", "add to the new kernel's command line")
-    .option("--json", "print an error as JSON; on success there is nobody left to print to")
+    .option("--json", "print the plan or an error as JSON; on success there is nobody left to print to")
     .addHelpText(
       "after",
       `
@@ -105,7 +105,8 @@ Examples:
     .action(async (options: Options) => {
       requireRoot("change the kernel");
       const settings = readSettings();
-      if (options.unattended) await unattended(settings.mail, () => act({ ...options, yes: true }, settings));
+      if (options.unattended)
+        await unattended(settings.mail, options.json, () => act({ ...options, yes: true }, settings));
       else await act(options, settings);
     });
 }

@@ -106,7 +106,7 @@ async function thawDirectory(directory: string, options: Options): Promise<void>
   if (!options.json) for (const note of report.notes) tell(`kmonte: note: ${note}`);
   const first = report.steps[0]?.start ?? 0;
   const last = report.steps.at(-1)?.end ?? 0;
-  printOutcome(
+  printOutcome<"thaw">(
     options.json,
     report,
     `Running again: ${report.processes.map(({ pid, command }) => `${command} (${pid})`).join(", ")}.`,
@@ -134,5 +134,9 @@ async function thawAtBoot(options: Options): Promise<void> {
   if (records.some(({ state }) => state !== "done" && state !== "trial")) process.exitCode = EXIT_STATUS.failed;
   const swaps = records.map(reportOf);
   const lines = swaps.map((swap) => formatReport(swap).trimEnd());
-  printOutcome(options.json, { swaps }, ...(lines.length === 0 ? ["Nothing waits to be thawed."] : lines));
+  printOutcome<"thaw --boot">(
+    options.json,
+    { swaps },
+    ...(lines.length === 0 ? ["Nothing waits to be thawed."] : lines),
+  );
 }

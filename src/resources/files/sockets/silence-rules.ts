@@ -1,13 +1,17 @@
 /** The rules that keep an address silent, as text for nft(8): a table of the family inet for each silence. */
 import * as v from "valibot";
+import { described } from "../../../lib/described.ts";
 
 const end = v.strictObject({
-  address: v.string(),
-  port: v.number(),
-  scope: v.optional(v.number()),
-  flow: v.optional(v.number()),
+  address: described(v.string(), "The IP address."),
+  port: described(v.number(), "The port; 0 for any."),
+  scope: v.optional(described(v.number(), "The scope of an IPv6 address: the index of the network device, ipv6(7).")),
+  flow: v.optional(described(v.number(), "The flow of IPv6, sin6_flowinfo of ipv6(7).")),
 });
-export const flowSchema = v.strictObject({ local: end, remote: end });
+export const flowSchema = v.strictObject({
+  local: described(end, "The end on this machine."),
+  remote: described(end, "The other end."),
+});
 export type Flow = v.InferOutput<typeof flowSchema>;
 
 /** A port that nobody may hear to be closed, though the socket that has it is away. */

@@ -7,6 +7,7 @@ import * as v from "valibot";
 import { attempt } from "../../../abi/call.ts";
 import { inetAddress } from "../../../abi/sockaddr.ts";
 import { AF, SO, SOCK, SOCK_CLOEXEC, SOL, tryAddress, trySetOption } from "../../../abi/socket.ts";
+import { described } from "../../../lib/described.ts";
 import { Refusal } from "../../../lib/errors.ts";
 import { optionsSchema } from "./options.ts";
 import { flowSchema } from "./silence-rules.ts";
@@ -14,8 +15,12 @@ import { flowSchema } from "./silence-rules.ts";
 export const networkNeedSchema = v.strictObject({
   local: flowSchema.entries.local,
   remote: v.optional(flowSchema.entries.remote),
-  /** SO_BINDTODEVICE, in hexadecimal as the options have it. */
-  device: v.optional(v.string()),
+  device: v.optional(
+    described(
+      v.string(),
+      "The network device that it is bound to (SO_BINDTODEVICE): the bytes of its name, in hexadecimal.",
+    ),
+  ),
 });
 export type NetworkNeed = v.InferOutput<typeof networkNeedSchema>;
 
