@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import type { Answer } from "../../lab/channel.ts";
 import { Machine } from "../../lab/machine.ts";
+import { parseResult } from "../json-schemas.ts";
 import { unlessThorough } from "../thorough.ts";
 
 const PATIENCE_MS = 45 * 60_000;
@@ -56,17 +57,17 @@ test("what only a kernel of its own shows", { timeout: PATIENCE_MS, skip: unless
     system: { debian: "12", kind: "slim", more: STORAGE },
   });
   const shell = async (script: string): Promise<string> => (await machine.output(["sh", "-c", script])).trim();
-  const parsed = ({ code, stdout, stderr }: Answer, expected: number): unknown => {
+  const parsed = <T>(name: string, { code, stdout, stderr }: Answer, expected: number): T => {
     assert.equal(code, expected, stdout.toString() + stderr.toString());
-    return JSON.parse(stdout.toString());
+    return parseResult<T>(name, stdout);
   };
   const diagnose = async (status: number, ...args: string[]): Promise<Diagnosis> =>
-    parsed(await machine.run(["kmonte", "doctor", "--json", ...args]), status) as Diagnosis;
+    parsed("doctor", await machine.run(["kmonte", "doctor", "--json", ...args]), status);
   const pid = Number(await shell("setsid sleep 100000 >/dev/null 2>&1 </dev/null & echo $!"));
   /** Refused with this code alone, and the process lives on as it was. */
   const swapRefuses = async (code: string, ...args: string[]): Promise<void> => {
     const answer = await machine.run(["kmonte", "swap", "--yes", "--json", "--pid", String(pid), ...args]);
-    const { error } = parsed(answer, 3) as { error: Told };
+    const { error } = parsed<{ error: Told }>("error", answer, 3);
     assert.equal(error.code, code);
     assert.match(await shell(`cat /proc/${pid}/status`), /^State:\s+S/m);
   };
@@ -116,7 +117,7 @@ test("what only a kernel of its own shows", { timeout: PATIENCE_MS, skip: unless
     const said = await machine.run(["kmonte", "swap", "--plan"]);
     assert.match(said.stderr.toString(), /modprobe -r dummy && modprobe dummy[^]*NO_NEWER_KERNEL[^]*--to 6\.1/);
     const forced = await machine.run(["kmonte", "swap", "--plan", "--json", "--to", release, "--pid", String(pid)]);
-    assert.deepEqual(codes((parsed(forced, 0) as { advice: Told[] }).advice), codes(found.advice));
+    assert.deepEqual(codes(parsed<{ advice: Told[] }>("swap --plan", forced, 0).advice), codes(found.advice));
     await shell(`cp /root/dummy.ko /lib/modules/${release}/kernel/drivers/net/dummy.ko`);
     assert.deepEqual(codes((await diagnose(0)).advice), ["NEWEST_KERNEL_RUNS"]);
   });

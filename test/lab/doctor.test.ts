@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
+import { parseResult } from "../json-schemas.ts";
 import { countFrom, mainPid, shell, suspendAndReturn } from "./suspending.ts";
 
 const PATIENCE_MS = 15 * 60_000;
@@ -31,7 +32,7 @@ let kernel = "";
 async function diagnose(): Promise<Diagnosis> {
   const { code, stdout, stderr } = await machine.run(["kmonte", "doctor", "--json"]);
   assert.equal(code, 3, stderr.toString());
-  return JSON.parse(stdout.toString()) as Diagnosis;
+  return parseResult<Diagnosis>("doctor", stdout);
 }
 
 const codes = (told: readonly Told[]): string[] => told.map(({ code }) => code);
@@ -46,7 +47,7 @@ async function standsInTheWay(code: string): Promise<Told> {
   const pid = await mainPid(machine, "cron");
   const refused = await machine.run(["kmonte", "swap", "--to", kernel, "--yes", "--json"]);
   assert.equal(refused.code, 3, refused.stderr.toString());
-  const { error } = JSON.parse(refused.stdout.toString()) as { error: { code: string; refusals: Told[] } };
+  const { error } = parseResult<{ error: { code: string; refusals: Told[] } }>("error", refused.stdout);
   assert.equal(error.code, "CANNOT_SWAP");
   assert.deepEqual(error.refusals, refusals, "swap says what doctor says");
   const person = await machine.run(["kmonte", "swap", "--to", kernel, "--yes"]);

@@ -12,6 +12,7 @@ import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { runTool } from "../../lab/tool.ts";
 import { runningServices, surveyUnit, verdictLine } from "../../lab/unit-survey.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
+import { parseResult } from "../json-schemas.ts";
 import { serverMachine } from "./server-machine.ts";
 import { shell } from "./suspending.ts";
 
@@ -135,7 +136,8 @@ describe("machines made of namespaces", { timeout: PATIENCE_MS }, () => {
 
         await t.test("kmonte runs in it", async () => {
           const check = await machine.run(["kmonte", "check", "--json", "--all"]);
-          assert.ok(JSON.parse(check.stdout.toString()), check.stderr.toString());
+          assert.equal(check.code, 0, check.stderr.toString());
+          parseResult("check --all", check.stdout);
           assert.ok((await runningServices(machine)).includes("nginx.service"));
           const verdict = await surveyUnit(machine, "nginx.service");
           assert.equal(verdict.status, 0, verdictLine(verdict));

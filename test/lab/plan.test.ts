@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
+import { parseResult } from "../json-schemas.ts";
 import { serverMachine } from "./server-machine.ts";
 import { countFrom, mainPid, shell, suspend } from "./suspending.ts";
 
@@ -44,7 +45,7 @@ async function refuses(code: string, ...args: string[]): Promise<string> {
   assert.doesNotMatch(person.stderr.toString(), /^ +at /m);
   const script = await machine.run(["kmonte", ...args, "--json"]);
   assert.equal(script.code, 3, script.stderr.toString());
-  const { error } = JSON.parse(script.stdout.toString()) as { error: { code: string; remedy?: string; why?: string } };
+  const { error } = parseResult<{ error: { code: string; remedy?: string } }>("error", script.stdout);
   assert.equal(error.code, code);
   assert.ok(error.remedy, `${code} has a remedy`);
   assert.equal(await shell(machine, running), pids, `${code}: nothing was stopped`);
@@ -107,7 +108,9 @@ describe("before units are taken along", { timeout: PATIENCE_MS }, () => {
     await machine.output(["kmonte", "protect", "reader", "writer"]);
     assert.equal((await machine.run(["kmonte", "suspend", "--plan"])).code, 0, "together they can go");
     assert.match(await refuses("CANNOT_TOLERATE", "suspend", "--plan", "--tolerate", "reader"), /fifo/);
-    await shell(machine, "kmonte unprotect reader writer; systemctl stop reader writer");
+    const { removed } = parseResult("unprotect", await shell(machine, "kmonte unprotect reader writer --json"));
+    assert.deepEqual(removed, ["reader.service", "writer.service"]);
+    await shell(machine, "systemctl stop reader writer");
   });
 
   test("a kernel cannot be changed from a container, and nothing without root", async () => {
@@ -116,7 +119,8 @@ describe("before units are taken along", { timeout: PATIENCE_MS }, () => {
       const command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "kmonte", ...verb, "--json"];
       const said = await machine.run(command);
       assert.equal(said.code, 3, verb[0]);
-      assert.match(said.stdout.toString(), /"NOT_ROOT"/, verb[0]);
+      const { error } = parseResult<{ error: { code: string } }>("error", said.stdout);
+      assert.equal(error.code, "NOT_ROOT", verb[0]);
     }
   });
 
@@ -125,7 +129,8 @@ describe("before units are taken along", { timeout: PATIENCE_MS }, () => {
     for (const verb of [["services"], ["protect", "nginx"], ["suspend", "--yes"]]) {
       const said = await machine.run([...hidden, ...verb, "--json"]);
       assert.equal(said.code, 3, said.stderr.toString());
-      assert.match(said.stdout.toString(), /"NO_SYSTEMD"/, verb[0]);
+      const { error } = parseResult<{ error: { code: string } }>("error", said.stdout);
+      assert.equal(error.code, "NO_SYSTEMD", verb[0]);
     }
   });
 
@@ -163,7 +168,7 @@ describe("before units are taken along", { timeout: PATIENCE_MS }, () => {
       readonly along: readonly { readonly unit: string; readonly expectedPauseSeconds: number }[];
     }
     const planned = async (): Promise<Plan> =>
-      JSON.parse(await machine.output(["kmonte", "suspend", "--restart", "--plan", "--json"])) as Plan;
+      parseResult<Plan>("suspend --plan", await machine.output(["kmonte", "suspend", "--restart", "--plan", "--json"]));
     const first = await planned();
     assert.match(first.pauseBasis, /^A rough estimate, as no such departure is on record/);
     assert.equal(first.along.length, 3);
@@ -184,11 +189,11 @@ describe("before units are taken along", { timeout: PATIENCE_MS }, () => {
     assert.equal(await mainPid(machine, "nginx"), pid);
     await shell(machine, "redis-cli publish lab heard; sleep 1");
     assert.match(await shell(machine, "journalctl -b -u listener -o cat"), /heard/);
-    const report = JSON.parse(await machine.output(["kmonte", "report", "--json"])) as {
+    const report = parseResult<{
       id: string;
       notes: string[];
       units: { name: string; pauseSeconds: number }[];
-    };
+    }>("report", await machine.output(["kmonte", "report", "--json"]));
     assert.ok(report.notes.some((note) => note.startsWith("slow.service did not stop within 7s")));
     assert.match(await machine.output(["kmonte", "report"]), /note: slow\.service did not stop within 7s/);
     const second = await planned();

@@ -13,6 +13,7 @@ import { readConsole, type Rehearsal, rehearse } from "../../src/swap/rehearse/r
 import { compile, Program } from "../harness.ts";
 import { KMONTE, launch } from "../kmonte.ts";
 import { bundle } from "../../scripts/bundle.ts";
+import { parseResult } from "../json-schemas.ts";
 
 const PATIENCE_S = 600;
 
@@ -72,7 +73,7 @@ describe("a rehearsal", () => {
 });
 
 async function tried(to: string, program: Program, command: string): Promise<Rehearsal> {
-  return rehearse({
+  const result = await rehearse({
     command: await compiled(join(program.directory, "kmonte")),
     to,
     pids: [program.pid],
@@ -80,6 +81,9 @@ async function tried(to: string, program: Program, command: string): Promise<Reh
     seconds: PATIENCE_S,
     root: join(program.directory, "rehearsal"),
   });
+  // What kmonte rehearse --json prints.
+  parseResult("rehearse", JSON.stringify(result));
+  return result;
 }
 
 /** As a package has it: an emulated processor takes long to read the sources. */

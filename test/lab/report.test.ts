@@ -10,6 +10,7 @@ import { after, describe, test } from "node:test";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { barriers, TestBrowser } from "../browser.ts";
 import type { SwapReport } from "../../src/swap/report.ts";
+import { parseResult } from "../json-schemas.ts";
 import { Conversation, LINE_CLIENT } from "./conversation.ts";
 import { countFrom, FIRST_BOOT, shell, suspend, suspendAndReturn } from "./suspending.ts";
 
@@ -86,7 +87,7 @@ describe("the report of real departures", { timeout: PATIENCE_MS }, () => {
       await busy.ask("so far");
       await suspendAndReturn(machine);
       const own = Number(await busy.ask("and now"));
-      const report = JSON.parse(await machine.output(["kmonte", "report", "--json"])) as SwapReport;
+      const report = parseResult<SwapReport>("report", await machine.output(["kmonte", "report", "--json"]));
       const { connections = [], units = [] } = report;
       assert.deepEqual(
         connections.map(({ unit }) => unit),

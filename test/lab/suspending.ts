@@ -5,6 +5,7 @@ import type { Answer } from "../../lab/channel.ts";
 import type { NamespaceMachine, SystemState } from "../../lab/namespace-machine.ts";
 import type { SwapReport } from "../../src/swap/report.ts";
 import { until } from "../harness.ts";
+import { parseResult } from "../json-schemas.ts";
 
 /** What a script for sh(1) that succeeds writes, without blanks around it. */
 export async function shell(machine: NamespaceMachine, script: string): Promise<string> {
@@ -53,6 +54,6 @@ export async function suspendAndBoot(machine: NamespaceMachine, script = ""): Pr
 /** The same, where all units come back. */
 export async function suspendAndReturn(machine: NamespaceMachine): Promise<void> {
   const state = await suspendAndBoot(machine);
-  const report = JSON.parse(await machine.output(["kmonte", "report", "--json"])) as SwapReport;
+  const report = parseResult<SwapReport>("report", await machine.output(["kmonte", "report", "--json"]));
   if (state !== "running" || report.state !== "done") assert.fail(`${state}: ${await shell(machine, WRONG)}`);
 }

@@ -16,6 +16,7 @@ import { openServices } from "../../lab/services.ts";
 import { observeServer, type ServerEvidence } from "../../lab/unit-evidence.ts";
 import { judgeServer } from "../../lab/unit-judge.ts";
 import { startWorkloads, type Workloads } from "../../lab/workloads.ts";
+import { parseResult } from "../json-schemas.ts";
 import { unlessThorough } from "../thorough.ts";
 
 /** How long an emulated guest may take to start a service again. */
@@ -134,7 +135,11 @@ test(
         await shell("cat /var/mail/root || { systemctl list-jobs; journalctl -b -o cat -u kmonte-result; mailq; }"),
         /^Subject: kmonte on lab: Linux 6\.1\S* to 6\.12\S*, stood still for \d+ s$/m,
       );
-      assert.match(await shell("kmonte swap --unattended"), /the newest in \/boot, is running/);
+      const { unchanged } = parseResult<{ unchanged: { why: string } }>(
+        "swap --unattended",
+        await shell("kmonte swap --unattended --json"),
+      );
+      assert.match(unchanged.why, /the newest in \/boot, is running/);
     });
     await t.test("6.12 → 6.1: again, with the clocks of two swaps", { skip: unlessThorough }, async () => {
       const { gapSeconds } = await swapAndJudge(machine, workloads, between, { to: "6.1" });

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { NamespaceMachine } from "../../lab/namespace-machine.ts";
+import { parseResult } from "../json-schemas.ts";
 import { FIRST_BOOT, countFrom, mainPid, shell, suspend } from "./suspending.ts";
 import { serverMachine } from "./server-machine.ts";
 
@@ -30,7 +31,7 @@ const pidsOf = (machine: NamespaceMachine): Promise<string[]> =>
 
 async function report(machine: NamespaceMachine): Promise<Report> {
   await shell(machine, "systemctl start kmonte-hand-over.service 2>/dev/null || true");
-  return JSON.parse(await machine.output(["kmonte", "report", "--json"])) as Report;
+  return parseResult<Report>("report", await machine.output(["kmonte", "report", "--json"]));
 }
 
 async function nothingLeft(machine: NamespaceMachine): Promise<void> {
@@ -100,7 +101,10 @@ describe("a thaw that fails for one unit of five", { timeout: PATIENCE_MS }, () 
       await nothingLeft(machine);
       assert.match(await shell(machine, "kmonte report"), /systemd has started the units anew/);
 
-      const { keptImages } = JSON.parse(await shell(machine, "kmonte services --json")) as { keptImages: object[] };
+      const { keptImages } = parseResult<{ keptImages: object[] }>(
+        "services",
+        await shell(machine, "kmonte services --json"),
+      );
       assert.deepEqual(
         keptImages.map((one) => ({ ...one, swap: "", frozenAt: "", processes: [], failure: { code: failure?.code } })),
         [

@@ -12,6 +12,7 @@ import { NamespaceMachine } from "../../lab/namespace-machine.ts";
 import { temporaryDirectory } from "../../lab/lifetime.ts";
 import { runTool } from "../../lab/tool.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
+import { parseResult } from "../json-schemas.ts";
 import { Conversation } from "./conversation.ts";
 import { FIRST_BOOT, shell, suspendAndReturn } from "./suspending.ts";
 import { serverMachine } from "./server-machine.ts";
@@ -77,11 +78,14 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
       assert.match(await web.ask("GET / HTTP/1.1|Host: lab||"), /^b'HTTP\/1\.1 200 OK/);
       assert.match(await cache.ask("set k 0 0 5|value|"), /STORED/);
 
-      const protect = await machine.run(["kmonte", "protect", ...UNITS.map((unit) => unit.replace(".service", ""))]);
+      const names = UNITS.map((unit) => unit.replace(".service", ""));
+      const protect = await machine.run(["kmonte", "protect", ...names, "--json"]);
       assert.equal(protect.code, 0, protect.stderr.toString());
-      const services = JSON.parse(await machine.output(["kmonte", "services", "--protected", "--json"])) as {
-        services: { unit: string; verdict: string; sessions: string[] }[];
-      };
+      assert.deepEqual(parseResult("protect", protect.stdout), { added: UNITS });
+      const services = parseResult<{ services: { unit: string; verdict: string; sessions: string[] }[] }>(
+        "services",
+        await machine.output(["kmonte", "services", "--protected", "--json"]),
+      );
       assert.deepEqual(services.services.map(({ unit }) => unit).sort(), UNITS.toSorted());
       for (const { unit, verdict } of services.services) assert.equal(verdict, "along", unit);
       const scope = services.services.find(({ unit }) => unit === "ssh.service")?.sessions[0];
@@ -100,9 +104,10 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
           const known = await shell(machine, `loginctl show-session -p State -p Scope -p Remote ${idOf(scope)}`);
           assert.deepEqual(known.split("\n").sort(), ["Remote=yes", `Scope=${scope}`, "State=active"]);
           assert.equal(await shell(machine, "systemctl is-active user@0.service"), "active");
-          const report = JSON.parse(await machine.output(["kmonte", "report", "--json"])) as {
-            units: { name: string; after: { activeState: string } }[];
-          };
+          const report = parseResult<{ units: { name: string; after: { activeState: string } }[] }>(
+            "report",
+            await machine.output(["kmonte", "report", "--json"]),
+          );
           for (const unit of UNITS)
             assert.equal(report.units.find(({ name }) => name === unit)?.after.activeState, "active", unit);
         });

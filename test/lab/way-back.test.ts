@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Machine } from "../../lab/machine.ts";
 import { formatReport, type SwapReport } from "../../src/swap/report.ts";
+import { parseResult } from "../json-schemas.ts";
 import { unlessThorough } from "../thorough.ts";
 
 const OLD = "6.1";
@@ -130,7 +131,7 @@ test("the ways back", { timeout: 30 * 60_000 }, async (t) => {
         () => new Promise<never>(() => {}),
       );
       await Promise.race([waitForOld(machine, earlier), answer]);
-      const report = JSON.parse(await machine.output(["kmonte", "report", "--json"])) as SwapReport;
+      const report = parseResult<SwapReport>("report", await machine.output(["kmonte", "report", "--json"]));
       const text = formatReport(report);
       t.diagnostic(text);
       assert.equal(report.state, "done", text);
