@@ -7,6 +7,8 @@ import { compile, Program } from "./harness.ts";
 
 /** That of $KMONTE_TREE (see run.ts), or of the checkout. */
 export const KMONTE = join(process.env["KMONTE_TREE"] ?? join(import.meta.dirname, ".."), "bin/kmonte");
+/** That of the checkout: faults (faults/inject.ts) are met in the sources alone. */
+export const KMONTE_OF_SOURCES = join(import.meta.dirname, "../bin/kmonte");
 
 export interface Outcome {
   /** Exit status, or the signal that ended it. */

@@ -24,7 +24,7 @@ import { freeze, thaw } from "../src/index.ts";
 import { machineKey, newMachineKey, trustedKeys } from "../src/image/keys.ts";
 import { stateDirectory } from "../src/lib/state-directory.ts";
 import { Program } from "./harness.ts";
-import { KMONTE, kmonte } from "./kmonte.ts";
+import { kmonte, KMONTE_OF_SOURCES } from "./kmonte.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const folder = mkdtempSync(join(tmpdir(), "kmonte-security-"));
@@ -100,10 +100,14 @@ test("what a killed freeze left behind goes with the next command, wherever that
     KMONTE_FAULT: "kill:1:SIGKILL:own memfd_create",
     KMONTE_FAULT_AFTER: String(program.pid),
   };
-  const { signal, stderr } = spawnSync(KMONTE, ["freeze", String(program.pid), "-o", image, "--leave-running"], {
-    env,
-    encoding: "utf8",
-  });
+  const { signal, stderr } = spawnSync(
+    KMONTE_OF_SOURCES,
+    ["freeze", String(program.pid), "-o", image, "--leave-running"],
+    {
+      env,
+      encoding: "utf8",
+    },
+  );
   assert.equal(signal, "SIGKILL", stderr);
   const left = readdirSync(folder).find((name) => name.startsWith(".killed.partial-"));
   assert.ok(left && existsSync(join(folder, left, "manifest.json.minisig")), "a whole image without its name");

@@ -12,7 +12,7 @@ import { setTimeout } from "node:timers/promises";
 import { freeze, thaw } from "../../src/index.ts";
 import { childrenOf } from "../../src/proc/read.ts";
 import { compile, Program, until } from "../harness.ts";
-import { KMONTE } from "../kmonte.ts";
+import { KMONTE_OF_SOURCES } from "../kmonte.ts";
 import { describe, environmentOf, tally, type Fault } from "./faults.ts";
 
 const INJECT = join(import.meta.dirname, "inject.ts");
@@ -179,7 +179,7 @@ export class Sweep {
       const image = join(directory, "image");
       const args = program ? ["freeze", String(program.pid), "-o", image] : ["thaw", image];
       const env = { ...process.env, ...variables, NODE_OPTIONS: `--import ${INJECT}` };
-      const { status, stderr, pid } = spawnSync(KMONTE, args, { env, timeout: 20_000, encoding: "utf8" });
+      const { status, stderr, pid } = spawnSync(KMONTE_OF_SOURCES, args, { env, timeout: 20_000, encoding: "utf8" });
       if (status !== 0) error = stderr;
       this.#ours.add(pid);
     } else {
