@@ -1,5 +1,5 @@
 /** Which CPUs a thread may use (sched_setaffinity(2)), and its real-time priority (sched(7)). */
-import { attempt, call, withStruct } from "./call.ts";
+import { attempt, call, SyscallError, withStruct } from "./call.ts";
 import { ERRNO } from "./errno.ts";
 
 /** CPUs that a set has room for (CPU_SETSIZE). */
@@ -23,12 +23,16 @@ export function cpusOf(tid: number): number[] {
 
 /** CPUs that this machine does not have are left out; with none left, the thread may go on running anywhere. */
 export function setAffinity(tid: number, cpus: readonly number[]): void {
-  withStruct(CPU_SET_SIZE / 8, (bytes, address) => {
+  const result = trySetAffinity(tid, cpus);
+  if (result >= 0 || result === -ERRNO.EINVAL) return;
+  throw new SyscallError("sched_setaffinity", result, `Setting the affinity of thread ${tid}`);
+}
+
+/** The same for callers that can do without: answers 0 or a negated errno. */
+export function trySetAffinity(tid: number, cpus: readonly number[]): number {
+  return withStruct(CPU_SET_SIZE / 8, (bytes, address) => {
     for (const cpu of cpus) bytes[cpu >> 3] = (bytes[cpu >> 3] ?? 0) | (1 << (cpu & 7));
-    const result = attempt("sched_setaffinity", tid, CPU_SET_SIZE / 8, address);
-    if (result < 0 && result !== -ERRNO.EINVAL) {
-      call("sched_setaffinity", `Setting the affinity of thread ${tid}`, tid, CPU_SET_SIZE / 8, address);
-    }
+    return attempt("sched_setaffinity", tid, CPU_SET_SIZE / 8, address);
   });
 }
 

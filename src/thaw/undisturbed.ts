@@ -2,11 +2,12 @@
  * Steps of a tracee during which nobody else runs: we and the tracee share one processor, with real-time priorities
  * (sched(7)), and the others are kept busy. What may not be had is done without.
  */
-import { cpusOf, currentCpu, raisePriority, setAffinity } from "../abi/affinity.ts";
+import { cpusOf, currentCpu, raisePriority, trySetAffinity } from "../abi/affinity.ts";
 import { OtherProcessors, PRIORITY } from "../tracee/other-processors.x86_64.ts";
 
 export interface Undisturbed {
-  readonly others: OtherProcessors;
+  /** Not there where we and the tracee may not be bound to one processor: it may need another one then. */
+  readonly others: OtherProcessors | undefined;
   /** Has a task that was born in the step run where the tracee did before. */
   readonly free: (tid: number) => void;
 }
@@ -28,14 +29,13 @@ export class OneProcessor implements Disposable {
   share<T>(tid: number, action: (undisturbed: Undisturbed) => T): T {
     const theirs = cpusOf(tid);
     using stack = new DisposableStack();
-    stack.defer(() => setAffinity(0, this.#usual));
-    setAffinity(0, [this.#cpu]);
-    stack.defer(() => setAffinity(tid, theirs));
-    setAffinity(tid, [this.#cpu]);
+    stack.defer(() => trySetAffinity(0, this.#usual));
+    stack.defer(() => trySetAffinity(tid, theirs));
+    const isBound = [0, tid].every((thread) => trySetAffinity(thread, [this.#cpu]) === 0);
     stack.defer(raisePriority(0, PRIORITY));
     // Whenever the tracee can run it does, and we go on when it has stopped.
     stack.defer(raisePriority(tid, PRIORITY + 1));
-    return action({ others: this.#others, free: (born) => setAffinity(born, theirs) });
+    return action({ others: isBound ? this.#others : undefined, free: (born) => trySetAffinity(born, theirs) });
   }
 
   [Symbol.dispose](): void {

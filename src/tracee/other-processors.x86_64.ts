@@ -3,7 +3,7 @@
  * nobody else runs meanwhile. Each is bound to its processor, has a real-time priority (sched(7)) and waits in futex(2);
  * between two steps it costs nothing. They run machine code alone, and use neither a stack nor the C library.
  */
-import { raisePriority, setAffinity } from "../abi/affinity.ts";
+import { raisePriority, trySetAffinity } from "../abi/affinity.ts";
 import { attempt, withStruct } from "../abi/call.ts";
 import { CLONE, CLONE_ARGS_SIZE, encodeCloneArgs } from "../abi/clone.ts";
 import { ERRNO } from "../abi/errno.ts";
@@ -35,10 +35,11 @@ const MOST_IDS = 16;
 const LONGEST_END_MS = 1000;
 const PAUSE_US = 50;
 
-const wait = (code: MachineCode, value: number): MachineCode =>
+/** futex(2) on the order, whose address is in r12; a wait has no end. */
+export const onOrder = (code: MachineCode, operation: number, value: number): MachineCode =>
   code
     .emit(0x4c, 0x89, 0xe7) // mov rdi, r12
-    .emit(0xbe, ...int32(FUTEX.WAIT | FUTEX.PRIVATE_FLAG)) // mov esi, operation
+    .emit(0xbe, ...int32(operation | FUTEX.PRIVATE_FLAG)) // mov esi, operation
     .emit(0xba, ...int32(value)) // mov edx, value
     .emit(0x45, 0x31, 0xd2) // xor r10d, r10d
     .call(SYS.futex);
@@ -60,7 +61,7 @@ function startCode(): Buffer {
     .jump(JUMP.IF_EQUAL, "run")
     .emit(0x83, 0xf8, ORDER.END) // cmp eax, END
     .jump(JUMP.IF_EQUAL, "end");
-  wait(code, ORDER.WAIT)
+  onOrder(code, FUTEX.WAIT, ORDER.WAIT)
     .jump(JUMP.ALWAYS, "begin")
     .place("run")
     .emit(0xc7, 0x03, ...int32(HERE.YES)) // mov dword [rbx], YES
@@ -73,7 +74,7 @@ function startCode(): Buffer {
     .jump(JUMP.UNLESS_EQUAL, "look")
     .emit(0xc7, 0x03, ...int32(HERE.TOO_LONG)) // mov dword [rbx], TOO_LONG
     .place("late");
-  return wait(code, ORDER.RUN)
+  return onOrder(code, FUTEX.WAIT, ORDER.RUN)
     .emit(0x41, 0x83, 0x3c, 0x24, ORDER.RUN) // cmp dword [r12], RUN
     .jump(JUMP.IF_EQUAL, "late")
     .place("leave")
@@ -101,7 +102,7 @@ export class OtherProcessors implements Disposable {
       const tid = this.#start(this.#line(count), ids);
       if (tid < 0) break;
       count += 1;
-      setAffinity(tid, [cpu]);
+      trySetAffinity(tid, [cpu]);
       raisePriority(tid, PRIORITY);
     }
     this.count = count;

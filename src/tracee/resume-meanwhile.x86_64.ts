@@ -11,7 +11,7 @@ import { SYS } from "../abi/syscalls.x86_64.ts";
 import { decodeWaitStatus, WAIT } from "../abi/wait.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { int32, JUMP, MachineCode } from "./machine-code.x86_64.ts";
-import { HERE, LINE, ORDER, type OtherProcessors } from "./other-processors.x86_64.ts";
+import { HERE, LINE, onOrder, ORDER, type OtherProcessors } from "./other-processors.x86_64.ts";
 import { type Stop, TraceeGone, waitForStop } from "./stops.ts";
 
 /** What the code finds behind its argument: 64-bit words, then the texts. */
@@ -32,6 +32,8 @@ const LOOKS = 100_000;
 /** How often it is looked, some tens of cycles apart, whether the other processors are ours: less than they stay so. */
 const ARRIVAL_LOOKS = 50_000;
 
+const INT_MAX = 0x7fff_ffff;
+
 const write = (code: MachineCode, which: 0 | 1): MachineCode =>
   code
     .emit(0x48, 0x8b, 0x3b) // mov rdi, [rbx]
@@ -42,12 +44,8 @@ const write = (code: MachineCode, which: 0 | 1): MachineCode =>
 
 /** Tells the threads of {@link OtherProcessors} to go on. */
 const order = (code: MachineCode, value: number): MachineCode =>
-  code
-    .emit(0x41, 0xc7, 0x04, 0x24, ...int32(value)) // mov dword [r12], value
-    .emit(0x4c, 0x89, 0xe7) // mov rdi, r12
-    .emit(0xbe, ...int32(FUTEX.WAKE | FUTEX.PRIVATE_FLAG)) // mov esi, operation
-    .emit(0xba, ...int32(0x7fff_ffff)) // mov edx, INT_MAX
-    .call(SYS.futex);
+  // mov dword [r12], value
+  onOrder(code.emit(0x41, 0xc7, 0x04, 0x24, ...int32(value)), FUTEX.WAKE, INT_MAX);
 
 /** Waits until all threads' words are `value`, but not for ever. */
 const untilAll = (code: MachineCode, value: number, name: string): MachineCode =>
