@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { formatIdentity, formatRecipient, newIdentity } from "../src/image/age-keys.ts";
+import { formatIdentity, formatRecipient, newIdentity } from "../src/image/encryption/age-keys.ts";
 import { freeze, thaw } from "../src/index.ts";
 import { program } from "./loads.ts";
 

@@ -6,7 +6,7 @@ import { runTool } from "../lab/tool.ts";
 import { DEBIAN_KEYRING, debianMirror } from "../lab/mirror.ts";
 
 /** Milliseconds. */
-export interface FreezeTimes {
+interface FreezeTimes {
   readonly wall: number;
   /** From the first process's stop to the end of the last, as the tool itself takes it. */
   readonly frozen: number;

@@ -36,6 +36,8 @@ const FILES: GuestFiles = {
   "/etc/hosts": "127.0.0.1 localhost lab\n::1 localhost\n",
   "/etc/machine-id": `${"1ab".padEnd(32, "0")}\n`,
   "/etc/systemd/system/lab-agent.service": AGENT_UNIT,
+  // An emulated disk may take its time: without the root's device, systemd would leave the root read-only.
+  "/etc/systemd/system.conf.d/lab.conf": "[Manager]\nDefaultDeviceTimeoutSec=600\n",
   "/usr/local/lib/lab/agent.py": readFileSync(join(import.meta.dirname, "guest/agent.py"), "utf8"),
 };
 

@@ -43,7 +43,7 @@ export interface BootOptions {
 /** What `systemctl is-system-running` says of a machine whose boot is over. */
 export type SystemState = "running" | "degraded" | "maintenance";
 
-export const NAMESPACE_PACKAGES = ["mmdebstrap", "e2fsprogs", "util-linux", "iproute2"];
+const NAMESPACE_PACKAGES = ["mmdebstrap", "e2fsprogs", "util-linux", "iproute2"];
 
 const BOOT_MS = 90_000;
 /** Units may take 90 s to stop, one after the other. */

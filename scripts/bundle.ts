@@ -11,7 +11,7 @@ import { build, type Metafile } from "esbuild";
 const ROOT = resolve(import.meta.dirname, "..");
 
 /** What is started by itself: lib/program-files.ts finds these by their paths. */
-const ENTRIES = ["cli/main", "freeze/worker", "thaw/worker", "image/chunk-worker", "door/answer-main", "index"];
+const ENTRIES = ["cli/main", "freeze/worker", "thaw/worker", "image/chunk-worker", "daemon/request-main", "index"];
 
 /** Libraries of CommonJS in a bundle of modules ask for it. */
 const REQUIRE =
@@ -48,8 +48,8 @@ export async function bundle(folder: string): Promise<void> {
 /** Starts each of them once, so that what V8 has compiled lies beside them (NODE_COMPILE_CACHE of node(1)). */
 function warmCache(folder: string): void {
   const env = { ...process.env, NODE_COMPILE_CACHE: join(folder, "compile-cache"), NODE_COMPILE_CACHE_PORTABLE: "1" };
-  // Outside of the command line they do nothing; answer-main would wait for a request.
-  const starts = ENTRIES.filter((name) => !["cli/main", "door/answer-main"].includes(name)).map((name) => [
+  // Outside of the command line they do nothing; request-main would wait for a request.
+  const starts = ENTRIES.filter((name) => !["cli/main", "daemon/request-main"].includes(name)).map((name) => [
     join(folder, `${name}.js`),
   ]);
   for (const args of [...starts, [join(folder, "cli/main.js"), "swap", "--help"]])

@@ -110,6 +110,9 @@ function options(command: Command): string[] {
     ]);
 }
 
+/** Few words and a colon; a sentence that ends in one has a comma or a full stop in it. */
+const HEADING = /^\w[\w ]*:$/;
+
 /** What --help says below the options: paragraphs, and indented lines as they stand; a line that ends in : is a heading. */
 function trailer(command: Command): string[] {
   let text = "";
@@ -118,13 +121,13 @@ function trailer(command: Command): string[] {
     command,
     write: (part: string) => (text += part),
   });
-  const lines: string[] = text.trim() === "" || /^\w.*:$/m.test(text.trim().split("\n")[0] ?? "") ? [] : [".SH NOTES"];
+  const lines: string[] = text.trim() === "" || HEADING.test(text.trim().split("\n")[0] ?? "") ? [] : [".SH NOTES"];
   let verbatim = false;
   for (const line of text.trim().split("\n")) {
     const indented = line.startsWith(" ");
     if (indented !== verbatim) lines.push(indented ? ".nf" : ".fi");
     verbatim = indented;
-    if (/^\w[\w ]*:$/.test(line)) lines.push(`.SH ${line.slice(0, -1).toUpperCase()}`);
+    if (HEADING.test(line)) lines.push(`.SH ${line.slice(0, -1).toUpperCase()}`);
     else lines.push(line === "" ? ".PP" : roff(line));
   }
   if (verbatim) lines.push(".fi");

@@ -1,9 +1,9 @@
 /**
  * Writes the units of the service for ordinary users, as the Debian package has them, for debhelper to install:
- * `node scripts/service-units.ts PREFIX` writes PREFIX.kmonte-door.socket and PREFIX.kmonte-door.service.
+ * `node scripts/service-units.ts PREFIX` writes PREFIX.kmonte.socket and PREFIX.kmonte.service.
  */
 import { writeFileSync } from "node:fs";
-import { SERVICE_UNIT, serviceText, SOCKET_TEXT, SOCKET_UNIT } from "../src/door/units.ts";
+import { SERVICE_UNIT, serviceText, SOCKET_TEXT, SOCKET_UNIT } from "../src/daemon/units.ts";
 
 const [prefix] = process.argv.slice(2);
 if (prefix === undefined) throw new Error("usage: node scripts/service-units.ts PREFIX");

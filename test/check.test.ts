@@ -1,4 +1,4 @@
-/** Types, lint and format of the whole tree: what `npm run check` does. */
+/** Types, lint, format and unused exports of the whole tree: what `npm run check` does. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ for (const [name, args] of [
   ["tsc", ["-p", "tsconfig.json"]],
   ["oxlint", []],
   ["oxfmt", ["--check"]],
+  ["knip", ["--no-progress", "--treat-config-hints-as-errors"]],
 ] as const) {
   test(`${name} finds nothing`, { timeout: 120_000 }, () => {
     const tool = join(ROOT, "node_modules/.bin", name);

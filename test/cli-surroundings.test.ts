@@ -5,7 +5,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { SyscallError } from "../src/abi/call.ts";
+import { SyscallError } from "../src/sys/call.ts";
 import { ERRNO, type ErrnoName } from "../src/abi/errno.ts";
 import { KmonteError } from "../src/lib/errors.ts";
 import { namedFailure } from "../src/lib/system-failure.ts";
@@ -231,7 +231,7 @@ test("nothing is kept of connections when a swap has come to its end", () => {
   const root = fresh();
   const { id, path } = newSwapDirectory(root);
   mkdirSync(join(path, "image"));
-  for (const name of ["silence.nft", "silence-plain.nft", "timeline.json"]) writeFileSync(join(path, name), "");
+  for (const name of ["quarantine.nft", "quarantine-plain.nft", "timeline.json"]) writeFileSync(join(path, name), "");
   const record = {
     version: 1,
     id,
@@ -244,7 +244,8 @@ test("nothing is kept of connections when a swap has come to its end", () => {
     stopped: 0,
   } as const;
   forget(root, { ...record, processes: [], steps: [], directory: join(path, "image") });
-  for (const name of ["silence.nft", "silence-plain.nft"]) assert.equal(existsSync(join(path, name)), false, name);
+  for (const name of ["quarantine.nft", "quarantine-plain.nft"])
+    assert.equal(existsSync(join(path, name)), false, name);
   assert.ok(existsSync(join(path, "timeline.json")));
 });
 

@@ -12,7 +12,19 @@ const directory = mkdtempSync(join(tmpdir(), "kmonte-cli-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
 const fresh = (name: string): string => join(directory, name);
 
-const VERBS = ["check", "freeze", "thaw", "inspect", "decrypt", "doctor", "serve", "swap", "kernels", "report"];
+const VERBS = [
+  "check",
+  "freeze",
+  "thaw",
+  "inspect",
+  "decrypt",
+  "convert",
+  "doctor",
+  "serve",
+  "swap",
+  "kernels",
+  "report",
+];
 
 describe("wrong usage is told with status 2", () => {
   const wrong = [

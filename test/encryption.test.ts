@@ -19,14 +19,15 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { assert as assertAll, constant, integer, nat, oneof, property } from "fast-check";
 import { freeze, thaw } from "../src/index.ts";
-import { AgeEncryption, AgeFile, encryptedSize } from "../src/image/age.ts";
+import { AgeEncryption, AgeFile, encryptedSize } from "../src/image/encryption/age.ts";
 import {
   formatIdentity,
   formatRecipient,
   newIdentity,
   parseIdentities,
   parseRecipient,
-} from "../src/image/age-keys.ts";
+} from "../src/image/encryption/age-keys.ts";
+import { FORMAT_VERSION } from "../src/image/version.ts";
 import { compile, Program, until } from "./harness.ts";
 import { assertUnharmed, fails, kmonte } from "./kmonte.ts";
 
@@ -60,7 +61,7 @@ test("age decrypts what was written, and nothing of it stands there in the clear
   }
   const decrypt = (name: string): Buffer =>
     execFileSync("age", ["-d", "-i", keyFile, join(image, name)], { maxBuffer: 1 << 28 });
-  assert.equal((JSON.parse(decrypt("state.json.age").toString()) as { format: number }).format, 1);
+  assert.equal((JSON.parse(decrypt("state.json.age").toString()) as { format: number }).format, FORMAT_VERSION);
   assert.ok(decrypt(`${program.pid}.core.age`).includes(SECRET));
 });
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Kind } from "../src/image/kinds.ts";
-import { partReasons } from "../src/image/ownership.ts";
+import { partReasons } from "../src/image/user/ownership.ts";
 import type { UserView } from "../src/resources/contract.ts";
 import { fileKinds, objectKinds, processResources, threadResources } from "../src/resources/registry.ts";
 
@@ -19,9 +19,9 @@ const NOT_FOR_USERS: Readonly<Record<string, string>> = {
   files:
     "proc-file namespace message-queue tun fanotify bpf-map io-uring tcp-connecting raw-socket netlink-socket packet-socket other-socket refused",
   objects:
-    "covered-file sysv-segment sysv-semaphores sysv-queue gone-queue named-queue detached-mount io-uring bpf-map aio packet-ring uts-namespace ipc-namespace net-namespace file-system removed-source mount-namespace user-namespace cgroup-namespace",
+    "shadowed-file sysv-segment sysv-semaphores sysv-queue unlinked-queue named-queue detached-mount io-uring bpf-map aio packet-ring uts-namespace ipc-namespace net-namespace file-system removed-source mount-namespace user-namespace cgroup-namespace",
   processes: "",
-  threads: "ringUse",
+  threads: "registeredRings",
 };
 
 const reasons = (kind: Kind | undefined, state: unknown): string[] => [
@@ -53,7 +53,7 @@ test("what a kind is asked for users says no where a right is needed", () => {
     [
       "processes",
       "attributes",
-      { dumpable: 0, oomScoreAdj: -1, sessionNice: -1 },
+      { dumpable: 0, oomScoreAdj: -1, autogroupNice: -1 },
       /set-user-id.*out-of-memory.*weight/,
     ],
     ["processes", "filesystemContext", { root: "/jail", cwd: "/", umask: 0 }, /root directory/],
@@ -61,10 +61,10 @@ test("what a kind is asked for users says no where a right is needed", () => {
     ["processes", "sysvUse", ["sysv"], /System V/],
     ["threads", "scheduling", { policy: "SCHED_FIFO", nice: -1, ioPriority: 1 << 13 }, /SCHED_FIFO.*nice.*real-time/],
     ["threads", "seccomp", { mode: "strict", filters: [] }, /filter/],
-    ["threads", "switches", { ioFlusher: true }, /I\/O/],
+    ["threads", "prctlSettings", { ioFlusher: true }, /I\/O/],
     ["threads", "semaphoreUndo", { separate: false, adjustments: [] }, /SEM_UNDO/],
     ["files", "timerfd", { clock: "CLOCK_REALTIME_ALARM" }, /CAP_WAKE_ALARM/],
-    ["files", "device", { path: "/dev/x", device: "1:1", gone: {} }, /node is gone/],
+    ["files", "device", { path: "/dev/x", device: "1:1", unlinked: {} }, /node is gone/],
     ["files", "directory", { special: { device: "1:1" } }, /node is gone/],
     [
       "files",

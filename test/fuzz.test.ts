@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { KmonteError, thaw } from "../src/index.ts";
 import type { Manifest } from "../src/image/manifest.ts";
-import { signManifest } from "../src/image/trust.ts";
+import { signManifest } from "../src/image/trust/trust.ts";
 import { mutateValue, random } from "./fuzz/mutate.ts";
 import { readers } from "./fuzz/readers.ts";
 import { makeSamples } from "./fuzz/samples.ts";

@@ -21,7 +21,7 @@ const env = {
   ...process.env,
   KMONTE_KEYS: join(directory, "keys"),
   KMONTE_STATE: join(directory, "state"),
-  KMONTE_DOOR: join(directory, "door.sock"),
+  KMONTE_SOCKET: join(directory, "kmonte.sock"),
 };
 
 /** The commands that do something, by their words: "key list". */
@@ -228,10 +228,10 @@ describe("results", () => {
     const { child, done } = launch(KMONTE, ["serve", "--json"], { env });
     let printed = "";
     child.stdout?.on("data", (text: string) => (printed += text));
-    await until(() => printed.endsWith("}\n"), "the door to be open");
+    await until(() => printed.endsWith("}\n"), "the service to listen");
     child.kill();
     await done;
-    assert.deepEqual(parseResult("serve", printed), { listening: env.KMONTE_DOOR });
+    assert.deepEqual(parseResult("serve", printed), { listening: env.KMONTE_SOCKET });
   });
 });
 

@@ -27,9 +27,9 @@ while signal.sigwait({signal.SIGUSR1}):
 `;
 
 const holder = (pid: number, fd: number, ending: string): string => `
-const { call } = await import("${SOURCES}abi/call.ts");
-const { enterRepair, leaveRepair } = await import("${SOURCES}abi/tcp.ts");
-const { RepairGuard } = await import("${SOURCES}resources/files/sockets/repair-guard.x86_64.ts");
+const { call } = await import("${SOURCES}sys/call.ts");
+const { enterRepair, leaveRepair } = await import("${SOURCES}sys/tcp.ts");
+const { RepairGuard } = await import("${SOURCES}resources/socket/tcp/repair-guard.x86_64.ts");
 const pidfd = call("pidfd_open", "test", ${pid}, 0);
 const socket = call("pidfd_getfd", "test", pidfd, ${fd}, 0);
 const guard = new RepairGuard([{ fd: socket, reuseAddress: 1 }]);

@@ -27,7 +27,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { KmonteError, thaw } from "../src/index.ts";
-import { openAgain, type Opener } from "../src/resources/objects/open-again.ts";
+import { reopen, type Opener } from "../src/resources/file/reopen.ts";
 import { type Program, until } from "./harness.ts";
 import { codesOf, held, idOf, makeFolders, startIn, USER } from "./user-program.ts";
 
@@ -319,12 +319,12 @@ describe("images that do not say which file it was", () => {
     const mine = join(home, "mine");
     writeFileSync(mine, "mine");
     chownSync(mine, USER, USER);
-    closeSync(openAgain(opener, { path: mine }, 0));
-    assert.throws(() => openAgain(opener, { path: secret }, 0), /EACCES/);
-    assert.throws(() => openAgain({ ...opener, holders: [] }, { path: mine }, 0), /nobody is known/);
+    closeSync(reopen(opener, { path: mine }, 0));
+    assert.throws(() => reopen(opener, { path: secret }, 0), /EACCES/);
+    assert.throws(() => reopen({ ...opener, holders: [] }, { path: mine }, 0), /nobody is known/);
     const two = [...opener.holders, { uid: USER + 1, gid: USER + 1, groups: [], capabilities: 0n }];
     chmodSync(mine, 0o600);
-    assert.throws(() => openAgain({ ...opener, holders: two }, { path: mine }, 0), new RegExp(`user ${USER + 1}`));
+    assert.throws(() => reopen({ ...opener, holders: two }, { path: mine }, 0), new RegExp(`user ${USER + 1}`));
     // Afterwards we have our own rights again.
     closeSync(openSync(secret, "r"));
     assert.match(readFileSync("/proc/thread-self/status", "utf8"), /^Uid:\t0\t0\t0\t0$/m);

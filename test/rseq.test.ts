@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { StoppedSet } from "../src/freeze/stop.ts";
+import { StoppedSet } from "../src/freeze/stop/stopped-set.ts";
 import { parseMaps } from "../src/proc/maps.ts";
-import { findAnchor } from "../src/tracee/anchor.x86_64.ts";
+import { findGadget } from "../src/tracee/syscall-gadget.x86_64.ts";
 import { GuardedScope } from "../src/tracee/guarded-scope.x86_64.ts";
 import { TraceeMemory } from "../src/tracee/memory.ts";
 import { askRseq, kernelTellsRseq, probeRseq } from "../src/tracee/rseq.x86_64.ts";
@@ -16,9 +16,9 @@ test("probing finds the registration that the kernel tells of", async (context) 
   using set = StoppedSet.stop([program.pid]);
   if (!kernelTellsRseq(program.pid)) return context.skip("this kernel does not tell");
   using memory = new TraceeMemory(program.pid);
-  const anchor = findAnchor(program.pid, memory, parseMaps(readFileSync(`/proc/${program.pid}/smaps`, "utf8")));
+  const gadget = findGadget(program.pid, memory, parseMaps(readFileSync(`/proc/${program.pid}/smaps`, "utf8")));
   for (const { tid } of set.processes.get(program.pid)?.threads ?? []) {
-    using scope = new GuardedScope(program.pid, tid, anchor);
+    using scope = new GuardedScope(program.pid, tid, gadget);
     const told = askRseq(tid);
     assert.ok(told);
     assert.deepEqual(probeRseq(scope), told);

@@ -29,7 +29,15 @@ const PACKAGES =
 const CONCURRENCY = 2;
 
 /** Begun first, so that no long one is left for the end. */
-const LONGEST = ["lab/swap.", "lab/stock-", "lab/doctor-guest.", "lab/secrets.", "lab/doctor.", "door."];
+const LONGEST = [
+  "lab/swap.",
+  "lab/stock-",
+  "lab/kernel-arrives.",
+  "lab/doctor-guest.",
+  "lab/secrets.",
+  "lab/doctor.",
+  "service.",
+];
 
 function files(words: readonly string[]): string[] {
   const all = globSync("test/**/*.test.ts", { cwd: ROOT }).sort();
@@ -51,7 +59,8 @@ async function run(): Promise<number> {
   }
   ensurePackages(PACKAGES);
   // Gone when this program ends: the runner writes to it after the last test.
-  const work = temporaryDirectory("kmonte-tests-");
+  // Not in /tmp, which some of them mount over.
+  const work = temporaryDirectory("kmonte-tests-", "/var/tmp");
   // Some tests run the command as another user.
   chmodSync(work.path, 0o755);
   const tree = join(work.path, "kmonte");
@@ -60,38 +69,82 @@ async function run(): Promise<number> {
   // What they thaw is not for the machine to remember.
   process.env["KMONTE_STATE"] = join(work.path, "state");
   const failed = join(work.path, "failed.json");
-  if (await pass(chosen, failed, CONCURRENCY)) return 0;
+  const { failures: first, durations } = await pass(chosen, failed, CONCURRENCY);
+  process.stdout.write(longest(durations));
+  if (first.length === 0) return 0;
+  if (first.length > MOST_FLAKES) {
+    process.stdout.write(`\nMore than ${MOST_FLAKES} tests failed; they are not tried again.\n`);
+    return 1;
+  }
   while (!existsSync(failed)) await delay(10);
   // Real programs on a crowded machine: what fails among others gets one more chance by itself, and says so.
   process.stdout.write("\nSome tests failed; each of them once more, one at a time:\n\n");
-  return (await pass(chosen, failed, 1)) ? 0 : 1;
+  const { failures: second } = await pass(chosen, failed, 1);
+  const flaky = first.filter((name) => !second.includes(name));
+  if (flaky.length > 0)
+    process.stdout.write(`\nPassed only at the second try (${flaky.length}): ${flaky.join("; ")}\n`);
+  return second.length === 0 ? 0 : 1;
+}
+
+/** So many tests may fail at first and pass at their second try. */
+const MOST_FLAKES = 3;
+
+/** What one pass over the test files came to. */
+interface Outcome {
+  /** The names of tests, after those of their files. */
+  readonly failures: readonly string[];
+  /** By the name of the file, in milliseconds. */
+  readonly durations: ReadonlyMap<string, number>;
+}
+
+/** Where the time went. */
+function longest(durations: Outcome["durations"]): string {
+  const lines = [...durations]
+    .toSorted(([, a], [, b]) => b - a)
+    .slice(0, 25)
+    .map(([file, duration]) => `${(duration / 1000).toFixed(0).padStart(6)} s  ${file}\n`);
+  return `\nThe longest files:\n${lines.join("")}`;
 }
 
 /** How long one file may take, in milliseconds. */
 const PATIENCE_MS = 3_000_000;
 
-/** Runs those of the files that have not passed by what is kept in `failed`; whether all have. */
-async function pass(chosen: readonly string[], failed: string, concurrency: number): Promise<boolean> {
-  let isPassed = true;
+/** Runs those of the files that have not passed by what is kept in `memory`; says what that came to. */
+async function pass(chosen: readonly string[], memory: string, concurrency: number): Promise<Outcome> {
+  const failed = new Map<string, { readonly name: string; readonly nesting: number }[]>();
+  const durations = new Map<string, number>();
   const tests = runFiles({
     cwd: ROOT,
     files: chosen.map((file) => join(ROOT, file)),
     concurrency,
     timeout: PATIENCE_MS,
-    rerunFailuresFilePath: failed,
+    rerunFailuresFilePath: memory,
     execArgv: ["--disable-warning=ExperimentalWarning"],
   });
-  tests.on("test:fail", ({ name, file, details }) => {
-    isPassed = false;
+  tests.on("test:fail", ({ name, file = "", nesting, details }) => {
+    const mine = failed.get(file) ?? [];
+    failed.set(file, mine);
+    if ("failureType" in details.error && details.error.failureType === "subtestsFailed") {
+      // What holds a failed test fails with it. The parts of a test follow from each other: together they are one.
+      if (details.type === "suite") return;
+      while ((mine.at(-1)?.nesting ?? -1) > nesting) mine.pop();
+      mine.push({ name, nesting });
+      return;
+    }
+    mine.push({ name, nesting });
     // The report follows the order of the files, and tells of failures at its end: long after this.
     const { cause } = details.error;
     const said = cause instanceof Error ? cause.message : String(cause ?? details.error.message);
-    process.stdout.write(`\n✖ ${file === undefined ? "" : `${relative(ROOT, file)}: `}${name}\n${said}\n\n`);
+    process.stdout.write(`\n✖ ${relative(ROOT, file)}: ${name}\n${said}\n\n`);
+  });
+  tests.on("test:summary", ({ file, duration_ms: duration }) => {
+    if (file !== undefined) durations.set(relative(ROOT, file), duration);
   });
   const report = tests.compose(spec);
   report.pipe(process.stdout);
   await finished(report);
-  return isPassed;
+  const failures = [...failed].flatMap(([file, list]) => list.map(({ name }) => `${relative(ROOT, file)}: ${name}`));
+  return { failures: [...new Set(failures)], durations };
 }
 
 try {

@@ -21,7 +21,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freeze, thaw } from "../src/index.ts";
-import { machineKey, newMachineKey, trustedKeys } from "../src/image/keys.ts";
+import { machineKey, newMachineKey, trustedKeys } from "../src/image/trust/keys.ts";
 import { stateDirectory } from "../src/lib/state-directory.ts";
 import { Program } from "./harness.ts";
 import { kmonte, KMONTE_OF_SOURCES } from "./kmonte.ts";

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { thaw } from "../src/index.ts";
-import { newMachineKey, revokedKeys, revokeKey, trustedKeys, trustKey } from "../src/image/keys.ts";
+import { newMachineKey, revokedKeys, revokeKey, trustedKeys, trustKey } from "../src/image/trust/keys.ts";
 import { Program } from "./harness.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "kmonte-signature-"));

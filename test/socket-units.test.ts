@@ -1,7 +1,7 @@
 /** What is read of systemctl's output about socket units, and which of them a boot would not have again. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { forgottenBy, parseSocketUnits } from "../src/resources/files/sockets/socket-units.ts";
+import { forgottenBy, parseSocketUnits } from "../src/resources/socket/activation/socket-units.ts";
 
 /** As systemctl show of systemd 252 wrote it, but for the third address. */
 const SHOWN = `Accept=no

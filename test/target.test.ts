@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { check } from "../src/freeze/freeze.ts";
-import type { HeldNeed } from "../src/freeze/needs.ts";
+import type { HeldNeed } from "../src/freeze/check/kernel-needs.ts";
 import { lackingIn, parseKernelConfig } from "../src/swap/kernel-config.ts";
 import { Program } from "./harness.ts";
 import { kmonte, parseError } from "./kmonte.ts";

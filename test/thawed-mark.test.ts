@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { thaw } from "../src/index.ts";
-import { presentBoot } from "../src/abi/boot.ts";
+import { presentBoot } from "../src/sys/boot.ts";
 import { readStat } from "../src/proc/read.ts";
 import { compile, Program, until } from "./harness.ts";
 import { kmonte } from "./kmonte.ts";

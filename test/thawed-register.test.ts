@@ -6,7 +6,7 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { Claim, MOST_REMEMBERED } from "../src/image/thawed-register.ts";
+import { Claim, MOST_REMEMBERED } from "../src/image/thawed/register.ts";
 import { thaw } from "../src/index.ts";
 import { Program, until } from "./harness.ts";
 import { KMONTE, kmonte, parseError } from "./kmonte.ts";

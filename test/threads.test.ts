@@ -5,7 +5,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { check, freeze } from "../src/freeze/freeze.ts";
-import { checkEach } from "../src/freeze/machine.ts";
+import { checkEach } from "../src/freeze/check/machine.ts";
 import { Program } from "./harness.ts";
 
 const SLEEPER = 'import time\nprint("READY", flush=True)\ntime.sleep(1000)\n';

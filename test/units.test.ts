@@ -16,7 +16,7 @@ import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, test } from "node:test";
-import { serviceText, SERVICE_UNIT, SOCKET_TEXT, SOCKET_UNIT } from "../src/door/units.ts";
+import { serviceText, SERVICE_UNIT, SOCKET_TEXT, SOCKET_UNIT } from "../src/daemon/units.ts";
 import { requireUnitPath } from "../src/lib/systemd-unit.ts";
 import {
   BACK_UNIT,
@@ -89,14 +89,14 @@ describe("paths of kmonte that mean something to systemd", () => {
     const [, script = "", root = ""] = /^ExecStartPre=-\/bin\/sh -c '(.*)' "(.*)"$/m.exec(text) ?? [];
     const plain = (word: string): string => word.replaceAll("$$", "$").replaceAll("%%", "%");
     mkdirSync(`${directory}/r o%o$t/one`, { recursive: true });
-    writeFileSync(`${directory}/r o%o$t/one/silence.nft`, "");
+    writeFileSync(`${directory}/r o%o$t/one/quarantine.nft`, "");
     writeFileSync(`${directory}/r o%o$t/one/pending`, "");
     const bin = join(directory, "tools");
     mkdirSync(bin);
     symlinkSync("/bin/echo", join(bin, "nft"));
     const env = { ...process.env, PATH: `${bin}:${process.env["PATH"] ?? ""}` };
     const said = execFileSync("sh", ["-c", plain(script), plain(root)], { encoding: "utf8", env });
-    assert.equal(said, `-f ${directory}/r o%o$t/one/silence.nft\n`);
+    assert.equal(said, `-f ${directory}/r o%o$t/one/quarantine.nft\n`);
   });
 
   test("those that systemd takes for no program are refused", () => {
@@ -108,9 +108,9 @@ describe("paths of kmonte that mean something to systemd", () => {
 
 describe("the service for ordinary users", { skip: process.getuid?.() !== 0 && "needs root" }, () => {
   test("is started by its socket, and keeps its place", { skip: !found("systemd-socket-activate") }, async () => {
-    const path = join(directory, "door.sock");
+    const path = join(directory, "kmonte.sock");
     const line = /^ExecStart=(.*)$/m.exec(serviceText(KMONTE, "/etc/kmonte"))?.[1]?.split(" ") ?? [];
-    const activation = spawn("systemd-socket-activate", ["-l", path, "-E", `KMONTE_DOOR=${path}`, ...line], {
+    const activation = spawn("systemd-socket-activate", ["-l", path, "-E", `KMONTE_SOCKET=${path}`, ...line], {
       stdio: ["ignore", "ignore", "pipe"],
     });
     let said = "";
@@ -123,7 +123,7 @@ describe("the service for ordinary users", { skip: process.getuid?.() !== 0 && "
       socket.write('{"verb":"check","pids":[1]}\n');
       let answer = "";
       for await (const part of socket as AsyncIterable<Buffer>) answer += part.toString();
-      assert.match(answer, /"DOOR_REFUSED".*Root needs no door/);
+      assert.match(answer, /"REQUEST_FORBIDDEN".*Root runs kmonte itself/);
     } finally {
       activation.kill();
       if (activation.exitCode === null && activation.signalCode === null) await once(activation, "exit");

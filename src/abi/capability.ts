@@ -1,4 +1,5 @@
 /** Capabilities in the order of their numbers (capabilities(7), include/uapi/linux/capability.h). */
+
 export const CAPABILITIES = [
   "CAP_CHOWN",
   "CAP_DAC_OVERRIDE",
@@ -42,22 +43,6 @@ export const CAPABILITIES = [
   "CAP_BPF",
   "CAP_CHECKPOINT_RESTORE",
 ] as const;
-
-/** The same few sets are met in thread after thread. */
-const known = new Map<bigint, readonly string[]>();
-
-/** The names in a 64-bit set, as /proc/PID/status prints it. */
-export function capabilityNames(mask: bigint): string[] {
-  const names = known.get(mask) ?? namesIn(mask);
-  known.set(mask, names);
-  return [...names];
-}
-
-function namesIn(mask: bigint): readonly string[] {
-  const names: string[] = [];
-  for (let bit = 0; bit < 64; bit += 1) if (mask & (1n << BigInt(bit))) names.push(CAPABILITIES[bit] ?? `CAP_${bit}`);
-  return names;
-}
 
 /** The set with these names; throws a RangeError at one that is not known. */
 export function capabilityMask(names: readonly string[]): bigint {

@@ -1,4 +1,5 @@
 /** clone(2), clone3(2), unshare(2) (include/uapi/linux/sched.h). */
+
 export const CLONE = {
   NEWTIME: 0x80,
   VM: 0x100,

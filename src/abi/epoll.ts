@@ -1,6 +1,5 @@
 /** epoll_ctl(2) and poll(2) (include/uapi/linux/eventpoll.h, asm-generic/poll.h). */
 import type { FlagTable } from "../lib/flags.ts";
-import { call, withStruct } from "./call.ts";
 
 export const EPOLL = {
   EPOLLIN: 1,
@@ -36,19 +35,4 @@ export function encodeEpollEvent(events: number, data: bigint): Buffer {
   bytes.writeUInt32LE(events >>> 0, 0);
   bytes.writeBigUInt64LE(data, 4);
   return bytes;
-}
-
-export const POLLIN = 1;
-export const POLLPRI = 2;
-export const POLLOUT = 4;
-export const POLLHUP = 0x10;
-
-/** What poll(2) says of a descriptor of ours right now. */
-export function pollNow(fd: number, events: number): number {
-  return withStruct(8, (bytes, address) => {
-    bytes.writeInt32LE(fd, 0);
-    bytes.writeInt16LE(events, 4);
-    call("poll", "Asking whether a file is ready", address, 1, 0);
-    return bytes.readInt16LE(6);
-  });
 }

@@ -1,4 +1,5 @@
 /** Error numbers by name (include/uapi/asm-generic/errno.h) and the restart codes that only a tracer sees (include/linux/errno.h). */
+
 export const ERRNO = {
   EPERM: 1,
   ENOENT: 2,

@@ -76,6 +76,9 @@ export const F_SEAL = {
 } as const satisfies FlagTable;
 
 export const AT_FDCWD = -100;
+/** A directory as a place to come back to: O_PATH|O_DIRECTORY|O_CLOEXEC. */
+export const DIRECTORY_PATH = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
+
 export const AT_EMPTY_PATH = 0x1000;
 export const AT_SYMLINK_FOLLOW = 0x400;
 /** memfd_create(2). */

@@ -1,6 +1,5 @@
 /** Flags of files: ioctl_iflags(2), include/uapi/linux/fs.h. */
 import type { FlagTable } from "../lib/flags.ts";
-import { attempt, call, withStruct } from "./call.ts";
 
 /** Those that someone has set, as chattr(1) does; the others say how the file system keeps the file. */
 export const FS_FL = {
@@ -13,26 +12,7 @@ export const FS_FL = {
   FS_DIRSYNC_FL: 0x1_0000,
 } as const satisfies FlagTable;
 
-const ALL = Object.values(FS_FL).reduce((all: number, bit) => all | bit, 0);
+export const ALL = Object.values(FS_FL).reduce((all: number, bit) => all | bit, 0);
 
-const FS_IOC_GETFLAGS = 0x8008_6601;
-const FS_IOC_SETFLAGS = 0x4008_6602;
-
-/** The flags that {@link FS_FL} names; 0 on file systems that have none. */
-export function fileFlags(fd: number): number {
-  return allFlags(fd) & ALL;
-}
-
-function allFlags(fd: number): number {
-  return withStruct(8, (bytes, address) =>
-    attempt("ioctl", fd, FS_IOC_GETFLAGS, address) < 0 ? 0 : bytes.readUInt32LE(0),
-  );
-}
-
-/** Sets the flags that {@link FS_FL} names, and leaves the others. */
-export function setFileFlags(fd: number, flags: number, about: string): void {
-  withStruct(8, (bytes, address) => {
-    bytes.writeUInt32LE(((allFlags(fd) & ~ALL) | flags) >>> 0);
-    call("ioctl", about, fd, FS_IOC_SETFLAGS, address);
-  });
-}
+export const FS_IOC_GETFLAGS = 0x8008_6601;
+export const FS_IOC_SETFLAGS = 0x4008_6602;

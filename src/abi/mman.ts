@@ -56,16 +56,13 @@ export const MLOCK_ONFAULT = 1;
 /** mlockall(2). */
 export const MCL = { MCL_CURRENT: 1, MCL_FUTURE: 2, MCL_ONFAULT: 4 } as const;
 
-/** One entry of /proc/PID/pagemap, 64 bits a page (Documentation/admin-guide/mm/pagemap.rst). */
-export const PAGEMAP = {
-  PRESENT: 1n << 63n,
-  SWAPPED: 1n << 62n,
-  /** The page belongs to a file or to shared memory. */
-  FILE: 1n << 61n,
-  PFN_MASK: (1n << 55n) - 1n,
-} as const;
-
 /** Prot bits for the letters of /proc/PID/maps. */
 export function protBits(letters: string): number {
   return (letters.includes("r") ? 1 : 0) | (letters.includes("w") ? 2 : 0) | (letters.includes("x") ? 4 : 0);
 }
+
+/** _IOWR('f', 16, struct pm_scan_arg) of include/uapi/linux/fs.h. */
+export const PAGEMAP_SCAN = 0xc060_6610;
+export const PAGE_IS = { FILE: 4n, PRESENT: 8n, SWAPPED: 16n, PFNZERO: 32n, GUARD: 256n } as const;
+export const PM_SCAN_ARG_SIZE = 96;
+export const PAGE_REGION_SIZE = 24;

@@ -1,4 +1,5 @@
 /** prctl(2) and arch_prctl(2) (include/uapi/linux/prctl.h, arch/x86/include/uapi/asm/prctl.h). */
+
 export const PR = {
   SET_PDEATHSIG: 1,
   GET_PDEATHSIG: 2,
@@ -42,7 +43,6 @@ export const PR = {
 } as const;
 
 export const PR_SET_MM_MAP = 14;
-export const PR_SET_MM_MAP_SIZE = 15;
 export const PR_SET_VMA_ANON_NAME = 0;
 export const PR_CAP_AMBIENT = { IS_SET: 1, RAISE: 2, LOWER: 3, CLEAR_ALL: 4 } as const;
 export const PR_MCE_KILL = { CLEAR: 0, SET: 1 } as const;

@@ -1,4 +1,5 @@
 /** ptrace(2): requests, options and events (include/uapi/linux/ptrace.h). */
+
 export const PTRACE = {
   CONT: 7,
   KILL: 8,

@@ -1,4 +1,5 @@
 /** struct user_regs_struct of x86-64 (arch/x86/include/asm/user_64.h): 27 words of 8 bytes, in this order. */
+
 export const REGISTER_NAMES = [
   "r15",
   "r14",

@@ -1,5 +1,4 @@
 /** Signals of x86-64 by name (signal(7), arch/x86/include/uapi/asm/signal.h). */
-import { call, withStruct } from "./call.ts";
 
 export const SIGNAL = {
   SIGHUP: 1,
@@ -37,8 +36,6 @@ export const SIGNAL = {
 
 /** The kernel's count of signals; also the highest number. */
 export const NSIG = 64;
-/** The kernel's first real-time signal (the C library keeps the first two for itself). */
-export const SIGRTMIN = 32;
 export const SIGSET_SIZE = 8;
 
 const NAMES = new Map<number, string>(Object.entries(SIGNAL).map(([name, number]) => [number, name]));
@@ -85,18 +82,8 @@ export const SA = {
 /** The kernel's struct sigaction: handler, flags, restorer, mask, 8 bytes each. */
 export const KERNEL_SIGACTION_SIZE = 32;
 
-const SIG_SETMASK = 2;
+export const SIG_SETMASK = 2;
 
-/** Runs `action` with every signal blocked in this thread (rt_sigprocmask(2)); programs that it starts inherit that. */
-export function withAllSignalsBlocked<T>(action: () => T): T {
-  return withStruct(2 * SIGSET_SIZE, (sets, address) => {
-    sets.fill(0xff, 0, SIGSET_SIZE);
-    const before = address + SIGSET_SIZE;
-    call("rt_sigprocmask", "Blocking signals", SIG_SETMASK, address, before, SIGSET_SIZE);
-    try {
-      return action();
-    } finally {
-      call("rt_sigprocmask", "Unblocking signals", SIG_SETMASK, before, 0, SIGSET_SIZE);
-    }
-  });
-}
+/** include/uapi/asm-generic/siginfo.h */
+export const SIGEV = { SIGEV_SIGNAL: 0, SIGEV_NONE: 1, SIGEV_THREAD: 2, SIGEV_THREAD_ID: 4 } as const;
+export const SIGEVENT_SIZE = 64;

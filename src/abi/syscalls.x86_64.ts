@@ -1,4 +1,5 @@
 /** System call numbers of x86-64, by their kernel names (arch/x86/entry/syscalls/syscall_64.tbl). */
+
 export const SYS = {
   read: 0,
   write: 1,
@@ -374,10 +375,3 @@ export const SYS = {
 } as const;
 
 export type SyscallName = keyof typeof SYS;
-
-const NAMES = new Map<number, SyscallName>(Object.entries(SYS).map(([name, number]) => [number, name as SyscallName]));
-
-/** The name of a system call number, or its number in words where it is not known. */
-export function syscallName(number: number): string {
-  return NAMES.get(number) ?? `syscall ${number}`;
-}

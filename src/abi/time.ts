@@ -1,6 +1,5 @@
 /** Clocks and timers (time(7), include/uapi/linux/time.h). */
 import type { FlagTable } from "../lib/flags.ts";
-import { call, withStruct } from "./call.ts";
 
 export const CLOCK = {
   CLOCK_REALTIME: 0,
@@ -14,14 +13,6 @@ export const CLOCK = {
 } as const satisfies FlagTable;
 
 const NANOSECONDS = 1_000_000_000n;
-
-/** clock_gettime(2) in this process's time namespace, in nanoseconds. */
-export function clockNow(clock: number): bigint {
-  return withStruct(16, (bytes, address) => {
-    call("clock_gettime", "Reading a clock", clock, address);
-    return decodeTimespec(bytes);
-  });
-}
 
 /** struct timespec: two 64-bit words, seconds and nanoseconds. */
 export function decodeTimespec(bytes: Buffer, offset = 0): bigint {
@@ -39,3 +30,7 @@ export function encodeTimespec(nanoseconds: bigint): Buffer {
 export function encodeItimerspec(interval: bigint, value: bigint): Buffer {
   return Buffer.concat([encodeTimespec(interval), encodeTimespec(value)]);
 }
+
+export const TFD = { TFD_TIMER_ABSTIME: 1, TFD_TIMER_CANCEL_ON_SET: 2 } as const;
+/** _IOW('T', 0, __u64) (include/uapi/linux/timerfd.h). */
+export const TFD_IOC_SET_TICKS = 0x40085400;

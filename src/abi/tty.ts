@@ -1,5 +1,4 @@
 /** Terminals: ioctl_tty(2) (include/uapi/asm-generic/ioctls.h, termbits.h). */
-import { attempt, call, withStruct } from "./call.ts";
 
 export const TTY = {
   TCXONC: 0x540a,
@@ -60,37 +59,4 @@ export function ptyIndex(device: string): number | undefined {
 /** `major:minor` of the tty_nr field of /proc/PID/stat. */
 export function ttyDevice(ttyNr: number): string {
   return `${(ttyNr >>> 8) & 0xfff}:${(ttyNr & 0xff) | ((ttyNr >>> 12) & 0xfff00)}`;
-}
-
-export function ttyGetInt(fd: number, request: number): number {
-  return withStruct(4, (bytes, address) => {
-    call("ioctl", "Asking a terminal", fd, request, address);
-    return bytes.readInt32LE(0);
-  });
-}
-
-export function ttySetInt(fd: number, request: number, value: number): void {
-  withStruct(4, (bytes, address) => {
-    bytes.writeInt32LE(value, 0);
-    call("ioctl", "Setting up a terminal", fd, request, address);
-  });
-}
-
-export function ttyGet(fd: number, request: number, size: number): Buffer {
-  return withStruct(size, (bytes, address) => {
-    call("ioctl", "Asking a terminal", fd, request, address);
-    return Buffer.from(bytes);
-  });
-}
-
-export function ttySet(fd: number, request: number, value: Buffer): void {
-  withStruct(value.length, (bytes, address) => {
-    value.copy(bytes);
-    call("ioctl", "Setting up a terminal", fd, request, address);
-  });
-}
-
-/** Bytes that can be read; 0 where the question makes no sense. */
-export function ttyQueued(fd: number): number {
-  return withStruct(4, (bytes, address) => (attempt("ioctl", fd, TTY.TIOCINQ, address) < 0 ? 0 : bytes.readInt32LE(0)));
 }

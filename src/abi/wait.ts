@@ -1,5 +1,4 @@
 /** wait4(2) and its status words (include/uapi/linux/wait.h, bits/waitstatus.h). */
-import { attempt, withStruct } from "./call.ts";
 
 export const WAIT = {
   WNOHANG: 1,
@@ -33,13 +32,4 @@ export function decodeWaitStatus(status: number): WaitStatus {
   if (low === 0) return { state: "exited", code: (status >> 8) & 0xff };
   if ((status & 0xff) === 0x7f) return { state: "stopped", signal: (status >> 8) & 0xff, event: (status >> 16) & 0xff };
   return { state: "killed", signal: low };
-}
-
-/** wait4(2) for one child or tracee. Undefined when WNOHANG found nothing; a negated errno when there is none. */
-export function wait4(pid: number, options: number): WaitStatus | number | undefined {
-  return withStruct(4, (bytes, address) => {
-    const result = attempt("wait4", pid, address, options, 0);
-    if (result < 0) return result;
-    return result === 0 ? undefined : decodeWaitStatus(bytes.readInt32LE(0));
-  });
 }

@@ -1,11 +1,12 @@
 /** Waiting for a program that works in our terminal, as a shell waits for a job: it may stop, and it ends. */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { attempt } from "../abi/call.ts";
+import { attempt } from "../sys/call.ts";
 import { SIGNAL } from "../abi/signal.ts";
-import { WAIT, wait4, type WaitStatus } from "../abi/wait.ts";
+import { WAIT, type WaitStatus } from "../abi/wait.ts";
+import { wait4 } from "../sys/wait.ts";
 import { parseStat } from "../proc/status.ts";
-import { setForeground, setTerminalModes, terminalModes, type ShellJob } from "../thaw/shell.ts";
+import { setForeground, setTerminalModes, terminalModes, type ShellJob } from "../thaw/resume/shell.ts";
 
 const PAUSE_MS = 30;
 /** A shell tells of a signal that ended a program by adding this to it. */

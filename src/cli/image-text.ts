@@ -13,15 +13,19 @@ const LINE = 150;
 /** What only a loader or a debugger wants to know. */
 const UNINTERESTING = new Set(["layout", "signalActions", "limits"]);
 
-export function describeImage({ directory, manifest, state }: Image): string[] {
+export function describeImage({ directory, manifest, state, format }: Image): string[] {
   const size = manifest.files.reduce((sum, file) => sum + file.size, 0);
   const { hostname, kernel } = manifest.machine;
   return [
     `${directory}: frozen ${manifest.createdAt} on ${hostname}, Linux ${kernel}`,
-    `format ${manifest.format}, ${manifest.files.length} files, ${formatBytes(size)}, all digests right`,
+    `format ${format}${writer(manifest.kmonte)}, ${manifest.files.length} files, ${formatBytes(size)}, all digests right`,
     ...state.processes.flatMap((process) => ["", ...describeProcess(process, state)]),
     ...describeObjects(state),
   ].map((line) => (line.length > LINE ? `${line.slice(0, LINE - 2)} …` : line));
+}
+
+function writer(version: string | undefined): string {
+  return version === undefined ? "" : ` (kmonte ${version})`;
 }
 
 function describeProcess(process: Process, state: State): string[] {

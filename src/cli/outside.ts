@@ -8,7 +8,7 @@ import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, 
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError } from "../lib/errors.ts";
-import { presentBoot } from "../abi/boot.ts";
+import { presentBoot } from "../sys/boot.ts";
 import { readStat } from "../proc/read.ts";
 import { isOfSystem, pidsOf, type RunningUnit } from "../units/survey.ts";
 
@@ -84,7 +84,7 @@ function start(unit: string, folder: string, args: readonly string[]): void {
     `--property=StandardError=file:${join(folder, "err")}`,
     "--property=KillMode=process",
     `--setenv=${MARK}=1`,
-    ...["KMONTE_KEYS", "KMONTE_DOOR", "NODE_COMPILE_CACHE", "PATH"].flatMap((name) =>
+    ...["KMONTE_KEYS", "KMONTE_SOCKET", "NODE_COMPILE_CACHE", "PATH"].flatMap((name) =>
       process.env[name] === undefined ? [] : [`--setenv=${name}=${process.env[name]}`],
     ),
     `--working-directory=${process.cwd()}`,

@@ -1,11 +1,11 @@
 /** All verbs of the command line. Each has a file of its own in commands/; the manual pages are made from this too. */
-import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import { projectFile } from "../lib/program-files.ts";
-import { tidyUp } from "../image/tidy.ts";
+import { ownVersion } from "../lib/own-version.ts";
+import { tidyUp } from "../image/remove-leftovers.ts";
 import { tidySwaps } from "../swap/leftovers.ts";
 import { addBack } from "./commands/back.ts";
 import { addCheck } from "./commands/check.ts";
+import { addConvert } from "./commands/convert.ts";
 import { addDecrypt } from "./commands/decrypt.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addFreeze } from "./commands/freeze.ts";
@@ -36,10 +36,9 @@ Every command takes --json for scripts: one JSON object on standard output, {"er
 docs/json.md beside kmonte says what each command prints. The codes are stable; docs/errors.md lists them.`;
 
 export function createProgram(): Command {
-  const { version } = JSON.parse(readFileSync(projectFile("package.json"), "utf8")) as { version: string };
   const program = new Command("kmonte")
     .description("Freezes running programs to files, boots another kernel under them, and thaws them where they were.")
-    .version(version, "-V, --version", "print the version")
+    .version(ownVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print help for a command")
     .configureHelp({ showGlobalOptions: false })
@@ -56,6 +55,7 @@ export function createProgram(): Command {
     addThaw,
     addInspect,
     addDecrypt,
+    addConvert,
     addDoctor,
     addServices,
     addProtect,

@@ -2,7 +2,7 @@
 import { createInterface } from "node:readline/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { check } from "../freeze/freeze.ts";
-import { eachOnce, type HeldNeed } from "../freeze/needs.ts";
+import { eachOnce, type HeldNeed } from "../freeze/check/kernel-needs.ts";
 import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
 import { inTheWay } from "../units/obstacles.ts";
 import { planUnits, type UnitPlan } from "../units/others.ts";

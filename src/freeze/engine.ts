@@ -2,48 +2,46 @@
  * The freeze as a transaction: stop, look, write, read back, and only then let go or kill. Runs on one thread from
  * beginning to end, because a tracee belongs to the thread that seized it.
  */
+import type { FreezeRequest } from "../lib/requests.ts";
 import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
-import { asUser } from "../abi/identity.ts";
-import { CLOCK, clockNow } from "../abi/time.ts";
-import { parseRecipient } from "../image/age-keys.ts";
-import { machineKey } from "../image/keys.ts";
+import { asUser, type Identity } from "../sys/identity.ts";
+import { CLOCK } from "../abi/time.ts";
+import { clockNow } from "../sys/time.ts";
+import { parseRecipient } from "../image/encryption/age-keys.ts";
+import { machineKey } from "../image/trust/keys.ts";
 import { bytesIn } from "../resources/memory/pages.ts";
-import { buildHeader, extentsOf, planSegments } from "../image/core-file.ts";
-import { buildNotes } from "../image/core-notes.ts";
+import { buildHeader, extentsOf, planSegments } from "../image/core/file.ts";
+import { buildNotes } from "../image/core/notes.ts";
 import { STATE } from "../image/manifest.ts";
 import type { FrozenProcess, FrozenState } from "../image/schema.ts";
+import { invalidPart } from "../image/valid-state.ts";
 import { checkTarget, ImageWriter } from "../image/write.ts";
-import { ChunkPool } from "../image/chunk-pool.ts";
-import { networkTraces, type NetworkTraces } from "../resources/files/sockets/traces.ts";
+import { ChunkPool } from "../image/chunks/pool.ts";
+import { networkUses } from "../image/kinds.ts";
+import { networkNeeds, type NetworkNeeds } from "../resources/socket/quarantine/network-needs.ts";
 import { lookOutside } from "../proc/outside.ts";
-import { admitting, refuseForeign } from "./admission.ts";
-import { describeForCore } from "./core-description.ts";
-import { BetterMoment, passing } from "./better-moment.ts";
-import { dumpMemory } from "./dump.ts";
-import { endedAmong, withEnded } from "./ended-meanwhile.ts";
-import { idsInUse } from "./ids.ts";
-import { Look, type Findings } from "./look.ts";
+import { admitting, refuseForeign } from "./stop/admission.ts";
+import { describeForCore } from "./write/core-description.ts";
+import { Quiesce, passing } from "./retry/quiesce.ts";
+import { dumpMemory } from "./write/dump.ts";
+import { endedAmong, withEnded } from "./stop/killed-meanwhile.ts";
+import { idsInUse } from "./inspect/ids.ts";
+import { Freezing } from "./inspect/context.ts";
+import { Look, type Findings } from "./inspect/look.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
-import type { LookOptions } from "./look-options.ts";
-import { type HeldNeed, needsOf } from "./needs.ts";
-import { pauseAfter } from "./patience.ts";
-import { memoryToWrite, worthCopying } from "./memory.ts";
-import { PreCopy } from "./pre-copy.ts";
-import { checkRoots } from "./roots.ts";
-import { type StoppedProcess, StoppedSet } from "./stop.ts";
+import { type HeldNeed, needsOf } from "./check/kernel-needs.ts";
+import { pauseAfter } from "./retry/retry.ts";
+import { memoryToWrite, worthCopying } from "./write/memory-size.ts";
+import { PreCopy } from "./write/pre-copy.ts";
+import { checkRoots } from "./stop/roots.ts";
+import { type StoppedProcess, StoppedSet } from "./stop/stopped-set.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
 
-export interface FreezeJob extends LookOptions {
-  readonly pids: readonly number[];
-  readonly directory: string;
-  /** What becomes of the processes when the image is complete. */
-  readonly end: "kill" | "resume" | "hold";
-  /** From when on the image is to be refused, in milliseconds since the epoch. */
-  readonly expiresAt?: number | undefined;
-  /** Keys of age (age1…) that the image is encrypted to. */
-  readonly encryptTo?: readonly string[] | undefined;
+export interface FreezeJob extends FreezeRequest {
+  /** The ordinary user on whose behalf it is done. */
+  readonly user?: Identity | undefined;
 }
 
 /** A process that was frozen. */
@@ -63,7 +61,7 @@ export interface FreezeOutcome {
   /** Things that a person should know, though they stopped nothing. */
   readonly notes: readonly string[];
   /** For whoever changes the kernel while the set is held. */
-  readonly network: NetworkTraces;
+  readonly network: NetworkNeeds;
   /** What a kernel must have been built with to take them. */
   readonly needs: readonly HeldNeed[];
 }
@@ -101,16 +99,16 @@ export class Freeze {
   readonly #steps: TimedStep[] = [];
   #set: StoppedSet | undefined;
   /** What was found, with our duplicates of the set's files: they are needed until the processes' end. */
-  #look: Look | undefined;
+  #context: Freezing | undefined;
   #bytes = 0;
   #notes: readonly string[] = [];
-  #network: NetworkTraces = { needs: [], silence: "", plainSilence: "", connections: [] };
+  #network: NetworkNeeds = { needs: [], quarantine: "", plainQuarantine: "", connections: [] };
   #needs: readonly HeldNeed[] = [];
   #pool: ChunkPool | undefined;
   #writer: ImageWriter | undefined;
   #copies: PreCopy | undefined;
   /** From a look that came at a bad moment until the next one. */
-  #moment: BetterMoment | undefined;
+  #moment: Quiesce | undefined;
   /** Who was killed while standing still. */
   readonly #ended = new Set<string>();
 
@@ -150,14 +148,15 @@ export class Freeze {
   }
 
   #freezeNow(tries: number): FreezeOutcome {
-    this.#look = undefined;
+    this.#context = undefined;
     const outside = lookOutside(this.#job.pids);
     const set = this.#step("stop", () => StoppedSet.stop(this.#job.pids, admitting(this.#job.user)));
     this.#set = set;
     try {
       const processes = [...set.processes.values()].map(memberOf);
-      this.#look = new Look(set, { ...this.#job, outside });
-      this.#writeImage(this.#look, tries);
+      const context = new Freezing(new Set(set.processes.keys()), { ...this.#job, outside });
+      this.#context = context;
+      this.#writeImage(new Look(context, set, this.#job.carry), tries);
       if (this.#job.end === "resume") this.#step("resume", () => this.release());
       return {
         directory: this.#job.directory,
@@ -178,7 +177,7 @@ export class Freeze {
   /** Lets the processes of a `hold` go on. */
   release(): void {
     try {
-      this.#look?.[Symbol.dispose]();
+      this.#context?.[Symbol.dispose]();
     } finally {
       this.#set?.release();
     }
@@ -186,18 +185,18 @@ export class Freeze {
 
   /** Ends the processes; with `move`, the image gets its name in the same step, and if it cannot, nobody is ended. */
   kill(move?: Move): void {
-    this.#look?.ending((told) => this.#set?.kill(move, told));
-    this.#look?.[Symbol.dispose]();
+    this.#context?.ending((told) => this.#set?.kill(move, told));
+    this.#context?.[Symbol.dispose]();
   }
 
   /** Where nothing but the moment is a bad one, what is restless is kept from going on like that until the next look. */
   #beCalm({ restless, refusals }: Findings, tries: number): void {
     const again = restless.length > 0 && pauseAfter(refusals, tries) !== undefined;
-    this.#newMoment(again ? new BetterMoment(restless) : undefined);
+    this.#newMoment(again ? new Quiesce(restless) : undefined);
     if (again && refusals.length === 0) throw passing();
   }
 
-  #newMoment(moment: BetterMoment | undefined): void {
+  #newMoment(moment: Quiesce | undefined): void {
     const last = this.#moment;
     this.#moment = moment;
     last?.[Symbol.dispose]();
@@ -209,9 +208,11 @@ export class Freeze {
     findings.refusals.push(...refuseForeign(findings.state, this.#job.user));
     this.#beCalm(findings, tries);
     if (findings.refusals.length > 0) throw refusalOf(findings.refusals);
-    const files = Object.values(findings.state.files).filter(({ net }) => net === undefined);
     this.#needs = needsOf(findings.state);
-    this.#network = networkTraces(files.map(({ state }) => state));
+    this.#network = networkNeeds(networkUses(findings.state));
+    const wrong = invalidPart(findings.state);
+    // No thaw would take it: better now, while the processes are there.
+    if (wrong !== undefined) throw new Error(`What was found is not what the format has: ${wrong}`);
     this.#checkAborted();
     // One that is there already goes with the one who opened it.
     using opened = this.#writer ? undefined : this.#openWriter();

@@ -1,44 +1,23 @@
 /** Freezing, for those who use kmonte as a library. */
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
-import type { EngineThread } from "../lib/engine-thread.ts";
-import type { Identity } from "../abi/identity.ts";
-import type { CheckOptions, CheckOutcome } from "./check.ts";
-import type { FreezeJob, FreezeOutcome, FrozenMember } from "./engine.ts";
-import type { HeldNeed } from "./needs.ts";
-import { giveBack, takeThread } from "./threads.ts";
-import type { NetworkTraces } from "../resources/files/sockets/traces.ts";
+import { checkRequest, freezeRequest, validRequest, type CheckRequest, type FreezeRequest } from "../lib/requests.ts";
+import type { Identity } from "../sys/identity.ts";
+import type { CheckJob, CheckOutcome } from "./check/check.ts";
+import type { FreezeJob, FrozenMember } from "./engine.ts";
+import type { HeldNeed } from "./check/kernel-needs.ts";
+import { giveBack, takeThread, type FreezeThread } from "./worker-threads.ts";
+import type { NetworkNeeds } from "../resources/socket/quarantine/network-needs.ts";
 
-export interface FreezeOptions {
-  /** Each process is frozen with all its threads and all its descendants. */
-  readonly pids: readonly number[];
-  /** Where the image goes: a directory that does not exist yet or is empty. It will be readable by its owner alone. */
-  readonly directory: string;
-  /**
-   * What becomes of the processes when the image is complete, on disk and read back: they are ended (`kill`), go on
-   * as if nothing had happened (`resume`), or stand still until {@link FrozenSet.release} or `kill` (`hold`). Should
-   * this process end meanwhile, for whatever reason, a held set goes on.
-   */
-  readonly end: "kill" | "resume" | "hold";
-  /** From when on the image is refused, in milliseconds since the epoch; without it, never. */
-  readonly expiresAt?: number | undefined;
-  /** Keys of age (age1…) that the image is encrypted to: only who has one of the secret halves can thaw it. */
-  readonly encryptTo?: readonly string[] | undefined;
-  /**
-   * Connections (TCP, unix sockets) to processes of this machine that stay outside come back as if those had ended.
-   * Peers on other machines and in other network namespaces stay connected.
-   */
-  readonly closeExternal?: boolean | undefined;
-  /**
-   * Paths that come along as a whole where they would be gone after a boot (below /run, for example): folders with all
-   * that is in them, files, links, FIFOs and socket names. They are made again before anything is opened.
-   */
-  readonly carry?: readonly string[] | undefined;
-  /** The ordinary user on whose behalf it is done (src/door): only processes wholly this user's are touched. */
+export interface FreezeOptions extends FreezeRequest {
+  /** The ordinary user on whose behalf it is done (src/daemon): only processes wholly this user's are touched. */
   readonly user?: Identity | undefined;
   readonly onProgress?: ProgressListener;
   /** Aborting lets the processes go on and takes the unfinished image away. */
   readonly signal?: AbortSignal;
 }
+
+/** As {@link FreezeOptions}, for a look that changes nothing. */
+export type CheckOptions = Omit<CheckRequest, "pids"> & Pick<FreezeOptions, "user">;
 
 export interface FrozenSet {
   readonly directory: string;
@@ -48,7 +27,7 @@ export interface FrozenSet {
   readonly bytes: number;
   readonly notes: readonly string[];
   /** What the network must keep silent and must have again, should this kernel end before the thaw. */
-  readonly network: NetworkTraces;
+  readonly network: NetworkNeeds;
   /** What a kernel must have been built with to take them. */
   readonly needs: readonly HeldNeed[];
   /** Lets held processes go on. */
@@ -62,12 +41,12 @@ export interface FrozenSet {
  * processes untouched.
  */
 export async function freeze(options: FreezeOptions): Promise<FrozenSet> {
-  const { pids, directory, end, expiresAt, encryptTo, closeExternal, carry, user } = options;
-  const job: FreezeJob = { pids, directory, end, expiresAt, encryptTo, closeExternal, carry, user };
-  const engine = takeThread(options.onProgress);
+  const { user, onProgress, signal, ...request } = options;
+  const job: FreezeJob = { ...validRequest(freezeRequest, request), user };
+  const engine = takeThread(onProgress);
   try {
-    const outcome = await engine.ask<FreezeOutcome>("run", job, options.signal);
-    if (end !== "hold") await engine.end();
+    const outcome = await engine.ask("run", job, signal);
+    if (job.end !== "hold") await engine.end();
     return {
       ...outcome,
       release: () => finish(engine, "release"),
@@ -79,16 +58,18 @@ export async function freeze(options: FreezeOptions): Promise<FrozenSet> {
   }
 }
 
-async function finish(engine: EngineThread, request: "release" | "kill"): Promise<void> {
-  await engine.ask(request, {});
+async function finish(engine: FreezeThread, request: "release" | "kill"): Promise<void> {
+  await engine.ask(request, undefined);
   await engine.end();
 }
 
 /** Looks whether processes would freeze, and lets them go on. Throws only when they cannot be looked at at all. */
 export async function check(pids: readonly number[], options: CheckOptions = {}): Promise<CheckOutcome> {
+  const { user, ...request } = options;
+  const job: CheckJob = { ...validRequest(checkRequest, { pids, ...request }), user };
   const thread = takeThread();
   try {
-    const outcome = await thread.ask<CheckOutcome>("check", { pids, ...options });
+    const outcome = await thread.ask("check", job);
     await giveBack(thread);
     return outcome;
   } catch (error) {

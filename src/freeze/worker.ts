@@ -1,23 +1,32 @@
 /** The thread that freezes. */
-import { serveEngine } from "../lib/engine-thread.ts";
-import { checkOnly } from "./check.ts";
-import { checkJob, Freeze, type FreezeJob } from "./engine.ts";
-import { rehearse } from "./rehearsal.ts";
+import { serveEngine, type EngineRequests } from "../lib/engine-thread.ts";
+import { checkOnly, type CheckJob, type CheckOutcome } from "./check/check.ts";
+import { checkJob, Freeze, type FreezeJob, type FreezeOutcome } from "./engine.ts";
+import { warmUp } from "./warm-up.ts";
 
 let freeze: Freeze | undefined;
 /** Once is enough for a thread. */
 let rehearsed = false;
 
-serveEngine<FreezeJob>({
+/** What the thread can be asked for. */
+export interface FreezeRequests extends EngineRequests {
+  /** Freezes; a set that is held stands still until one of the last two. */
+  readonly run: (job: FreezeJob) => FreezeOutcome;
+  readonly check: (job: CheckJob) => CheckOutcome;
+  readonly release: (job: undefined) => void;
+  readonly kill: (job: undefined) => void;
+}
+
+serveEngine<FreezeRequests>({
   run(job, watcher) {
     // What is wrong with the request is said at once.
     checkJob(job);
-    if (!rehearsed) rehearse();
+    if (!rehearsed) warmUp();
     rehearsed = true;
     freeze = new Freeze(job, watcher);
     return freeze.run();
   },
-  check: (job) => checkOnly(job.pids, job),
+  check: (job) => checkOnly(job),
   release: () => freeze?.release(),
   kill: () => freeze?.kill(),
 });

@@ -2,9 +2,9 @@
 import { closeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 import { O } from "../abi/fcntl.ts";
-import { openPath } from "../resources/objects/path-file.ts";
-import { ChunkCopier } from "./chunk-copy.ts";
-import { CHUNK, CONTROL, DIGEST_SIZE, type ChunkRequest } from "./chunk-pool.ts";
+import { openPath } from "../resources/file/path-file.ts";
+import { ChunkCopier } from "./chunks/copy.ts";
+import { CHUNK, CONTROL, DIGEST_SIZE, type ChunkRequest } from "./chunks/pool.ts";
 
 const copier = new ChunkCopier();
 

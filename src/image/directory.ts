@@ -3,14 +3,14 @@
  * again, and locked (flock(2)) for as long as we live. What a killed kmonte left behind is the same without the lock.
  */
 import { chmodSync, closeSync, mkdirSync, readdirSync, readlinkSync, rmdirSync, unlinkSync } from "node:fs";
-import { attempt, call } from "../abi/call.ts";
+import { attempt, call } from "../sys/call.ts";
 import { O } from "../abi/fcntl.ts";
-import { asUser, type Identity } from "../abi/identity.ts";
-import { fstat } from "../abi/stat.ts";
+import { type Identity, asUser } from "../sys/identity.ts";
+import { fstat } from "../sys/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
-import { openPath } from "../resources/objects/path-file.ts";
-import { noteUnfinished } from "../resources/unfinished.ts";
+import { openPath } from "../resources/file/path-file.ts";
+import { noteUnfinished } from "../resources/undo-notes.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
 
 const LOCK_EX_NB = 6;

@@ -1,14 +1,15 @@
 /** The files of an image, opened below its directory's descriptor, and decrypted on the way where they are encrypted. */
 import { closeSync, readSync } from "node:fs";
 import { O } from "../abi/fcntl.ts";
-import { asOurselves } from "../abi/identity.ts";
-import { fstat, S_IF } from "../abi/stat.ts";
+import { asOurselves } from "../sys/identity.ts";
+import { S_IF } from "../abi/stat.ts";
+import { fstat } from "../sys/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
 import type { Blob } from "../resources/contract.ts";
-import { openPath } from "../resources/objects/path-file.ts";
-import { AgeFile } from "./age.ts";
-import type { AgeIdentity } from "./age-keys.ts";
+import { openPath } from "../resources/file/path-file.ts";
+import { AgeFile, encryptAs } from "./encryption/age.ts";
+import type { AgeIdentity } from "./encryption/age-keys.ts";
 import { below } from "./directory.ts";
 import type { Manifest } from "./manifest.ts";
 
@@ -55,6 +56,24 @@ export class ImageFiles {
     };
   }
 
+  /** A file as it stands there, encrypted or not, by the name that the manifest has for it. The caller closes it. */
+  raw(name: string): LocalFd {
+    return asOurselves(() => openRegular(this.#fd, name));
+  }
+
+  /** Encrypts bytes to those who can open this file of the image; the bytes as they are where it is not encrypted. */
+  encryptAs(name: string, bytes: Buffer): { readonly name: string; readonly bytes: Buffer } {
+    if (!this.#names.has(name + AGE)) return { name, bytes };
+    const fd = this.raw(name + AGE);
+    try {
+      const sealedBytes = this.#guarded(name + AGE, () => encryptAs(fd, this.#identities, bytes));
+      if (!sealedBytes) throw sealed(this.directory, this.#identities.length);
+      return { name: name + AGE, bytes: sealedBytes };
+    } finally {
+      closeSync(fd);
+    }
+  }
+
   bytes(name: string): Buffer {
     using file = this.open(name);
     const bytes = Buffer.alloc(file.size);
@@ -89,7 +108,7 @@ export class ImageFiles {
   }
 }
 
-export function damaged(directory: string, path: string, why: string, cause?: unknown): Refusal {
+function damaged(directory: string, path: string, why: string, cause?: unknown): Refusal {
   return new Refusal(
     "IMAGE_DAMAGED",
     { what: `The image in ${directory} is damaged.`, why, remedy: "Take the image from a copy." },

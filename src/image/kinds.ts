@@ -1,5 +1,12 @@
 /** Each part of a frozen state with the kind of resource that knows it, found in the registry. */
-import type { FileKind, ObjectKind, ProcessResource, ThreadResource } from "../resources/contract.ts";
+import type {
+  FileKind,
+  NetworkUse,
+  ObjectKind,
+  ObjectState,
+  ProcessResource,
+  ThreadResource,
+} from "../resources/contract.ts";
 import { fileKinds, objectKinds, processResources, threadResources } from "../resources/registry.ts";
 import { filesystemContext } from "../resources/process/filesystem-context.ts";
 import type { FrozenState } from "./schema.ts";
@@ -13,14 +20,23 @@ export interface Part {
   readonly flags: string;
 }
 
-// Each kind only ever gets its own state back.
-// oxlint-disable-next-line typescript/no-explicit-any
-type Any = any;
-export type Kind = FileKind<Any> | ObjectKind<Any, Any> | ProcessResource<Any> | ThreadResource<Any>;
+export type Kind =
+  | FileKind<unknown>
+  | ObjectKind<unknown, unknown>
+  | ProcessResource<unknown>
+  | ThreadResource<unknown>;
 
 type Body = NonNullable<FrozenState["processes"][number]["body"]>;
 
-export const NO_FLAGS = "0";
+const NO_FLAGS = "0";
+
+/** What an object holds, if it is of that kind. */
+export function stateOfKind<S>(
+  kind: Pick<ObjectKind<S, unknown>, "name" | "schema">,
+  object: ObjectState | undefined,
+): S | undefined {
+  return object?.kind === kind.name ? (object as S) : undefined;
+}
 
 /** Open files, by id. */
 export function* filesOf({ files }: FrozenState): Generator<Part> {
@@ -33,6 +49,13 @@ export function* filesOf({ files }: FrozenState): Generator<Part> {
     };
 }
 
+/** What the files of a set ask of the machine's network. */
+export function networkUses({ files }: FrozenState): NetworkUse[] {
+  return Object.values(files)
+    .filter(({ net }) => net === undefined)
+    .flatMap(({ kind: name, state }) => fileKinds.find((kind) => kind.name === name)?.network?.(state) ?? []);
+}
+
 /** Shared objects, by id. */
 export function* objectsOf({ objects }: FrozenState): Generator<Part> {
   for (const [id, state] of Object.entries(objects))
@@ -43,7 +66,7 @@ export function* objectsOf({ objects }: FrozenState): Generator<Part> {
 export function* resourcesOf({ resources, threads }: Body): Generator<Part> {
   for (const [name, state] of Object.entries(resources))
     yield { what: name, kind: processResources.find((kind) => kind.name === name), state, flags: NO_FLAGS };
-  for (const { apart } of threads)
+  for (const { unshared: apart } of threads)
     if (apart?.filesystem)
       yield { what: filesystemContext.name, kind: filesystemContext, state: apart.filesystem, flags: NO_FLAGS };
 }

@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { arch, hostname, release, version } from "node:os";
 import * as v from "valibot";
-import { presentBoot } from "../abi/boot.ts";
+import { presentBoot } from "../sys/boot.ts";
 import { described } from "../lib/described.ts";
-import { CHUNK_SIZE } from "./digest.ts";
+import { CHUNK_SIZE } from "./chunks/digest.ts";
 import { FORMAT_VERSION } from "./version.ts";
 
 export const MANIFEST = "manifest.json";
@@ -26,6 +26,7 @@ const fileSchema = v.strictObject({
 
 export const manifestSchema = v.strictObject({
   format: described(v.literal(FORMAT_VERSION), "The version of the format of images."),
+  kmonte: v.optional(text("The version of the kmonte that wrote it; absent in what was format 1 on disk.")),
   createdAt: text("When the image was made (ISO 8601, UTC)."),
   expiresAt: v.optional(
     described(
@@ -44,6 +45,12 @@ export const manifestSchema = v.strictObject({
       cpuFeatures: described(v.array(v.string()), "Flags of its processor, as /proc/cpuinfo lists them."),
     }),
     "The machine that the image came from.",
+  ),
+  origin: v.optional(
+    described(
+      v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+      "Of an image that was converted from another format: the SHA-256 digest of the manifest that it was first written with, in hexadecimal.",
+    ),
   ),
   files: described(v.array(fileSchema), "All files of the image but this one and its signature."),
 });

@@ -1,10 +1,10 @@
 /** Where the bytes of an image file go: as they are, or encrypted on the way. Offsets ascend; gaps read as zeros. */
 import { fstatSync, ftruncateSync, writeSync } from "node:fs";
-import { call } from "../abi/call.ts";
-import type { NativeBuffer } from "../abi/ffi.unsafe.ts";
+import { call } from "../sys/call.ts";
+import type { NativeBuffer } from "../sys/ffi.unsafe.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import { AgeEncryption } from "./age.ts";
-import type { Recipient } from "./age-keys.ts";
+import { AgeEncryption } from "./encryption/age.ts";
+import type { Recipient } from "./encryption/age-keys.ts";
 
 export interface Output {
   /** Puts bytes at an offset that is not below the end of those before. */

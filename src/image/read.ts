@@ -3,25 +3,32 @@ import { createHash } from "node:crypto";
 import { lstatSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
-import type { Identity } from "../abi/identity.ts";
-import { KmonteError, Refusal } from "../lib/errors.ts";
-import type { AgeIdentity } from "./age-keys.ts";
-import { digestFile, digestFileWith } from "./digest.ts";
-import { ChunkPool } from "./chunk-pool.ts";
+import type { Identity } from "../sys/identity.ts";
+import { Refusal } from "../lib/errors.ts";
+import type { AgeIdentity } from "./encryption/age-keys.ts";
+import { digestFile, digestFileWith } from "./chunks/digest.ts";
+import { ChunkPool } from "./chunks/pool.ts";
+import { convertDocument, formatOf, type Document } from "./convert/steps.ts";
 import { below } from "./directory.ts";
 import { ImageFiles } from "./files.ts";
 import { MANIFEST, manifestSchema, STATE, type Manifest } from "./manifest.ts";
 import { stateSchema, type FrozenState } from "./schema.ts";
+import { invalidKind } from "./valid-state.ts";
 import { codeOf, ImageSource, unreadable } from "./source.ts";
-import { SIGNATURE, verifyManifest } from "./trust.ts";
+import { SIGNATURE, verifyManifest } from "./trust/trust.ts";
 import { FORMAT_VERSION } from "./version.ts";
 
 /** An image that has been found to be whole and trusted; open until it is disposed of. */
 export interface Image extends Disposable {
   readonly directory: string;
   readonly manifest: Manifest;
-  /** The SHA-256 of its manifest, in hexadecimal: every copy of it has the same, and no other image has. */
+  /**
+   * The SHA-256 of the manifest that it was first written with, in hexadecimal: every copy of it has the same, in
+   * whatever format it is by now, and no other image has.
+   */
   readonly id: string;
+  /** The format that it is written in; what is told of it here is of the present one. */
+  readonly format: number;
   readonly state: FrozenState;
   readonly files: ImageFiles;
   /** A way to its directory that holds whatever becomes of the path. */
@@ -53,7 +60,7 @@ const LARGEST_STATE = 512 * 1024 * 1024;
 export function readImage(directory: string, options: ReadOptions = {}): Image {
   const source = openSource(directory, options.user);
   try {
-    const { manifest, id } = readManifest(source, options.unsigned === true);
+    const { manifest, id, format } = readManifest(source, options.unsigned === true);
     if (!options.lookOnly) source.secure(manifest.files);
     const large = manifest.files.some((file) => file.size > LARGE_FILE);
     using pool = large ? new ChunkPool() : undefined;
@@ -63,7 +70,7 @@ export function readImage(directory: string, options: ReadOptions = {}): Image {
     const files = new ImageFiles(directory, source.fd, manifest, options.identities);
     const state = readState(directory, files);
     const dispose = (): void => source[Symbol.dispose]();
-    return { directory, manifest, id, state, files, place: source.place, [Symbol.dispose]: dispose };
+    return { directory, manifest, id, format, state, files, place: source.place, [Symbol.dispose]: dispose };
   } catch (error) {
     source[Symbol.dispose]();
     throw error;
@@ -88,7 +95,7 @@ function notAnImage(directory: string, why: string, cause?: unknown): Refusal {
 }
 
 /** The manifest, once its signature has been found to be that of a trusted key. */
-function readManifest(source: ImageSource, unsigned: boolean): Pick<Image, "manifest" | "id"> {
+function readManifest(source: ImageSource, unsigned: boolean): Pick<Image, "manifest" | "id" | "format"> {
   const { directory } = source;
   let bytes: Buffer | undefined;
   try {
@@ -101,9 +108,9 @@ function readManifest(source: ImageSource, unsigned: boolean): Pick<Image, "mani
   if (!unsigned) verifyManifest(directory, bytes, () => source.readSmall(SIGNATURE, LARGEST_SIGNATURE));
   const text = bytes.toString("utf8");
   refuseNewer(directory, text);
-  const manifest = parseText(directory, MANIFEST, text, manifestSchema);
+  const { value: manifest, format } = parseText(directory, "manifest", text, manifestSchema);
   refuseExpired(directory, manifest);
-  return { manifest, id: createHash("sha256").update(bytes).digest("hex") };
+  return { manifest, id: manifest.origin ?? createHash("sha256").update(bytes).digest("hex"), format };
 }
 
 function refuseExpired(directory: string, { expiresAt }: Manifest): void {
@@ -124,7 +131,10 @@ function readState(directory: string, files: ImageFiles): FrozenState {
   if (file.size > LARGEST_STATE) throw unreadable(directory, STATE, new RangeError(`${STATE} is too large`));
   const bytes = Buffer.alloc(file.size);
   file.read(bytes, 0);
-  return parseText(directory, STATE, bytes.toString("utf8"), stateSchema);
+  const { value } = parseText(directory, "state", bytes.toString("utf8"), stateSchema);
+  const wrong = invalidKind(value);
+  if (wrong !== undefined) throw notOfTheForm(directory, STATE, wrong);
+  return value;
 }
 
 function refuseNewer(directory: string, text: string): void {
@@ -177,15 +187,19 @@ function checkFile(
   }
 }
 
+const FILES: Readonly<Record<Document, string>> = { manifest: MANIFEST, state: STATE };
+
+/** A document in the present format, and the format that it was in. */
 function parseText<S extends v.GenericSchema>(
   directory: string,
-  name: string,
+  which: Document,
   text: string,
   schema: S,
-): v.InferOutput<S> {
-  let value: unknown;
+): { readonly value: v.InferOutput<S>; readonly format: number } {
+  const name = FILES[which];
+  let json: unknown;
   try {
-    value = JSON.parse(text);
+    json = JSON.parse(text);
   } catch (cause) {
     throw new Refusal(
       "IMAGE_NOT_JSON",
@@ -194,16 +208,39 @@ function parseText<S extends v.GenericSchema>(
       cause,
     );
   }
-  const result = v.safeParse(schema, value);
-  if (result.success) return result.output;
+  const format = formatOf(json) ?? FORMAT_VERSION;
+  const result = v.safeParse(schema, converted(directory, which, json));
+  if (result.success) return { value: result.output, format };
   const issue = result.issues[0];
-  throw new KmonteError(
+  throw notOfTheForm(directory, name, `${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+}
+
+function notOfTheForm(directory: string, name: string, why: string): Refusal {
+  return new Refusal(
     "IMAGE_SCHEMA",
     {
       what: `The image in ${directory} is not of the form that this kmonte knows.`,
-      why: `${name}: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}.`,
+      why: `${name}: ${why}.`,
       remedy: "Use the kmonte that wrote it.",
     },
-    { kind: "refused", facts: { path: join(directory, name) } },
+    { path: join(directory, name) },
   );
+}
+
+function converted(directory: string, which: Document, json: unknown): unknown {
+  try {
+    return convertDocument(which, json);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new Refusal(
+      "FORMAT_NOT_CONVERTED",
+      {
+        what: `The image in ${directory} cannot be converted from format ${formatOf(json)} to ${FORMAT_VERSION}.`,
+        why: `${FILES[which]}: ${cause.message}.`,
+        remedy: "Use the kmonte that wrote it.",
+      },
+      { path: join(directory, FILES[which]) },
+      cause,
+    );
+  }
 }

@@ -1,29 +1,40 @@
 /** The shape of state.json. One place puts together what the kinds of resource say of themselves. */
 import * as v from "valibot";
-import { fileKinds, objectKinds, processResources, threadResources } from "../resources/registry.ts";
-import { locksSchema } from "../resources/files/locks.ts";
-import { ownerSchema } from "../resources/files/owner.ts";
-import { controllingTerminalSchema } from "../resources/process/controlling-terminal.ts";
+import {
+  fileKinds,
+  objectKinds,
+  processResources,
+  type ProcessStates,
+  threadResources,
+  type ThreadStates,
+} from "../resources/registry.ts";
+import { locksSchema } from "../resources/file/locks.ts";
+import { ownerSchema } from "../resources/file/signal-owner.ts";
+import { controllingTerminalSchema } from "../resources/tty/controlling-terminal.ts";
 import { endedLeaderSchema } from "../resources/thread/ended-leader.ts";
-import { apartSchema } from "../resources/thread/apart.ts";
-import { SHARES, type Share } from "./lineage.ts";
+import { unsharedSchema } from "../resources/thread/unshared.ts";
+import { SHARES, type Share } from "./clone-plan.ts";
 import { mappingsSchema } from "../resources/memory/mappings.ts";
 import { vdsoSchema } from "../resources/memory/vdso.x86_64.ts";
 import { FORMAT_VERSION } from "./version.ts";
 
 const nanoseconds = v.pipe(v.string(), v.regex(/^-?\d+$/));
 
-function schemasByName(kinds: readonly { name: string; schema: v.GenericSchema }[]): Record<string, v.GenericSchema> {
-  return Object.fromEntries(kinds.map((kind) => [kind.name, kind.schema]));
+/** The schemas of kinds whose states are `S`, by the names of the kinds. */
+function schemasByName<S extends object>(
+  kinds: readonly { readonly name: string; readonly schema: v.GenericSchema }[],
+): { [N in keyof S]: v.GenericSchema<S[N]> } {
+  const entries = Object.fromEntries(kinds.map((kind) => [kind.name, kind.schema]));
+  return entries as { [N in keyof S]: v.GenericSchema<S[N]> };
 }
 
 const threadSchema = v.strictObject({
   tid: v.number(),
   /** Its id in each pid namespace below kmonte's, outermost first. */
-  tidsInside: v.optional(v.array(v.number())),
+  tidsInNamespaces: v.optional(v.array(v.number())),
   /** What it does not share with the first thread. */
-  apart: v.optional(apartSchema),
-  ...schemasByName(threadResources),
+  unshared: v.optional(unsharedSchema),
+  ...schemasByName<ThreadStates>(threadResources),
 });
 
 const descriptorSchema = v.strictObject({ fd: v.number(), file: v.string(), closeOnExec: v.boolean() });
@@ -35,7 +46,7 @@ const bodySchema = v.strictObject({
   descriptors: v.array(descriptorSchema),
   mappings: mappingsSchema,
   vdso: vdsoSchema,
-  resources: v.strictObject(schemasByName(processResources)),
+  resources: v.strictObject(schemasByName<ProcessStates>(processResources)),
 });
 
 const sharesSchema = v.strictObject(
@@ -52,7 +63,7 @@ const processSchema = v.strictObject({
   sid: v.number(),
   command: v.string(),
   /** What the ids are in pid namespaces below kmonte's (pid_namespaces(7)), one per level, outermost first. */
-  inside: v.optional(
+  pidNamespace: v.optional(
     v.strictObject({
       /** The innermost. */
       namespace: v.string(),
@@ -64,22 +75,22 @@ const processSchema = v.strictObject({
       owners: v.optional(v.array(v.string())),
     }),
   ),
-  /** The pid namespace that its children are born into, when it is another than its own. */
-  childrenNamespace: v.optional(v.string()),
+  /** The pid namespace that its children are cloned into, when it is another than its own. */
+  pidNamespaceForChildren: v.optional(v.string()),
   /** Its time namespace, by its name among the clocks; absent: the first process's. */
-  time: v.optional(v.string()),
-  /** The time namespace that its children are born into, when it is another than its own. */
-  childrenTime: v.optional(v.string()),
+  timeNamespace: v.optional(v.string()),
+  /** The time namespace that its children are cloned into, when it is another than its own. */
+  timeNamespaceForChildren: v.optional(v.string()),
   /** The signal that the parent gets when the process ends; SIGCHLD as a rule, 0 for none. */
   exitSignal: v.number(),
   /** A process in a group stop (state T) and the signal that stopped it. */
   stopped: v.optional(v.string()),
   /** What its parent could still wait for: that it stopped, or went on (WUNTRACED, WCONTINUED of wait(2)). */
-  unwaited: v.optional(v.picklist(["stopped", "continued"])),
+  waitable: v.optional(v.picklist(["stopped", "continued"])),
   /** Status word of wait(2) and real user, for a process that has ended and was not waited for. */
   zombie: v.optional(v.strictObject({ status: v.number(), uid: v.optional(v.number()) })),
   /** The terminal of the session that the process leads. */
-  terminal: v.optional(controllingTerminalSchema),
+  controllingTerminal: v.optional(controllingTerminalSchema),
   /**
    * What it shares with other processes though it is no thread of theirs (clone(2)), with the one of them that holds
    * the state of it.
@@ -96,7 +107,7 @@ const fileSchema = v.strictObject({
   /** File position in bytes, decimal. */
   position: v.string(),
   /** Who gets SIGIO (fcntl(2), F_SETOWN_EX). */
-  owner: v.optional(ownerSchema),
+  signalOwner: v.optional(ownerSchema),
   /** Locks that belong to the open file; those of fcntl(2), F_SETLK, belong to a process. */
   locks: v.optional(locksSchema),
   /** The network namespace that a socket belongs to, when it is one of the set's own. */
@@ -115,7 +126,7 @@ export const stateSchema = v.strictObject({
     monotonic: nanoseconds,
     boottime: nanoseconds,
     /** The same of further time namespaces, by name. */
-    others: v.optional(v.record(v.string(), v.strictObject({ monotonic: nanoseconds, boottime: nanoseconds }))),
+    timeNamespaces: v.optional(v.record(v.string(), v.strictObject({ monotonic: nanoseconds, boottime: nanoseconds }))),
   }),
   /** Parents before children. */
   processes: v.array(processSchema),
@@ -124,7 +135,7 @@ export const stateSchema = v.strictObject({
   /** What files and mappings share: contents, pipes … */
   objects: v.record(v.string(), v.looseObject({ kind: v.picklist(objectKinds.map((kind) => kind.name)) })),
   /** The mount namespaces in which objects are found by their paths, by the ids of both; all others are the machine's. */
-  places: v.optional(v.record(v.string(), v.string())),
+  mountNamespaceOf: v.optional(v.record(v.string(), v.string())),
 });
 
 export type FrozenState = v.InferOutput<typeof stateSchema>;

@@ -3,18 +3,18 @@
  * copied first, to where nobody can, and only the copy is looked at.
  */
 import { closeSync, mkdirSync, readSync } from "node:fs";
-import { SyscallError, attempt, call } from "../abi/call.ts";
+import { SyscallError, attempt, call } from "../sys/call.ts";
 import { O } from "../abi/fcntl.ts";
-import { asUser, type Identity } from "../abi/identity.ts";
-import { fstat, type FileStat } from "../abi/stat.ts";
+import { type Identity, asUser } from "../sys/identity.ts";
+import { type FileStat, fstat } from "../sys/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
 import { stateDirectory } from "../lib/state-directory.ts";
-import { copyRanges, dataRanges } from "../resources/objects/copy.ts";
-import { openPath } from "../resources/objects/path-file.ts";
+import { copyRanges, dataRanges } from "../resources/file/copy.ts";
+import { openPath } from "../resources/file/path-file.ts";
 import { below, PrivateDirectory, removeLeftovers } from "./directory.ts";
 import { openRegular } from "./files.ts";
-import { refuseRemoved } from "./thawed-mark.ts";
+import { refuseRemoved } from "./thawed/mark.ts";
 
 const INCOMING = /^incoming-\d+$/;
 /** linux/fs.h: on file systems that share blocks, a copy costs nothing. */

@@ -13,26 +13,27 @@ import {
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { LocalFd } from "../lib/brand.ts";
-import { call } from "../abi/call.ts";
-import { asUser, type Identity } from "../abi/identity.ts";
+import { call } from "../sys/call.ts";
+import { type Identity, asUser } from "../sys/identity.ts";
 import { O } from "../abi/fcntl.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
+import { ownVersion } from "../lib/own-version.ts";
 import { remedyFor } from "../lib/system-failure.ts";
 import type { BlobSource } from "../resources/contract.ts";
 import { endAll, type Move } from "../tracee/end-all.x86_64.ts";
-import { dataRanges } from "../resources/objects/copy.ts";
-import { fstat } from "../abi/stat.ts";
-import { openPath } from "../resources/objects/path-file.ts";
-import { encryptedSize } from "./age.ts";
-import type { Recipient } from "./age-keys.ts";
+import { dataRanges } from "../resources/file/copy.ts";
+import { fstat } from "../sys/stat.ts";
+import { openPath } from "../resources/file/path-file.ts";
+import { encryptedSize } from "./encryption/age.ts";
+import type { Recipient } from "./encryption/age-keys.ts";
 import { PrivateDirectory, removeLeftovers } from "./directory.ts";
-import { CHUNK_SIZE, digestFile, digestFileWith } from "./digest.ts";
-import { FileChunks, type ChunkPool } from "./chunk-pool.ts";
+import { CHUNK_SIZE, digestFile, digestFileWith } from "./chunks/digest.ts";
+import { FileChunks, type ChunkPool } from "./chunks/pool.ts";
 import { describeMachine, MANIFEST, type Manifest, type ManifestFile } from "./manifest.ts";
 import { AGE } from "./files.ts";
 import { AgeOutput, PlainOutput, type Output } from "./output.ts";
 import { FORMAT_VERSION } from "./version.ts";
-import { SIGNATURE, signManifest } from "./trust.ts";
+import { SIGNATURE, signManifest } from "./trust/trust.ts";
 
 /** Refuses a directory that holds something: no image is ever overwritten. */
 export function checkTarget(directory: string): void {
@@ -91,6 +92,8 @@ export interface WriteOptions {
   readonly recipients?: readonly Recipient[] | undefined;
   /** From when on the image is to be refused, in milliseconds since the epoch. */
   readonly expiresAt?: number | undefined;
+  /** Of an image that is written anew in the present format: what its manifest goes on saying. */
+  readonly of?: Pick<Manifest, "createdAt" | "expiresAt" | "machine" | "origin"> | undefined;
 }
 
 /** A file of the image that grows bit by bit. */
@@ -217,23 +220,26 @@ export class ImageWriter implements Disposable {
   }
 
   json(name: string, value: unknown): void {
-    const bytes = Buffer.from(`${JSON.stringify(value, undefined, 1)}\n`);
+    const bytes = jsonBytes(value);
     this.file(name, bytes.length, (out) => out.put(bytes, 0));
   }
 
   /** Writes the manifest and signs it: whole and on disk, but without its name yet. */
   seal(): void {
     this.#syncSmall();
-    const { expiresAt } = this.#options;
+    const { expiresAt, of } = this.#options;
     const manifest: Manifest = {
       format: FORMAT_VERSION,
-      createdAt: new Date().toISOString(),
-      ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt).toISOString() }),
+      kmonte: ownVersion(),
+      ...(of ?? {
+        createdAt: new Date().toISOString(),
+        ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt).toISOString() }),
+        machine: describeMachine(),
+      }),
       chunkSize: CHUNK_SIZE,
-      machine: describeMachine(),
       files: this.#files,
     };
-    const bytes = Buffer.from(`${JSON.stringify(manifest, undefined, 1)}\n`);
+    const bytes = jsonBytes(manifest);
     const signature = signManifest(bytes);
     this.#write(MANIFEST, false, (fd) => writeWhole(fd, bytes));
     this.#write(SIGNATURE, false, (fd) => writeWhole(fd, Buffer.from(signature)));
@@ -278,6 +284,11 @@ function watched(out: Output, digests: FileChunks): Output {
       return out.settled;
     },
   };
+}
+
+/** A document of an image as it is written. */
+export function jsonBytes(value: unknown): Buffer {
+  return Buffer.from(`${JSON.stringify(value, undefined, 1)}\n`);
 }
 
 function writeWhole(fd: number, bytes: Buffer): void {

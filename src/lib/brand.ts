@@ -1,7 +1,7 @@
 /** Numbers with a meaning that the compiler keeps apart. */
 declare const brand: unique symbol;
 
-export type Brand<T, Name extends string> = T & { readonly [brand]: Name };
+type Brand<T, Name extends string> = T & { readonly [brand]: Name };
 
 /** An address in a tracee's address space: never one of ours. */
 export type RemoteAddress = Brand<number, "RemoteAddress">;

@@ -28,8 +28,16 @@ export interface SerializedFailure {
   readonly refusals: readonly SerializedFailure[];
 }
 
-/** The engine's side: called once at the top of an engine's own file. `handlers` are what the other side can ask for. */
-export function serveEngine<J>(handlers: Record<string, (job: J, watcher: Watcher) => unknown>): void {
+/** What an engine can be asked for: by name, what it is given and what it answers. */
+export type EngineRequests = Readonly<Record<string, (job: never) => unknown>>;
+
+type Job<R extends EngineRequests, N extends keyof R> = Parameters<R[N]>[0];
+type Handlers<R extends EngineRequests> = {
+  readonly [N in keyof R]: (job: Job<R, N>, watcher: Watcher) => ReturnType<R[N]>;
+};
+
+/** The engine's side: called once at the top of an engine's own file. */
+export function serveEngine<R extends EngineRequests>(handlers: Handlers<R>): void {
   if (isMainThread || !parentPort) return;
   const port = parentPort;
   const flag = new Int32Array((workerData as { abort: SharedArrayBuffer }).abort);
@@ -37,9 +45,9 @@ export function serveEngine<J>(handlers: Record<string, (job: J, watcher: Watche
     report: (event) => port.postMessage({ type: "progress", event: { ...event, at: Date.now() } } satisfies FromEngine),
     aborted: () => Atomics.load(flag, 0) !== 0,
   };
-  port.on("message", ({ name, job }: { name: string; job: J }) => {
+  port.on("message", ({ name, job }: { name: keyof R; job: Job<R, keyof R> }) => {
     try {
-      port.postMessage({ type: "done", value: handlers[name]?.(job, watcher) } satisfies FromEngine);
+      port.postMessage({ type: "done", value: handlers[name](job, watcher) } satisfies FromEngine);
     } catch (error) {
       port.postMessage({ type: "failed", failure: serializeFailure(error) } satisfies FromEngine);
     }
@@ -50,7 +58,7 @@ export function serveEngine<J>(handlers: Record<string, (job: J, watcher: Watche
 const running = new Set<Worker>();
 
 /** The caller's side: an engine that has been started and takes one request at a time. */
-export class EngineThread {
+export class EngineThread<R extends EngineRequests> {
   readonly #worker: Worker;
   readonly #abort = new SharedArrayBuffer(4);
   #onProgress: ProgressListener | undefined;
@@ -79,14 +87,14 @@ export class EngineThread {
   }
 
   /** Asks the engine to do something; an abort asks it to stop at the next safe point, and it then fails. */
-  async ask<T>(name: string, job: unknown, signal?: AbortSignal): Promise<T> {
+  async ask<N extends keyof R>(name: N, job: Job<R, N>, signal?: AbortSignal): Promise<ReturnType<R[N]>> {
     const flag = new Int32Array(this.#abort);
     Atomics.store(flag, 0, 0);
     const onAbort = (): void => void Atomics.store(flag, 0, 1);
     if (signal?.aborted) onAbort();
     signal?.addEventListener("abort", onAbort);
     try {
-      return await new Promise<T>((resolve, reject) => {
+      return await new Promise<ReturnType<R[N]>>((resolve, reject) => {
         const settle = (action: () => void): void => {
           this.#worker.off("message", onMessage);
           this.#worker.off("error", onError);
@@ -95,7 +103,7 @@ export class EngineThread {
         const onError = (error: unknown): void => settle(() => reject(error));
         const onMessage = (message: FromEngine): void => {
           if (message.type === "progress") this.#onProgress?.(message.event);
-          else if (message.type === "done") settle(() => resolve(message.value as T));
+          else if (message.type === "done") settle(() => resolve(message.value as ReturnType<R[N]>));
           else settle(() => reject(deserializeFailure(message.failure)));
         };
         this.#worker.on("message", onMessage);

@@ -3,7 +3,7 @@
  * failures, limits and rights first of all, and whoever owns the machine can do something about them.
  */
 import { KmonteError } from "./errors.ts";
-import { errnoOf } from "./gone.ts";
+import { errnoOf } from "./no-such-file.ts";
 
 interface SystemFailure {
   readonly code: string;

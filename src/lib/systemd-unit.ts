@@ -13,7 +13,7 @@ export const HAND_OVER_DROP_IN = "50-kmonte-hand-over.conf";
 const PLAIN = /^[\w/.:=@+,-]+$/;
 
 /** Text as it stands where no words are expected: `%` begins a specifier (systemd.unit(5)). */
-export function unitValue(text: string): string {
+function unitValue(text: string): string {
   return text.replaceAll("%", "%%");
 }
 

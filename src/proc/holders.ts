@@ -1,10 +1,10 @@
 /** Who on the machine has a pipe, a FIFO or a terminal open: one walk through /proc. */
 import { readFileSync } from "node:fs";
 import { O_ACCMODE } from "../abi/fcntl.ts";
-import { stat } from "../abi/stat.ts";
+import { stat } from "../sys/stat.ts";
 import { parseFdInfo } from "./fdinfo.ts";
 import { linkOf, readdirOrEmpty, readStat } from "./read.ts";
-import { orIfGone } from "../lib/gone.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
 
 export interface Holder {
   readonly pid: number;

@@ -1,6 +1,7 @@
 /** Sockets of IPv4 and IPv6 as sock_diag(7) tells of them (include/uapi/linux/inet_diag.h). */
+import { INET_DIAG_ID_AT, INET_DIAG_ID_SIZE, INET_DIAG_MSG_SIZE, INET_DIAG_SHUTDOWN } from "../abi/sock-diag.ts";
 import { attributesOf } from "../abi/netlink-diag.ts";
-import { parseInet, type InetAddress } from "../abi/sockaddr.ts";
+import { type InetAddress, parseInet } from "../abi/sockaddr.ts";
 import { AF } from "../abi/socket.ts";
 
 export interface InetSocketInfo {
@@ -22,10 +23,6 @@ export interface InetSocketInfo {
   readonly id: Buffer;
 }
 
-const ID_AT = 4;
-const ID_SIZE = 48;
-const FIXED = 72;
-const INET_DIAG_SHUTDOWN = 8;
 /** An attribute: struct tcp_info. */
 export const INET_DIAG_INFO = 2;
 
@@ -49,7 +46,7 @@ export function inetDiagOne(protocol: number, { family, id }: InetSocketInfo): B
 
 export function parseInetDiag(body: Buffer): InetSocketInfo {
   const family = body[0] as number;
-  const id = body.subarray(ID_AT, ID_AT + ID_SIZE);
+  const id = body.subarray(INET_DIAG_ID_AT, INET_DIAG_ID_AT + INET_DIAG_ID_SIZE);
   const at = (port: number, address: number): InetAddress => {
     const raw = Buffer.alloc(28);
     raw.writeUInt16LE(family, 0);
@@ -57,7 +54,7 @@ export function parseInetDiag(body: Buffer): InetSocketInfo {
     id.copy(raw, family === AF.AF_INET ? 4 : 8, address, address + (family === AF.AF_INET ? 4 : 16));
     return parseInet(raw);
   };
-  const attributes = attributesOf(body, FIXED);
+  const attributes = attributesOf(body, INET_DIAG_MSG_SIZE);
   return {
     family,
     state: body[1] as number,

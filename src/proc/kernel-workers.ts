@@ -4,7 +4,7 @@
  * include/linux/sched.h, which proc_pid_stat(5) shows).
  */
 import { readFileSync } from "node:fs";
-import { orIfGone } from "../lib/gone.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
 import { readStat } from "./read.ts";
 import { parseStatus } from "./status.ts";
 

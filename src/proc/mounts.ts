@@ -1,6 +1,6 @@
 /** The mounts that processes see. */
 import { readFileSync } from "node:fs";
-import { errnoOf, isGone } from "../lib/gone.ts";
+import { errnoOf, isGone } from "../lib/no-such-file.ts";
 import { type Mount, parseMountInfo } from "./mountinfo.ts";
 
 /**

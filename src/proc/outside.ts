@@ -3,12 +3,12 @@
  * stopped, because that takes a while where many run. What it finds is looked at again when the set stands still.
  */
 import { readFileSync } from "node:fs";
-import { orIfGone } from "../lib/gone.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
 import { findHolders, type Held } from "./holders.ts";
 import { childrenOf, linkOf, readdirOrEmpty } from "./read.ts";
 
 /** A shared mapping. */
-export interface Mapper {
+interface Mapper {
   readonly pid: number;
   readonly writes: boolean;
 }

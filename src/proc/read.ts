@@ -1,7 +1,7 @@
 /** Reading /proc for processes that may go away meanwhile: what is gone reads as nothing. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { parseStat, type ProcessStat } from "./status.ts";
-import { orIfGone } from "../lib/gone.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
 
 /** The children of a process, of all its threads (needs CONFIG_PROC_CHILDREN, which Debian has). */
 export function childrenOf(pid: number): number[] {

@@ -1,6 +1,6 @@
 /** /proc/PID/timens_offsets (time_namespaces(7)). */
 import { readFileSync } from "node:fs";
-import { taskOf } from "../abi/living.ts";
+import { taskOf } from "../sys/living.ts";
 
 /** Nanoseconds that clocks are ahead of the machine's. */
 export interface TimeOffsets {
@@ -8,7 +8,7 @@ export interface TimeOffsets {
   readonly boottime: bigint;
 }
 
-/** Those of the time namespace that the children of a process are born into, which is its own as a rule. */
+/** Those of the time namespace that the children of a process are cloned into, which is its own as a rule. */
 export function readTimeOffsets(pid: number | "self"): TimeOffsets {
   const offsets = new Map<string, bigint>();
   const text = readFileSync(`/proc/${pid === "self" ? pid : taskOf(pid)}/timens_offsets`, "utf8");

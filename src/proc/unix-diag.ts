@@ -1,4 +1,5 @@
 /** Unix sockets of a network namespace, by inode (include/uapi/linux/unix_diag.h). */
+import { UNIX_DIAG, UDIAG_SHOW } from "../abi/sock-diag.ts";
 import { attributesOf } from "../abi/netlink-diag.ts";
 import { formatUnixName } from "../abi/sockaddr.ts";
 import { AF } from "../abi/socket.ts";
@@ -20,36 +21,34 @@ export interface UnixSocketInfo {
 }
 
 export const TCP_LISTEN = 10;
-const ATTRIBUTE = { NAME: 0, VFS: 1, PEER: 2, ICONS: 3, RQLEN: 4, SHUTDOWN: 6 } as const;
-const SHOW = 0x1 | 0x2 | 0x4 | 0x8 | 0x10;
 
 /** struct unix_diag_req for all sockets. */
 export function unixDiagRequest(): Buffer {
   const request = Buffer.alloc(24);
   request[0] = AF.AF_UNIX;
   request.writeUInt32LE(0xffff_ffff, 4);
-  request.writeUInt32LE(SHOW, 12);
+  request.writeUInt32LE(UDIAG_SHOW, 12);
   return request;
 }
 
 export function parseUnixDiag(body: Buffer): UnixSocketInfo {
   const attributes = attributesOf(body, 16);
-  const vfs = attributes.get(ATTRIBUTE.VFS);
-  const icons = attributes.get(ATTRIBUTE.ICONS);
+  const vfs = attributes.get(UNIX_DIAG.VFS);
+  const icons = attributes.get(UNIX_DIAG.ICONS);
   const state = body[2] as number;
   return {
     inode: body.readUInt32LE(4),
     type: body[1] as number,
     state,
-    name: formatUnixName(Buffer.from(attributes.get(ATTRIBUTE.NAME) ?? [])),
+    name: formatUnixName(Buffer.from(attributes.get(UNIX_DIAG.NAME) ?? [])),
     // Kernel-internal device numbers: major in the upper twelve bits, minor in the lower twenty.
     file: vfs && {
       inode: vfs.readUInt32LE(0),
       device: `${vfs.readUInt32LE(4) >>> 20}:${vfs.readUInt32LE(4) & 0xfffff}`,
     },
-    peer: attributes.get(ATTRIBUTE.PEER)?.readUInt32LE(0),
+    peer: attributes.get(UNIX_DIAG.PEER)?.readUInt32LE(0),
     pending: icons ? Array.from({ length: icons.length / 4 }, (_, i) => icons.readUInt32LE(i * 4)) : [],
-    backlog: state === TCP_LISTEN ? (attributes.get(ATTRIBUTE.RQLEN)?.readUInt32LE(4) ?? 0) : 0,
-    shutdown: attributes.get(ATTRIBUTE.SHUTDOWN)?.[0] ?? 0,
+    backlog: state === TCP_LISTEN ? (attributes.get(UNIX_DIAG.RQLEN)?.readUInt32LE(4) ?? 0) : 0,
+    shutdown: attributes.get(UNIX_DIAG.SHUTDOWN)?.[0] ?? 0,
   };
 }

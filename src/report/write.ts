@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { KmonteError, Refusal } from "../lib/errors.ts";
-import { errnoOf } from "../lib/gone.ts";
+import { errnoOf } from "../lib/no-such-file.ts";
 import { replaceFile } from "../lib/replace-file.ts";
 import { remedyFor } from "../lib/system-failure.ts";
 

@@ -14,12 +14,16 @@ import type { Outside } from "../proc/outside.ts";
 import type { ProcessStat } from "../proc/status.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import type { RemoteScope, Row } from "../tracee/scope.ts";
-import type { NamespaceType } from "../abi/namespaces.ts";
-import type { FileStat } from "../abi/stat.ts";
-import type { FileIdentity } from "../abi/file-identity.ts";
-import type { Identity, Rights } from "../abi/identity.ts";
-import type { UserState } from "./namespaces/user.ts";
-import type { ReadableFd } from "./readable.ts";
+import type { NamespaceType } from "../sys/namespaces.ts";
+import type { FileStat } from "../sys/stat.ts";
+import type { FileIdentity } from "../sys/file-identity.ts";
+import type { Identity, Rights } from "../sys/identity.ts";
+import type { UserState } from "./namespace/user.ts";
+import type { Memo } from "./memo.ts";
+import type { Phase } from "./phases.ts";
+import type { NetworkNeed } from "./socket/quarantine/requirements.ts";
+import type { Flow, QuarantinedPort } from "./socket/quarantine/rules.ts";
+import type { ReadableFd } from "./file/readable.ts";
 
 /** Bytes that go into a file of their own beside state.json. */
 export type BlobSource =
@@ -50,6 +54,8 @@ export interface FreezeContext {
   readonly elapsed: bigint;
   /** The processes that are being frozen. */
   readonly pids: ReadonlySet<Pid>;
+  /** What a kind remembers for the time of this freeze; made when it is asked for first. */
+  memo<T>(memo: Memo<T, FreezeContext>): T;
   /** Notes an object that several files or mappings share, once; later calls with the same id make nothing. */
   object(id: string, make: () => ObjectState): string;
   /** Whether an object has been noted. */
@@ -144,6 +150,8 @@ export interface OpenFile {
 export interface ThawContext {
   /** The thawed form of a shared object, made at the first call. */
   object<H>(id: string): H;
+  /** What a kind remembers for the time of this thaw; made when it is asked for first. */
+  memo<T>(memo: Memo<T, ThawContext>): T;
   /** How an object stands in the image. */
   stateOf(id: string): ObjectState;
   /** Runs `action` with paths as a mount namespace of the set has them; undefined stands for the machine's. */
@@ -177,13 +185,12 @@ export interface ThawContext {
   standIn<T>(relative: Pid, id: number | undefined, use: (pid: Pid) => T): T;
   /** Something that a person should know, though it stops nothing. */
   note(text: string): void;
-  readonly users: UserNamespaces;
-  /** Something to run when all files are open, before any process gets them. */
-  whenOpen(action: () => void): void;
-  /** Something to run when all processes have their memory and files, before any thread gives up its rights. */
-  whenBuilt(action: () => void): void;
-  /** Something to run when all processes are built, just before they go on (arming timers, for example). */
-  atResume(action: () => void): void;
+  readonly userNamespaces: UserNamespaces;
+  /**
+   * Something to do in a phase of the thaw, with the same rights and in the same namespaces as now. What is said of a
+   * phase that is over is done in the one that runs, or in the next.
+   */
+  during(phase: Phase, action: () => void): void;
   /** Clocks of the frozen machine when the set was stopped, and of this one now: nanoseconds. */
   readonly clocks: ThawClocks;
   /** Nanoseconds that the processes' clocks have gone on since the freeze, while they were being built. */
@@ -219,7 +226,7 @@ export interface ThawProcess {
   seen(id: Pid): number;
   /** Brings a descriptor of ours into the process, at `fd` there. */
   give(local: LocalFd, fd: number, closeOnExec: boolean): void;
-  /** How many filters of system calls its threads have had from birth. */
+  /** How many filters of system calls its threads were cloned with. */
   readonly filtersInCommon: number;
   /** Lends a descriptor of ours to the process for the time of `use`. */
   lend<T>(local: LocalFd, use: (fd: number) => T): T;
@@ -235,15 +242,16 @@ export interface ThawThread {
 export interface Asks {
   /** Bytes that the calls write, from `at` on. */
   readonly bytes: number;
-  calls(at: RemoteAddress): readonly Row[];
+  /** The calls by names of the kind's choice, under which it finds their answers. */
+  calls(at: RemoteAddress): Readonly<Record<string, Row>>;
 }
 
 /** What a kind's calls answered. */
 export interface Answers {
-  /** The result of a call, by its place among the kind's; throws when the kernel refused it. */
-  result(call: number): number;
+  /** The result of a call, by its name; throws when the kernel refused it. */
+  result(call: string): number;
   /** The result or the negated errno of a call that this kernel may refuse. */
-  attempt(call: number): number;
+  attempt(call: string): number;
   /** What the calls have written. */
   readonly bytes: Buffer;
 }
@@ -287,9 +295,9 @@ export interface UserView extends PathsView {
   readonly noNewPrivs?: boolean;
 }
 
-interface Kind<S> {
+interface Kind<S, N extends string> {
   /** The name under which the state stands in state.json. */
-  readonly name: string;
+  readonly name: N;
   readonly schema: GenericSchema<S>;
   /** What a kernel must have for such a state to be thawed on it; nothing, when every Linux has it. */
   needs?(state: S): readonly KernelNeed[];
@@ -303,23 +311,27 @@ interface Kind<S> {
 }
 
 /** Something that a process has one of: signal actions, credentials, limits … */
-export interface ProcessResource<S> extends Kind<S> {
+export interface ProcessResource<S, N extends string = string> extends Kind<S, N> {
   readonly asks?: Asks;
   /** What it belongs to, when processes can share that: it is thawed once for all of them. */
   readonly of?: "memory" | "files" | "filesystem" | "signalActions";
   freeze(process: FreezeProcess, answers: Answers): S;
   thaw(process: ThawProcess, state: S): void;
-  /** What comes after everything else, by `lastCall` only. */
-  last?(process: ThawProcess, state: S): void;
+  /** Whether it is thawed as soon as the process exists, before anything is opened for it: it says where it lives. */
+  readonly isPlace?: boolean;
+  /** What no other call in the process would outlive: after all else, by `BuildScope.lastCall` alone. */
+  lastCall?(process: ThawProcess, state: S): void;
 }
 
 /** Something that each thread has one of. */
-export interface ThreadResource<S> extends Kind<S> {
+export interface ThreadResource<S, N extends string = string> extends Kind<S, N> {
   readonly asks?: Asks;
   freeze(thread: FreezeThread, answers: Answers): S;
-  thaw(thread: ThawThread, state: S): void;
-  /** What comes after everything else, by `lastCall` only. */
-  last?(thread: ThawThread, state: S): void;
+  thaw?(thread: ThawThread, state: S): void;
+  /** What no other call in the thread would outlive: after all else, by `BuildScope.lastCall` alone. */
+  lastCall?(thread: ThawThread, state: S): void;
+  /** What no call at all would outlive, as each uses the registers: no more is made in this thread. */
+  setRegisters?(thread: ThawThread, state: S): void;
 }
 
 /** What a process that holds a thawed file offers to the file's last touches. */
@@ -328,8 +340,18 @@ export interface FileHolder {
   readonly fd: number;
 }
 
+/** What a socket asks of the machine's network. */
+export interface NetworkUse {
+  /** What must be there before it can be made again, unless every machine has that. */
+  readonly need: NetworkNeed | undefined;
+  /** The nftables table that drops what others send to it until the thaw, and what it drops. */
+  readonly quarantine?:
+    | { readonly table: string; readonly flow?: Flow | undefined; readonly port?: QuarantinedPort | undefined }
+    | undefined;
+}
+
 /** A kind of open file. */
-export interface FileKind<S> extends Kind<S> {
+export interface FileKind<S, N extends string = string> extends Kind<S, N> {
   /** Whether a file is of this kind. The first kind in the registry that says yes takes it. */
   recognise(file: OpenFile): boolean;
   freeze(file: OpenFile): S;
@@ -338,20 +360,27 @@ export interface FileKind<S> extends Kind<S> {
    * flags, position and owner are set by the caller afterwards.
    */
   thaw(state: S, context: ThawContext, flags: number): LocalFd;
-  /** Whether it can be opened only when threads stand; their process gets it then. */
-  late?(state: S): boolean;
-  /** Ids of the files that `settle` needs opened. */
-  watches?(state: S): readonly string[];
+  /** Whether it can be opened only when all threads exist; its holders get it then. */
+  needsThreads?(state: S): boolean;
+  /** Ids of the files that `attach` needs opened. */
+  attachesTo?(state: S): readonly string[];
+  /** What it asks of the machine's network, where it is in no network namespace of the set's own; nothing, as a rule. */
+  network?(state: S): NetworkUse;
   /** What stands in the way of opening it here, asked before anything is made. */
   check?(state: S): Refusal | undefined;
   /** Whether it is of the machine itself, so that it can be asked before namespaces of the set are made. */
   ofMachine?(state: S): boolean;
-  /** What needs a process that holds the file, once all descriptors of all processes stand. */
-  settle?(state: S, holder: FileHolder, local: LocalFd): void;
+  /** What needs a process that holds the file, once all processes have their descriptors. */
+  attach?(state: S, holder: FileHolder, local: LocalFd): void;
 }
 
 /** Something that files and mappings refer to together: a file's contents, a pipe … */
-export interface ObjectKind<S, H> extends Kind<S> {
+export interface ObjectKind<S, H, N extends string = string> extends Kind<S, N> {
+  /**
+   * Whether it is found by a path in the mount namespace in which it was seen first, and thawed there; so it is unless
+   * this says otherwise. Namespaces have no path, and the file systems of a mount namespace come before it.
+   */
+  readonly hasPath?: false;
   /** What stands in the way of making it here, asked before anything is made. */
   check?(state: S, image: Pick<ThawContext, "openBlob">): Refusal | readonly Refusal[] | undefined;
   /** Makes the object in this process; the handle is what files and mappings of it are thawed from. */

@@ -2,115 +2,112 @@
  * All kinds of resource, in the order in which they are frozen and thawed. The order is part of the design: each list
  * says why where it matters.
  */
+import type { GenericSchema, InferOutput } from "valibot";
 import type { FileKind, ObjectKind, ProcessResource, ThreadResource } from "./contract.ts";
-import { statelessDevice } from "./files/device.ts";
-import { directory } from "./files/directory.ts";
-import { epoll } from "./files/epoll.ts";
-import { eventFd } from "./files/eventfd.ts";
-import { bpfMapFile } from "./files/bpf-map.ts";
-import { fanotify } from "./files/fanotify.ts";
-import { fifoEnd } from "./files/fifo.ts";
-import { inotify } from "./files/inotify.ts";
-import { pidFd } from "./files/pidfd.ts";
-import { pipeEnd } from "./files/pipe.ts";
-import { ptyMaster } from "./files/pty-master.ts";
-import { tun } from "./files/tun.ts";
-import { terminal } from "./files/terminal.ts";
-import { refusedFile } from "./files/refused.ts";
-import { messageQueue } from "./files/message-queue.ts";
-import { namespaceFile } from "./files/namespace.ts";
-import { procFile } from "./files/proc-file.ts";
-import { regularFile } from "./files/regular.ts";
-import { signalFd } from "./files/signalfd.ts";
-import { timerFd } from "./files/timerfd.ts";
-import { ioUringFile } from "./files/io-uring.ts";
-import { inetSocket } from "./files/sockets/inet.ts";
-import { netlinkSocket } from "./files/sockets/netlink.ts";
-import { rawSocket } from "./files/sockets/raw.ts";
-import { packetSocket } from "./files/sockets/packet.ts";
-import { otherSocket } from "./files/sockets/other.ts";
-import { tcpConnecting } from "./files/sockets/tcp-connecting.ts";
-import { tcpConnection } from "./files/sockets/tcp-connection.ts";
-import { unixSocket } from "./files/sockets/unix.ts";
+import { statelessDevice } from "./file/device.ts";
+import { directory } from "./file/directory.ts";
+import { epoll } from "./event/epoll.ts";
+import { eventFd } from "./event/eventfd.ts";
+import { bpfMapFile } from "./bpf/map-file.ts";
+import { fanotify } from "./event/fanotify.ts";
+import { fifoEnd } from "./pipe/fifo-end.ts";
+import { inotify } from "./event/inotify.ts";
+import { pidFd } from "./event/pidfd.ts";
+import { pipeEnd } from "./pipe/pipe-end.ts";
+import { ptyMaster } from "./tty/pty-master.ts";
+import { tun } from "./net/tun.ts";
+import { terminal } from "./tty/terminal.ts";
+import { unsupportedFile } from "./file/unsupported.ts";
+import { messageQueue } from "./ipc/mqueue-file.ts";
+import { namespaceFile } from "./namespace/file.ts";
+import { procFile } from "./file/proc-file.ts";
+import { regularFile } from "./file/regular.ts";
+import { signalFd } from "./event/signalfd.ts";
+import { timerFd } from "./event/timerfd.ts";
+import { ioUringFile } from "./async-io/io-uring-file.ts";
+import { inetSocket } from "./socket/inet.ts";
+import { netlinkSocket } from "./socket/netlink.ts";
+import { rawSocket } from "./socket/raw.ts";
+import { packetSocket } from "./socket/packet.ts";
+import { otherSocket } from "./socket/unsupported.ts";
+import { tcpConnecting } from "./socket/tcp/connecting.ts";
+import { tcpConnection } from "./socket/tcp/connection.ts";
+import { unixSocket } from "./socket/unix/socket.ts";
 import { denyWriteExecute } from "./memory/deny-write-execute.ts";
 import { protectionKeys } from "./memory/protection-keys.ts";
-import { futureLocks } from "./memory/future-locks.ts";
+import { mlockall } from "./memory/future-locks.ts";
 import { layout } from "./memory/layout.ts";
-import { nodePolicy } from "./memory/node-policy.ts";
-import { aio } from "./objects/aio.ts";
-import { bpfMap } from "./objects/bpf-map.ts";
-import { carriedFiles } from "./objects/carried-files.ts";
-import { coveredFile } from "./objects/covered-file.ts";
-import { detachedMount } from "./objects/detached-mount.ts";
-import { fifo } from "./objects/fifo.ts";
-import { goneDirectory } from "./objects/gone-directory.ts";
-import { goneQueue } from "./objects/gone-queue.ts";
-import { ioUring } from "./objects/io-uring.ts";
-import { keyring } from "./objects/keyring.ts";
-import { memfd } from "./objects/memfd.ts";
-import { namedQueue } from "./objects/named-queue.ts";
-import { packetRing } from "./objects/packet-ring.ts";
-import { pathFile } from "./objects/path-file.ts";
-import { pipe } from "./objects/pipe.ts";
-import { pty } from "./objects/pty.ts";
-import { sharedAnonymous } from "./objects/shared-anonymous.ts";
-import { sysvSegment } from "./objects/sysv-segment.ts";
-import { sysvQueue, sysvSemaphores } from "./objects/sysv-shared.ts";
-import { unixConnection } from "./objects/unix-connection.ts";
-import { unlinkedFile } from "./objects/unlinked-file.ts";
-import { volatileFile } from "./objects/volatile-file.ts";
-import { ipcNamespace } from "./namespaces/ipc.ts";
-import { cgroupNamespace } from "./namespaces/cgroup.ts";
-import { fileSystem } from "./namespaces/file-system.ts";
-import { mountNamespace } from "./namespaces/mount.ts";
-import { netNamespace } from "./namespaces/net.ts";
-import { removedSource } from "./namespaces/removed-source.ts";
-import { userNamespace } from "./namespaces/user.ts";
-import { utsNamespace } from "./namespaces/uts.ts";
-import { cgroups } from "./process/cgroups.ts";
-import { cgroupTree } from "./process/cgroup-tree.ts";
+import { memoryPolicyRanges } from "./memory/node-policy.ts";
+import { aio } from "./async-io/aio.ts";
+import { bpfMap } from "./bpf/map.ts";
+import { carriedFiles } from "./volatile/carried-files.ts";
+import { shadowedFile } from "./file/shadowed-file.ts";
+import { detachedMount } from "./mount/detached.ts";
+import { fifo } from "./pipe/fifo.ts";
+import { removedDirectory } from "./file/removed-directory.ts";
+import { unlinkedQueue } from "./ipc/unlinked-mqueue.ts";
+import { ioUring } from "./async-io/io-uring.ts";
+import { keyring } from "./security/keyring.ts";
+import { memfd } from "./file/memfd.ts";
+import { namedQueue } from "./ipc/named-mqueue.ts";
+import { packetRing } from "./socket/packet-ring.ts";
+import { pathFile } from "./file/path-file.ts";
+import { pipe } from "./pipe/pipe.ts";
+import { pty } from "./tty/pty.ts";
+import { sharedAnonymous } from "./memory/shared-anonymous.ts";
+import { sysvSegment } from "./ipc/sysv-attached-segment.ts";
+import { sysvQueue, sysvSemaphores } from "./ipc/sysv-used-objects.ts";
+import { unixConnection } from "./socket/unix/pair.ts";
+import { unlinkedFile } from "./file/unlinked-file.ts";
+import { volatileFile } from "./volatile/volatile-file.ts";
+import { ipcNamespace } from "./ipc/namespace.ts";
+import { cgroupNamespace } from "./cgroup/namespace.ts";
+import { fileSystem } from "./mount/file-system.ts";
+import { mountNamespace } from "./mount/namespace.ts";
+import { netNamespace } from "./net/namespace.ts";
+import { removedSource } from "./mount/removed-source.ts";
+import { userNamespace } from "./namespace/user.ts";
+import { utsNamespace } from "./namespace/uts.ts";
+import { cgroups } from "./cgroup/membership.ts";
+import { cgroupTree } from "./cgroup/tree.ts";
 import { attributes } from "./process/attributes.ts";
 import { filesystemContext } from "./process/filesystem-context.ts";
 import { intervalTimers } from "./process/interval-timers.ts";
 import { resourceLimits } from "./process/limits.ts";
-import { namespaces } from "./process/namespaces.ts";
+import { namespaces } from "./namespace/membership.ts";
 import { posixTimers } from "./process/posix-timers.ts";
 import { sharing } from "./process/sharing.ts";
-import { localDescriptors } from "./process/local-descriptors.x86_64.ts";
+import { ldt } from "./process/ldt.x86_64.ts";
 import { membarrier } from "./process/membarrier.ts";
 import { posixLocks } from "./process/posix-locks.ts";
 import { signalActions } from "./process/signal-actions.ts";
-import { sysvUse } from "./process/sysv-use.ts";
-import { credentials } from "./thread/credentials.ts";
+import { sysvUse } from "./ipc/sysv-use.ts";
+import { credentials } from "./security/credentials.ts";
 import { execution } from "./thread/execution.ts";
 import { interruptedCall } from "./thread/interrupted-call.ts";
 import { kernelPointers } from "./thread/kernel-pointers.ts";
-import { keyrings } from "./thread/keyrings.ts";
-import { marks } from "./thread/marks.ts";
-import { switches } from "./thread/switches.ts";
+import { keyrings } from "./security/keyrings.ts";
+import { nameAndDeathSignal } from "./thread/name-and-death-signal.ts";
+import { prctlSettings } from "./thread/prctl-settings.ts";
 import { memoryPolicy } from "./thread/memory-policy.ts";
-import { ringUse } from "./thread/ring-use.ts";
+import { registeredRings } from "./async-io/io-uring-registered.ts";
 import { scheduling } from "./thread/scheduling.ts";
-import { seccomp } from "./thread/seccomp.ts";
-import { semaphoreUndo } from "./thread/semaphore-undo.ts";
+import { seccomp } from "./security/seccomp.ts";
+import { semaphoreUndo } from "./ipc/semaphore-undo.ts";
 import { threadSignals } from "./thread/signals.ts";
 
-// The lists hold kinds of many state types; each kind only ever gets its own back.
-// oxlint-disable-next-line typescript/no-explicit-any
-type Any = any;
-
 /** Before any thread gives up its rights. */
-export const processResources: readonly ProcessResource<Any>[] = [
+const processResourcesInOrder = [
   layout,
-  futureLocks,
-  nodePolicy,
+  mlockall,
+  memoryPolicyRanges,
   denyWriteExecute,
   protectionKeys,
   signalActions,
   filesystemContext,
   attributes,
   membarrier,
-  localDescriptors,
+  ldt,
   intervalTimers,
   posixTimers,
   resourceLimits,
@@ -119,30 +116,27 @@ export const processResources: readonly ProcessResource<Any>[] = [
   namespaces,
   sharing,
   sysvUse,
-];
-
-/** Those of them that come before anything is opened: a process makes sockets where it lives. */
-export const firstResources: readonly ProcessResource<Any>[] = [cgroups, namespaces];
+] as const;
 
 /** Credentials before the marks that changing them clears, and before keys, which belong to whoever makes them; execution last, because every remote call uses registers. */
-export const threadResources: readonly ThreadResource<Any>[] = [
+const threadResourcesInOrder = [
   semaphoreUndo,
   scheduling,
   kernelPointers,
   seccomp,
-  switches,
+  prctlSettings,
   memoryPolicy,
-  ringUse,
+  registeredRings,
   credentials,
   keyrings,
-  marks,
+  nameAndDeathSignal,
   threadSignals,
   interruptedCall,
   execution,
-];
+] as const;
 
 /** The first kind that recognises a file takes it. */
-export const fileKinds: readonly FileKind<Any>[] = [
+const fileKindsInOrder = [
   // These say that they are files and folders like others.
   procFile,
   namespaceFile,
@@ -174,14 +168,14 @@ export const fileKinds: readonly FileKind<Any>[] = [
   ptyMaster,
   terminal,
   // Last of all: what is left of devices and anonymous files.
-  refusedFile,
-];
+  unsupportedFile,
+] as const;
 
-export const objectKinds: readonly ObjectKind<Any, Any>[] = [
+const objectKindsInOrder = [
   carriedFiles,
   pathFile,
   volatileFile,
-  coveredFile,
+  shadowedFile,
   unlinkedFile,
   memfd,
   sharedAnonymous,
@@ -190,8 +184,8 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   sysvQueue,
   pipe,
   fifo,
-  goneDirectory,
-  goneQueue,
+  removedDirectory,
+  unlinkedQueue,
   namedQueue,
   detachedMount,
   pty,
@@ -210,4 +204,17 @@ export const objectKinds: readonly ObjectKind<Any, Any>[] = [
   userNamespace,
   cgroupTree,
   cgroupNamespace,
-];
+] as const;
+
+/** Each kind only ever gets its own state back: the lists are seen with states of an unknown type. */
+export const processResources: readonly ProcessResource<unknown, keyof ProcessStates>[] = processResourcesInOrder;
+export const threadResources: readonly ThreadResource<unknown, keyof ThreadStates>[] = threadResourcesInOrder;
+export const fileKinds: readonly FileKind<unknown>[] = fileKindsInOrder;
+export const objectKinds: readonly ObjectKind<unknown, unknown>[] = objectKindsInOrder;
+
+type Named = { readonly name: string; readonly schema: GenericSchema };
+type StatesByName<K extends Named> = { [N in K["name"]]: InferOutput<Extract<K, { name: N }>["schema"]> };
+
+/** The states of what a process, or a thread, has one of, by the names of the kinds. */
+export type ProcessStates = StatesByName<(typeof processResourcesInOrder)[number]>;
+export type ThreadStates = StatesByName<(typeof threadResourcesInOrder)[number]>;

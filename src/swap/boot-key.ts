@@ -2,8 +2,8 @@
  * The key that opens an encrypted swap at boot, when nobody is there to give one: the machine's own (kmonte key new
  * --encryption). That it will be there is found out before anything is stopped.
  */
-import { formatRecipient, parseRecipient } from "../image/age-keys.ts";
-import { encryptionKey, encryptionKeyPath, keyDirectory } from "../image/keys.ts";
+import { formatRecipient, parseRecipient } from "../image/encryption/age-keys.ts";
+import { encryptionKey, encryptionKeyPath, keyDirectory } from "../image/trust/keys.ts";
 import { Refusal } from "../lib/errors.ts";
 import { requireLasting } from "./mounts.ts";
 

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { closeSync, constants, openSync, readFileSync, readSync } from "node:fs";
 import type { TimedStep } from "../lib/progress.ts";
 import { USERLAND_MARK } from "./initrd.ts";
-import { orIfGone } from "../lib/gone.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
 
 export interface BootTimes {
   /** When the kernel's clock began to count. */

@@ -5,10 +5,10 @@
 import { rmSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
-import { memoryToWrite, type MemoryToWrite } from "../freeze/memory.ts";
-import type { HeldNeed } from "../freeze/needs.ts";
+import { memoryToWrite, type MemoryToWrite } from "../freeze/write/memory-size.ts";
+import type { HeldNeed } from "../freeze/check/kernel-needs.ts";
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
-import { presentBoot } from "../abi/boot.ts";
+import { presentBoot } from "../sys/boot.ts";
 import { dropInsOf, membersOf, prepareHandOver, removeHandOver, type MemberUnit } from "../units/hand-over.ts";
 import { reloadUnits, StoppedUnits, type UnitPlan } from "../units/others.ts";
 import { presentPids } from "../units/survey.ts";
@@ -20,7 +20,7 @@ import { syncDisks } from "./kexec.ts";
 import { lockRoot, removeForgotten } from "./leftovers.ts";
 import { markForMail } from "./mail.ts";
 import { requireLasting } from "./mounts.ts";
-import { leaveSilence } from "./network.ts";
+import { leaveQuarantine } from "./network.ts";
 import { noteConnections } from "./peers.ts";
 import { guardPending } from "./pending-guard.ts";
 import { GENERATOR, removeGenerator, writeGenerator } from "./free-ids.ts";
@@ -70,7 +70,7 @@ export interface WayOut {
   cancel(): void;
 }
 
-export interface PreparedWay {
+interface PreparedWay {
   readonly wayBack?: WayBack | undefined;
   /** What the next boot goes without. */
   readonly notes?: readonly string[];
@@ -107,7 +107,7 @@ export async function depart(way: WayOut, options: DepartOptions): Promise<never
       ? membersOf(options.plan.along, new Set(frozen.processes.map(({ pid }) => pid)))
       : undefined;
     const record = recordOf({ id, way, frozen, wayBack, members, memory, notes: [...notes, ...others.notes] }, options);
-    leaveSilence(frozen.network, join(root, id));
+    leaveQuarantine(frozen.network, join(root, id));
     if (options.mailTo !== undefined) markForMail(path, options.mailTo);
     const allSteps = [...others.steps, ...loaded, ...frozen.steps];
     return leave({ root, record, steps: allSteps, way, freeIds: presentFreePidRange() }, options);

@@ -3,7 +3,7 @@
  * machine, or where there is none, from what is assumed of disks and from the present boot. An estimate, and told as one.
  */
 import { spawnSync } from "node:child_process";
-import { memoryToWrite, type MemoryToWrite } from "../freeze/memory.ts";
+import { memoryToWrite, type MemoryToWrite } from "../freeze/write/memory-size.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { isFirstPidNamespace } from "../proc/first-namespace.ts";
 import type { SurveyedUnit } from "../units/survey.ts";

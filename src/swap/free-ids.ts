@@ -5,7 +5,7 @@
  */
 import { mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { orIfGone } from "../lib/gone.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import type { PidRange } from "./pids.ts";
 
@@ -15,7 +15,7 @@ export const GENERATOR = "/etc/systemd/system-generators/kmonte-free-ids";
  * Generators may see all file systems read-only, but not a proc(5) that is mounted anew. They run again with each
  * daemon-reload; that the kernel counts from there once more does no harm.
  */
-export function generatorText({ last, max }: PidRange): string {
+function generatorText({ last, max }: PidRange): string {
   const set = `echo ${max} >"$0/sys/kernel/pid_max" && echo ${last} >"$0/sys/kernel/ns_last_pid"`;
   return `#!/bin/sh
 # Written by kmonte for the next boot, which is to leave the ids of frozen processes free.

@@ -66,7 +66,7 @@ function parseEntries(config: string): Entry[] {
 }
 
 /** The environment block with a variable set or taken away. Pure. */
-export function withVariable(block: string, name: string, value: string | undefined): string {
+function withVariable(block: string, name: string, value: string | undefined): string {
   const lines = block
     .slice(HEADER.length)
     .replace(/#+$/, "")

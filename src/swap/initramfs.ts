@@ -8,14 +8,14 @@ const EXECUTABLE = 0o111;
 /** Where a hook's program mounts what it needs. */
 const PLACES = ["proc", "dev"];
 
-export interface InitramfsContents {
+interface InitramfsContents {
   /** The paths of all entries, without a leading slash. */
   readonly names: readonly string[];
   /** What a hook must know; or why there can be none, as the end of a sentence. */
   readonly hookable: Hookable | string;
 }
 
-export interface Hookable {
+interface Hookable {
   /** Its /init: a symbolic link with where that leads as its data, or a program. */
   readonly init: CpioEntry;
   /** Directories that a hook's program mounts on, and that are not there. */

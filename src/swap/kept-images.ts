@@ -1,7 +1,7 @@
 /** What was frozen in an earlier boot and does not run: images that a failed thaw has left, or that still wait. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { presentBoot } from "../abi/boot.ts";
+import { presentBoot } from "../sys/boot.ts";
 import { MANIFEST } from "../image/manifest.ts";
 import { DEFAULT_SWAP_ROOT, type Failure, isPending, ownImages, readRecordsApart, type SwapRecord } from "./store.ts";
 

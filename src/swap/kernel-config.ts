@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
-import type { HeldNeed } from "../freeze/needs.ts";
+import type { HeldNeed } from "../freeze/check/kernel-needs.ts";
 import { Refusal, RefusalList } from "../lib/errors.ts";
 import type { Kernel } from "./kernels.ts";
 

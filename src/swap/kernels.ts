@@ -3,7 +3,7 @@ import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { release, version as presentVersion } from "node:os";
 import { dirname, join } from "node:path";
 import { Refusal } from "../lib/errors.ts";
-import { orIfGone } from "../lib/gone.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
 import { readKernelImage } from "./kernel-image.ts";
 
 export interface Kernel {

@@ -1,6 +1,6 @@
 /** Loads the next kernel into memory, and starts it: kexec_file_load(2) and reboot(2). */
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { attempt, call, withText } from "../abi/call.ts";
+import { attempt, call, withText } from "../sys/call.ts";
 import { errnoName } from "../abi/errno.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
 import type { Kernel } from "./kernels.ts";

@@ -1,14 +1,14 @@
 /** One swap at a time, and nothing left of earlier ones that holds the memory of processes. */
 import { closeSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { attempt } from "../abi/call.ts";
+import { attempt } from "../sys/call.ts";
 import { ERRNO } from "../abi/errno.ts";
 import { O } from "../abi/fcntl.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
-import { errnoOf } from "../lib/gone.ts";
-import { removeImage } from "../image/remove.ts";
-import { MARK } from "../image/thawed-mark.ts";
-import { openPath } from "../resources/objects/path-file.ts";
+import { errnoOf } from "../lib/no-such-file.ts";
+import { removeImage } from "../image/thawed/remove.ts";
+import { MARK } from "../image/thawed/mark.ts";
+import { openPath } from "../resources/file/path-file.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
 import {
   DEFAULT_REHEARSAL_ROOT,
@@ -19,7 +19,7 @@ import {
   RECORD,
   type SwapRecord,
 } from "./store.ts";
-import { PLAIN_SILENCE_FILE, SILENCE_FILE } from "./network.ts";
+import { PLAIN_QUARANTINE_FILE, QUARANTINE_FILE } from "./network.ts";
 
 /** flock(2) */
 const LOCK_EX_NB = 6;
@@ -98,5 +98,5 @@ export function forget(root: string, record: SwapRecord): void {
   // What was not thawed is all that is left of it.
   for (const [directory, units] of ownImages(record))
     if (units.every(({ failure }) => failure === undefined)) removeImage(directory);
-  for (const name of [SILENCE_FILE, PLAIN_SILENCE_FILE]) rmSync(join(root, record.id, name), { force: true });
+  for (const name of [QUARANTINE_FILE, PLAIN_QUARANTINE_FILE]) rmSync(join(root, record.id, name), { force: true });
 }

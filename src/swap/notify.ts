@@ -1,7 +1,7 @@
 /** Telling systemd that the boot can go on: sd_notify(3). */
 import { closeSync } from "node:fs";
-import { call } from "../abi/call.ts";
-import { send } from "../abi/message.ts";
+import { call } from "../sys/call.ts";
+import { send } from "../sys/message.ts";
 import { unixAddress } from "../abi/sockaddr.ts";
 import { AF, SOCK, SOCK_CLOEXEC } from "../abi/socket.ts";
 

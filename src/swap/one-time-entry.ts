@@ -2,7 +2,7 @@
  * What the boot loader starts if the machine restarts through its firmware: for the time of a trial, the kernel that
  * was left, whichever of the loaders that can be told so is there.
  */
-import { errnoOf } from "../lib/gone.ts";
+import { errnoOf } from "../lib/no-such-file.ts";
 import { clearGrubEntry, setGrubEntry } from "./grub.ts";
 import { clearLoaderEntry, setLoaderEntry } from "./systemd-boot.ts";
 

@@ -7,8 +7,8 @@ import { hasHeardPeer } from "../abi/tcp.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { INET_DIAG_INFO } from "../proc/inet-diag.ts";
 import { linkOf, readdirOrEmpty } from "../proc/read.ts";
-import { dumpTcp, flowKey } from "../resources/files/sockets/inet-look.ts";
-import type { Flow } from "../resources/files/sockets/silence-rules.ts";
+import { dumpTcp, flowKey } from "../resources/socket/inet-snapshot.ts";
+import type { Flow } from "../resources/socket/quarantine/rules.ts";
 import type { Connection, SwapUnit } from "./store.ts";
 
 /** So many are noted. */

@@ -3,7 +3,7 @@
  * between the mark and the kexec, the processes go on, and an ordinary restart days later would bring their past back.
  * So a shell waits for our end and then takes the swap back, the mark first; with the kernel's end it ends, too.
  */
-import { AtOurEnd } from "../units/at-our-end.ts";
+import { AtOurEnd } from "../units/run-at-exit.ts";
 import { OPEN_JOURNAL } from "./journal.ts";
 
 const SCRIPT = `mark=$1 directory=$2 disks=$3; shift 3

@@ -4,7 +4,7 @@ import { phaseOf, type Phase } from "./phases.ts";
 import { DEFAULT_SWAP_ROOT, type Failure, ownImages, readRecordsApart } from "./store.ts";
 import type { SwapRecord, SwapUnit } from "./store.ts";
 
-export interface ReportLine {
+interface ReportLine {
   readonly step: string;
   readonly seconds: number;
   /** When it began, in seconds after the processes were stopped; negative for what was done before. */

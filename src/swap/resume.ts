@@ -6,13 +6,13 @@ import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError, RefusalList } from "../lib/errors.ts";
 import type { ProgressListener } from "../lib/progress.ts";
-import { presentBoot } from "../abi/boot.ts";
+import { presentBoot } from "../sys/boot.ts";
 import { clearOneTimeEntry } from "./one-time-entry.ts";
 import { bootSteps, readBootTimes } from "./boot-times.ts";
 import { describe } from "./describe-failure.ts";
-import { endSilence } from "./network.ts";
+import { endQuarantine } from "./network.ts";
 import { notifyReady } from "./notify.ts";
-import { firstEnded } from "../thaw/seen-running.ts";
+import { firstEnded } from "../thaw/resume/liveness.ts";
 import { forget } from "./leftovers.ts";
 import { Scope } from "./scope.ts";
 import { askHealth } from "./health.ts";
@@ -260,7 +260,7 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
 
 /** Units that could not be thawed are systemd's to start; nothing is kept silent for their old processes any more. */
 function startUnitsAnew(root: string, id: string, units: readonly SwapUnit[], others: boolean): void {
-  endSilence(join(root, id));
+  endQuarantine(join(root, id));
   startAnew(units, others);
   releaseUsers(usersOf(units));
 }

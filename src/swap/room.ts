@@ -1,7 +1,7 @@
 /** Whether there is room for the images of processes, found out before anything is stopped. */
 import { existsSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
-import { memoryToWrite } from "../freeze/memory.ts";
+import { memoryToWrite } from "../freeze/write/memory-size.ts";
 import { Refusal } from "../lib/errors.ts";
 
 /** What an image holds besides memory, in bytes: states, unread data, files that come along. */

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { freeze, type FrozenSet } from "../freeze/freeze.ts";
-import { eachOnce, type HeldNeed } from "../freeze/needs.ts";
+import { eachOnce, type HeldNeed } from "../freeze/check/kernel-needs.ts";
 import type { ProgressListener, TimedStep } from "../lib/progress.ts";
 import { carriedPaths } from "../units/carried.ts";
 import type { MemberUnit } from "../units/hand-over.ts";
@@ -100,8 +100,8 @@ export class FrozenSets {
     const needs = new Map(all.flatMap((each) => each.needs).map((need) => [JSON.stringify(need), need]));
     return {
       needs: [...needs.values()],
-      silence: all.map(({ silence }) => silence).join(""),
-      plainSilence: all.map(({ plainSilence }) => plainSilence).join(""),
+      quarantine: all.map(({ quarantine }) => quarantine).join(""),
+      plainQuarantine: all.map(({ plainQuarantine }) => plainQuarantine).join(""),
       connections: all.flatMap(({ connections }) => connections),
     };
   }

@@ -7,7 +7,7 @@ import { syncDirectory } from "../lib/sync-directory.ts";
 import { described } from "../lib/described.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { stateDirectory } from "../lib/state-directory.ts";
-import { networkNeedSchema } from "../resources/files/sockets/surroundings.ts";
+import { networkNeedSchema } from "../resources/socket/quarantine/requirements.ts";
 
 export const DEFAULT_SWAP_ROOT = join(stateDirectory(), "swap");
 export const DEFAULT_REHEARSAL_ROOT = join(stateDirectory(), "rehearsal");

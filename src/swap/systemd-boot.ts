@@ -4,8 +4,8 @@
  */
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { attempt, withStruct } from "../abi/call.ts";
-import { isGone, orIfGone } from "../lib/gone.ts";
+import { attempt, withStruct } from "../sys/call.ts";
+import { isGone, orIfGone } from "../lib/no-such-file.ts";
 
 const VENDOR = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 const ONE_SHOT = `LoaderEntryOneShot-${VENDOR}`;
@@ -77,7 +77,7 @@ export function findLoaderEntry(release: string, partitions: readonly string[]):
 }
 
 /** Whether an entry (boot loader specification, type 1) starts this kernel in the ordinary way. Pure. */
-export function startsKernel(text: string, release: string): boolean {
+function startsKernel(text: string, release: string): boolean {
   const field = (name: string): string | undefined => new RegExp(`^${name}\\s+(.*?)\\s*$`, "m").exec(text)?.[1];
   const kernel = field("linux");
   if (kernel === undefined || /\b(single|rescue|recovery)\b/.test(field("options") ?? "")) return false;

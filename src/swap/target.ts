@@ -1,7 +1,7 @@
 /** Which kernel a swap changes to, and whether it can: what stands in the way is refused, the rest is told. */
 import { availableParallelism } from "node:os";
 import { check } from "../freeze/freeze.ts";
-import { eachOnce } from "../freeze/needs.ts";
+import { eachOnce } from "../freeze/check/kernel-needs.ts";
 import { Refusal } from "../lib/errors.ts";
 import { presentRoots, type SurveyedUnit } from "../units/survey.ts";
 import { type Examination, examine } from "./doctor/examine.ts";

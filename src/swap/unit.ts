@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { OWN_COMMAND } from "../lib/own-command.ts";
-import { keyDirectory, machineKey } from "../image/keys.ts";
+import { keyDirectory, machineKey } from "../image/trust/keys.ts";
 import { Refusal } from "../lib/errors.ts";
 import { USER_UNIT, userUnitText } from "../units/dynamic-users.ts";
 import { HAND_OVER_UNIT, THAWED_UNIT } from "../units/hand-over.ts";
@@ -20,13 +20,13 @@ import { stateDirectory } from "../lib/state-directory.ts";
 import { SWAP_PARAMETER } from "./kexec.ts";
 import { MAIL_MARK } from "./mail.ts";
 import { hasOtherDisks, presentMounts, requireLasting } from "./mounts.ts";
-import { PLAIN_SILENCE_FILE, SILENCE_FILE } from "./network.ts";
+import { PLAIN_QUARANTINE_FILE, QUARANTINE_FILE } from "./network.ts";
 import { PENDING_MARK } from "./store.ts";
 
 export const THAW_UNIT = "kmonte-thaw.service";
 export const HEALTH_UNIT = "kmonte-health.service";
 export const BACK_UNIT = "kmonte-back.service";
-export const RESULT_UNIT = "kmonte-result.service";
+const RESULT_UNIT = "kmonte-result.service";
 
 export interface UnitOptions {
   readonly command: string;
@@ -44,8 +44,8 @@ export interface UnitOptions {
  * The silence of frozen connections begins before anything else: an answer from a kernel that does not know them would
  * be a reset. Whatever becomes of the thaw, it lasts until they are thawed.
  */
-function silenceCommand(root: string): string {
-  const script = `for rules in "$$0"/*/${SILENCE_FILE}; do [ -e "$\${rules%%/*}/${PENDING_MARK}" ] && { nft -f "$$rules" || nft -f "$\${rules%%/*}/${PLAIN_SILENCE_FILE}"; }; done`;
+function quarantineCommand(root: string): string {
+  const script = `for rules in "$$0"/*/${QUARANTINE_FILE}; do [ -e "$\${rules%%/*}/${PENDING_MARK}" ] && { nft -f "$$rules" || nft -f "$\${rules%%/*}/${PLAIN_QUARANTINE_FILE}"; }; done`;
   return `-/bin/sh -c '${script}' ${unitArgument(root)}`;
 }
 
@@ -77,7 +77,7 @@ Conflicts=shutdown.target
 [Service]
 # Ready before its end, when all are back that need no network: the boot brings up the network for the others.
 Type=notify
-ExecStartPre=${silenceCommand(options.root)}
+ExecStartPre=${quarantineCommand(options.root)}
 Environment=${unitWord(`KMONTE_KEYS=${options.keys}`)} ${unitWord(`KMONTE_STATE=${options.state}`)}
 ExecStart=${unitWord(options.command)} thaw --boot
 StandardOutput=journal+console
@@ -96,7 +96,7 @@ WantedBy=sysinit.target
 }
 
 /** The unit that sees to it that systemd has the thawed units again, when all else has been started. */
-export function handOverUnitText({ command, state }: UnitOptions): string {
+function handOverUnitText({ command, state }: UnitOptions): string {
   return `# Written by kmonte swap.
 [Unit]
 Description=Gives systemd the units back that kmonte thawed
@@ -165,7 +165,7 @@ WantedBy=multi-user.target
 }
 
 /** The unit that sends the result to whom an unattended swap is to tell of it, when all has been started and asked. */
-export function resultUnitText({ command, root, state }: UnitOptions): string {
+function resultUnitText({ command, root, state }: UnitOptions): string {
   return `# Written by kmonte swap.
 [Unit]
 Description=Sends the result of the change of kernel by mail

@@ -4,7 +4,7 @@
  */
 import { closeSync, globSync, openSync, readFileSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
-import { attempt, withStruct } from "../abi/call.ts";
+import { attempt, withStruct } from "../sys/call.ts";
 import { readdirOrEmpty } from "../proc/read.ts";
 import type { CpioEntry } from "./cpio.ts";
 import { HOOK_PLACE } from "./initrd.ts";

@@ -1,43 +1,48 @@
 /** What the kinds of resource see of a thaw, and the list of what to undo should it fail. */
 import { closeSync } from "node:fs";
-import { inMounts, later } from "../abi/namespaces.ts";
-import { identityOf, isSameFile, type FileIdentity } from "../abi/file-identity.ts";
-import { fstat } from "../abi/stat.ts";
-import { CLOCK, clockNow } from "../abi/time.ts";
+import { inMounts, later } from "../sys/namespaces.ts";
+import { type FileIdentity, identityOf, isSameFile } from "../sys/file-identity.ts";
+import { fstat } from "../sys/stat.ts";
+import { CLOCK } from "../abi/time.ts";
+import { clockNow } from "../sys/time.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import type { Rights } from "../abi/identity.ts";
-import { Holders } from "./holders.ts";
+import type { Rights } from "../sys/identity.ts";
+import { Holders } from "./verify/holders.ts";
 import type { Image } from "../image/read.ts";
-import type { MountNamespaceHandle } from "../resources/namespaces/mount.ts";
+import type { MountNamespaceHandle } from "../resources/mount/namespace.ts";
 import type { Blob, ObjectState, ThawClocks, ThawContext, UserNamespaces } from "../resources/contract.ts";
+import { type Memo, Memory } from "../resources/memo.ts";
+import { type Phase, PHASES } from "../resources/phases.ts";
 import { objectKinds } from "../resources/registry.ts";
-import type { Credentials } from "../resources/thread/credentials.ts";
+import type { Credentials } from "../resources/security/credentials.ts";
 
 export class Thawing implements ThawContext, Disposable {
   readonly clocks: ThawClocks;
   readonly #image: Image;
   readonly #objects = new Map<string, unknown>();
+  readonly #memory = new Memory<ThawContext>();
   readonly #undo: { what: string; action: () => void }[] = [];
-  readonly #whenOpen: (() => void)[] = [];
+  readonly #phases = new Map<Phase, (() => void)[]>(PHASES.map((phase) => [phase, []]));
+  /** The first that is not over, by its place in PHASES. */
+  #phase = 0;
   /** Opens a file of the set, or finds it open. */
   openFile: ((id: string) => LocalFd) | undefined;
   /** The processes that are being built. */
   readonly processes = new Map<number, NonNullable<ReturnType<ThawContext["process"]>>>();
-  readonly #whenBuilt: (() => void)[] = [];
-  readonly #atResume: (() => void)[] = [];
   readonly #kept = new Set<LocalFd>();
   readonly #owned = new DisposableStack();
 
   /** Makes a process that stands for one that has ended. */
-  makeStandIn: ThawContext["standIn"] | undefined;
+  withTemporaryProcess: ThawContext["standIn"] | undefined;
   readonly #inside = new Map<number, readonly number[]>();
 
   constructor(image: Image) {
     this.#image = image;
     this.#holders = new Holders(image.state);
-    for (const { pid, inside, body } of image.state.processes) {
+    for (const { pid, pidNamespace: inside, body } of image.state.processes) {
       if (inside) this.#inside.set(pid, inside.pids);
-      for (const { tid, tidsInside } of body?.threads ?? []) if (tidsInside) this.#inside.set(tid, tidsInside);
+      for (const { tid, tidsInNamespaces: tidsInside } of body?.threads ?? [])
+        if (tidsInside) this.#inside.set(tid, tidsInside);
     }
     const { clocks } = image.state;
     this.clocks = {
@@ -101,10 +106,14 @@ export class Thawing implements ThawContext, Disposable {
       if (!state || !kind) throw new RangeError(`the image has no object ${id}`);
       this.#objects.set(
         id,
-        this.inPlace(this.#image.state.places?.[id], () => kind.thaw(state, this)),
+        this.inPlace(this.#image.state.mountNamespaceOf?.[id], () => kind.thaw(state, this)),
       );
     }
     return this.#objects.get(id) as H;
+  }
+
+  memo<T>(memo: Memo<T, ThawContext>): T {
+    return this.#memory.get(memo, this);
   }
 
   /** How an object stands in the image. */
@@ -117,7 +126,7 @@ export class Thawing implements ThawContext, Disposable {
   /** Whose rights the first thread of a process has. */
   credentialsOf(pid: number): Credentials | undefined {
     const body = this.#image.state.processes.find((process) => process.pid === pid)?.body;
-    return (body?.threads as unknown as { credentials: Credentials }[] | undefined)?.[0]?.credentials;
+    return body?.threads[0]?.credentials;
   }
 
   /** Whether an object has been made. */
@@ -134,16 +143,16 @@ export class Thawing implements ThawContext, Disposable {
     return Object.values(this.#image.state.objects).some(({ kind }) => kind === "user-namespace");
   }
 
-  get users(): UserNamespaces {
-    if (!this.#users) throw new RangeError("a user namespace is wanted before there are processes");
-    return this.#users;
+  get userNamespaces(): UserNamespaces {
+    if (!this.#userNamespaces) throw new RangeError("a user namespace is wanted before there are processes");
+    return this.#userNamespaces;
   }
 
-  set users(users: UserNamespaces) {
-    this.#users = users;
+  set userNamespaces(userNamespaces: UserNamespaces) {
+    this.#userNamespaces = userNamespaces;
   }
 
-  #users: UserNamespaces | undefined;
+  #userNamespaces: UserNamespaces | undefined;
 
   /** Runs `action` with paths as a mount namespace of the set has them; undefined stands for the machine's. */
   inPlace<T>(mounts: string | undefined, action: () => T): T {
@@ -186,8 +195,8 @@ export class Thawing implements ThawContext, Disposable {
   }
 
   standIn<T>(relative: number, id: number | undefined, use: (pid: number) => T): T {
-    if (!this.makeStandIn) throw new RangeError("a stand-in is wanted before the processes stand");
-    return this.makeStandIn(relative, id, use);
+    if (!this.withTemporaryProcess) throw new RangeError("a stand-in is wanted before the processes stand");
+    return this.withTemporaryProcess(relative, id, use);
   }
 
   process(pid: number): ReturnType<ThawContext["process"]> {
@@ -202,25 +211,24 @@ export class Thawing implements ThawContext, Disposable {
     if (!this.notes.includes(text)) this.notes.push(text);
   }
 
-  whenOpen(action: () => void): void {
-    this.#whenOpen.push(this.#later(action));
+  during(phase: Phase, action: () => void): void {
+    const wanted = PHASES[Math.max(PHASES.indexOf(phase), this.#phase)];
+    if (wanted === undefined) throw new RangeError(`something is to be done in the phase ${phase} when all are over`);
+    this.#actionsOf(wanted).push(this.#later(action));
   }
 
-  /** Opening one file may ask for more to be done. */
-  runWhenOpen(): void {
-    for (let action = this.#whenOpen.shift(); action; action = this.#whenOpen.shift()) action();
+  /** Does what was said of these phases. An action may open something, and so have more to be done. */
+  run(...phases: readonly Phase[]): void {
+    for (const phase of phases) {
+      this.#phase = PHASES.indexOf(phase);
+      const actions = this.#actionsOf(phase);
+      for (let action = actions.shift(); action; action = actions.shift()) action();
+      this.#phase += 1;
+    }
   }
 
-  whenBuilt(action: () => void): void {
-    this.#whenBuilt.push(this.#later(action));
-  }
-
-  runWhenBuilt(): void {
-    for (const action of this.#whenBuilt.splice(0)) action();
-  }
-
-  atResume(action: () => void): void {
-    this.#atResume.push(this.#later(action));
+  #actionsOf(phase: Phase): (() => void)[] {
+    return this.#phases.get(phase) as (() => void)[];
   }
 
   /** Time that has passed on the processes' monotonic clock since the freeze, because building took a while. */
@@ -234,11 +242,6 @@ export class Thawing implements ThawContext, Disposable {
   startClocks(): { monotonic: bigint; boottime: bigint } {
     this.#clockBase = clockNow(CLOCK.CLOCK_MONOTONIC);
     return { monotonic: this.#clockBase, boottime: clockNow(CLOCK.CLOCK_BOOTTIME) };
-  }
-
-  /** Arms timers, seals files: what must come just before the processes go on. */
-  runAtResume(): void {
-    for (const action of this.#atResume.splice(0)) action();
   }
 
   /** Takes back whatever was made, in reverse order. Goes on when a step fails: the others must still be undone. */

@@ -1,56 +1,47 @@
 /** Thawing an image: check everything, build under undo, and let all go on together. On one thread, as freezing is. */
-import { asUser, type Identity } from "../abi/identity.ts";
-import { call } from "../abi/call.ts";
+import { type Identity, asUser } from "../sys/identity.ts";
+import { call } from "../sys/call.ts";
 import { PR } from "../abi/prctl.ts";
 import { PTRACE_O } from "../abi/ptrace.ts";
 import { KmonteError, RefusalList } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
-import type { AgeIdentity } from "../image/age-keys.ts";
-import { checkOwned } from "../image/ownership.ts";
-import { openKeys, parseKeys } from "../image/keys.ts";
+import type { AgeIdentity } from "../image/encryption/age-keys.ts";
+import { checkOwned } from "../image/user/ownership.ts";
+import { openKeys, parseKeys } from "../image/trust/keys.ts";
 import { readImage, type Image } from "../image/read.ts";
-import { removeContents } from "../image/remove.ts";
-import { markThawed, refuseThawed } from "../image/thawed-mark.ts";
-import { Claim, refuseRegistered } from "../image/thawed-register.ts";
+import { removeContents } from "../image/thawed/remove.ts";
+import { markThawed, refuseThawed } from "../image/thawed/mark.ts";
+import { Claim, refuseRegistered } from "../image/thawed/register.ts";
 import { bytesIn } from "../resources/memory/pages.ts";
+import type { ThawThread } from "../resources/contract.ts";
 import { processResources, threadResources } from "../resources/registry.ts";
-import { CARRIED } from "../resources/volatile/carrying.ts";
+import { CARRIED } from "../resources/volatile/collect.ts";
 import { thawEndedLeader } from "../resources/thread/ended-leader.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import { Guardian } from "../tracee/let-go.x86_64.ts";
 import { detach, setOptions } from "../tracee/ptrace.ts";
-import { beginProcess, buildMemory, buildProcess, buildThreads, enterUserNamespace } from "./build.ts";
-import { checkSurroundings } from "./check.ts";
+import { beginProcess, buildMemory, buildProcess, buildThreads, enterUserNamespace } from "./fill/build.ts";
+import { checkSurroundings } from "./verify/surroundings.ts";
 import { Thawing } from "./context.ts";
-import { consistently } from "./inconsistent.ts";
-import { ThawedFiles } from "./descriptors.ts";
-import type { BuiltProcess } from "./process.ts";
-import { endProcess } from "./nursery.ts";
-import { firstEnded } from "./seen-running.ts";
-import { adoptIntoShell, handOver, type ShellJob } from "./shell.ts";
-import { thawStop } from "./stops.ts";
-import { growTree, type Tree } from "./tree.ts";
-import { makeZombie } from "./zombies.ts";
+import { consistently } from "./verify/consistency.ts";
+import { ThawedFiles } from "./fill/file-table.ts";
+import type { BuiltProcess } from "./fill/process.ts";
+import type { ThawRequest } from "../lib/requests.ts";
+import { endProcess } from "./tree/builder.ts";
+import { firstEnded } from "./resume/liveness.ts";
+import { adoptIntoShell, handOver, type ShellJob } from "./resume/shell.ts";
+import { thawStop } from "./resume/stops.ts";
+import { growTree, type Tree } from "./tree/tree.ts";
+import { makeZombie } from "./tree/zombies.ts";
 
-export interface ThawJob {
-  readonly directory: string;
-  readonly unsigned?: boolean;
-  readonly again?: boolean;
-  /** The program goes on in our session and terminal. */
-  readonly shell?: boolean;
-  readonly otherProcessor?: boolean;
-  /** What the image holds is removed when the processes have been seen running. */
-  readonly remove?: boolean;
-  readonly identities?: readonly string[] | undefined;
-  /** Keys themselves, as their files have them. */
-  readonly keys?: readonly string[] | undefined;
+export interface ThawJob extends ThawRequest {
   /** The ordinary user who asks: nothing is opened or made that this user could not open or make. */
   readonly user?: Identity | undefined;
 }
 
 /** A process that was thawed. */
-export interface ThawedMember {
+interface ThawedMember {
   readonly pid: number;
   readonly command: string;
   /** When it went on, in milliseconds since the epoch (CLOCK_REALTIME); those that had ended before do not. */
@@ -121,9 +112,9 @@ export function runThaw(job: ThawJob, watcher: Watcher, verified = verifyImage(j
   using context = new Thawing(image);
   let shell: ShellJob | undefined;
   if (adopted) {
-    // What is born below us stays below us, and we can wait for it as the shell that would have started it.
+    // What is cloned below us stays below us, and we can wait for it as the shell that would have started it.
     call("prctl", "Becoming the parent of the program", PR.SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    context.atResume(() => (shell = handOver(adopted)));
+    context.during("arm", () => (shell = handOver(adopted)));
   }
   const tree = step("build", () => as(() => build(context, image, watcher)));
   let times: ReadonlyMap<number, number> = new Map();
@@ -221,7 +212,7 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
   let done = 0;
   const total = image.state.processes.reduce((sum, { body }) => sum + bytesIn(body?.mappings ?? []), 0);
   for (const process of tree.processes) {
-    process.moveDoor();
+    process.moveChannel();
     if (!process.isBorrowed("memory"))
       context.openFor(process.pid, () =>
         buildMemory(process, tree, (bytes) => {
@@ -233,18 +224,21 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
     files.handOut(process);
     context.openFor(process.pid, () => context.inPlace(process.mounts, () => buildProcess(process)));
   }
-  files.settle(tree.processes);
-  context.runWhenBuilt();
+  files.attach(tree.processes);
+  context.run("release");
   for (const process of tree.processes) enterUserNamespace(process);
   const threads = new Map(
-    tree.processes.map((process) => [process, context.openFor(process.pid, () => buildThreads(process, tree.users))]),
+    tree.processes.map((process) => [
+      process,
+      context.openFor(process.pid, () => buildThreads(process, tree.userNamespaces)),
+    ]),
   );
-  files.handOutLate(tree.processes);
-  files.settleLate(tree.processes);
+  files.handOutThoseOfThreads(tree.processes);
+  files.attachThoseOfThreads(tree.processes);
   for (const process of tree.processes) {
-    const { inside, childrenNamespace } = process.state;
+    const { pidNamespace: inside, pidNamespaceForChildren: childrenNamespace } = process.state;
     const namespace = childrenNamespace ?? inside?.namespace;
-    tree.births.aim(process.scope, { namespace, owner: process.scope.user }, (fd, use) => process.lend(fd, use));
+    tree.pidNamespaces.aim(process.scope, { namespace, owner: process.scope.user }, (fd, use) => process.lend(fd, use));
   }
   return { ...tree, threads };
 }
@@ -256,14 +250,14 @@ function goOn(context: Thawing, tree: BuiltTree, guardian: Guardian): Map<number
   for (const [process, scopes] of tree.threads) thawStop(process, scopes);
   for (const [process, scopes] of tree.threads) endLeader(process, scopes);
   for (const [process, scopes] of tree.threads) {
-    if (!process.isBorrowed("files")) process.closeDoor();
-    for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name !== "execution");
+    if (!process.isBorrowed("files")) process.closeChannel();
+    for (const thread of threadsOf(process, scopes)) eachResource(thread, "thaw");
   }
-  context.runAtResume();
+  context.run("arm", "seal");
   for (const [process, scopes] of tree.threads) finish(process, scopes);
   for (const [process, scopes] of tree.threads) {
     if (!process.isBorrowed("memory")) process.scope.leave();
-    for (const [tid, scope] of scopes) thawThread(process, tid, scope, (name) => name === "execution");
+    for (const thread of threadsOf(process, scopes)) eachResource(thread, "setRegisters");
   }
   const sets = [...tree.threads].map(([{ pid }, scopes]): [number, number[]] => [pid, [...scopes.keys()]]);
   return letGo(context, new Map(sets), guardian);
@@ -305,23 +299,23 @@ function endLeader(process: BuiltProcess, scopes: Map<number, BuildScope>): void
 
 /** What would not live through other calls. */
 function finish(process: BuiltProcess, scopes: ReadonlyMap<number, BuildScope>): void {
-  for (const [tid, scope] of scopes) {
-    const state = stateOf(process, tid);
-    for (const resource of threadResources) resource.last?.({ process, tid, scope }, state[resource.name]);
-  }
+  for (const thread of threadsOf(process, scopes)) eachResource(thread, "lastCall");
   for (const resource of processResources) {
     if (resource.of && process.isBorrowed(resource.of)) continue;
-    resource.last?.(process, process.body.resources[resource.name]);
+    resource.lastCall?.(process, process.body.resources[resource.name]);
   }
 }
 
-function stateOf(process: BuiltProcess, tid: number): Record<string, unknown> {
-  return process.threadStates.get(tid) ?? {};
+function threadsOf(process: BuiltProcess, scopes: ReadonlyMap<number, BuildScope>): BuiltThread[] {
+  return [...scopes].map(([tid, scope]) => ({ process, tid, scope }));
 }
 
-function thawThread(process: BuiltProcess, tid: number, scope: BuildScope, which: (name: string) => boolean): void {
-  const state = stateOf(process, tid);
-  for (const resource of threadResources) {
-    if (which(resource.name)) resource.thaw({ process, tid, scope }, state[resource.name]);
-  }
+interface BuiltThread extends ThawThread {
+  readonly process: BuiltProcess;
+}
+
+/** One step of all that a thread has, in the order of the registry. */
+function eachResource(thread: BuiltThread, step: "thaw" | "lastCall" | "setRegisters"): void {
+  const state = thread.process.threadStates.get(thread.tid) ?? {};
+  for (const resource of threadResources) resource[step]?.(thread, state[resource.name]);
 }

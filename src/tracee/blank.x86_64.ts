@@ -2,7 +2,7 @@
  * A process with nothing in it but the kernel's vDSO and a few pages of ours, in which a frozen process is built.
  */
 import { readFileSync } from "node:fs";
-import { attempt } from "../abi/call.ts";
+import { attempt } from "../sys/call.ts";
 import { PTRACE_O } from "../abi/ptrace.ts";
 import { SIGNAL } from "../abi/signal.ts";
 import { KmonteError } from "../lib/errors.ts";
@@ -17,7 +17,7 @@ const PAGE = 4096;
 const PROGRAM_HEADERS = headerBytes(2);
 
 /** The pages of ours in a blank process: one of code, the rest for arguments and results. */
-export interface Workshop {
+export interface CallArea {
   /** `syscall; int3`. */
   readonly single: RemoteAddress;
   /** Runs a table of calls; rbx points at it, ebp counts it. Ends at an int3. */
@@ -30,7 +30,7 @@ export interface Workshop {
   readonly end: RemoteAddress;
 }
 
-export const WORKSHOP_SIZE = 8 * PAGE;
+export const CALL_AREA_SIZE = 8 * PAGE;
 
 /** Ends by itself after a minute if no one takes it over, then sleeps. */
 const WAIT_CODE = [
@@ -44,25 +44,25 @@ const TILE_CODE = [
   ...[0xc4, 0xe2, 0x7b, 0x49, 0xc0], // tilezero tmm0
   INT3,
 ];
-export function workshopAt(start: number): Workshop {
+export function callAreaAt(start: number): CallArea {
   const code = start + PROGRAM_HEADERS + WAIT_CODE.length;
   return {
     start: remoteAddress(start),
-    end: remoteAddress(start + WORKSHOP_SIZE),
+    end: remoteAddress(start + CALL_AREA_SIZE),
     single: remoteAddress(code),
     loop: remoteAddress(code + SINGLE_CODE.length),
     tile: remoteAddress(code + SINGLE_CODE.length + LOOP_CODE.length + 1),
     data: remoteAddress(start + PAGE),
-    dataSize: WORKSHOP_SIZE - PAGE,
+    dataSize: CALL_AREA_SIZE - PAGE,
   };
 }
 
-/** A static program whose only segments are the workshop, at its final address. */
+/** A static program whose only segments are the call area, at its final address. */
 function buildBlank(start: number): Buffer {
   const code = Buffer.from([...WAIT_CODE, ...SINGLE_CODE, ...LOOP_CODE, INT3, ...TILE_CODE]);
   return buildProgram(start, code, [
     { flags: PF_R | PF_X, address: start, fileSize: PROGRAM_HEADERS + code.length },
-    { flags: PF_R | PF_W, address: start + PAGE, fileSize: 0, memorySize: WORKSHOP_SIZE - PAGE },
+    { flags: PF_R | PF_W, address: start + PAGE, fileSize: 0, memorySize: CALL_AREA_SIZE - PAGE },
   ]);
 }
 
@@ -70,7 +70,7 @@ function buildBlank(start: number): Buffer {
 export const BUILD_OPTIONS =
   PTRACE_O.EXITKILL | PTRACE_O.TRACESYSGOOD | PTRACE_O.TRACEFORK | PTRACE_O.TRACEVFORK | PTRACE_O.TRACECLONE;
 
-/** Starts a blank process, traced and stopped, with its workshop at `start`. Returns its pid; the caller ends it. */
+/** Starts a blank process, traced and stopped, with its call area at `start`. Returns its pid; the caller ends it. */
 export function spawnBlank(start: number): number {
   // It may not be traced yet when kmonte dies.
   const pid = startProgram(buildBlank(start), SIGNAL.SIGKILL);

@@ -1,6 +1,6 @@
 /** Remote calls inside a process that is being built: fast, with pages of ours, and killed with us. */
-import { SyscallError } from "../abi/call.ts";
-import { CLONE_ARGS_SIZE, encodeCloneArgs, type CloneArgs } from "../abi/clone.ts";
+import { SyscallError } from "../sys/call.ts";
+import { CLONE_ARGS_SIZE, type CloneArgs, encodeCloneArgs } from "../abi/clone.ts";
 import { RESTART } from "../abi/errno.ts";
 import { PTRACE_EVENT } from "../abi/ptrace.ts";
 import { PR } from "../abi/prctl.ts";
@@ -8,7 +8,7 @@ import { Registers } from "../abi/registers.x86_64.ts";
 import { SIGNAL } from "../abi/signal.ts";
 import { SYS, type SyscallName } from "../abi/syscalls.x86_64.ts";
 import type { RemoteAddress } from "../lib/brand.ts";
-import type { Workshop } from "./blank.x86_64.ts";
+import type { CallArea } from "./blank.x86_64.ts";
 import { decodeTable, encodeTable, ROW_SIZE } from "./call-table.x86_64.ts";
 import type { TraceeMemory } from "./memory.ts";
 import { getEventMessage, getRegisters, interrupt, resume, setRegisters, setSignalMask } from "./ptrace.ts";
@@ -25,11 +25,11 @@ export class BuildScope extends RemoteScope {
   readonly memory: TraceeMemory;
   readonly scratch: RemoteAddress;
   readonly blocked = 0n;
-  readonly workshop: Workshop;
+  readonly callArea: CallArea;
   registers: Registers;
   /** The user namespace of the set that the thread is in; undefined for kmonte's. What is ours is out of reach then. */
   user: string | undefined;
-  /** Namespaces of the set that it has entered or was born in, by their kind. */
+  /** Namespaces of the set that it has entered or was cloned in, by their kind. */
   readonly entered: Record<string, string> = {};
   /** The task that the last clone made, by our id for it. */
   lastBorn = 0;
@@ -38,13 +38,13 @@ export class BuildScope extends RemoteScope {
   /** The call that the thread was in, when its registers do not tell. */
   restartAs: SyscallName | undefined;
 
-  constructor(pid: number, tid: number, memory: TraceeMemory, workshop: Workshop) {
+  constructor(pid: number, tid: number, memory: TraceeMemory, callArea: CallArea) {
     super();
     this.pid = pid;
     this.#tid = tid;
     this.memory = memory;
-    this.workshop = workshop;
-    this.scratch = workshop.data;
+    this.callArea = callArea;
+    this.scratch = callArea.data;
     // A blank process was stopped in pause(2) or, as a child, in clone3(2): nothing of that shall go on.
     this.registers = getRegisters(tid).set("orig_rax", -1);
     setSignalMask(tid, ALL_SIGNALS);
@@ -58,26 +58,26 @@ export class BuildScope extends RemoteScope {
 
   /** Lets the thread make the call as soon as it runs. */
   #prepare(name: SyscallName, args: readonly number[]): void {
-    const registers = this.registers.clone().set("rip", this.workshop.single).set("rax", SYS[name]);
+    const registers = this.registers.clone().set("rip", this.callArea.single).set("rax", SYS[name]);
     (["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
     setRegisters(this.tid, registers);
   }
 
   /** Rows that fit into one {@link batch}. */
   get batchSize(): number {
-    return Math.floor((this.workshop.dataSize - SCRATCH_SIZE) / ROW_SIZE);
+    return Math.floor((this.callArea.dataSize - SCRATCH_SIZE) / ROW_SIZE);
   }
 
-  /** Many system calls in one go: the loop in the workshop makes them. */
+  /** Many system calls in one go: the loop in the call area makes them. */
   override batch(rows: readonly Row[]): number[] {
     const results: number[] = [];
-    const table = (this.workshop.data + SCRATCH_SIZE) as RemoteAddress;
+    const table = (this.callArea.data + SCRATCH_SIZE) as RemoteAddress;
     for (let first = 0; first < rows.length; first += this.batchSize) {
       const part = rows.slice(first, first + this.batchSize);
       const bytes = encodeTable(part);
       this.memory.write(table, bytes);
       const registers = this.registers.clone();
-      setRegisters(this.tid, registers.set("rip", this.workshop.loop).set("rbx", table).set("rbp", part.length));
+      setRegisters(this.tid, registers.set("rip", this.callArea.loop).set("rbx", table).set("rbp", part.length));
       this.#toBreakpoint();
       results.push(...decodeTable(this.memory.read(table, bytes.length)));
     }
@@ -139,21 +139,21 @@ export class BuildScope extends RemoteScope {
     config[0] = 1; // palette
     config[16] = 64; // bytes in a row of tile 0
     config[48] = 1; // rows of it
-    const registers = this.registers.clone().set("rip", this.workshop.tile).set("rbx", this.put(config));
+    const registers = this.registers.clone().set("rip", this.callArea.tile).set("rbx", this.put(config));
     setRegisters(this.tid, registers);
     this.#toBreakpoint();
   }
 
   /** exit(2): this thread alone ends. */
   exitThread(status = 0): void {
-    const registers = this.registers.clone().set("rip", this.workshop.single).set("rax", SYS.exit);
+    const registers = this.registers.clone().set("rip", this.callArea.single).set("rax", SYS.exit);
     setRegisters(this.tid, registers.set("rdi", status));
     resume("CONT", this.tid);
   }
 
   /** exit_group(2): the process ends and stays for its parent to wait for. */
   exit(status: number): void {
-    const registers = this.registers.clone().set("rip", this.workshop.single).set("rax", SYS.exit_group);
+    const registers = this.registers.clone().set("rip", this.callArea.single).set("rax", SYS.exit_group);
     setRegisters(this.tid, registers.set("rdi", status));
     resume("CONT", this.tid);
   }
@@ -201,9 +201,9 @@ export class BuildScope extends RemoteScope {
     if (result < 0 && result >= -4095) throw new SyscallError(name, result, about, this.pid);
   }
 
-  /** Unmaps the workshop as its own last call. The thread stands behind a call of ours and needs its registers now. */
+  /** Unmaps the call area as its own last call. The thread stands behind a call of ours and needs its registers now. */
   leave(): void {
-    const { start, end } = this.workshop;
+    const { start, end } = this.callArea;
     this.#betweenStops("munmap", [start, end - start]);
   }
 

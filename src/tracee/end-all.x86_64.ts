@@ -4,13 +4,14 @@
  * once it runs, nothing of ours is needed any more.
  */
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
-import { attempt, SyscallError } from "../abi/call.ts";
+import { SyscallError, attempt } from "../sys/call.ts";
 import { O } from "../abi/fcntl.ts";
-import { asUser, type Identity } from "../abi/identity.ts";
+import { type Identity, asUser } from "../sys/identity.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import { SIGNAL, withAllSignalsBlocked } from "../abi/signal.ts";
+import { SIGNAL } from "../abi/signal.ts";
+import { withAllSignalsBlocked } from "../sys/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
-import { wait4 } from "../abi/wait.ts";
+import { wait4 } from "../sys/wait.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { cString, int32, JUMP, LEA, MachineCode } from "./machine-code.x86_64.ts";
 import { codeProgram, NOT_RUN, startProgram, withInherited } from "./tiny-program.x86_64.ts";

@@ -4,7 +4,7 @@ import type { Registers } from "../abi/registers.x86_64.ts";
 import { buildSigframe } from "../abi/sigframe.x86_64.ts";
 import { SYS, type SyscallName } from "../abi/syscalls.x86_64.ts";
 import { remoteAddress, type RemoteAddress } from "../lib/brand.ts";
-import type { Anchor } from "./anchor.x86_64.ts";
+import type { SyscallGadget } from "./syscall-gadget.x86_64.ts";
 import type { TraceeMemory } from "./memory.ts";
 import { getRegisters, getSignalMask, getXstate, resume, setRegisters, setSignalMask } from "./ptrace.ts";
 import { resumedCall } from "./interrupted-call.x86_64.ts";
@@ -17,7 +17,7 @@ const SIGTRAP_SYSCALL = 5 | 0x80;
 const ALL_SIGNALS = 0xffff_ffff_ffff_ffffn;
 
 /** How the thread would have gone on by itself: an interrupted call is run again (see signal(7)). */
-export function restarted(registers: Registers, memory: TraceeMemory): Registers {
+function restarted(registers: Registers, memory: TraceeMemory): Registers {
   const call = resumedCall(registers, memory);
   const nr = call && call !== "unknown" ? SYS[call.name] : registers.getInt("orig_rax");
   const result = -registers.getInt("rax");
@@ -37,7 +37,7 @@ export class GuardedScope extends RemoteScope implements Disposable {
   readonly memory: TraceeMemory;
   readonly scratch: RemoteAddress;
   readonly blocked: bigint;
-  readonly #anchor: Anchor;
+  readonly #gadget: SyscallGadget;
   readonly registers: Registers;
   /** What stood in the dead stack; rooms have nothing to be put back. */
   readonly #saved: Buffer | undefined;
@@ -49,28 +49,28 @@ export class GuardedScope extends RemoteScope implements Disposable {
   #running: { readonly table: RemoteAddress; readonly length: number } | undefined;
 
   /** With `room`, the thread uses that one of the page's rooms, at the same time as others use theirs. */
-  constructor(pid: number, tid: number, anchor: Anchor, page?: CallPage, room?: number) {
+  constructor(pid: number, tid: number, gadget: SyscallGadget, page?: CallPage, room?: number) {
     super();
     this.pid = pid;
     this.tid = tid;
-    this.memory = anchor.memory;
-    const area = page && room !== undefined ? page.room(room) : anchor.area;
+    this.memory = gadget.memory;
+    const area = page && room !== undefined ? page.room(room) : gadget.area;
     this.scratch = area;
-    this.#anchor = anchor;
+    this.#gadget = gadget;
     this.#stack = area + SCRATCH_SIZE + TABLE_SIZE;
     this.#page = page;
     this.registers = getRegisters(tid);
     this.blocked = getSignalMask(tid);
     this.#quiet = page?.signalFor(this.blocked);
-    this.#saved = area === anchor.area ? this.memory.read(area, anchor.areaSize) : undefined;
+    this.#saved = area === gadget.area ? this.memory.read(area, gadget.areaSize) : undefined;
     this.#writeWayHome();
     // From here to the end the thread, if it were let go, would walk home and get its own mask back on the way.
-    if (anchor.restorer !== undefined) setRegisters(tid, this.#homeward(anchor.restorer));
+    if (gadget.restorer !== undefined) setRegisters(tid, this.#homeward(gadget.restorer));
     setSignalMask(tid, this.#quiet === undefined ? ALL_SIGNALS : ALL_SIGNALS & ~signalBit(this.#quiet));
   }
 
   #writeWayHome(): void {
-    const { pops, restorer } = this.#anchor;
+    const { pops, restorer } = this.#gadget;
     if (restorer === undefined) return;
     const frameAt = Math.ceil((this.#stack + (pops + 1) * 8) / 16) * 16;
     // The frame must begin right where `ret` leaves rsp: the unused words go below.
@@ -87,17 +87,17 @@ export class GuardedScope extends RemoteScope implements Disposable {
 
   /** Where rt_sigreturn finds the way home. */
   get #frameAt(): number {
-    return this.#rsp + (this.#anchor.pops + 1) * 8;
+    return this.#rsp + (this.#gadget.pops + 1) * 8;
   }
 
   get #rsp(): number {
-    const words = (this.#anchor.pops + 1) * 8;
+    const words = (this.#gadget.pops + 1) * 8;
     return Math.ceil((this.#stack + words) / 16) * 16 - words;
   }
 
   attempt(name: SyscallName, ...args: number[]): number {
     const registers = this.registers.clone();
-    registers.set("rip", this.#anchor.syscall).set("rsp", this.#rsp).set("rax", SYS[name]).set("orig_rax", -1);
+    registers.set("rip", this.#gadget.syscall).set("rsp", this.#rsp).set("rax", SYS[name]).set("orig_rax", -1);
     (["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const).forEach((reg, i) => registers.set(reg, args[i] ?? 0));
     setRegisters(this.tid, registers);
     this.#toSyscallStop();
@@ -131,7 +131,7 @@ export class GuardedScope extends RemoteScope implements Disposable {
   }
 
   get #canGoHome(): boolean {
-    return this.#anchor.restorer !== undefined;
+    return this.#gadget.restorer !== undefined;
   }
 
   #startTable(code: RemoteAddress, rows: readonly Row[]): void {
@@ -177,6 +177,6 @@ export class GuardedScope extends RemoteScope implements Disposable {
     if (this.#running) this.#finishTable();
     setSignalMask(this.tid, this.blocked);
     setRegisters(this.tid, this.registers);
-    if (this.#saved) this.memory.write(this.#anchor.area, this.#saved);
+    if (this.#saved) this.memory.write(this.#gadget.area, this.#saved);
   }
 }

@@ -3,7 +3,7 @@
  * system calls and library functions by signal handlers"; restart_syscall(2)).
  */
 import { ERRNO, RESTART } from "../abi/errno.ts";
-import type { Registers, RegisterName } from "../abi/registers.x86_64.ts";
+import type { RegisterName, Registers } from "../abi/registers.x86_64.ts";
 import { SYS, type SyscallName } from "../abi/syscalls.x86_64.ts";
 import { remoteAddress } from "../lib/brand.ts";
 import type { TraceeMemory } from "./memory.ts";

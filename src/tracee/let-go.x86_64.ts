@@ -5,13 +5,14 @@
  * writes down that they live, by a rename(2), and only then are they let go; at our end without it, it ends them all.
  */
 import { closeSync } from "node:fs";
-import { attempt, call, SyscallError, withStruct } from "../abi/call.ts";
+import { SyscallError, attempt, call, withStruct } from "../sys/call.ts";
 import { errnoName } from "../abi/errno.ts";
-import { nativeFunction } from "../abi/ffi.unsafe.ts";
+import { nativeFunction } from "../sys/ffi.unsafe.ts";
 import { PTRACE, PTRACE_O } from "../abi/ptrace.ts";
-import { SIGNAL, SIGSET_SIZE, withAllSignalsBlocked } from "../abi/signal.ts";
+import { SIGNAL, SIGSET_SIZE } from "../abi/signal.ts";
+import { withAllSignalsBlocked } from "../sys/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
-import { wait4 } from "../abi/wait.ts";
+import { wait4 } from "../sys/wait.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { cString, int32, JUMP, LEA, MachineCode } from "./machine-code.x86_64.ts";

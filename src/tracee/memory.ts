@@ -1,7 +1,7 @@
 /** A tracee's memory through /proc/PID/mem (proc_pid_mem(5)), which reads and writes past page protections. */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
-import { taskOf } from "../abi/living.ts";
-import { asOurselves } from "../abi/identity.ts";
+import { taskOf } from "../sys/living.ts";
+import { asOurselves } from "../sys/identity.ts";
 import type { RemoteAddress } from "../lib/brand.ts";
 import { KmonteError } from "../lib/errors.ts";
 

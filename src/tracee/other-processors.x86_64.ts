@@ -3,13 +3,13 @@
  * nobody else runs meanwhile. Each is bound to its processor, has a real-time priority (sched(7)) and waits in futex(2);
  * between two steps it costs nothing. They run machine code alone, and use neither a stack nor the C library.
  */
-import { raisePriority, trySetAffinity } from "../abi/affinity.ts";
-import { attempt, withStruct } from "../abi/call.ts";
+import { raisePriority, trySetAffinity } from "../sys/affinity.ts";
+import { attempt, withStruct } from "../sys/call.ts";
 import { CLONE, CLONE_ARGS_SIZE, encodeCloneArgs } from "../abi/clone.ts";
 import { ERRNO } from "../abi/errno.ts";
-import { NativeBuffer, nativeFunction } from "../abi/ffi.unsafe.ts";
+import { NativeBuffer, nativeFunction } from "../sys/ffi.unsafe.ts";
 import { FUTEX } from "../abi/futex.ts";
-import { withAllSignalsBlocked } from "../abi/signal.ts";
+import { withAllSignalsBlocked } from "../sys/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
 import { int32, JUMP, MachineCode } from "./machine-code.x86_64.ts";
 import { sleepMicroseconds } from "./stops.ts";

@@ -4,12 +4,12 @@
  * end that.
  */
 import { closeSync, readFileSync } from "node:fs";
-import { call, withText } from "../abi/call.ts";
+import { call, withText } from "../sys/call.ts";
 import { F } from "../abi/fcntl.ts";
-import type { QueueAttributes, QueuedMessage } from "../abi/mqueue.ts";
-import { withAllSignalsBlocked } from "../abi/signal.ts";
+import type { QueueAttributes, QueuedMessage } from "../sys/mqueue.ts";
+import { withAllSignalsBlocked } from "../sys/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
-import { wait4 } from "../abi/wait.ts";
+import { wait4 } from "../sys/wait.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { int32 } from "./machine-code.x86_64.ts";

@@ -1,9 +1,10 @@
 /** ptrace(2) requests as functions. All of them must run on the thread that seized the tracee. */
-import { attempt, SyscallError, withStruct } from "../abi/call.ts";
+import { SyscallError, attempt, withStruct } from "../sys/call.ts";
 import { ERRNO } from "../abi/errno.ts";
-import { NT, PTRACE } from "../abi/ptrace.ts";
+import { NT, PTRACE, PTRACE_PEEKSIGINFO_SHARED } from "../abi/ptrace.ts";
 import { Registers, USER_REGS_SIZE } from "../abi/registers.x86_64.ts";
-import { WAIT, wait4 } from "../abi/wait.ts";
+import { WAIT } from "../abi/wait.ts";
+import { wait4 } from "../sys/wait.ts";
 import { readStat } from "../proc/read.ts";
 import { sleepMicroseconds } from "./stops.ts";
 
@@ -89,7 +90,7 @@ export function setRegisters(tid: number, registers: Registers): void {
 }
 
 /** PTRACE_GETREGSET of one ELF note type; the buffer has the length that the kernel gave. */
-export function getRegisterSet(tid: number, type: number): Buffer {
+function getRegisterSet(tid: number, type: number): Buffer {
   return withStruct(16 + XSTATE_ROOM, (bytes, address) => {
     bytes.writeBigUInt64LE(BigInt(address + 16), 0);
     bytes.writeBigUInt64LE(BigInt(XSTATE_ROOM), 8);
@@ -147,7 +148,7 @@ export function peekSignals(tid: number, shared: boolean): Buffer[] {
   for (;;) {
     const got = withStruct(16 + batch * SIGINFO_SIZE, (bytes, address) => {
       bytes.writeBigUInt64LE(BigInt(all.length), 0);
-      bytes.writeUInt32LE(shared ? 1 : 0, 8);
+      bytes.writeUInt32LE(shared ? PTRACE_PEEKSIGINFO_SHARED : 0, 8);
       bytes.writeInt32LE(batch, 12);
       const count = request("PEEKSIGINFO", tid, address, address + 16);
       return Array.from({ length: count }, (_, i) =>

@@ -2,13 +2,13 @@
  * One step of a tracee between two writes to a file of ours, with nothing of JavaScript in between: others should have as
  * little time as can be with the file as it is meanwhile.
  */
-import { SyscallError, withStruct } from "../abi/call.ts";
+import { SyscallError, withStruct } from "../sys/call.ts";
 import { ERRNO } from "../abi/errno.ts";
 import { FUTEX } from "../abi/futex.ts";
-import { nativeFunction } from "../abi/ffi.unsafe.ts";
+import { nativeFunction } from "../sys/ffi.unsafe.ts";
 import { PTRACE } from "../abi/ptrace.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
-import { decodeWaitStatus, WAIT } from "../abi/wait.ts";
+import { WAIT, decodeWaitStatus } from "../abi/wait.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { int32, JUMP, MachineCode } from "./machine-code.x86_64.ts";
 import { HERE, LINE, onOrder, ORDER, type OtherProcessors } from "./other-processors.x86_64.ts";

@@ -2,7 +2,7 @@
  * Restartable sequences (rseq(2), include/uapi/linux/rseq.h): where a thread's area is, and whether the thread stands
  * inside a critical section.
  */
-import { attempt, withStruct } from "../abi/call.ts";
+import { attempt, withStruct } from "../sys/call.ts";
 import { ERRNO } from "../abi/errno.ts";
 import { PTRACE } from "../abi/ptrace.ts";
 import type { Registers } from "../abi/registers.x86_64.ts";

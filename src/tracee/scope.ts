@@ -1,5 +1,5 @@
 /** What a remote call looks like, whoever makes it: a stopped program (freeze) or a blank one (thaw). */
-import { SyscallError } from "../abi/call.ts";
+import { SyscallError } from "../sys/call.ts";
 import type { Registers } from "../abi/registers.x86_64.ts";
 import type { SyscallName } from "../abi/syscalls.x86_64.ts";
 import type { RemoteAddress } from "../lib/brand.ts";

@@ -5,7 +5,7 @@
  */
 import { ERRNO } from "../abi/errno.ts";
 import { IPC, MOST_SEMAPHORE, SEM, SEMBUF_SIZE } from "../abi/sysv.ts";
-import { SyscallError } from "../abi/call.ts";
+import { SyscallError } from "../sys/call.ts";
 import type { RemoteScope, Row } from "./scope.ts";
 
 /** Questions that fit into the scratch memory at once. */

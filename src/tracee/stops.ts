@@ -1,8 +1,9 @@
 /** Waiting for a tracee to stop. */
-import { attempt, withStruct } from "../abi/call.ts";
+import { attempt, withStruct } from "../sys/call.ts";
 import { PTRACE } from "../abi/ptrace.ts";
 import { SIGNAL } from "../abi/signal.ts";
-import { wait4, WAIT, type WaitStatus } from "../abi/wait.ts";
+import { WAIT, type WaitStatus } from "../abi/wait.ts";
+import { wait4 } from "../sys/wait.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { readStat } from "../proc/read.ts";
 
@@ -41,7 +42,7 @@ export function awaitEnd(tid: number, patience: number): boolean {
 }
 
 /** Looks once whether `tid` has stopped; undefined when it has not. */
-export function pollStop(tid: number): Stop | undefined {
+function pollStop(tid: number): Stop | undefined {
   const status = wait4(tid, WAIT.WALL | WAIT.WNOHANG);
   if (status === undefined) return undefined;
   if (typeof status === "object" && status.state === "stopped") return status;

@@ -1,8 +1,8 @@
 /** Programs of some hundred bytes that are put together here and started from memory (elf(5), memfd_create(2)). */
-import { attempt, call, withStruct, withText } from "../abi/call.ts";
+import { attempt, call, withStruct, withText } from "../sys/call.ts";
 import { CLONE } from "../abi/clone.ts";
 import { AT_EMPTY_PATH, F, MFD } from "../abi/fcntl.ts";
-import { nativeFunction } from "../abi/ffi.unsafe.ts";
+import { nativeFunction } from "../sys/ffi.unsafe.ts";
 import { PR } from "../abi/prctl.ts";
 import { SIGNAL } from "../abi/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";

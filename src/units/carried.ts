@@ -1,7 +1,7 @@
 /** What of units lies where a boot finds nothing: their folders in /run, and files there that name their processes. */
 import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { orIfGone } from "../lib/gone.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
 import { pathsOfContainers } from "./containers.ts";
 import { pidsOf, type SurveyedUnit } from "./survey.ts";
 import { wordsOf } from "./unit.ts";

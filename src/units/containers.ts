@@ -6,13 +6,13 @@
  */
 import { closeSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { bootId } from "../abi/file-identity.ts";
-import { namespaceOf, openNamespace } from "../abi/namespaces.ts";
-import { namespaceId } from "../abi/rtnetlink.ts";
+import { bootId } from "../sys/file-identity.ts";
+import { namespaceOf, openNamespace } from "../sys/namespaces.ts";
+import { namespaceId } from "../sys/rtnetlink.ts";
 import { Refusal } from "../lib/errors.ts";
-import { orIfGone } from "../lib/gone.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
 import { readStat } from "../proc/read.ts";
-import { listLinks } from "../resources/namespaces/net-links.ts";
+import { listLinks } from "../resources/net/links.ts";
 import type { Unit } from "./unit.ts";
 
 /** A folder for each container, with a file of JSON in it that has the id of its init and its start time. */

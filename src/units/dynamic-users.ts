@@ -8,7 +8,7 @@ import { chownSync, mkdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { spawnSync } from "node:child_process";
 import { Refusal } from "../lib/errors.ts";
-import { orIfGone } from "../lib/gone.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
 import { showUnits, systemctl } from "../lib/systemctl.ts";
 import type { Unit } from "./unit.ts";
 

@@ -19,7 +19,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError } from "../lib/errors.ts";
 import { projectFile } from "../lib/program-files.ts";
-import { orIfGone } from "../lib/gone.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
 import { HAND_OVER_DROP_IN, UNIT_DIRECTORY, unitArgument } from "../lib/systemd-unit.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { tellStartTimes } from "./containers.ts";
@@ -128,7 +128,7 @@ function changed(unit: string, why: string): KmonteError {
  * The text of the drop-in. `script` is the path of hand-over.sh. Without a main process, systemd takes the unit for a
  * daemon that has forked: it watches the processes that are in the control group when the script has ended.
  */
-export function dropInText(script: string, hasMain: boolean, namespaces: Namespaces = {}): string {
+function dropInText(script: string, hasMain: boolean, namespaces: Namespaces = {}): string {
   const paths = Object.entries(namespaces).map(([setting, path]) => `${setting}=${path}\n`);
   return `# Written by kmonte for one boot, in which this unit's processes are thawed and not started.
 [Unit]

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { orIfGone } from "../lib/gone.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
 
 /** Its files: one for each machine, and a link to it by the name of its unit. */
 const MACHINES = "/run/systemd/machines";

@@ -1,8 +1,8 @@
 /** The units that systemd stops, in their order, before the protected ones are frozen: each as at any shutdown. */
 import { spawn } from "node:child_process";
 import { KmonteError } from "../lib/errors.ts";
-import { orIfGone } from "../lib/gone.ts";
-import { AtOurEnd } from "./at-our-end.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
+import { AtOurEnd } from "./run-at-exit.ts";
 import { isOfSystem, type SurveyedUnit } from "./survey.ts";
 import { showUnits, systemctl } from "../lib/systemctl.ts";
 import { activeUnits, controlGroupOf, readUnits, type Unit, withDescendants, wordsOf } from "./unit.ts";

@@ -5,7 +5,7 @@
  */
 import { existsSync, lstatSync, readdirSync, renameSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
-import { bootId } from "../abi/file-identity.ts";
+import { bootId } from "../sys/file-identity.ts";
 import { mountsOf } from "../proc/mounts.ts";
 
 /** Renames what thawed processes use, where there is exactly one new folder of the same unit, with nothing in it. */

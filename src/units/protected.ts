@@ -33,7 +33,7 @@ export function readProtections(directory: string = PROTECT_DIRECTORY): Protecti
 }
 
 /** The lines of one file; throws a {@link Refusal} for one that can be no name of a unit. */
-export function parseProtections(text: string, file: string): Protection[] {
+function parseProtections(text: string, file: string): Protection[] {
   return text.split("\n").flatMap((line, i) => {
     const pattern = line.replace(/#.*/, "").trim();
     if (pattern === "") return [];

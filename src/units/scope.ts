@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { orIfGone } from "../lib/gone.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
 import type { MemberUnit } from "./hand-over.ts";
 import { registerMachine } from "./machined.ts";
 import { folderOfGroup, readUnits } from "./unit.ts";

@@ -1,7 +1,7 @@
 /** What a swap would do with each unit that runs: whether it would go along, and what stands in the way. */
-import { checkEach } from "../freeze/machine.ts";
-import type { HeldNeed } from "../freeze/needs.ts";
-import type { CheckOutcome } from "../freeze/check.ts";
+import { checkEach } from "../freeze/check/machine.ts";
+import type { HeldNeed } from "../freeze/check/kernel-needs.ts";
+import type { CheckOutcome } from "../freeze/check/check.ts";
 import type { FailureObject } from "../lib/errors.ts";
 import { obstaclesOf } from "./obstacles.ts";
 import { isProtected, matches, type Protection } from "./protected.ts";

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Refusal } from "../lib/errors.ts";
-import { orIfGone } from "../lib/gone.ts";
+import { orIfGone } from "../lib/no-such-file.ts";
 import { cgroupFolder, parseCgroups } from "../proc/cgroup.ts";
 import { type Mount, parseMountInfo } from "../proc/mountinfo.ts";
 import { childrenOf, readStat } from "../proc/read.ts";

@@ -47,7 +47,7 @@ const ANSWERS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The errors with which a step of this name may answer; none when it cannot fail. */
-export function answersOf(name: string): readonly string[] {
+function answersOf(name: string): readonly string[] {
   const [layer = "", call = "", request] = name.split(" ");
   if (call === "ptrace") return request === "SEIZE" ? ["EPERM"] : request === "PEEKSIGINFO" ? ["ENOMEM"] : [];
   if (CANNOT_FAIL.has(call) || call === "rm") return [];

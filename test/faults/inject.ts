@@ -1,6 +1,6 @@
 /**
  * Loaded before kmonte's own modules (`node --import`), this counts everything that the engine asks of the kernel, and
- * lets one of these steps fail, or something else happen at it. Nothing of it is in kmonte itself: the doors that it
+ * lets one of these steps fail, or something else happen at it. Nothing of it is in kmonte itself: the ways in that it
  * stands in are the foreign function library, through which all raw system calls go, and node:fs.
  *
  * KMONTE_FAULT says what: `count:FILE` appends the name of each step to the file; `fail:N:ERRNO:NAME` lets the Nth
@@ -65,18 +65,18 @@ function install(fault: Fault): void {
     return undefined;
   }
 
-  const door = koffi as unknown as {
+  const library = koffi as unknown as {
     proto: (signature: string) => unknown;
     decode: (...args: unknown[]) => unknown;
   };
   let rawType: unknown;
-  const { proto, decode } = door;
-  door.proto = (signature) => {
+  const { proto, decode } = library;
+  library.proto = (signature) => {
     const type = proto.call(koffi, signature);
     if (signature.includes(" raw_syscall(")) rawType = type;
     return type;
   };
-  door.decode = (...args) => {
+  library.decode = (...args) => {
     const value = decode.apply(koffi, args);
     return args[1] === rawType ? wrapRaw(value as (...numbers: number[]) => number) : value;
   };

@@ -6,15 +6,15 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
-import { parseRequest } from "../../src/door/answer.ts";
-import { AgeEncryption, AgeFile } from "../../src/image/age.ts";
+import { parseRequest } from "../../src/daemon/request.ts";
+import { AgeEncryption, AgeFile } from "../../src/image/encryption/age.ts";
 import {
   formatIdentity,
   formatRecipient,
   newIdentity,
   parseIdentities,
   parseRecipient,
-} from "../../src/image/age-keys.ts";
+} from "../../src/image/encryption/age-keys.ts";
 import {
   buildHeader,
   extentsOf,
@@ -22,7 +22,7 @@ import {
   LARGEST_HEADER,
   parseSegments,
   planSegments,
-} from "../../src/image/core-file.ts";
+} from "../../src/image/core/file.ts";
 import { manifestSchema } from "../../src/image/manifest.ts";
 import {
   formatPrivateKey,
@@ -33,8 +33,8 @@ import {
   parseSignature,
   signBytes,
   verifyBytes,
-} from "../../src/image/minisign.ts";
-import { checkOwned } from "../../src/image/ownership.ts";
+} from "../../src/image/trust/minisign.ts";
+import { checkOwned } from "../../src/image/user/ownership.ts";
 import { stateSchema, type FrozenState } from "../../src/image/schema.ts";
 import { KmonteError } from "../../src/lib/errors.ts";
 import { mutateBytes, mutateValue } from "./mutate.ts";
@@ -107,7 +107,7 @@ export function readers({ manifest, state }: Samples): Reader[] {
     },
     text("recipient", formatRecipient(identity.recipient), (key) => void parseRecipient(key)),
     text("identity file", formatIdentity(identity), (key) => void parseIdentities(key)),
-    text("request at the door", JSON.stringify(freeze), (line) => void parseRequest(line)),
+    text("request to the service", JSON.stringify(freeze), (line) => void parseRequest(line)),
     json("manifest", manifest, (value) => void v.safeParse(manifestSchema, value), 20),
     json("state", state, (value) => void v.safeParse(stateSchema, value), 100),
     json(

@@ -46,10 +46,10 @@ for (const debian of ["12", "13"] satisfies DebianRelease[]) {
       assert.equal(await shell(machine, "readlink -f $(command -v kmonte)"), "/usr/lib/kmonte/bin/kmonte");
 
       await t.test("starts nothing by itself, and its units are in order", async () => {
-        const units = "kmonte-swap.service kmonte-swap.timer kmonte-door.socket kmonte-door.service";
+        const units = "kmonte-swap.service kmonte-swap.timer kmonte.socket kmonte.service";
         assert.equal(await shell(machine, `systemctl is-active ${units} | sort -u`), "inactive");
         assert.equal(
-          await shell(machine, "systemctl is-enabled kmonte-swap.timer kmonte-door.socket | sort -u"),
+          await shell(machine, "systemctl is-enabled kmonte-swap.timer kmonte.socket | sort -u"),
           "disabled",
         );
         assert.equal(await shell(machine, `systemd-analyze verify --man=no ${units} 2>&1 | grep kmonte || true`), "");

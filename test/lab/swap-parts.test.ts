@@ -10,9 +10,11 @@ import { parseKernelConfig } from "../../src/swap/kernel-config.ts";
 import { findKernel, listKernels } from "../../src/swap/kernels.ts";
 import { inheritedCommandLine } from "../../src/swap/kexec.ts";
 import { hasOtherDisks, mountOf, parseMounts } from "../../src/swap/mounts.ts";
-import { networkTraces } from "../../src/resources/files/sockets/traces.ts";
-import { missingOf, networkNeed } from "../../src/resources/files/sockets/surroundings.ts";
-import { leaveSilence, waitForNetwork } from "../../src/swap/network.ts";
+import type { NetworkUse } from "../../src/resources/contract.ts";
+import { fileKinds } from "../../src/resources/registry.ts";
+import { networkNeeds } from "../../src/resources/socket/quarantine/network-needs.ts";
+import { missingOf, networkNeed } from "../../src/resources/socket/quarantine/requirements.ts";
+import { leaveQuarantine, waitForNetwork } from "../../src/swap/network.ts";
 import { freePidRange } from "../../src/swap/pids.ts";
 import { formatReport, reportOf } from "../../src/swap/report.ts";
 import { cgroupDirectory } from "../../src/swap/scope.ts";
@@ -148,12 +150,18 @@ test(
       remote: { address: "::ffff:192.0.2.9", port: 4711 },
       options: { SO_REUSEADDR: 1 },
     };
+    const use = (kind: string, state: unknown): NetworkUse =>
+      fileKinds.find(({ name }) => name === kind)?.network?.(state) ?? assert.fail(kind);
     for (const name of ["kmonte-gone-waits", "kmonte-gone-done"]) {
       const { id, path } = newSwapDirectory(root);
-      const server = { protocol: "IPPROTO_TCP", local: { address: "::", port: 443 }, options: {}, silence: name };
-      const { needs, ...silence } = networkTraces([{ ...flow, silence: name }, server, { nothing: 1 }]);
+      const server = { protocol: "IPPROTO_TCP", local: { address: "::", port: 443 }, options: {}, quarantine: name };
+      const { needs, ...quarantine } = networkNeeds([
+        use("tcp-connection", { ...flow, quarantine: name }),
+        use("inet-socket", server),
+        { need: undefined },
+      ]);
       assert.deepEqual(needs, [{ local: { ...flow.local, port: 0 }, remote: flow.remote }]);
-      leaveSilence(silence, path);
+      leaveQuarantine(quarantine, path);
       if (name.endsWith("waits")) markPending(root, id);
     }
     const text = unitText({
@@ -181,7 +189,7 @@ test("the network is asked for what is missing", async () => {
   assert.equal(missingOf({ local, remote: { address: "127.0.0.1", port: 9 } }), undefined);
   assert.equal(missingOf({ local: { address: "192.0.2.1", port: 0 } })?.code, "NO_ADDRESS");
   assert.equal(missingOf({ local, device: Buffer.from("nowhere0").toString("hex") })?.code, "NO_DEVICE");
-  assert.equal(networkNeed({ local: { address: "0.0.0.0", port: 80 } }), undefined);
+  assert.equal(networkNeed({ options: {}, local: { address: "0.0.0.0", port: 80 } }), undefined);
   const aborted = AbortSignal.timeout(150);
   await waitForNetwork([{ local: { address: "192.0.2.1", port: 0 } }], aborted);
   assert.ok(aborted.aborted, "it waits until it is told not to");

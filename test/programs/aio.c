@@ -1,5 +1,5 @@
 /* Contexts of asynchronous I/O: their address is their name; completions that nobody has taken yet. */
-/* kmonte-shows: objects/aio memory/place-aio */
+/* kmonte-shows: async-io/aio async-io/aio-restore */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <linux/aio_abi.h>

@@ -1,4 +1,4 @@
-/* kmonte-shows: objects/carried-files objects/volatile-file */
+/* kmonte-shows: volatile/carried-files volatile/volatile-file */
 /* kmonte-between: rm -rf /dev/shm/kmonte-boot-* */
 /* What lies in memory is gone after a boot: files that are open, mapped or locked, links, FIFOs, sockets, folders. */
 #include "kmonte-test.h"

@@ -1,4 +1,4 @@
-/* kmonte-shows: namespaces/mount objects/carried-files */
+/* kmonte-shows: mount/namespace volatile/carried-files */
 /* kmonte-between: rm -rf /dev/shm/kmonte-boot-* */
 /* kmonte-needs: root */
 /* Mounts of a unit's sandbox, whose sources in memory are gone after a boot: folders, files, nodes, a private /tmp. */

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """A message queue of POSIX in the machine's own IPC namespace, which a boot takes away."""
-# kmonte-shows: objects/named-queue
+# kmonte-shows: ipc/named-mqueue
 # kmonte-between: python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL("librt.so.1").mq_unlink(b"/kmonte-boot-'"$1"'"))'
 import ctypes, os, signal, sys
 

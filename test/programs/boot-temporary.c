@@ -1,4 +1,4 @@
-/* kmonte-shows: objects/volatile-file objects/carried-files */
+/* kmonte-shows: volatile/volatile-file volatile/carried-files */
 /* kmonte-between: rm -r "$2"/kmonte-figures */
 /* Files that a program shares with others in /tmp, as Java its figures: somebody tidies them away while it is frozen. */
 #include "kmonte-test.h"

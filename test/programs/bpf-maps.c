@@ -1,6 +1,6 @@
 /* kmonte-needs: root */
 /* BPF maps of the simple kinds with what is in them; frozen ones, read-only descriptors. */
-/* kmonte-shows: files/bpf-map objects/bpf-map */
+/* kmonte-shows: bpf/map-file bpf/map */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <linux/bpf.h>

@@ -1,5 +1,5 @@
 /* kmonte-refuses: CGROUP_FROZEN */
-/* kmonte-shows: process/cgroups */
+/* kmonte-shows: cgroup/membership */
 /* A child whose control group is frozen (cgroup.freeze): it must stay so, and nothing can be asked of it meanwhile. */
 #include "mounts.h"
 

@@ -1,5 +1,5 @@
 /* kmonte-container: root */
-/* kmonte-shows: process/cgroups, process/cgroup-tree */
+/* kmonte-shows: cgroup/membership, cgroup/tree */
 /* A hierarchy of groups with a name and no controllers, mounted in the container alone, as systemd keeps one. */
 #include "mounts.h"
 #include <time.h>

@@ -1,4 +1,4 @@
-/* kmonte-shows: process/cgroups, process/cgroup-tree */
+/* kmonte-shows: cgroup/membership, cgroup/tree */
 /* Groups of both versions with settings, a process and a thread in others, all of which are gone before the thaw. */
 #include "kmonte-test.h"
 #include <fcntl.h>

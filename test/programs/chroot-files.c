@@ -1,4 +1,4 @@
-/* kmonte-shows: files/sockets/unix */
+/* kmonte-shows: socket/unix/socket */
 /* A process with another root: files of every kind inside and outside of it, sockets whose names begin there. */
 #include "kmonte-test.h"
 #include <fcntl.h>

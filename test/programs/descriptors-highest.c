@@ -1,4 +1,4 @@
-/* kmonte-shows: files/regular */
+/* kmonte-shows: file/regular */
 /* A file under the highest number that there may be, and a gap below it. */
 #include "kmonte-test.h"
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* Devices that keep nothing. */
-/* kmonte-shows: files/device */
+/* kmonte-shows: file/device */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 /* Folders: reading goes on where it was; a working directory that is gone. */
-/* kmonte-shows: files/directory process/filesystem-context */
+/* kmonte-shows: file/directory process/filesystem-context */
 #include "kmonte-test.h"
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* Folders in the middle of being read, on disk and in memory: no name comes twice, none is left out. */
-/* kmonte-shows: files/directory */
+/* kmonte-shows: file/directory */
 #include "kmonte-test.h"
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /*
  * Whether others may look into a process (PR_SET_DUMPABLE, prctl(2)), which changing its user takes away: a child that
  * has given up root's rights and allows it again, with a second thread, and the parent, which does not allow it.
- * kmonte-shows: process/attributes thread/credentials
+ * kmonte-shows: process/attributes security/credentials
  */
 #include "kmonte-test.h"
 #include <pthread.h>

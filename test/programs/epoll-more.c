@@ -1,5 +1,5 @@
 /* Epoll sets in epoll sets, exclusive waits, one-shot entries that fired, duplicates of closed numbers, thousands of entries, pending edges. */
-/* kmonte-shows: files/epoll */
+/* kmonte-shows: event/epoll */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/epoll.h>

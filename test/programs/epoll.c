@@ -1,5 +1,5 @@
 /* Epoll sets: every mode, nested, numbers that were closed, duplicated or used again since. */
-/* kmonte-shows: files/epoll */
+/* kmonte-shows: event/epoll */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/epoll.h>

@@ -1,5 +1,5 @@
 /* Eventfds keep their count, and semaphores stay semaphores; a reader that waits goes on waiting. */
-/* kmonte-shows: files/eventfd */
+/* kmonte-shows: event/eventfd */
 #include "kmonte-test.h"
 #include <pthread.h>
 #include <stdint.h>

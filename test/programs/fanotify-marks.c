@@ -1,6 +1,6 @@
 /* kmonte-needs: root */
 /* A fanotify group: marks on a file, a folder with its children, a mount and a file system, ignored events, what it asks for. */
-/* kmonte-shows: files/fanotify */
+/* kmonte-shows: event/fanotify */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/fanotify.h>

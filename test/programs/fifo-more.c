@@ -1,5 +1,5 @@
 /* FIFOs: one end open only, data left by writers that went, without a name, opened for both, an opening in progress. */
-/* kmonte-shows: files/fifo */
+/* kmonte-shows: pipe/fifo-end */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
 /* Named pipes: one end open, both, O_RDWR, without a name, replaced by another, in two processes. */
-/* kmonte-shows: files/fifo objects/fifo */
+/* kmonte-shows: pipe/fifo-end pipe/fifo */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/stat.h>

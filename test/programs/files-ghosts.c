@@ -1,5 +1,5 @@
 /* Files without a name, with all that belongs to them: owner, times, attributes; opened by several processes; nested folders that are gone. */
-/* kmonte-shows: objects/unlinked-file objects/gone-directory */
+/* kmonte-shows: file/unlinked-file file/removed-directory */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 /* kmonte-unshare: mnt */
-/* kmonte-shows: objects/unlinked-file */
+/* kmonte-shows: file/unlinked-file */
 /* Files that are marked (chattr(1)): one that may only grow, and marks of a file without a name. */
 #include "kmonte-test.h"
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* kmonte-shows: objects/path-file */
+/* kmonte-shows: file/path-file */
 /* Names with blanks, newlines, backslashes, and one that looks as if the file were gone; one of them mapped and watched. */
 #include "kmonte-test.h"
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* O_NOFOLLOW stays among a file's flags, of files that have a name and of files that have none any more. */
-/* kmonte-shows: objects/no-follow */
+/* kmonte-shows: file/no-follow */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
 /* Owners of signals: process, group, thread; who set them; the signal; write hints; O_ASYNC on a socket and a terminal. */
-/* kmonte-shows: files/regular */
+/* kmonte-shows: file/regular */
 #include "kmonte-test.h"
 #include <fcntl.h>
 

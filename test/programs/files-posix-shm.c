@@ -1,4 +1,4 @@
-/* kmonte-shows: objects/unlinked-file */
+/* kmonte-shows: file/unlinked-file */
 /* Shared memory of POSIX (shm_open(3)): named, without a name, and with a mapping alone; an empty memfd of huge pages. */
 #include "kmonte-test.h"
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* kmonte-needs: root */
 /* Devices, FIFOs, sockets and symbolic links whose names are gone, held by descriptors, some by O_PATH only. */
-/* kmonte-shows: files/directory files/device */
+/* kmonte-shows: file/directory file/device */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -1,5 +1,5 @@
 /* Files without a name, hard-linked elsewhere, replaced, in a folder that is gone; O_TMPFILE; in memory. */
-/* kmonte-shows: objects/unlinked-file objects/gone-directory */
+/* kmonte-shows: file/unlinked-file file/removed-directory */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
 /* Regular files: position, modes, append, holes, sharing by dup and fork as against opening twice, owners of signals. */
-/* kmonte-shows: files/regular */
+/* kmonte-shows: file/regular */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/resource.h>

@@ -1,5 +1,5 @@
 /* TCP that listens (IPv4, IPv6, IPv6 alone) or is only bound, and UDP bound and connected, with their options. */
-/* kmonte-shows: files/sockets/inet */
+/* kmonte-shows: socket/inet */
 #include "kmonte-test.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>

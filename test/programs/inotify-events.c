@@ -1,4 +1,4 @@
-/* kmonte-shows: files/inotify */
+/* kmonte-shows: event/inotify */
 /* Events that nobody has read: the kernel tells that some were lost, in their place, and the watches go on. */
 #include "kmonte-test.h"
 #include <fcntl.h>

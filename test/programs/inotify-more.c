@@ -1,5 +1,5 @@
 /* Watches with gaps in their numbers, on removed files and folders, one-shot, exclusive, masks that were added to; two instances. */
-/* kmonte-shows: files/inotify */
+/* kmonte-shows: event/inotify */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/inotify.h>

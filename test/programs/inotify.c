@@ -1,5 +1,5 @@
 /* Inotify watches keep their numbers and masks: on a folder, a file in memory, one without a name, with gaps between. */
-/* kmonte-shows: files/inotify */
+/* kmonte-shows: event/inotify */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/inotify.h>

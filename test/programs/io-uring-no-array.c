@@ -1,6 +1,6 @@
 /* An io_uring without a submission array (IORING_SETUP_NO_SQARRAY), as liburing makes them, and too large for the place
    of the array to be there all the same. A kernel older than the flag makes one with an array.
-   kmonte-shows: objects/io-uring */
+   kmonte-shows: async-io/io-uring */
 #include "kmonte-test.h"
 #include "io-uring.h"
 

@@ -1,4 +1,4 @@
-/* kmonte-shows: files/io-uring thread/ring-use */
+/* kmonte-shows: async-io/io-uring-file async-io/io-uring-registered */
 /*
  * An io_uring at rest with an idle worker of the kernel's (iou-wrk-PID in /proc/PID/task): it is no thread of the program
  * and is neither stopped nor made again. The ring answers one thread alone.

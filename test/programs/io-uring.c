@@ -1,5 +1,5 @@
 /* An io_uring at rest goes on: the kernel's counters, the program's pointers, an entry that was not taken out.
-   kmonte-shows: files/io-uring objects/io-uring */
+   kmonte-shows: async-io/io-uring-file async-io/io-uring */
 #include "kmonte-test.h"
 #include <linux/io_uring.h>
 #include <sys/mman.h>

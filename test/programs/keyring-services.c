@@ -1,5 +1,5 @@
 /* kmonte-needs: root */
-/* kmonte-shows: thread/keyrings objects/keyring */
+/* kmonte-shows: security/keyrings security/keyring */
 /*
  * Services as systemd starts them: each has an anonymous session keyring of its own with keys of root's, some of which
  * it cannot read itself. Threads, children, and a sibling that is no child have the same one; a thread may have left

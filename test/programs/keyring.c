@@ -1,4 +1,4 @@
-/* kmonte-shows: thread/keyrings objects/keyring */
+/* kmonte-shows: security/keyrings security/keyring */
 /* Keys in a session keyring that a parent and its child have joined, in the process's keyring and in the thread's. */
 #include "kmonte-test.h"
 #include <linux/keyctl.h>

@@ -1,5 +1,5 @@
 /* Leases that someone has asked to give up and that are not given up yet; one of each sort. */
-/* kmonte-shows: files/regular */
+/* kmonte-shows: file/regular */
 #include "kmonte-test.h"
 #include <fcntl.h>
 

@@ -1,4 +1,4 @@
-/* kmonte-shows: objects/memfd */
+/* kmonte-shows: file/memfd */
 /* A child whose program is an anonymous file that the parent can still write to, and the times of such files. */
 #include "kmonte-test.h"
 #include <fcntl.h>

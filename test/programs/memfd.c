@@ -1,5 +1,5 @@
 /* Memfds: contents, every seal, opened anew with its own position, run from. */
-/* kmonte-shows: objects/memfd */
+/* kmonte-shows: file/memfd */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/mman.h>

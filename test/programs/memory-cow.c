@@ -1,5 +1,5 @@
 /* Pages that relatives have in common since fork(2) stay one page in memory, and those that differ stay apart. */
-/* kmonte-shows: memory/common-pages */
+/* kmonte-shows: memory/cow-pages */
 #include "memory-maps.h"
 #include <sys/prctl.h>
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
 /* Mappings of files: pages of one's own in a private one, shared writes, partly past the end, deleted, /dev/zero. */
-/* kmonte-shows: objects/path-file */
+/* kmonte-shows: file/path-file */
 #include "memory-maps.h"
 #include <setjmp.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 /* Memory shared between relatives: anonymous, memfd, POSIX shm with and without a name; what one writes, all see. */
-/* kmonte-shows: objects/shared-anonymous */
+/* kmonte-shows: memory/shared-anonymous */
 #include "memory-maps.h"
 #include <sys/wait.h>
 

@@ -1,4 +1,4 @@
-/* kmonte-shows: objects/sysv-segment */
+/* kmonte-shows: ipc/sysv-attached-segment */
 /* What is left of one shmat(2) after munmap(2) is taken away by one shmdt(2), and the segment goes with it. */
 #include "kmonte-test.h"
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
 /* Shared memory of System V, attached: twice, read-only, in pieces, by relatives, marked for removal, locked. */
-/* kmonte-shows: objects/sysv-segment */
+/* kmonte-shows: ipc/sysv-attached-segment */
 #include "memory-maps.h"
 #include <sys/ipc.h>
 #include <sys/shm.h>

@@ -1,4 +1,4 @@
-/* kmonte-shows: objects/path-file */
+/* kmonte-shows: file/path-file */
 /* The times of files that are mapped, shared and private: to be thawed is not to be read or written to. */
 #include "kmonte-test.h"
 #include <fcntl.h>

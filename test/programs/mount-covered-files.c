@@ -1,5 +1,5 @@
 /* kmonte-unshare: mnt */
-/* kmonte-shows: objects/covered-file */
+/* kmonte-shows: file/shadowed-file */
 /* Files and folders over which something was mounted, beside it and at the very same point. */
 #include "kmonte-test.h"
 #include <fcntl.h>

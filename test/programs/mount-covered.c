@@ -1,4 +1,4 @@
-/* kmonte-shows: namespaces/mount-order */
+/* kmonte-shows: mount/order */
 /* Mounts on mounts: what is covered is there again when the cover is taken away, and files on it stay open. */
 #include "mounts.h"
 

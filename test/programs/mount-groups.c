@@ -1,4 +1,4 @@
-/* kmonte-shows: namespaces/mount-groups */
+/* kmonte-shows: mount/peer-groups */
 /* Propagation: peers, slaves, a slave that is shared, unbindable, and a second namespace that follows the first. */
 #include "mounts.h"
 

@@ -1,4 +1,4 @@
-/* kmonte-shows: namespaces/file-system */
+/* kmonte-shows: mount/file-system */
 /* File systems of many kinds, one shown in two namespaces, one made of others, single files, all that a tmpfs can hold. */
 #include "mounts.h"
 #include <sys/sysmacros.h>

@@ -1,5 +1,5 @@
 /* kmonte-unshare: mnt */
-/* kmonte-shows: objects/unlinked-file */
+/* kmonte-shows: file/unlinked-file */
 /* Files of an overlay: from below, copied up, new, and removed in each of these ways while they were open. */
 #include "kmonte-test.h"
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* kmonte-unshare: mnt */
-/* kmonte-shows: namespaces/mount */
+/* kmonte-shows: mount/namespace */
 /* Files without a name, open and mapped, on mounts that were made read-only afterwards. */
 #include "kmonte-test.h"
 #include <fcntl.h>

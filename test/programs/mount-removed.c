@@ -1,4 +1,4 @@
-/* kmonte-shows: namespaces/removed-source */
+/* kmonte-shows: mount/removed-source */
 /* kmonte-needs: root */
 /* Mounts whose source was removed since, or replaced by another: on a file system of the set's own, and on the machine's. */
 #include "mounts.h"

@@ -1,4 +1,4 @@
-/* kmonte-shows: namespaces/mount objects/path-file */
+/* kmonte-shows: mount/namespace file/path-file */
 /* kmonte-needs: root */
 /* Two mount namespaces: files that one holds through the other's mounts, and bind mounts that are peers in both. */
 #include "mounts.h"

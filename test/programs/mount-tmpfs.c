@@ -1,4 +1,4 @@
-/* kmonte-shows: namespaces/mount, namespaces/file-system */
+/* kmonte-shows: mount/namespace, mount/file-system */
 /* A tmpfs in all its shapes: read-only as a whole, parts of it shown alone, removed files shown, sockets left behind. */
 #include "mounts.h"
 #include <sys/socket.h>

@@ -1,4 +1,4 @@
-/* kmonte-shows: namespaces/mount, namespaces/file-system, objects/detached-mount */
+/* kmonte-shows: mount/namespace, mount/file-system, mount/detached */
 /* Mounts that were taken away while somebody stood in them or had files of them open (umount2(2), MNT_DETACH). */
 #include "mounts.h"
 

@@ -1,5 +1,5 @@
 /* kmonte-unshare: ipc */
-/* kmonte-shows: objects/gone-queue */
+/* kmonte-shows: ipc/unlinked-mqueue */
 /* Messages in the POSIX queues of an IPC namespace of its own, and in a queue whose name is gone; one that is full. */
 #include "kmonte-test.h"
 #include <fcntl.h>

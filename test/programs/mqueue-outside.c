@@ -1,4 +1,4 @@
-/* kmonte-shows: files/message-queue */
+/* kmonte-shows: ipc/mqueue-file */
 /* Message queues of POSIX: named, non-blocking, opened twice, with messages waiting in them. */
 #include "kmonte-test.h"
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* kmonte-shows: namespaces/cgroup */
+/* kmonte-shows: cgroup/namespace */
 /* A cgroup namespace whose root is a group of its own, with the hierarchy mounted in it and a group below. */
 #include "mounts.h"
 

@@ -1,4 +1,4 @@
-/* kmonte-shows: files/namespace */
+/* kmonte-shows: namespace/file */
 /* Namespaces that are held with O_PATH, and the time namespace that a process lives in. */
 #include "kmonte-test.h"
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* kmonte-container: troot */
-/* kmonte-shows: namespaces/net, namespaces/mount, files/namespace */
+/* kmonte-shows: net/namespace, mount/namespace, namespace/file */
 /* Namespaces that no process lives in: kept by a descriptor, by a mount and by sockets; veths lead from one to another. */
 #include "mounts.h"
 #include <net/if.h>

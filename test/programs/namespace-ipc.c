@@ -1,5 +1,5 @@
 /* kmonte-unshare: ipc */
-/* kmonte-shows: namespaces/ipc */
+/* kmonte-shows: ipc/namespace */
 /* An IPC namespace of its own: limits, semaphores, a message queue with messages, shared memory that nobody has attached. */
 #include "kmonte-test.h"
 #include <sys/ipc.h>

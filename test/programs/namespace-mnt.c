@@ -1,5 +1,5 @@
 /* kmonte-unshare: uts,ipc,pid,net,mnt */
-/* kmonte-shows: namespaces/mount */
+/* kmonte-shows: mount/namespace */
 /* Mounts of its own: proc, a tmpfs with files open and mapped, a bind mount, one that is read-only. */
 #include "kmonte-test.h"
 #include <fcntl.h>

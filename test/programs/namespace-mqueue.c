@@ -1,5 +1,5 @@
 /* kmonte-unshare: ipc */
-/* kmonte-shows: namespaces/queues */
+/* kmonte-shows: ipc/mqueues */
 /* Empty message queues of an IPC namespace of its own: attributes, owner, and the descriptors that lead to them. */
 #include "kmonte-test.h"
 #include <fcntl.h>

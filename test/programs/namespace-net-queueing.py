@@ -1,5 +1,5 @@
 # kmonte-refuses: NET_QDISC
-# kmonte-shows: namespaces/net
+# kmonte-shows: net/namespace
 """A network namespace whose device has a queueing discipline that somebody set up."""
 import ctypes, signal, subprocess
 

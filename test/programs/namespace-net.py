@@ -1,5 +1,5 @@
 # kmonte-unshare: net,pid
-# kmonte-shows: namespaces/net
+# kmonte-shows: net/namespace
 """A network namespace of its own: devices, addresses, routes, rules, settings, packet filters, and sockets inside."""
 import signal, socket, subprocess, sys, json
 

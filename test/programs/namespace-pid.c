@@ -1,5 +1,5 @@
 /* kmonte-unshare: pid */
-/* kmonte-shows: process/namespaces */
+/* kmonte-shows: namespace/membership */
 /* Ids inside a pid namespace: init, a child that leads a session, a thread, a zombie, an orphan, a nested namespace. */
 #include "kmonte-test.h"
 #include <pthread.h>

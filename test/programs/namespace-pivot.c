@@ -1,5 +1,5 @@
 /* kmonte-unshare: uts,ipc,pid,net,mnt */
-/* kmonte-shows: namespaces/mount */
+/* kmonte-shows: mount/namespace */
 /* A container: a root of its own (pivot_root(2)) that holds little, and nothing of the machine's mounts besides. */
 #include "kmonte-test.h"
 #include <fcntl.h>

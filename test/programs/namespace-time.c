@@ -1,4 +1,4 @@
-/* kmonte-shows: process/namespaces */
+/* kmonte-shows: namespace/membership */
 /*
  * Processes with several clocks (time_namespaces(7)): one whose children have others, a child in that time namespace with
  * a sleep, a timer and a deadline, and a grandchild that has gone back to the first.

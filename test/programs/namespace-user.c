@@ -1,4 +1,4 @@
-/* kmonte-shows: namespaces/user */
+/* kmonte-shows: namespace/user */
 /* User namespaces: one without maps, one as root of it, one nested, with a host name that belongs to it, and threads. */
 #include "kmonte-test.h"
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* kmonte-unshare: uts */
-/* kmonte-shows: process/namespaces namespaces/uts */
+/* kmonte-shows: namespace/membership namespace/uts */
 /* A host name of its own, shared by parent and child; a second child went on to a namespace of its own. */
 #include "kmonte-test.h"
 #include <sched.h>

@@ -1,5 +1,5 @@
 # kmonte-unshare: net
-# kmonte-shows: namespaces/net
+# kmonte-shows: net/namespace
 """A veth whose other end is on the machine: it comes back, joined, and packets pass."""
 import os, signal, socket, subprocess, sys
 

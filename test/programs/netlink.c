@@ -1,5 +1,5 @@
 /* A netlink socket keeps its port and its groups, and still works. */
-/* kmonte-shows: files/sockets/netlink */
+/* kmonte-shows: socket/netlink */
 #include "kmonte-test.h"
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>

@@ -1,7 +1,7 @@
 /* kmonte-needs: root */
 /* kmonte-refuses: PERF_EVENT
    A performance counter. */
-/* kmonte-shows: files/refused */
+/* kmonte-shows: file/unsupported */
 #include "kmonte-test.h"
 #include <linux/perf_event.h>
 #include <sys/syscall.h>

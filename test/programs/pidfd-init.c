@@ -1,5 +1,5 @@
 /* A pidfd of init, which every boot has, though it is not frozen with this one. */
-/* kmonte-shows: files/pidfd */
+/* kmonte-shows: event/pidfd */
 #include "kmonte-test.h"
 #include <sys/syscall.h>
 

@@ -1,6 +1,6 @@
 /* kmonte-refuses: PIDFD_OUTSIDE
    A pidfd of a process that is not frozen with this one. */
-/* kmonte-shows: files/pidfd */
+/* kmonte-shows: event/pidfd */
 #include "kmonte-test.h"
 #include <sys/syscall.h>
 

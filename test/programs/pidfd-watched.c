@@ -1,4 +1,4 @@
-/* kmonte-shows: files/pidfd files/epoll */
+/* kmonte-shows: event/pidfd event/epoll */
 /* A pidfd of a thread (PIDFD_THREAD), in an epoll set that tells of its end, and in one that has told. */
 #include "kmonte-test.h"
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* Pidfds of oneself, of a living child, of a zombie, and of a child that is long gone. */
-/* kmonte-shows: files/pidfd */
+/* kmonte-shows: event/pidfd */
 #include "kmonte-test.h"
 #include <poll.h>
 #include <sys/syscall.h>

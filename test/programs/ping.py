@@ -1,7 +1,7 @@
 """Sockets for echo requests (icmp(7)): the identifier, and a reply that was not read yet.
 
 kmonte-unshare: net
-kmonte-shows: files/sockets/datagrams files/sockets/inet
+kmonte-shows: socket/udp-queue socket/inet
 """
 
 import socket

@@ -1,5 +1,5 @@
 /* A pipe with data standing in it, both ends in one process, keeps its bytes, its size and its flags. */
-/* kmonte-shows: files/pipe objects/pipe */
+/* kmonte-shows: pipe/pipe-end pipe/pipe */
 #include "kmonte-test.h"
 #include <fcntl.h>
 

@@ -1,5 +1,5 @@
 /* Pipes in every state: packets, full, without a reader, without a writer, between relatives, opened anew. */
-/* kmonte-shows: files/pipe objects/pipe */
+/* kmonte-shows: pipe/pipe-end pipe/pipe */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/wait.h>

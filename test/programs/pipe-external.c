@@ -1,6 +1,6 @@
 /* kmonte-refuses: EXTERNAL_PIPE
    A pipe whose other end is held by a process that is not frozen: a child that left the tree. */
-/* kmonte-shows: files/pipe */
+/* kmonte-shows: pipe/pipe-end */
 #include "kmonte-test.h"
 #include <sys/prctl.h>
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
 """A pipe that a parent outside forgot to keep to itself comes back from that parent; the program never cared."""
-# kmonte-shows: files/pipe
+# kmonte-shows: pipe/pipe-end
 import os, signal, sys
 
 if "inside" not in sys.argv:

@@ -1,5 +1,5 @@
 /* Pipes: ends reopened through /proc with other flags, tee and splice and vmsplice leftovers, half closed, full, packets, sizes, owners. */
-/* kmonte-shows: files/pipe objects/pipe */
+/* kmonte-shows: pipe/pipe-end pipe/pipe */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
 /* Files and folders of /proc that belong to processes that have ended, to threads, to oneself; at a position. */
-/* kmonte-shows: files/proc-file */
+/* kmonte-shows: file/proc-file */
 #include "kmonte-test.h"
 #include <dirent.h>
 #include <fcntl.h>

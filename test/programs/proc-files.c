@@ -1,5 +1,5 @@
 /* Files of /proc and /sys that are held open: of the machine, of the process itself, of a child. */
-/* kmonte-shows: files/proc-file files/namespace */
+/* kmonte-shows: file/proc-file namespace/file */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/wait.h>

@@ -1,4 +1,4 @@
-/* kmonte-shows: process/attributes process/membarrier process/local-descriptors.x86_64 */
+/* kmonte-shows: process/attributes process/membarrier process/ldt.x86_64 */
 /* What a process has said of itself: core filter, login, dumpable again after a change of user, barriers, segments, merging, the weight of its session. */
 #include "kmonte-test.h"
 #include <asm/ldt.h>

@@ -1,5 +1,5 @@
 /* What stands in terminals: lines and half a line typed, raw bytes, output that nobody has read; output that was stopped. */
-/* kmonte-shows: objects/pty */
+/* kmonte-shows: tty/pty */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
 /* kmonte-refuses: EXTERNAL_PTY
    The master side of a terminal that a process outside uses. */
-/* kmonte-shows: files/pty-master */
+/* kmonte-shows: tty/pty-master */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/wait.h>

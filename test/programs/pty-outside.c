@@ -1,5 +1,5 @@
 /* A terminal outside that has the same path, in another mount namespace, is another terminal. */
-/* kmonte-shows: objects/outside */
+/* kmonte-shows: pipe/outside */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sched.h>

@@ -1,4 +1,4 @@
-/* kmonte-shows: objects/pty */
+/* kmonte-shows: tty/pty */
 /* Terminals with unread data: one in packet mode, one locked, one whose slave side has been closed. */
 #include "kmonte-test.h"
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* A session in a pseudo-terminal: controlling terminal, foreground group, /dev/tty, job control as a shell does it. */
-/* kmonte-shows: files/terminal */
+/* kmonte-shows: tty/terminal */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <pty.h>

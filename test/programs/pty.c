@@ -1,5 +1,5 @@
 /* A pseudo-terminal with both sides here: number, modes, window size, packet mode; a slave side that was closed. */
-/* kmonte-shows: files/pty-master objects/pty */
+/* kmonte-shows: tty/pty-master tty/pty */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <poll.h>

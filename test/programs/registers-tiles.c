@@ -1,4 +1,4 @@
-/* kmonte-shows: process/attributes thread/switches thread/execution */
+/* kmonte-shows: process/attributes thread/prctl-settings thread/execution */
 /* Tile registers of Intel AMX: the leave to use them, and what a thread has in them. */
 #include "kmonte-test.h"
 #include <sys/syscall.h>

@@ -1,5 +1,5 @@
 /* Filters of system calls stay in force, each thread its own, also for one that has no right to install any. */
-/* kmonte-shows: thread/seccomp */
+/* kmonte-shows: security/seccomp */
 #include "kmonte-test.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>

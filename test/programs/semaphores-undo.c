@@ -1,5 +1,5 @@
 /* Semaphores of System V: what a process's end undoes (SEM_UNDO), threads apart, and those who wait in semop(2). */
-/* kmonte-shows: thread/semaphore-undo, objects/sysv-shared */
+/* kmonte-shows: ipc/semaphore-undo, ipc/sysv-used-objects */
 #include "kmonte-test.h"
 #include <pthread.h>
 #include <sched.h>

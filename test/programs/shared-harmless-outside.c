@@ -1,4 +1,4 @@
-/* kmonte-shows: files/regular files/directory files/device */
+/* kmonte-shows: file/regular file/directory file/device */
 /*
  * What a process outside has as well, and what does no harm: files opened twice, a log that both only append to,
  * directories, devices, names of files, and memory that is private.

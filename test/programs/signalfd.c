@@ -1,5 +1,5 @@
 /* A signalfd keeps its set, and reads a signal that was pending when it was frozen. */
-/* kmonte-shows: files/signalfd */
+/* kmonte-shows: event/signalfd */
 #include "kmonte-test.h"
 #include <sys/signalfd.h>
 

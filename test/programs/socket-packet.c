@@ -1,5 +1,5 @@
 /* Packet sockets: of each type, bound to a device, with rings that are mapped, memberships, a filter, a group. */
-/* kmonte-shows: files/sockets/packet objects/packet-ring */
+/* kmonte-shows: socket/packet socket/packet-ring */
 #include "kmonte-test.h"
 #include <arpa/inet.h>
 #include <linux/filter.h>

@@ -1,7 +1,7 @@
 """An echo request that a raw socket has not read yet: received again, it would be answered again.
 
 kmonte-refuses: RAW_PACKETS
-kmonte-shows: files/sockets/raw
+kmonte-shows: socket/raw
 """
 
 import socket

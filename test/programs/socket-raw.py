@@ -1,6 +1,6 @@
 """Raw sockets: addresses, filters, options, and packets of protocols that the kernel leaves alone.
 
-kmonte-shows: files/sockets/raw
+kmonte-shows: socket/raw
 """
 
 import socket

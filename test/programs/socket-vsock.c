@@ -1,6 +1,6 @@
 /* kmonte-refuses: SOCKET_FAMILY
    A socket to the machine's own virtual machines is refused by its family's name. */
-/* kmonte-shows: files/sockets/other */
+/* kmonte-shows: socket/unsupported */
 #include "kmonte-test.h"
 #include <sys/socket.h>
 

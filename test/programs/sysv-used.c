@@ -1,5 +1,5 @@
 /* Objects of System V that a process has used and does not hold: a queue, semaphores, memory that it has detached. */
-/* kmonte-shows: process/sysv-use */
+/* kmonte-shows: ipc/sysv-use */
 #include "kmonte-test.h"
 #include <sys/ipc.h>
 #include <sys/msg.h>

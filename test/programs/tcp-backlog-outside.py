@@ -1,6 +1,6 @@
 """Clients outside of the set come all the time, and the server is slow to accept: none of them notices anything.
 
-kmonte-shows: files/sockets/tcp-pending files/sockets/settling
+kmonte-shows: socket/tcp/backlog socket/transient
 """
 
 import os

@@ -1,6 +1,6 @@
 """Connections in the making (SYN_SENT): the first packet finds a full backlog, and is sent again after the thaw.
 
-kmonte-shows: files/sockets/tcp-connecting
+kmonte-shows: socket/tcp/connecting
 """
 
 import errno

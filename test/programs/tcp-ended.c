@@ -1,5 +1,5 @@
 /* A TCP socket whose connection has ended: what was received before the end is there, and nothing can be sent. */
-/* kmonte-shows: files/sockets/tcp-ended */
+/* kmonte-shows: socket/tcp/closed */
 #include "kmonte-test.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,6 +1,6 @@
 """TCP sockets with an error that the program has not been told yet, and with one that it has.
 
-kmonte-shows: files/sockets/errors
+kmonte-shows: socket/pending-error
 """
 
 import errno

@@ -2,7 +2,7 @@
  * TCP connections with both ends in the program, IPv4 and IPv6: bytes read by nobody yet, bytes that found the window
  * closed, options, and every state that a half-closed connection goes through.
  */
-/* kmonte-shows: files/sockets/tcp-connection */
+/* kmonte-shows: socket/tcp/connection */
 #include "kmonte-test.h"
 #include <arpa/inet.h>
 #include <fcntl.h>

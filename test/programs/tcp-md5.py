@@ -1,6 +1,6 @@
 """Signatures of segments (tcp(7), TCP_MD5SIG): the keys of a listening socket, a client and an accepted connection.
 
-kmonte-shows: files/sockets/tcp-md5
+kmonte-shows: socket/tcp/md5
 """
 
 import socket

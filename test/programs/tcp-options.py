@@ -1,6 +1,6 @@
 """Options of TCP sockets that listen, are connected, were accepted, or are none of these.
 
-kmonte-shows: files/sockets/options
+kmonte-shows: socket/options
 """
 
 import socket

@@ -1,6 +1,6 @@
 """The peer outside has ended its half before the freeze, and ours is open: the rest still reaches it.
 
-kmonte-shows: files/sockets/tcp-thaw
+kmonte-shows: socket/tcp/restore
 """
 
 import os

@@ -1,6 +1,6 @@
 """A TCP connection to a process outside the frozen set: it sees a pause, no reset, no byte lost or doubled.
 
-kmonte-shows: files/sockets/silence files/sockets/tcp-connection
+kmonte-shows: socket/quarantine/quarantine socket/tcp/connection
 """
 
 import os

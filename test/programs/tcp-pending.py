@@ -1,6 +1,6 @@
 """Connections between processes of the set that nobody has accepted yet, in the order in which they were made.
 
-kmonte-shows: files/sockets/tcp-pending
+kmonte-shows: socket/tcp/backlog
 """
 
 import select

@@ -1,6 +1,6 @@
 """A listening socket without SO_REUSEADDR, while connections of its port are on their way out of the kernel.
 
-kmonte-shows: files/sockets/tcp-port
+kmonte-shows: socket/tcp/port
 """
 
 import socket

@@ -1,6 +1,6 @@
 """Segments are as large after the thaw as they were before it.
 
-kmonte-shows: files/sockets/tcp-thaw
+kmonte-shows: socket/tcp/restore
 """
 
 import socket

@@ -1,6 +1,6 @@
 """Every state of a connection whose both ends are in the set, with data on the way in each direction.
 
-kmonte-shows: files/sockets/tcp-connection
+kmonte-shows: socket/tcp/connection
 """
 
 import socket

@@ -1,6 +1,6 @@
 """Urgent data (tcp(7)): the mark, the byte out of band, in band (SO_OOBINLINE), and a byte that was read already.
 
-kmonte-shows: files/sockets/tcp-urgent
+kmonte-shows: socket/tcp/urgent
 """
 
 import fcntl

@@ -1,5 +1,5 @@
 /* Each thread keeps its own rights, scheduling and marks; the process its own. */
-/* kmonte-shows: process/attributes process/limits thread/credentials thread/scheduling thread/marks */
+/* kmonte-shows: process/attributes process/limits security/credentials thread/scheduling thread/name-and-death-signal */
 #include "kmonte-test.h"
 #include <linux/capability.h>
 #include <linux/securebits.h>

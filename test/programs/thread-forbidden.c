@@ -1,5 +1,5 @@
 /* kmonte-needs: root */
-/* kmonte-shows: thread/credentials thread/scheduling process/attributes */
+/* kmonte-shows: security/credentials thread/scheduling process/attributes */
 /* What is kept though it could not be made as it is: ambient rights that may not be raised any more, a nice value below a policy in real time, ids of timers, huge pages where asked for only. */
 #include "kmonte-test.h"
 #include <linux/capability.h>

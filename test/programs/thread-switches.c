@@ -1,4 +1,4 @@
-/* kmonte-shows: thread/switches */
+/* kmonte-shows: thread/prctl-settings */
 /* Each thread keeps its own switches: the time stamp counter, memory errors, speculation; and its attributes of scheduling. */
 #include "kmonte-test.h"
 #include <linux/prctl.h>

@@ -1,4 +1,4 @@
-/* kmonte-shows: thread/apart */
+/* kmonte-shows: thread/unshared */
 /* Threads with a directory, root and umask of their own, and threads that live in other namespaces than the first. */
 #include "kmonte-test.h"
 #include <net/if.h>

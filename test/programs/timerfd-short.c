@@ -1,5 +1,5 @@
 /* Periodic timers so short that they expire at any moment of a freeze; they go on. */
-/* kmonte-shows: files/timerfd */
+/* kmonte-shows: event/timerfd */
 #include "kmonte-test.h"
 #include <poll.h>
 #include <stdint.h>

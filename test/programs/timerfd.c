@@ -1,5 +1,5 @@
 /* A timerfd keeps its time to go and its interval. */
-/* kmonte-shows: files/timerfd */
+/* kmonte-shows: event/timerfd */
 #include "kmonte-test.h"
 #include <stdint.h>
 #include <sys/timerfd.h>

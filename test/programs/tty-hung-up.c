@@ -1,5 +1,5 @@
 /* What is left of a terminal whose window was closed; a device node that was removed. */
-/* kmonte-shows: files/terminal files/device */
+/* kmonte-shows: tty/terminal file/device */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <poll.h>

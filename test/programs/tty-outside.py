@@ -1,5 +1,5 @@
 """A program in a terminal that stays outside: standard input and output come back to the same terminal."""
-# kmonte-shows: files/terminal
+# kmonte-shows: tty/terminal
 import os, pty, signal, sys, time
 
 if "inside" not in sys.argv:

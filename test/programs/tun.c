@@ -1,5 +1,5 @@
 /* Network devices that the program plays: opened only, tun, tap, several queues, kept by themselves; with addresses. */
-/* kmonte-shows: files/tun */
+/* kmonte-shows: net/tun */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <linux/if_tun.h>

@@ -1,7 +1,7 @@
 """A datagram that is only begun (MSG_MORE): nobody can read what the kernel has gathered.
 
 kmonte-refuses: UDP_CORK
-kmonte-shows: files/sockets/inet
+kmonte-shows: socket/inet
 """
 
 import socket

@@ -1,5 +1,5 @@
 /* A UDP socket keeps the multicast groups that it has joined, and its filter. */
-/* kmonte-shows: files/sockets/multicast files/sockets/filter */
+/* kmonte-shows: socket/multicast socket/filter */
 #include "kmonte-test.h"
 #include <arpa/inet.h>
 #include <linux/filter.h>

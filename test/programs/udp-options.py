@@ -1,6 +1,6 @@
 """UDP and UDP-Lite: options, shut down halves, an error not told yet, a target, groups with chosen senders.
 
-kmonte-shows: files/sockets/multicast files/sockets/errors files/sockets/inet
+kmonte-shows: socket/multicast socket/pending-error socket/inet
 """
 
 import errno

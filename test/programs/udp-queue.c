@@ -1,5 +1,5 @@
 /* Datagrams that a UDP socket has not read yet keep their bytes, their order and their sender. */
-/* kmonte-shows: files/sockets/datagrams */
+/* kmonte-shows: socket/udp-queue */
 #include "kmonte-test.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
 /* Credentials on unix sockets: of peers that live, that have ended, with messages that wait, with other ids; backlogs with connections. */
-/* kmonte-shows: files/sockets/unix */
+/* kmonte-shows: socket/unix/socket */
 #include "kmonte-test.h"
 #include <sys/socket.h>
 #include <sys/stat.h>

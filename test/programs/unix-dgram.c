@@ -1,5 +1,5 @@
 /* Datagram sockets with names: many senders to one receiver, senders' names kept, default targets, unread datagrams. */
-/* kmonte-shows: files/sockets/unix */
+/* kmonte-shows: socket/unix/socket */
 #include "kmonte-test.h"
 #include <stddef.h>
 #include <sys/socket.h>

@@ -1,7 +1,7 @@
 """A unix connection whose other end stays outside the frozen set is refused, and goes on.
 
 kmonte-refuses: EXTERNAL_SOCKET
-kmonte-shows: files/sockets/external
+kmonte-shows: socket/external
 """
 
 import os

@@ -2,7 +2,7 @@
  * Listening unix sockets, by path (relative too) and abstract: connections made, connections that wait, a named client,
  * socket files with their mode, a listener whose file is gone.
  */
-/* kmonte-shows: files/sockets/unix objects/unix-connection */
+/* kmonte-shows: socket/unix/socket socket/unix/pair */
 #include "kmonte-test.h"
 #include <poll.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* Unix sockets: names that are gone, relative or reused; several senders; buffers, time-outs and offsets; halves that are shut; sockets in flight, in their own queue too. */
-/* kmonte-shows: files/sockets/unix */
+/* kmonte-shows: socket/unix/socket */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-/* kmonte-shows: files/sockets/unix */
+/* kmonte-shows: socket/unix/socket */
 /* Sockets and FIFOs whose names are gone, where the other kind stands under the name by now. */
 #include "kmonte-test.h"
 #include <fcntl.h>

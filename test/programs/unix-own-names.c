@@ -1,4 +1,4 @@
-/* kmonte-shows: files/sockets/unix */
+/* kmonte-shows: socket/unix/socket */
 /*
  * Sockets bound by names that only the process itself understands, as conmon does it: by way of a descriptor that may be
  * closed or something else by now, of the working directory, with a client, a queue, and a file that is gone.

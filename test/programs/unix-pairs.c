@@ -2,7 +2,7 @@
  * Socket pairs of every type keep what was sent both ways: bytes, message boundaries, files in flight (a socket among
  * them that has files in flight itself), halves that were shut down, options and the peer's credentials.
  */
-/* kmonte-shows: files/sockets/unix objects/unix-connection */
+/* kmonte-shows: socket/unix/socket socket/unix/pair */
 #include "kmonte-test.h"
 #include <fcntl.h>
 #include <sys/ioctl.h>

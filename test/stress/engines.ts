@@ -3,17 +3,19 @@
  * cycle in the next shows here.
  */
 import type { FreezeJob, FreezeOutcome } from "../../src/freeze/engine.ts";
+import type { FreezeRequests } from "../../src/freeze/worker.ts";
 import { EngineThread } from "../../src/lib/engine-thread.ts";
 import type { Engines } from "../harness.ts";
 import type { ThawJob } from "../../src/thaw/engine.ts";
+import type { ThawRequests } from "../../src/thaw/worker.ts";
 
 export class LastingEngines implements Engines, AsyncDisposable {
-  #freezer = new EngineThread("freeze/worker", undefined);
-  #thawer = new EngineThread("thaw/worker", undefined);
+  #freezer = new EngineThread<FreezeRequests>("freeze/worker", undefined);
+  #thawer = new EngineThread<ThawRequests>("thaw/worker", undefined);
 
   async freeze(pids: readonly number[], directory: string): Promise<FreezeOutcome> {
     const job: FreezeJob = { pids, directory, end: "kill" };
-    return this.#freezer.ask<FreezeOutcome>("run", job);
+    return this.#freezer.ask("run", job);
   }
 
   async thaw(directory: string): Promise<void> {

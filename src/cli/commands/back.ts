@@ -18,14 +18,14 @@ export function addBack(program: Command): void {
     .description("return to the kernel from before the swap that is on trial, with the images of the freeze")
     .option(
       "--unless-healthy",
-      "ask the swap's health command, and stay when it succeeds; kmonte-health.service runs this",
+      "run the swap's health command, and stay when it succeeds; kmonte-health.service runs this",
     )
     .option("--unfinished", "say in the report that a unit failed; kmonte-back.service runs this")
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
       `
-A swap with --health is on trial until its command has been asked. What the processes did meanwhile is lost with the way
+A swap with --health is on trial until its command has been run. What the processes did meanwhile is lost with the way
 back: they go on, on the old kernel, from the moment of the freeze.`,
     )
     .action(async (options: Options) => {

@@ -1,10 +1,10 @@
 /** `kmonte check PID…` and `kmonte check --all` */
 import { availableParallelism } from "node:os";
 import type { Command } from "commander";
-import type { CheckOutcome } from "../../freeze/check.ts";
-import { askDoor, hasDoor } from "../../door/client.ts";
+import type { CheckOutcome } from "../../freeze/check/check.ts";
+import { askDaemon, hasDaemon } from "../../daemon/client.ts";
 import { check } from "../../freeze/freeze.ts";
-import { checkEach, treesOfMachine } from "../../freeze/machine.ts";
+import { checkEach, treesOfMachine } from "../../freeze/check/machine.ts";
 import { EXIT_STATUS, type FailureObject, KmonteError } from "../../lib/errors.ts";
 import { lackingIn, readOffer } from "../../swap/kernel-config.ts";
 import { findKernel } from "../../swap/kernels.ts";
@@ -56,8 +56,8 @@ async function checkProcesses(pids: readonly number[], options: Options): Promis
   // A kernel that is not there is said before anything stands still.
   const target = options.to === undefined ? undefined : findKernel(options.to);
   const offer = target && readOffer(target);
-  const looked = hasDoor()
-    ? await askDoor<CheckOutcome>({ verb: "check", pids: [...pids], closeExternal })
+  const looked = hasDaemon()
+    ? await askDaemon<CheckOutcome>({ verb: "check", pids: [...pids], closeExternal })
     : await check(pids, { closeExternal });
   const lacking = target && offer ? lackingIn(target.release, offer, looked.needs, availableParallelism()) : [];
   const outcome = { ...looked, refusals: [...looked.refusals, ...lacking.map((refusal) => refusal.toJSON())] };

@@ -4,7 +4,7 @@ import { basename, resolve } from "node:path";
 import type { Command } from "commander";
 import { PrivateDirectory } from "../../image/directory.ts";
 import { AGE } from "../../image/files.ts";
-import { openKeys } from "../../image/keys.ts";
+import { openKeys } from "../../image/trust/keys.ts";
 import { readImage, type Image } from "../../image/read.ts";
 import { checkTarget, openParent } from "../../image/write.ts";
 import type { Blob } from "../../resources/contract.ts";

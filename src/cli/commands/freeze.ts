@@ -1,7 +1,7 @@
 /** `kmonte freeze PID… -o DIR [--leave-running]` */
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { askDoor, hasDoor } from "../../door/client.ts";
+import { askDaemon, hasDaemon } from "../../daemon/client.ts";
 import { freeze, type FrozenSet } from "../../freeze/freeze.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { collect, parseDuration, parsePid } from "../arguments.ts";
@@ -35,7 +35,7 @@ export function addFreeze(program: Command): void {
       collect,
     )
     .option("--expires <duration>", "from then on the image is refused: 90s, 30m, 12h, 7d", parseDuration)
-    .option("--encrypt-to <recipient>", "encrypt to a key of age (age1…); may be given again", collect)
+    .option("--encrypt-to <recipient>", "encrypt to an age recipient (age1…); may be given again", collect)
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
@@ -55,7 +55,7 @@ files, the RuntimeDirectory= of a unit, folders with all that is in them.
   kmonte thaw /var/lib/images/redis`,
     )
     .action(async (pids: number[], options: Options) => {
-      if (options.carry && hasDoor()) throw notForUsers();
+      if (options.carry && hasDaemon()) throw notForUsers();
       const progress = showProgress(options.json === true);
       const end = options.leaveRunning ? "resume" : "kill";
       const job = {
@@ -69,8 +69,8 @@ files, the RuntimeDirectory= of a unit, folders with all that is in them.
       } as const;
       const { carry: _, ...request } = job;
       const set = await interruptible<Frozen>((signal) =>
-        hasDoor()
-          ? askDoor({ ...request, verb: "freeze", directory: resolve(job.directory) }, progress.listen, signal)
+        hasDaemon()
+          ? askDaemon({ ...request, verb: "freeze", directory: resolve(job.directory) }, progress.listen, signal)
           : freeze({ ...job, onProgress: progress.listen, signal }),
       ).finally(() => progress.end());
       const stopped = set.steps.find((step) => step.step === "stop")?.start ?? 0;

@@ -1,6 +1,6 @@
 /** `kmonte inspect DIR` */
 import type { Command } from "commander";
-import { openKeys } from "../../image/keys.ts";
+import { openKeys } from "../../image/trust/keys.ts";
 import { collect } from "../arguments.ts";
 import { printJson, printLine } from "../output.ts";
 

@@ -1,6 +1,6 @@
 /** `kmonte kernels` */
 import type { Command } from "commander";
-import { BASIC_NEEDS } from "../../freeze/needs.ts";
+import { BASIC_NEEDS } from "../../freeze/check/kernel-needs.ts";
 import { KmonteError } from "../../lib/errors.ts";
 import { requireAbleKernel } from "../../swap/kernel-config.ts";
 import { listKernels, type Kernel } from "../../swap/kernels.ts";

@@ -1,7 +1,7 @@
 /** `kmonte key new|list|trust|revoke` */
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { formatRecipient } from "../../image/age-keys.ts";
+import { formatRecipient } from "../../image/encryption/age-keys.ts";
 import {
   encryptionKey,
   keyDirectory,
@@ -11,7 +11,7 @@ import {
   revokeKey,
   trustedKeys,
   trustKey,
-} from "../../image/keys.ts";
+} from "../../image/trust/keys.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { printJson, printLine, printOutcome } from "../output.ts";
 

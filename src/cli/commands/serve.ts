@@ -1,8 +1,8 @@
-/** `kmonte serve`: the door for ordinary users */
+/** `kmonte serve`: the service for ordinary users */
 import type { Command } from "commander";
-import { doorPath } from "../../door/protocol.ts";
-import { serve } from "../../door/serve.ts";
-import { installDoor, SERVICE_UNIT, SOCKET_UNIT, uninstallDoor } from "../../door/units.ts";
+import { socketPath } from "../../daemon/protocol.ts";
+import { serve } from "../../daemon/serve.ts";
+import { installDaemon, SERVICE_UNIT, SOCKET_UNIT, uninstallDaemon } from "../../daemon/units.ts";
 import { KmonteError } from "../../lib/errors.ts";
 import { printOutcome } from "../output.ts";
 
@@ -22,10 +22,10 @@ export function addServe(program: Command): void {
     .addHelpText(
       "after",
       `
-Listens at /run/kmonte/door.sock, or where KMONTE_DOOR says, until it is ended. To have systemd do it at every boot:
+Listens at /run/kmonte/kmonte.sock, or where KMONTE_SOCKET says, until it is ended. To have systemd do it at every boot:
 
   sudo kmonte serve --install
-  sudo systemctl enable --now kmonte-door.socket
+  sudo systemctl enable --now kmonte.socket
 
 The units name this kmonte by its path: install them again when it has moved. kmonte serve --uninstall takes both steps
 back. kmonte freeze, thaw and check of an ordinary user ask there by themselves.
@@ -37,21 +37,21 @@ nothing is turned away within five seconds, and sooner when others come. Root do
     .action(async ({ install, uninstall, json }: Options) => {
       if (install && uninstall) throw both();
       if (install) {
-        installDoor();
+        installDaemon();
         printOutcome<"serve --install">(
           json,
           { installed: [SOCKET_UNIT, SERVICE_UNIT] },
-          `Installed; systemctl enable --now ${SOCKET_UNIT} opens the door.`,
+          `Installed; systemctl enable --now ${SOCKET_UNIT} starts it.`,
         );
         return;
       }
       if (uninstall) {
-        const removed = uninstallDoor();
+        const removed = uninstallDaemon();
         printOutcome<"serve --uninstall">(json, { removed }, removed ? "Removed." : "There was nothing to remove.");
         return;
       }
       await serve();
-      printOutcome<"serve">(json, { listening: doorPath() }, `Listening at ${doorPath()}.`);
+      printOutcome<"serve">(json, { listening: socketPath() }, `Listening at ${socketPath()}.`);
     });
 }
 

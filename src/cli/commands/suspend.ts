@@ -31,7 +31,7 @@ export function addSuspend(program: Command): void {
     )
     .option("--plan", "show what would be done, and do nothing")
     .option("-y, --yes", "do not ask")
-    .option("--encrypt-to <recipient>", "encrypt the images to a key of age (age1…); may be given again", collect)
+    .option("--encrypt-to <recipient>", "encrypt the images to an age recipient (age1…); may be given again", collect)
     .option("--keep", "keep the images when the processes run again")
     .option("--json", "print the plan or an error as JSON; on success there is nobody left to print to")
     .addHelpText(

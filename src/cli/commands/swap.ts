@@ -1,6 +1,6 @@
 /** `kmonte swap --to KERNEL --pid PID…` */
 import type { Command } from "commander";
-import type { HeldNeed } from "../../freeze/needs.ts";
+import type { HeldNeed } from "../../freeze/check/kernel-needs.ts";
 import { requireAbleKernel } from "../../swap/kernel-config.ts";
 import { swap } from "../../swap/swap.ts";
 import { swapTarget, type Target } from "../../swap/target.ts";
@@ -53,7 +53,7 @@ export function addSwap(program: Command): void {
     .option("--unattended", "do not ask, do nothing when the newest kernel runs already, and send the result by mail")
     .option(
       "--health <command>",
-      "a command for sh, asked when the new kernel is up: if it fails, go back to the old one",
+      "a command for sh, run when the new kernel is up: if it fails, go back to the old one",
     )
     .option("--health-timeout <seconds>", `how long it may take: ${DEFAULT_HEALTH_SECONDS} if not set`, parseSeconds)
     .option(
@@ -61,7 +61,7 @@ export function addSwap(program: Command): void {
       `restart when the new kernel has not thawed by then: ${DEFAULT_DEADLINE_SECONDS} if not set`,
       parseSeconds,
     )
-    .option("--encrypt-to <recipient>", "encrypt the images to a key of age (age1…); may be given again", collect)
+    .option("--encrypt-to <recipient>", "encrypt the images to an age recipient (age1…); may be given again", collect)
     .option("--keep", "keep the images when the machine is known to be well")
     .option("--append <words>", "add to the new kernel's command line")
     .option("--json", "print the plan or an error as JSON; on success there is nobody left to print to")
@@ -73,19 +73,20 @@ to first, with what a person should know before, and what might do without a swa
 is refused, as kmonte doctor shows it: packages half configured or being installed, kexec disabled, a kernel or initramfs
 that is not whole, and more. The kernel is loaded with its initramfs and the present command line. Then systemd stops
 all other units in their order, while those that go along still serve; these are frozen to /var/lib/kmonte/swap, the file
-systems are synced and remounted read-only, and the new kernel is started without going through the firmware.
+systems are synced and remounted read-only, and the new kernel is started without going through the firmware. Processes
+in no unit that can be stopped (your own session, what protected units need) are killed without SIGTERM.
 kmonte-thaw.service, which this command writes, sets the processes running again at boot, and systemd has the same units
 with the same processes; kmonte report then shows how long each step took.
 
 If the new kernel cannot take the processes, or the health command fails, the machine goes back to the old kernel by
-kexec, and they go on there from the same images. A kernel that panics or hangs is ended by panic= and a watchdog; the
+kexec, and they go on there from the same images. A kernel that panics or hangs is reset by panic= or a watchdog; the
 firmware then starts the old kernel: GRUB and systemd-boot are told so for one boot, any other boot loader must do so by
 default.
 kmonte report says what was tried. Either all come back, or the machine goes back with all; with --tolerate, a unit that
 alone cannot be thawed is started anew by systemd, the others go on, and its image stays. It must share nothing with
 the others (connections, files, memory).
 
-What the images hold is removed when the processes run again and the health command, if there is one, has said yes;
+What the images hold is removed when the processes run again and the health command, if there is one, has succeeded;
 kmonte report stays. With --encrypt-to the images are never on disk in the clear; one of the keys must be this machine's
 own (kmonte key new --encryption), which opens them at boot.
 

@@ -1,8 +1,8 @@
 /** `kmonte thaw DIR`, and `kmonte thaw --boot` for the unit that a swap installs */
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { askDoor, hasDoor } from "../../door/client.ts";
-import { readKeyText } from "../../image/keys.ts";
+import { askDaemon, hasDaemon } from "../../daemon/client.ts";
+import { readKeyText } from "../../image/trust/keys.ts";
 import { EXIT_STATUS, KmonteError } from "../../lib/errors.ts";
 import { refreshMetrics } from "../../report/textfile.ts";
 import { formatReport, reportOf } from "../../swap/report.ts";
@@ -78,8 +78,8 @@ async function thawDirectory(directory: string, options: Options): Promise<void>
   const again = options.again === true;
   const remove = options.remove === true;
   const report = await interruptible<ThawReport>((signal) =>
-    hasDoor() && !options.unsigned && !options.shell && !options.otherProcessor
-      ? askDoor(
+    hasDaemon() && !options.unsigned && !options.shell && !options.otherProcessor
+      ? askDaemon(
           { verb: "thaw", directory: resolve(directory), again, remove, keys: options.identity?.map(readKeyText) },
           progress.listen,
           signal,

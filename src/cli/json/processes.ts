@@ -63,6 +63,12 @@ export const thawSchema = v.object({
   notes,
 });
 
+export const convertSchema = v.object({
+  directory: text("Where the converted image is."),
+  from: described(v.number(), "The format that the image had."),
+  to: described(v.number(), "The format that it has now."),
+});
+
 export const decryptSchema = v.object({
   directory: text("Where the files are."),
   files: texts("Their names."),

@@ -16,7 +16,7 @@ import {
   unchangedSchema,
   unprotectSchema,
 } from "./machine.ts";
-import { checkAllSchema, checkSchema, decryptSchema, freezeSchema, thawSchema } from "./processes.ts";
+import { checkAllSchema, checkSchema, convertSchema, decryptSchema, freezeSchema, thawSchema } from "./processes.ts";
 import {
   keyListSchema,
   keyNewEncryptionSchema,
@@ -38,6 +38,7 @@ export interface Results {
   readonly "thaw --boot": typeof swapsSchema;
   readonly inspect: typeof inspectSchema;
   readonly decrypt: typeof decryptSchema;
+  readonly convert: typeof convertSchema;
   readonly doctor: typeof doctorSchema;
   readonly services: typeof servicesSchema;
   readonly protect: typeof protectSchema;
@@ -73,6 +74,7 @@ export const RESULTS: Results = {
   "thaw --boot": swapsSchema,
   inspect: inspectSchema,
   decrypt: decryptSchema,
+  convert: convertSchema,
   doctor: doctorSchema,
   services: servicesSchema,
   protect: protectSchema,

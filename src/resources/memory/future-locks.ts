@@ -1,17 +1,17 @@
 /** Whether memory that is mapped later will be locked: mlockall(2) with MCL_FUTURE. */
 import * as v from "valibot";
-import { taskOf } from "../../abi/living.ts";
+import { taskOf } from "../../sys/living.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { MAP, MCL, PAGE_SIZE } from "../../abi/mman.ts";
 import { parseMaps } from "../../proc/maps.ts";
 import { readFileSync } from "node:fs";
 import type { ProcessResource } from "../contract.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 const schema = v.strictObject({ lockFuture: v.picklist(["no", "now", "on-fault"]) });
 
-export const futureLocks: ProcessResource<v.InferOutput<typeof schema>> = {
-  name: "futureLocks",
+export const mlockall: ProcessResource<v.InferOutput<typeof schema>, "mlockall"> = {
+  name: "mlockall",
   of: "memory",
   schema,
   forUser: ofAnyUser,

@@ -1,13 +1,13 @@
 /** Where an address space keeps its parts, as /proc shows them: prctl(2) PR_SET_MM_MAP. */
 import { readFileSync, readlinkSync } from "node:fs";
 import * as v from "valibot";
-import { taskOf } from "../../abi/living.ts";
+import { taskOf } from "../../sys/living.ts";
 import { PR, PR_SET_MM_MAP } from "../../abi/prctl.ts";
-import { stat } from "../../abi/stat.ts";
+import { stat } from "../../sys/stat.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
 import type { ProcessResource } from "../contract.ts";
-import { contentsObject, type ContentsHandle } from "../objects/contents.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { contentsObject, type ContentsHandle } from "../file/contents.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 /** In the order of struct prctl_mm_map (include/uapi/linux/prctl.h). */
 const FIELDS = [
@@ -34,13 +34,13 @@ const schema = v.strictObject({
 
 const MM_MAP_SIZE = 104;
 
-export const layout: ProcessResource<v.InferOutput<typeof schema>> = {
+export const layout: ProcessResource<v.InferOutput<typeof schema>, "layout"> = {
   name: "layout",
   of: "memory",
   schema,
   forUser: ofAnyUser,
   paths: ({ exe }, _, view) => view.pathsOf(exe, 0),
-  asks: { bytes: 0, calls: () => [["brk", 0]] },
+  asks: { bytes: 0, calls: () => ({ brk: ["brk", 0] }) },
   freeze(process, answers) {
     const { stat: fields, pid } = process;
     const via = `/proc/${taskOf(pid)}/exe`;
@@ -51,7 +51,7 @@ export const layout: ProcessResource<v.InferOutput<typeof schema>> = {
       pid,
       command: process.command,
     });
-    const places = { ...fields, brk: answers.attempt(0) };
+    const places = { ...fields, brk: answers.attempt("brk") };
     return {
       ...(Object.fromEntries(FIELDS.map((name) => [name, hex(places[name])])) as Record<
         (typeof FIELDS)[number],

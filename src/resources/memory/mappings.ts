@@ -1,26 +1,26 @@
 /** The mappings of an address space (mmap(2)): where, with what protection, backed by what. */
 import { closeSync } from "node:fs";
 import * as v from "valibot";
-import { taskOf } from "../../abi/living.ts";
-import { attempt } from "../../abi/call.ts";
+import { taskOf } from "../../sys/living.ts";
+import { attempt } from "../../sys/call.ts";
 import { F, F_SEAL } from "../../abi/fcntl.ts";
 import { IORING_OFF } from "../../abi/io-uring.ts";
 import { ADVICE_BY_VMFLAG } from "../../abi/mman.ts";
-import { stat } from "../../abi/stat.ts";
+import { stat } from "../../sys/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
 import { formatMapDevice, type Mapping } from "../../proc/maps.ts";
 import type { FreezeProcess } from "../contract.ts";
-import { aioObject, isAioRing } from "../objects/aio.ts";
-import { contentsObject } from "../objects/contents.ts";
-import { hugePageOf } from "../objects/huge-file.ts";
-import { isRing, refuseRing, ringId } from "../objects/io-uring.ts";
-import { openPath } from "../objects/path-file.ts";
-import { freezePacketRing, isPacketRing } from "../objects/packet-ring.ts";
-import { isAttachment, segmentObject } from "../objects/sysv-segment.ts";
+import { aioObject, isAioRing } from "../async-io/aio.ts";
+import { contentsObject } from "../file/contents.ts";
+import { hugePageOf } from "../file/hugetlb-file.ts";
+import { isRing, refuseRing, ringId } from "../async-io/io-uring.ts";
+import { openPath } from "../file/path-file.ts";
+import { freezePacketRing, isPacketRing } from "../socket/packet-ring.ts";
+import { isAttachment, segmentObject } from "../ipc/sysv-attached-segment.ts";
 import { Pagemap, type PageRuns } from "./pages.ts";
 
-export const mappingSchema = v.strictObject({
+const mappingSchema = v.strictObject({
   start: hexSchema,
   end: hexSchema,
   /** Letters among r, w, x. */
@@ -35,7 +35,7 @@ export const mappingSchema = v.strictObject({
   /** Nothing but its contents may be changed any more (mseal(2), Linux 6.10). */
   sealed: v.optional(v.literal(true)),
   /** Private memory that is not writable, but counts as if it were: it was writable once (VmFlags `ac`). */
-  charged: v.optional(v.boolean()),
+  accounted: v.optional(v.boolean()),
   locked: v.optional(v.picklist(["now", "on-fault"])),
   advice: v.optional(v.array(v.picklist(Object.values(ADVICE_BY_VMFLAG)))),
   /** The name that prctl(PR_SET_VMA_ANON_NAME) gave. */
@@ -45,11 +45,11 @@ export const mappingSchema = v.strictObject({
   /** Pages whose contents are in the core file: first page, counted from the start of the mapping, and count. */
   pages: v.array(v.tuple([v.number(), v.number()])),
   /** Those of them that another process has too, as fork(2) leaves them: first page, count, and that process. */
-  common: v.optional(v.array(v.tuple([v.number(), v.number(), v.number()]))),
+  cowShared: v.optional(v.array(v.tuple([v.number(), v.number(), v.number()]))),
   /** The memory protection key that guards it (pkeys(7)), when it is not key 0. */
   protectionKey: v.optional(v.number()),
   /** Guard regions (madvise(2), MADV_GUARD_INSTALL): first page and count. */
-  guards: v.optional(v.array(v.tuple([v.number(), v.number()]))),
+  guardRegions: v.optional(v.array(v.tuple([v.number(), v.number()]))),
 });
 export type MappingState = v.InferOutput<typeof mappingSchema>;
 
@@ -97,14 +97,14 @@ function freezeMapping(process: FreezeProcess, mapping: Mapping, pagemap: Pagema
     ...(flags.has("ht") && { hugePage: hugePageOf(mapFile(process, mapping)) }),
     ...(droppable && { droppable }),
     ...(flags.has("sl") && { sealed: true as const }),
-    ...(charged && { charged }),
+    ...(charged && { accounted: charged }),
     ...(flags.has("lo") && { locked: flags.has("lf") ? ("on-fault" as const) : ("now" as const) }),
     ...(advice.length > 0 && { advice: advice as MappingState["advice"] }),
     ...(name !== undefined && { name }),
     ...(isBacked(mapping) && { backing: freezeBacking(process, mapping) }),
     pages: pages.map(([first, count]) => [first, count]),
     ...(mapping.protectionKey && { protectionKey: mapping.protectionKey }),
-    ...(guards.length > 0 && { guards: guards.map(([first, count]): [number, number] => [first, count]) }),
+    ...(guards.length > 0 && { guardRegions: guards.map(([first, count]): [number, number] => [first, count]) }),
   };
 }
 

@@ -1,12 +1,12 @@
 /** From which nodes of a machine each part of an address space takes its memory: mbind(2), numa(7). */
 import * as v from "valibot";
 import { ERRNO } from "../../abi/errno.ts";
-import { MASK_BITS, maskOf, MPOL_F_ADDR, nodesOf } from "../../abi/memory-policy.ts";
+import { MASK_BITS, MPOL_F_ADDR, maskOf, nodesOf } from "../../abi/memory-policy.ts";
 import { hex, hexSchema, unhex } from "../../lib/hex.ts";
 import type { Row } from "../../tracee/scope.ts";
 import type { FreezeProcess, ProcessResource } from "../contract.ts";
 import { isKernelOwned } from "./mappings.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 const part = v.strictObject({
   start: hexSchema,
@@ -21,8 +21,8 @@ const schema = v.optional(v.array(part));
 const MOST = 512;
 const MASK_AT = 8;
 
-export const nodePolicy: ProcessResource<v.InferOutput<typeof schema>> = {
-  name: "nodePolicy",
+export const memoryPolicyRanges: ProcessResource<v.InferOutput<typeof schema>, "memoryPolicyRanges"> = {
+  name: "memoryPolicyRanges",
   of: "memory",
   schema,
   forUser: ofAnyUser,

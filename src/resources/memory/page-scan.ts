@@ -1,13 +1,9 @@
 /** PAGEMAP_SCAN (ioctl_pagemap_scan(2), Linux 6.7): the kernel itself finds the pages that a process owns. */
-import { attempt, withStruct } from "../../abi/call.ts";
-import { NativeBuffer } from "../../abi/ffi.unsafe.ts";
+import { PAGEMAP_SCAN, PAGE_IS, PM_SCAN_ARG_SIZE, PAGE_REGION_SIZE } from "../../abi/mman.ts";
+import { attempt, withStruct } from "../../sys/call.ts";
+import { NativeBuffer } from "../../sys/ffi.unsafe.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
 
-/** _IOWR('f', 16, struct pm_scan_arg) of include/uapi/linux/fs.h. */
-const PAGEMAP_SCAN = 0xc060_6610;
-const PAGE_IS = { FILE: 4n, PRESENT: 8n, SWAPPED: 16n, PFNZERO: 32n, GUARD: 256n } as const;
-const ARGUMENT_SIZE = 96;
-const REGION_SIZE = 24;
 const REGIONS = 4096;
 /** User space of x86-64, but for its last page. */
 const HIGHEST = 0x7fff_ffff_f000n;
@@ -29,15 +25,15 @@ export function scanPages(pagemap: number): PageRegion[] | undefined {
 }
 
 function scan(pagemap: number, guard: bigint): PageRegion[] | undefined {
-  using found = new NativeBuffer(REGIONS * REGION_SIZE);
+  using found = new NativeBuffer(REGIONS * PAGE_REGION_SIZE);
   const regions: PageRegion[] = [];
   const words = new BigUint64Array(found.bytes.buffer, found.bytes.byteOffset, REGIONS * 3);
   for (let start = 0n; start < HIGHEST;) {
-    const next = withStruct(ARGUMENT_SIZE, (bytes, address) => {
+    const next = withStruct(PM_SCAN_ARG_SIZE, (bytes, address) => {
       const inverted = PAGE_IS.FILE | PAGE_IS.PFNZERO;
       const anyOf = PAGE_IS.PRESENT | PAGE_IS.SWAPPED | guard;
       const fields = [
-        BigInt(ARGUMENT_SIZE),
+        BigInt(PM_SCAN_ARG_SIZE),
         0n,
         start,
         HIGHEST,

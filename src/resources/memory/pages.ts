@@ -1,8 +1,8 @@
 /** Which pages of a private mapping are the process's own (Documentation/admin-guide/mm/pagemap.rst). */
 import { closeSync, openSync, readSync } from "node:fs";
-import { taskOf } from "../../abi/living.ts";
+import { taskOf } from "../../sys/living.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
-import { NativeBuffer } from "../../abi/ffi.unsafe.ts";
+import { NativeBuffer } from "../../sys/ffi.unsafe.ts";
 import { runsWithin, scanPages, type PageRegion } from "./page-scan.ts";
 
 /** Runs of pages: number of the first page, counted from the start of the mapping, and how many. */
@@ -87,7 +87,7 @@ function isZeroFrame(frame: number): boolean {
   return frame === zeroFrame;
 }
 
-export function countPages(runs: PageRuns): number {
+function countPages(runs: PageRuns): number {
   return runs.reduce((sum, [, count]) => sum + count, 0);
 }
 

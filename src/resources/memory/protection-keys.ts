@@ -6,7 +6,7 @@ import { Refusal } from "../../lib/errors.ts";
 import type { RemoteScope, Row } from "../../tracee/scope.ts";
 import type { ProcessResource, ThawProcess } from "../contract.ts";
 import type { MappingState } from "./mappings.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 /** Key 0 is everybody's. */
 const KEYS = Array.from({ length: 15 }, (_, i) => i + 1);
@@ -15,14 +15,14 @@ const NOWHERE = 0x7fff_ffff_f000;
 
 const schema = v.array(v.number());
 
-export const protectionKeys: ProcessResource<number[]> = {
+export const protectionKeys: ProcessResource<number[], "protectionKeys"> = {
   name: "protectionKeys",
   of: "memory",
   schema,
   forUser: ofAnyUser,
   needs: (keys) => (keys.length === 0 ? [] : [{ option: "CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS", what: "pkeys(7)" }]),
-  asks: { bytes: 0, calls: () => KEYS.map(probe) },
-  freeze: (_, answers) => KEYS.filter((_key, i) => answers.attempt(i) === -ERRNO.ENOMEM),
+  asks: { bytes: 0, calls: () => Object.fromEntries(KEYS.map((key) => [`key ${key}`, probe(key)])) },
+  freeze: (_, answers) => KEYS.filter((key) => answers.attempt(`key ${key}`) === -ERRNO.ENOMEM),
   /** With its memory: see {@link allocateKeys}. */
   thaw() {},
 };

@@ -4,9 +4,9 @@
  */
 import { openSync, readFileSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
-import { taskOf } from "../../abi/living.ts";
-import { asOurselves } from "../../abi/identity.ts";
-import { orIfGone } from "../../lib/gone.ts";
+import { taskOf } from "../../sys/living.ts";
+import { asOurselves } from "../../sys/identity.ts";
+import { orIfGone } from "../../lib/no-such-file.ts";
 import { TILE_DATA, XFEATURE_XTILE_DATA } from "../../abi/xstate.x86_64.ts";
 import {
   ARCH,
@@ -23,13 +23,13 @@ const schema = v.strictObject({
   childSubreaper: v.boolean(),
   thpDisabled: v.boolean(),
   /** Huge pages are off but where madvise(2) asks for them (Linux 6.18). */
-  thpWhereAdvised: v.optional(v.literal(true)),
+  thpExceptAdvised: v.optional(v.literal(true)),
   /** timer_create(2) takes the ids that it is given (Linux 6.16). */
-  timerIdsChosen: v.optional(v.literal(true)),
+  timerCreateRestoreIds: v.optional(v.literal(true)),
   /** The size of the process's own table of futexes (Linux 6.16); absent while it uses that of all. */
-  futexSlots: v.optional(v.number()),
+  futexHashSlots: v.optional(v.number()),
   /** It may use tile registers (Intel AMX), for which it has asked. */
-  mayUseTiles: v.optional(v.literal(true)),
+  amxPermitted: v.optional(v.literal(true)),
   /** All memory is offered for merging (PR_SET_MEMORY_MERGE). */
   memoryMerge: v.optional(v.literal(true)),
   /** /proc/PID/oom_score_adj, -1000 to 1000. */
@@ -37,9 +37,9 @@ const schema = v.strictObject({
   /** /proc/PID/coredump_filter, hexadecimal. */
   coredumpFilter: v.optional(v.string()),
   /** /proc/PID/loginuid; absent when nobody has logged in. */
-  loginUser: v.optional(v.number()),
+  loginUid: v.optional(v.number()),
   /** The nice value of the session that the process leads, as /proc/PID/autogroup has it, when it is not 0. */
-  sessionNice: v.optional(v.number()),
+  autogroupNice: v.optional(v.number()),
 });
 type Attributes = v.InferOutput<typeof schema>;
 
@@ -49,10 +49,10 @@ const NO_LOGIN = 0xffff_ffff;
 /** Set by the kernel itself for a program that was more than who started it; nobody else can (fs.suid_dumpable). */
 const DUMPABLE_BY_ROOT = 2;
 
-export const attributes: ProcessResource<Attributes> = {
+export const attributes: ProcessResource<Attributes, "attributes"> = {
   name: "attributes",
   schema,
-  *forUser({ dumpable, oomScoreAdj, sessionNice = 0 }) {
+  *forUser({ dumpable, oomScoreAdj, autogroupNice: sessionNice = 0 }) {
     if (dumpable !== 1)
       yield "Its user may not look into it: it is, or was, a set-user-id program, or it asked for that (PR_SET_DUMPABLE).";
     if (oomScoreAdj < 0) yield "It is protected from the out-of-memory killer.";
@@ -60,34 +60,34 @@ export const attributes: ProcessResource<Attributes> = {
   },
   asks: {
     bytes: 16,
-    calls: (at) => [
-      ["prctl", PR.GET_CHILD_SUBREAPER, at],
-      ["prctl", PR.GET_DUMPABLE],
-      ["prctl", PR.GET_THP_DISABLE, 0, 0, 0, 0],
-      ["prctl", PR.GET_MEMORY_MERGE, 0, 0, 0, 0],
-      ["prctl", PR.TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS.GET, 0, 0, 0],
-      ["prctl", PR.FUTEX_HASH, PR_FUTEX_HASH.GET_SLOTS, 0, 0, 0],
-      ["arch_prctl", ARCH.GET_XCOMP_PERM, at + PERMISSIONS],
-    ],
+    calls: (at) => ({
+      childSubreaper: ["prctl", PR.GET_CHILD_SUBREAPER, at],
+      dumpable: ["prctl", PR.GET_DUMPABLE],
+      thpDisabled: ["prctl", PR.GET_THP_DISABLE, 0, 0, 0, 0],
+      memoryMerge: ["prctl", PR.GET_MEMORY_MERGE, 0, 0, 0, 0],
+      timerIdsChosen: ["prctl", PR.TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS.GET, 0, 0, 0],
+      futexSlots: ["prctl", PR.FUTEX_HASH, PR_FUTEX_HASH.GET_SLOTS, 0, 0, 0],
+      xfeatures: ["arch_prctl", ARCH.GET_XCOMP_PERM, at + PERMISSIONS],
+    }),
   },
   freeze(process, answers) {
     const coredumpFilter = read(process, "coredump_filter");
     const loginUser = Number(read(process, "loginuid") ?? NO_LOGIN);
     const sessionNice = niceOfSession(process);
     return {
-      childSubreaper: answers.result(0) === 0 && answers.bytes.readInt32LE(0) === 1,
-      dumpable: answers.result(1) as 0 | 1 | 2,
-      thpDisabled: (answers.result(2) & 1) === 1,
-      ...((answers.result(2) & PR_THP_DISABLE_EXCEPT_ADVISED) !== 0 && { thpWhereAdvised: true as const }),
-      ...(answers.attempt(3) === 1 && { memoryMerge: true as const }),
-      ...(answers.attempt(4) === 1 && { timerIdsChosen: true as const }),
-      ...(answers.attempt(5) > 0 && { futexSlots: answers.attempt(5) }),
-      ...(answers.attempt(6) === 0 &&
-        (answers.bytes.readBigUInt64LE(PERMISSIONS) & TILE_DATA) !== 0n && { mayUseTiles: true as const }),
+      childSubreaper: answers.result("childSubreaper") === 0 && answers.bytes.readInt32LE(0) === 1,
+      dumpable: answers.result("dumpable") as 0 | 1 | 2,
+      thpDisabled: (answers.result("thpDisabled") & 1) === 1,
+      ...((answers.result("thpDisabled") & PR_THP_DISABLE_EXCEPT_ADVISED) !== 0 && { thpExceptAdvised: true as const }),
+      ...(answers.attempt("memoryMerge") === 1 && { memoryMerge: true as const }),
+      ...(answers.attempt("timerIdsChosen") === 1 && { timerCreateRestoreIds: true as const }),
+      ...(answers.attempt("futexSlots") > 0 && { futexHashSlots: answers.attempt("futexSlots") }),
+      ...(answers.attempt("xfeatures") === 0 &&
+        (answers.bytes.readBigUInt64LE(PERMISSIONS) & TILE_DATA) !== 0n && { amxPermitted: true as const }),
       oomScoreAdj: Number(readFileSync(`/proc/${process.pid}/oom_score_adj`, "utf8")),
       ...(coredumpFilter !== undefined && { coredumpFilter }),
-      ...(loginUser !== NO_LOGIN && { loginUser }),
-      ...(sessionNice !== 0 && { sessionNice }),
+      ...(loginUser !== NO_LOGIN && { loginUid: loginUser }),
+      ...(sessionNice !== 0 && { autogroupNice: sessionNice }),
     };
   },
   thaw(process, state) {
@@ -95,20 +95,20 @@ export const attributes: ProcessResource<Attributes> = {
     if (state.childSubreaper) scope.call("prctl", "Becoming a subreaper", PR.SET_CHILD_SUBREAPER, 1);
     asOurselves(() => {
       writeFileSync(`/proc/${pid}/oom_score_adj`, String(state.oomScoreAdj));
-      if (state.sessionNice !== undefined) writeFileSync(`/proc/${pid}/autogroup`, String(state.sessionNice));
+      if (state.autogroupNice !== undefined) writeFileSync(`/proc/${pid}/autogroup`, String(state.autogroupNice));
     });
-    if (state.mayUseTiles) {
+    if (state.amxPermitted) {
       scope.call("arch_prctl", "Asking for tile registers", ARCH.REQ_XCOMP_PERM, XFEATURE_XTILE_DATA);
     }
-    logIn(process, state.loginUser ?? NO_LOGIN);
+    logIn(process, state.loginUid ?? NO_LOGIN);
     if (process.isBorrowed("memory")) return;
     if (state.thpDisabled) {
-      const but = state.thpWhereAdvised ? PR_THP_DISABLE_EXCEPT_ADVISED : 0;
+      const but = state.thpExceptAdvised ? PR_THP_DISABLE_EXCEPT_ADVISED : 0;
       scope.call("prctl", "Switching huge pages off", PR.SET_THP_DISABLE, 1, but, 0, 0);
     }
     // Before there are threads, for which the kernel would choose a size; nothing but speed depends on it.
-    if (state.futexSlots !== undefined) {
-      scope.attempt("prctl", PR.FUTEX_HASH, PR_FUTEX_HASH.SET_SLOTS, state.futexSlots, 0, 0);
+    if (state.futexHashSlots !== undefined) {
+      scope.attempt("prctl", PR.FUTEX_HASH, PR_FUTEX_HASH.SET_SLOTS, state.futexHashSlots, 0, 0);
     }
     if (state.memoryMerge) scope.call("prctl", "Offering memory for merging", PR.SET_MEMORY_MERGE, 1, 0, 0, 0);
     if (state.coredumpFilter !== undefined) {
@@ -116,7 +116,7 @@ export const attributes: ProcessResource<Attributes> = {
     }
     // When all threads have their credentials: changing them takes it away, and it must stay away until then, as who
     // can write to the memory of one thread is master of all.
-    context.atResume(() => {
+    context.during("arm", () => {
       const now = scope.call("prctl", "Asking whether a process is dumpable", PR.GET_DUMPABLE);
       if (now === state.dumpable) return;
       const wanted = state.dumpable === DUMPABLE_BY_ROOT ? 0 : state.dumpable;
@@ -124,7 +124,7 @@ export const attributes: ProcessResource<Attributes> = {
     });
   },
   /** Making the timers switches it off. */
-  last({ scope }, { timerIdsChosen }) {
+  lastCall({ scope }, { timerCreateRestoreIds: timerIdsChosen }) {
     if (!timerIdsChosen) return;
     const { ON } = PR_TIMER_CREATE_RESTORE_IDS;
     scope.lastCall("prctl", "Choosing timer ids", PR.TIMER_CREATE_RESTORE_IDS, ON, 0, 0, 0);

@@ -1,37 +1,37 @@
 /** Working directory, root and umask of a process (chdir(2), chroot(2), umask(2)). */
-import { taskOf } from "../../abi/living.ts";
-import { namespaceOf } from "../../abi/namespaces.ts";
+import { taskOf } from "../../sys/living.ts";
+import { namespaceOf } from "../../sys/namespaces.ts";
 import { readlinkSync } from "node:fs";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
-import { stat } from "../../abi/stat.ts";
+import { stat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
-import { isLinked, type ContentsHandle } from "../objects/contents.ts";
-import { freezeCovered } from "../objects/covered-file.ts";
-import { freezeGoneDirectory, goneDirectoryId } from "../objects/gone-directory.ts";
-import { identitySchema } from "../objects/identity-schema.ts";
-import { identityAt, openAgain } from "../objects/open-again.ts";
-import { carryOpened } from "../volatile/carrying.ts";
+import { isLinked, type ContentsHandle } from "../file/contents.ts";
+import { freezeShadowed } from "../file/shadowed-file.ts";
+import { freezeRemovedDirectory, removedDirectoryId } from "../file/removed-directory.ts";
+import { identitySchema } from "../file/identity-schema.ts";
+import { identityAt, reopen } from "../file/reopen.ts";
+import { carryOpened } from "../volatile/collect.ts";
 import { machinePathOf } from "../volatile/machine-path.ts";
 
 const place = v.union([
   v.string(),
-  v.strictObject({ gone: v.string() }),
+  v.strictObject({ removed: v.string() }),
   /** In another mount namespace than that of the process; absent: that of kmonte. */
   v.strictObject({
     path: v.string(),
     mnt: v.optional(v.string()),
     identity: v.optional(identitySchema),
     /** In the mount namespace of the process. */
-    own: v.optional(v.literal(true)),
+    inOwnNamespace: v.optional(v.literal(true)),
   }),
 ]);
 type Place = v.InferOutput<typeof place>;
 const schema = v.strictObject({ cwd: place, root: place, umask: v.number() });
 type FilesystemState = v.InferOutput<typeof schema>;
 
-export const filesystemContext: ProcessResource<FilesystemState> = {
+export const filesystemContext: ProcessResource<FilesystemState, "filesystemContext"> = {
   name: "filesystemContext",
   of: "filesystem",
   schema,
@@ -68,18 +68,18 @@ export function freezeFilesystem(process: FreezeProcess): FilesystemState {
 
 function open({ context }: ThawProcess, where: Place): LocalFd {
   const flags = O.O_DIRECTORY | O.O_PATH;
-  if (typeof where === "string") return openAgain(context, { path: where }, flags);
-  if ("gone" in where) return context.object<ContentsHandle>(where.gone).open(flags);
-  const again = (): LocalFd => openAgain(context, where, flags);
-  return where.own ? again() : context.inPlace(where.mnt, again);
+  if (typeof where === "string") return reopen(context, { path: where }, flags);
+  if ("removed" in where) return context.object<ContentsHandle>(where.removed).open(flags);
+  const again = (): LocalFd => reopen(context, where, flags);
+  return where.inOwnNamespace ? again() : context.inPlace(where.mnt, again);
 }
 
 function nameOf(where: Place): string {
   if (typeof where === "string") return where;
-  return "path" in where ? where.path : "a directory that is gone";
+  return "path" in where ? where.path : "a directory that was removed";
 }
 
-/** A path, or the object of a directory that is gone. */
+/** A path, or the object of a directory that was removed. */
 function readPlace({ pid, command, context }: FreezeProcess, name: "cwd" | "root"): Place {
   const via = `/proc/${taskOf(pid)}/${name}`;
   const path = readlinkSync(via);
@@ -92,11 +92,13 @@ function readPlace({ pid, command, context }: FreezeProcess, name: "cwd" | "root
       if (here !== undefined) carryOpened(context, here, true);
       if (path === "/" && (mnt ?? namespaceOf("self", "mnt")) === own) return path;
       const identity = identityAt(via);
-      if ((mnt ?? namespaceOf("self", "mnt")) === own) return { path, identity, own: true };
+      if ((mnt ?? namespaceOf("self", "mnt")) === own) return { path, identity, inOwnNamespace: true };
       return { path, identity, ...(mnt !== undefined && { mnt }) };
     }
     const look = { via, link: path, stat: seen, pid, command };
-    const covered = freezeCovered(context, look);
-    return { gone: context.object(goneDirectoryId(seen), () => covered ?? freezeGoneDirectory(context, look)) };
+    const covered = freezeShadowed(context, look);
+    return {
+      removed: context.object(removedDirectoryId(seen), () => covered ?? freezeRemovedDirectory(context, look)),
+    };
   });
 }

@@ -1,8 +1,8 @@
 /** setitimer(2) and alarm(2): three timers that send signals. */
 import * as v from "valibot";
-import { settledTime } from "../times.ts";
+import { settledTime } from "../remaining-time.ts";
 import type { ProcessResource, ThawProcess } from "../contract.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 const timer = v.strictObject({
   /** Microseconds. */
@@ -21,18 +21,21 @@ const ITIMERVAL_SIZE = 32;
 
 const WHICH = ["ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF"] as const;
 
-export const intervalTimers: ProcessResource<IntervalTimers> = {
+export const intervalTimers: ProcessResource<IntervalTimers, "intervalTimers"> = {
   name: "intervalTimers",
   schema,
   forUser: ofAnyUser,
   asks: {
     bytes: WHICH.length * ITIMERVAL_SIZE,
-    calls: (at) => WHICH.map((_, which) => ["getitimer", which, at + which * ITIMERVAL_SIZE] as const),
+    calls: (at) =>
+      Object.fromEntries(
+        WHICH.map((name, which) => [name, ["getitimer", which, at + which * ITIMERVAL_SIZE] as const]),
+      ),
   },
   freeze({ context }, answers) {
     const timers: IntervalTimers = {};
     WHICH.forEach((name, which) => {
-      answers.result(which);
+      answers.result(name);
       const bytes = answers.bytes.subarray(which * ITIMERVAL_SIZE, (which + 1) * ITIMERVAL_SIZE);
       const at = (offset: number): number =>
         Number(bytes.readBigInt64LE(offset)) * 1_000_000 + Number(bytes.readBigInt64LE(offset + 8));
@@ -53,7 +56,7 @@ export const intervalTimers: ProcessResource<IntervalTimers> = {
     return timers;
   },
   thaw(process, timers) {
-    if (Object.keys(timers).length > 0) process.context.atResume(() => arm(process, timers));
+    if (Object.keys(timers).length > 0) process.context.during("arm", () => arm(process, timers));
   },
 };
 

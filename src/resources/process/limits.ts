@@ -1,9 +1,9 @@
 /** Resource limits: getrlimit(2), asked and set with prlimit(2). */
 import * as v from "valibot";
-import { attempt, SyscallError, withStruct } from "../../abi/call.ts";
+import { SyscallError, attempt, withStruct } from "../../sys/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import type { FreezeProcess, ProcessResource } from "../contract.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 const limit = v.union([v.literal("unlimited"), v.pipe(v.string(), v.regex(/^\d+$/))]);
 const schema = v.record(v.string(), v.strictObject({ soft: limit, hard: limit }));
@@ -29,7 +29,7 @@ const LIMITS = [
 ];
 const INFINITY = 2n ** 64n - 1n;
 
-export const resourceLimits: ProcessResource<v.InferOutput<typeof schema>> = {
+export const resourceLimits: ProcessResource<v.InferOutput<typeof schema>, "limits"> = {
   name: "limits",
   schema,
   forUser: ofAnyUser,
@@ -37,7 +37,7 @@ export const resourceLimits: ProcessResource<v.InferOutput<typeof schema>> = {
     Object.fromEntries(LIMITS.map((name, which) => [name, decode(ask(process, which, `Asking for ${name}`))] as const)),
   thaw(process, limits) {
     // Late: while the process is built, the limits of kmonte itself hold.
-    process.context.atResume(() => {
+    process.context.during("arm", () => {
       for (const [name, { soft, hard }] of Object.entries(limits)) {
         const which = LIMITS.indexOf(name);
         const wanted = encode([soft, hard]);

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import type { SyscallName } from "../../abi/syscalls.x86_64.ts";
 import type { ProcessResource } from "../contract.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 /** Commands by which a process registers (include/uapi/linux/membarrier.h). */
 const REGISTER = {
@@ -21,14 +21,14 @@ const CALL: SyscallName = "membarrier";
 
 const schema = v.array(v.picklist(COMMANDS));
 
-export const membarrier: ProcessResource<v.InferOutput<typeof schema>> = {
+export const membarrier: ProcessResource<v.InferOutput<typeof schema>, "membarrier"> = {
   name: "membarrier",
   of: "memory",
   schema,
   forUser: ofAnyUser,
-  asks: { bytes: 0, calls: () => [[CALL, CMD_GET_REGISTRATIONS, 0, 0]] },
+  asks: { bytes: 0, calls: () => ({ registrations: [CALL, CMD_GET_REGISTRATIONS, 0, 0] }) },
   freeze({ scope }, answers) {
-    const registered = answers.attempt(0);
+    const registered = answers.attempt("registrations");
     if (registered >= 0) return COMMANDS.filter((name) => (registered & REGISTER[name]) !== 0);
     // Before 6.3 nothing tells of the global kind, which is for those who ask for barriers of others.
     return PRIVATE.filter((name) => scope.attempt(CALL, REGISTER[name] >> 1, 0, 0) === 0);

@@ -1,15 +1,15 @@
 /** Locks of fcntl(2) with F_SETLK: they belong to the process, and any close of the file would release them. */
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
-import { taskOf } from "../../abi/living.ts";
+import { taskOf } from "../../sys/living.ts";
 import { F } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { parseFdInfo } from "../../proc/fdinfo.ts";
 import { parseLocks } from "../../proc/locks.ts";
 import { readdirOrEmpty } from "../../proc/read.ts";
 import type { ProcessResource } from "../contract.ts";
-import { checkTaken, encodeRange, rangeSchema, toRange } from "../files/locks.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { checkTaken, encodeRange, rangeSchema, toRange } from "../file/locks.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 const schema = v.array(v.strictObject({ fd: v.number(), ...rangeSchema.entries }));
 
@@ -19,7 +19,7 @@ const schema = v.array(v.strictObject({ fd: v.number(), ...rangeSchema.entries }
  */
 const LOCKABLE = new Set<number>([S_IF.S_IFREG, S_IF.S_IFDIR, S_IF.S_IFCHR, S_IF.S_IFBLK]);
 
-export const posixLocks: ProcessResource<v.InferOutput<typeof schema>> = {
+export const posixLocks: ProcessResource<v.InferOutput<typeof schema>, "posixLocks"> = {
   name: "posixLocks",
   of: "files",
   schema,
@@ -41,7 +41,7 @@ export const posixLocks: ProcessResource<v.InferOutput<typeof schema>> = {
   },
   thaw(process, locks) {
     // Late: until then descriptors of the same files may be opened and closed in the process.
-    process.context.atResume(() => {
+    process.context.during("arm", () => {
       for (const lock of locks) {
         const at = process.scope.put(encodeRange(lock));
         checkTaken("fcntl", process.scope.attempt("fcntl", lock.fd, F.F_SETLK, at), lock, process.pid);

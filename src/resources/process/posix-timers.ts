@@ -1,7 +1,9 @@
 /** Timers of timer_create(2): their ids, what they send and to whom, and the time to their next expiration. */
+import { Memo } from "../memo.ts";
+import { SIGEV, SIGEVENT_SIZE } from "../../abi/signal.ts";
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
-import { taskOf } from "../../abi/living.ts";
+import { taskOf } from "../../sys/living.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { PR, PR_TIMER_CREATE_RESTORE_IDS } from "../../abi/prctl.ts";
 import { signalName, signalNumber } from "../../abi/signal.ts";
@@ -12,9 +14,9 @@ import { hex, hexSchema } from "../../lib/hex.ts";
 import { peekSignals } from "../../tracee/ptrace.ts";
 import { parseTimers, type ListedTimer } from "../../proc/timers.ts";
 import type { RemoteScope } from "../../tracee/scope.ts";
-import { settledTime } from "../times.ts";
+import { settledTime } from "../remaining-time.ts";
 import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
-import { wakesNobody } from "../for-user.ts";
+import { wakesNobody } from "../ordinary-user.ts";
 
 const nanoseconds = v.pipe(v.string(), v.regex(/^\d+$/));
 
@@ -36,17 +38,14 @@ const timerSchema = v.strictObject({
 type TimerState = v.InferOutput<typeof timerSchema>;
 const schema = v.array(timerSchema);
 
-/** include/uapi/asm-generic/siginfo.h */
-const SIGEV = { SIGEV_SIGNAL: 0, SIGEV_NONE: 1, SIGEV_THREAD: 2, SIGEV_THREAD_ID: 4 } as const;
 const NOTIFY = { signal: "SIGEV_SIGNAL", none: "SIGEV_NONE", thread: "SIGEV_THREAD" } as const;
-const SIGEVENT_SIZE = 64;
 /** How the kernel writes CLOCK_PROCESS_CPUTIME_ID and CLOCK_THREAD_CPUTIME_ID (include/linux/posix-timers.h). */
 const OWN_PROCESS_CLOCK = -6;
 const OWN_THREAD_CLOCK = -2;
 const SI_TIMER = -2;
 const TIMER_ABSTIME = 1;
 
-export const posixTimers: ProcessResource<v.InferOutput<typeof schema>> = {
+export const posixTimers: ProcessResource<v.InferOutput<typeof schema>, "posixTimers"> = {
   name: "posixTimers",
   schema,
   forUser: (timers) => wakesNobody(timers.map(({ clock }) => clock)),
@@ -59,7 +58,7 @@ export const posixTimers: ProcessResource<v.InferOutput<typeof schema>> = {
     if (timers.length === 0) return;
     for (const { id, queued } of timers) if (queued) noteQueued(process, id);
     // Threads that a timer names must be there first, and nothing may expire before all is.
-    process.context.atResume(() => {
+    process.context.during("arm", () => {
       createAll(
         process.scope,
         timers.map((timer) => (timer.thread === undefined ? timer : { ...timer, thread: process.seen(timer.thread) })),
@@ -76,20 +75,22 @@ function isQueued({ main }: FreezeProcess, { id, toThread, target, notify }: Lis
 }
 
 /** The timer that sent a queued signal. */
-export function timerOf(info: Buffer): number | undefined {
+function timerOf(info: Buffer): number | undefined {
   return info.readInt32LE(8) === SI_TIMER ? info.readInt32LE(16) : undefined;
 }
 
-const queuedTimers = new WeakMap<ThawProcess, Set<number>>();
+/** Timers whose signals wait, by the processes. */
+const queuedTimers = new Memo(() => new Map<ThawProcess, Set<number>>());
 
 function noteQueued(process: ThawProcess, id: number): void {
-  queuedTimers.set(process, (queuedTimers.get(process) ?? new Set()).add(id));
+  const known = process.context.memo(queuedTimers);
+  known.set(process, (known.get(process) ?? new Set()).add(id));
 }
 
 /** Whether a timer of the process queues this signal itself, because it was frozen with it. */
 export function queuesItself(process: ThawProcess, info: Buffer): boolean {
   const id = timerOf(info);
-  return id !== undefined && queuedTimers.get(process)?.has(id) === true;
+  return id !== undefined && process.context.memo(queuedTimers).get(process)?.has(id) === true;
 }
 
 function freezeTimer(process: FreezeProcess, timer: ListedTimer, queued: boolean): TimerState {

@@ -1,16 +1,16 @@
 /**
  * What a process shares with one that is not frozen with it, though they are not threads of one (clone(2) with
  * CLONE_VM, CLONE_FILES or CLONE_FS): refused, because it would come back with a copy of its own. What is shared
- * within the set is a matter of births (`image/lineage.ts`).
+ * within the set is a matter of the clone plan (`image/clone-plan.ts`).
  */
 import * as v from "valibot";
-import { taskOf } from "../../abi/living.ts";
-import { attempt } from "../../abi/call.ts";
+import { taskOf } from "../../sys/living.ts";
+import { attempt } from "../../sys/call.ts";
 import { KCMP } from "../../abi/fcntl.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { childrenOf, readStat } from "../../proc/read.ts";
 import type { ProcessResource } from "../contract.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 const SHARED = [
   ["memory", KCMP.VM],
@@ -18,12 +18,12 @@ const SHARED = [
   ["file system context", KCMP.FS],
 ] as const;
 
-export const sharing: ProcessResource<undefined> = {
+export const sharing: ProcessResource<undefined, "sharing"> = {
   name: "sharing",
   schema: v.optional(v.undefined()),
   forUser: ofAnyUser,
   freeze({ pid, command, stat, context }) {
-    // Sharing begins at birth: relatives are where to look.
+    // Sharing begins at clone(2): relatives are where to look.
     const relatives = [stat.ppid, ...childrenOf(stat.ppid)].filter((other) => !context.pids.has(other));
     for (const other of relatives) {
       for (const [what, type] of SHARED) {

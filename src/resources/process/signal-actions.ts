@@ -6,15 +6,15 @@ import {
   SA,
   SIGNAL,
   SIGSET_SIZE,
+  maskOfSignals,
   signalName,
   signalNumber,
   signalsInMask,
-  maskOfSignals,
 } from "../../abi/signal.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
 import type { ProcessResource, ThawProcess } from "../contract.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 const schema = v.record(
   v.string(),
@@ -38,7 +38,7 @@ const SPECIAL = ["SIG_DFL", "SIG_IGN"] as const;
 const BREAKPOINT = "SIGTRAP";
 
 /** Only what differs from the default is kept. */
-export const signalActions: ProcessResource<SignalActions> = {
+export const signalActions: ProcessResource<SignalActions, "signalActions"> = {
   name: "signalActions",
   of: "signalActions",
   schema,
@@ -46,12 +46,17 @@ export const signalActions: ProcessResource<SignalActions> = {
   asks: {
     bytes: NUMBERS.length * KERNEL_SIGACTION_SIZE,
     calls: (at) =>
-      NUMBERS.map((number, i) => ["rt_sigaction", number, 0, at + i * KERNEL_SIGACTION_SIZE, SIGSET_SIZE] as const),
+      Object.fromEntries(
+        NUMBERS.map((number, i) => [
+          signalName(number),
+          ["rt_sigaction", number, 0, at + i * KERNEL_SIGACTION_SIZE, SIGSET_SIZE] as const,
+        ]),
+      ),
   },
   freeze(_process, answers) {
     const actions: SignalActions = {};
     for (const [i, number] of NUMBERS.entries()) {
-      answers.result(i);
+      answers.result(signalName(number));
       const bytes = answers.bytes.subarray(i * KERNEL_SIGACTION_SIZE, (i + 1) * KERNEL_SIGACTION_SIZE);
       if (bytes.every((byte) => byte === 0)) continue;
       const handler = bytes.readBigUInt64LE(0);
@@ -70,7 +75,7 @@ export const signalActions: ProcessResource<SignalActions> = {
     }
   },
   /** While calls end at breakpoints, the kernel would take it away again. */
-  last({ scope }, { [BREAKPOINT]: action }) {
+  lastCall({ scope }, { [BREAKPOINT]: action }) {
     if (action) set(BREAKPOINT, action, (...args) => scope.lastCall("rt_sigaction", ...args), scope);
   },
 };

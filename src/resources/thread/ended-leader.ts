@@ -11,7 +11,7 @@ import { readStat } from "../../proc/read.ts";
 import { sleepMicroseconds } from "../../tracee/stops.ts";
 import { setOptions } from "../../tracee/ptrace.ts";
 import type { Answers, FreezeProcess, ThawProcess } from "../contract.ts";
-import { credentials } from "./credentials.ts";
+import { credentials } from "../security/credentials.ts";
 import { scheduling } from "./scheduling.ts";
 
 export const endedLeaderSchema = v.strictObject({
@@ -59,8 +59,8 @@ export function thawEndedLeader(process: ThawProcess, state: EndedLeader, heir: 
   const { scope, pid } = process;
   const thread = { process, tid: pid, scope };
   scope.call("prctl", "Naming the first thread", PR.SET_NAME, scope.put(Buffer.from(`${state.name}\0`)));
-  scheduling.thaw(thread, state.scheduling);
-  credentials.thaw(thread, state.credentials);
+  scheduling.thaw?.(thread, state.scheduling);
+  credentials.thaw?.(thread, state.credentials);
   // The others still die with us until all go on; what has ended cannot be told later that it need not.
   setOptions(pid, PTRACE_O.TRACESYSGOOD);
   scope.exitThread(state.status);

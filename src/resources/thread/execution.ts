@@ -2,17 +2,17 @@
 import * as v from "valibot";
 import { RESTART } from "../../abi/errno.ts";
 import { NT } from "../../abi/ptrace.ts";
-import { REGISTER_NAMES, Registers, type RegisterName } from "../../abi/registers.x86_64.ts";
+import { REGISTER_NAMES, type RegisterName, Registers } from "../../abi/registers.x86_64.ts";
 import { maskOfSignals, signalsInMask } from "../../abi/signal.ts";
 import { SYS } from "../../abi/syscalls.x86_64.ts";
-import { fitted, packXstate, unpackXstate, type PackedXstate } from "../../abi/xstate.x86_64.ts";
+import { type PackedXstate, fitted, packXstate, unpackXstate } from "../../abi/xstate.x86_64.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { hexSchema } from "../../lib/hex.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import { isResumed } from "../../tracee/interrupted-call.x86_64.ts";
 import { getXstate, setRegisters, setRegisterSet, setSignalMask } from "../../tracee/ptrace.ts";
 import type { ThreadResource } from "../contract.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 /** Far more than any processor has. */
 const MOST_XSTATE = 1 << 20;
@@ -28,12 +28,12 @@ const schema = v.strictObject({
   xstate: v.string(),
   /** Its length in bytes, those zeros among them. */
   xstateSize: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MOST_XSTATE))),
-  blocked: v.array(v.string()),
+  signalMask: v.array(v.string()),
 });
 
 export type ExecutionState = v.InferOutput<typeof schema>;
 
-export const execution: ThreadResource<ExecutionState> = {
+export const execution: ThreadResource<ExecutionState, "execution"> = {
   name: "execution",
   schema,
   forUser: ofAnyUser,
@@ -42,14 +42,14 @@ export const execution: ThreadResource<ExecutionState> = {
     return {
       general: general.toJSON(),
       ...packXstate(getXstate(tid)),
-      blocked: signalsInMask(scope.blocked),
+      signalMask: signalsInMask(scope.blocked),
     };
   },
-  /** The very last: every remote call uses the registers, and runs with all signals blocked. */
-  thaw({ tid, scope }, state) {
+  /** Every remote call uses the registers, and runs with all signals blocked. */
+  setRegisters({ tid, scope }, state) {
     setXstate(tid, state);
     setRegisters(tid, resumable(Registers.fromJSON(state.general), scope));
-    setSignalMask(tid, maskOfSignals(state.blocked));
+    setSignalMask(tid, maskOfSignals(state.signalMask));
   },
 };
 

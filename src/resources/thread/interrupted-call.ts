@@ -7,7 +7,8 @@
  * what the old one kept, and goes on with it by itself when the thread's own registers ask for it.
  */
 import * as v from "valibot";
-import { CLOCK, clockNow, encodeTimespec } from "../../abi/time.ts";
+import { CLOCK, encodeTimespec } from "../../abi/time.ts";
+import { clockNow } from "../../sys/time.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { hex, hexSchema, unhex } from "../../lib/hex.ts";
 import {
@@ -20,7 +21,7 @@ import {
 import { requestedTime, rewriteRest } from "../../tracee/sleep-time.x86_64.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import type { ThreadResource } from "../contract.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 const schema = v.optional(
   v.strictObject({
@@ -32,7 +33,7 @@ const schema = v.optional(
 );
 type State = v.InferOutput<typeof schema>;
 
-export const interruptedCall: ThreadResource<State> = {
+export const interruptedCall: ThreadResource<State, "interruptedCall"> = {
   name: "interruptedCall",
   schema,
   forUser: ofAnyUser,

@@ -1,11 +1,11 @@
 /** Addresses that the kernel keeps for a thread: robust futexes, the tid to clear, rseq (set_tid_address(2), rseq(2)). */
 import * as v from "valibot";
-import { call, withStruct } from "../../abi/call.ts";
+import { call, withStruct } from "../../sys/call.ts";
 import { PR } from "../../abi/prctl.ts";
 import { hex, hexSchema, unhex } from "../../lib/hex.ts";
 import { askRseq, kernelTellsRseq, probeRseq } from "../../tracee/rseq.x86_64.ts";
 import type { ThreadResource } from "../contract.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 const schema = v.strictObject({
   /** Cleared, with a futex wake, when the thread ends. */
@@ -14,13 +14,13 @@ const schema = v.strictObject({
   rseq: v.optional(v.strictObject({ address: hexSchema, size: v.number(), signature: v.number() })),
 });
 
-export const kernelPointers: ThreadResource<v.InferOutput<typeof schema>> = {
+export const kernelPointers: ThreadResource<v.InferOutput<typeof schema>, "kernelPointers"> = {
   name: "kernelPointers",
   schema,
   forUser: ofAnyUser,
-  asks: { bytes: 8, calls: (at) => [["prctl", PR.GET_TID_ADDRESS, at]] },
+  asks: { bytes: 8, calls: (at) => ({ clearChildTid: ["prctl", PR.GET_TID_ADDRESS, at] }) },
   freeze({ tid, scope }, answers) {
-    answers.result(0);
+    answers.result("clearChildTid");
     const clearChildTid = hex(answers.bytes.readBigUInt64LE(0));
     const robust = withStruct(16, (bytes, address) => {
       call("get_robust_list", "Asking for the robust list", tid, address, address + 8);

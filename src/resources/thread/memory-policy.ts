@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { ERRNO } from "../../abi/errno.ts";
 import { MASK_BITS, maskOf, nodesOf } from "../../abi/memory-policy.ts";
 import type { ThreadResource } from "../contract.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 const schema = v.optional(
   v.strictObject({
@@ -15,17 +15,17 @@ const schema = v.optional(
 
 const MASK_AT = 8;
 
-export const memoryPolicy: ThreadResource<v.InferOutput<typeof schema>> = {
+export const memoryPolicy: ThreadResource<v.InferOutput<typeof schema>, "memoryPolicy"> = {
   name: "memoryPolicy",
   schema,
   forUser: ofAnyUser,
   asks: {
     bytes: MASK_AT + MASK_BITS / 8,
-    calls: (at) => [["get_mempolicy", at, at + MASK_AT, MASK_BITS, 0, 0]],
+    calls: (at) => ({ policy: ["get_mempolicy", at, at + MASK_AT, MASK_BITS, 0, 0] }),
   },
   freeze(_thread, answers) {
     // A kernel for machines with one kind of memory has no policies.
-    const mode = answers.attempt(0) < 0 ? 0 : answers.bytes.readInt32LE(0);
+    const mode = answers.attempt("policy") < 0 ? 0 : answers.bytes.readInt32LE(0);
     if (mode === 0) return undefined;
     return { mode, nodes: nodesOf(answers.bytes.subarray(MASK_AT)) };
   },

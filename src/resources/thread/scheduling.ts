@@ -1,8 +1,8 @@
 /** When a thread runs: policy, priority, affinity, I/O priority, timer slack (sched(7), ioprio_set(2)). */
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
-import { cpusOf, setAffinity } from "../../abi/affinity.ts";
-import { call, withStruct } from "../../abi/call.ts";
+import { cpusOf, setAffinity } from "../../sys/affinity.ts";
+import { call, withStruct } from "../../sys/call.ts";
 import { PR } from "../../abi/prctl.ts";
 import type { ThreadResource } from "../contract.ts";
 
@@ -60,7 +60,7 @@ const IOPRIO_CLASS_RT = 1;
 /** Policies that need no right of their own (sched(7)). */
 const OF_ANY_USER: ReadonlySet<Scheduling["policy"]> = new Set(["SCHED_OTHER", "SCHED_BATCH", "SCHED_IDLE"]);
 
-export const scheduling: ThreadResource<Scheduling> = {
+export const scheduling: ThreadResource<Scheduling, "scheduling"> = {
   name: "scheduling",
   schema,
   *forUser({ policy, nice, ioPriority }) {
@@ -68,7 +68,7 @@ export const scheduling: ThreadResource<Scheduling> = {
     if (nice < 0) yield `It has the nice value ${nice}.`;
     if (ioPriority >> IOPRIO_CLASS_SHIFT === IOPRIO_CLASS_RT) yield "It has a real-time I/O priority.";
   },
-  asks: { bytes: 0, calls: () => [["prctl", PR.GET_TIMERSLACK]] },
+  asks: { bytes: 0, calls: () => ({ timerSlack: ["prctl", PR.GET_TIMERSLACK] }) },
   freeze({ tid }, answers) {
     return {
       ...withStruct(ATTR_SIZE, (bytes, address) => {
@@ -89,7 +89,7 @@ export const scheduling: ThreadResource<Scheduling> = {
       }),
       ...readAffinity(tid),
       ioPriority: call("ioprio_get", `Asking for the I/O priority of thread ${tid}`, IOPRIO_WHO_PROCESS, tid),
-      timerSlackNs: answers.result(0),
+      timerSlackNs: answers.result("timerSlack"),
     };
   },
   thaw({ tid, scope }, state) {

@@ -4,7 +4,7 @@ import { hex, hexSchema } from "../../lib/hex.ts";
 import { peekSignals } from "../../tracee/ptrace.ts";
 import { queuesItself } from "../process/posix-timers.ts";
 import type { ThreadResource } from "../contract.ts";
-import { ofAnyUser } from "../for-user.ts";
+import { ofAnyUser } from "../ordinary-user.ts";
 
 const schema = v.strictObject({
   /** siginfo_t of each queued signal, base64, oldest first. */
@@ -17,14 +17,14 @@ const schema = v.strictObject({
 const SS_DISABLE = 2;
 const SS_AUTODISARM = 0x8000_0000;
 
-export const threadSignals: ThreadResource<v.InferOutput<typeof schema>> = {
+export const threadSignals: ThreadResource<v.InferOutput<typeof schema>, "signals"> = {
   name: "signals",
   schema,
   forUser: ofAnyUser,
-  asks: { bytes: 24, calls: (at) => [["sigaltstack", 0, at]] },
+  asks: { bytes: 24, calls: (at) => ({ alternateStack: ["sigaltstack", 0, at] }) },
   freeze({ tid, process }, answers) {
     const encode = (shared: boolean): string[] => peekSignals(tid, shared).map((info) => info.toString("base64"));
-    answers.result(0);
+    answers.result("alternateStack");
     const stack = answers.bytes;
     const flags = stack.readUInt32LE(8);
     return {
@@ -46,7 +46,7 @@ export const threadSignals: ThreadResource<v.InferOutput<typeof schema>> = {
       scope.call("sigaltstack", "Setting the alternate signal stack", scope.put(bytes), 0);
     }
   },
-  last({ tid, scope, process }, state) {
+  lastCall({ tid, scope, process }, state) {
     const queue = (name: "rt_tgsigqueueinfo" | "rt_sigqueueinfo", base64: string): void => {
       const info = Buffer.from(base64, "base64");
       if (queuesItself(process, info)) return;

@@ -1,14 +1,15 @@
 /** One thing that is carried with its name: what state.json keeps of it, and how to tell it from another. */
 import { lstatSync, type BigIntStats } from "node:fs";
 import * as v from "valibot";
-import { identityOf, isSameFile, type FileIdentity } from "../../abi/file-identity.ts";
-import { S_IF, type FileStat } from "../../abi/stat.ts";
+import { type FileIdentity, identityOf, isSameFile } from "../../sys/file-identity.ts";
+import { S_IF } from "../../abi/stat.ts";
+import type { FileStat } from "../../sys/stat.ts";
 import { nameOf } from "../../lib/flags.ts";
-import { orIfGone } from "../../lib/gone.ts";
-import { extraAttributes } from "../objects/file-attributes.ts";
-import { identitySchema } from "../objects/identity-schema.ts";
-import type { Found } from "./found.ts";
-import { isVolatile } from "./places.ts";
+import { orIfGone } from "../../lib/no-such-file.ts";
+import { extraAttributes } from "../file/attributes.ts";
+import { identitySchema } from "../file/identity-schema.ts";
+import type { Found } from "./open-path.ts";
+import { isVolatile } from "./file-systems.ts";
 
 /** The weaker first. */
 const ROLES = [
@@ -55,9 +56,9 @@ export const entrySchema = v.strictObject({
   /** What tells it from another that stands there later. */
   identity: identitySchema,
   /** The folder that it lies in, where that does not come along. */
-  folder: v.optional(identitySchema),
+  parentDirectory: v.optional(identitySchema),
   /** The root of its file system: where that is mounted again, it is another. */
-  top: v.optional(v.literal(true)),
+  fileSystemRoot: v.optional(v.literal(true)),
   /** Another name of a file that comes earlier (link(2)). */
   linkTo: v.optional(v.string()),
 });

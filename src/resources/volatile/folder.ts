@@ -3,12 +3,13 @@
  * in the very same folder, in one of the same owner and mode, or where only root has a say.
  */
 import { dirname } from "node:path";
-import { isSameFile, identityOf, type FileIdentity } from "../../abi/file-identity.ts";
-import { isForUser } from "../../abi/identity.ts";
-import { fileSystemOf, FUSE_SUPER_MAGIC } from "../../abi/stat.ts";
-import { isRootsWay } from "../objects/folder-again.ts";
+import { type FileIdentity, identityOf, isSameFile } from "../../sys/file-identity.ts";
+import { isForUser } from "../../sys/identity.ts";
+import { FUSE_SUPER_MAGIC } from "../../abi/stat.ts";
+import { fileSystemOf } from "../../sys/stat.ts";
+import { isRootsWay } from "../file/create-in-directory.ts";
 import { whyOther, type Entry } from "./entry.ts";
-import { find, type Found } from "./found.ts";
+import { find, type Found } from "./open-path.ts";
 
 /** What is known of a folder: the entry that it is, or which one it was where it does not come along. */
 export interface KnownFolder {

@@ -1,16 +1,18 @@
 /** Where the machine shows what a process uses: a process in a mount namespace of its own knows it by another path. */
+import { Memo } from "../memo.ts";
 import { closeSync, openSync, readFileSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { O } from "../../abi/fcntl.ts";
-import { taskOf } from "../../abi/living.ts";
-import { readMountInfo, withinMounts } from "../../abi/mount.ts";
-import { namespaceOf, openNamespace, placed } from "../../abi/namespaces.ts";
-import { formatDevice, mountIdOf } from "../../abi/stat.ts";
+import { taskOf } from "../../sys/living.ts";
+import { readMountInfo, withinMounts } from "../../sys/mount.ts";
+import { namespaceOf, openNamespace, placed } from "../../sys/namespaces.ts";
+import { formatDevice } from "../../abi/stat.ts";
+import { mountIdOf } from "../../sys/stat.ts";
 import type { LocalFd, Pid } from "../../lib/brand.ts";
-import { orIfGone } from "../../lib/gone.ts";
+import { orIfGone } from "../../lib/no-such-file.ts";
 import { parseMountInfo, type Mount } from "../../proc/mountinfo.ts";
 import type { FreezeContext } from "../contract.ts";
-import { openPath } from "../objects/path-file.ts";
+import { openPath } from "../file/path-file.ts";
 
 /** The path by which the machine shows what of a file system; undefined when it does not. */
 export function shownAt({ device, root }: Pick<Mount, "device" | "root">, ours: readonly Mount[]): string | undefined {
@@ -26,11 +28,10 @@ export function shownAt({ device, root }: Pick<Mount, "device" | "root">, ours: 
 }
 
 /** The mounts of a place (a mount namespace, or "" for ours), read once a freeze. */
-const known = new WeakMap<FreezeContext, Map<string, readonly Mount[]>>();
+const known = new Memo(() => new Map<string, readonly Mount[]>());
 
 function mountsOf(context: FreezeContext, place: string | undefined): readonly Mount[] {
-  let all = known.get(context);
-  if (!all) known.set(context, (all = new Map<string, readonly Mount[]>()));
+  const all = context.memo(known);
   const mounts = all.get(place ?? "") ?? readMounts(context, place);
   all.set(place ?? "", mounts);
   return mounts;

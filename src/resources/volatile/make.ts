@@ -6,23 +6,23 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, lstatSync, mkdirSync, rmdirSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { attempt, call, SyscallError, withText } from "../../abi/call.ts";
-import { AT_FDCWD, O } from "../../abi/fcntl.ts";
-import { isForUser } from "../../abi/identity.ts";
-import { fstat, makeDevice, S_IF } from "../../abi/stat.ts";
+import { SyscallError, attempt, call, withText } from "../../sys/call.ts";
+import { AT_FDCWD, AT_SYMLINK_FOLLOW, O } from "../../abi/fcntl.ts";
+import { isForUser } from "../../sys/identity.ts";
+import { S_IF, makeDevice } from "../../abi/stat.ts";
+import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ThawContext } from "../contract.ts";
-import { copyContents } from "../objects/copy.ts";
-import { thawAttributes } from "../objects/file-attributes.ts";
-import { ownOpen } from "../objects/gone-special.ts";
-import { openCanonical, openPath } from "../objects/path-file.ts";
+import { copyContents } from "../file/copy.ts";
+import { thawAttributes } from "../file/attributes.ts";
+import { ownOpen } from "../file/unlinked-special.ts";
+import { openCanonical, openPath } from "../file/path-file.ts";
 import { isSame, whyOther, type Entry, type Thing } from "./entry.ts";
 import { isPutByRoot, whyNotIn } from "./folder.ts";
-import { Found } from "./found.ts";
-import { isMadeAtBoot } from "./places.ts";
+import { Found } from "./open-path.ts";
+import { isMadeAtBoot } from "./file-systems.ts";
 import { inTheWay, otherFolder, whyNot, type Planned } from "./plan.ts";
 
-const AT_SYMLINK_FOLLOW = 0x400;
 const RENAME_NOREPLACE = 1;
 const PATH_FOLDER = O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW;
 
@@ -66,14 +66,21 @@ export class Maker {
     }
     for (const [entry, fd] of folders.toReversed()) finishFolder(entry, fd);
     // Sockets, FIFOs and files without a name are made in them later.
-    this.#context.atResume(() => {
+    this.#context.during("arm", () => {
       for (const [{ times }, fd] of folders.toReversed()) thawAttributes(fd, { times });
     });
   }
 
   /** A folder that a boot has made gets the owner and mode back that it had. */
   #giveBack({ entry, path, fate }: Planned): void {
-    if (fate !== "other" || entry.type !== "S_IFDIR" || entry.top || isMadeAtBoot(path) || !isPutByRoot(path)) return;
+    if (
+      fate !== "other" ||
+      entry.type !== "S_IFDIR" ||
+      entry.fileSystemRoot ||
+      isMadeAtBoot(path) ||
+      !isPutByRoot(path)
+    )
+      return;
     const fd = this.#context.keep(openCanonical(path, PATH_FOLDER));
     const before = fstat(fd);
     if (whyOther(entry, before) === undefined) return;
@@ -112,7 +119,7 @@ export class Maker {
     this.#context.keep(made);
     this.#linked.set(entry.path, made);
     // Reading it in, and shared mappings, may change the times again.
-    if (isUsed) this.#context.atResume(() => thawAttributes(made, { times: entry.times }));
+    if (isUsed) this.#context.during("arm", () => thawAttributes(made, { times: entry.times }));
     return undefined;
   }
 
@@ -126,7 +133,7 @@ export class Maker {
         ? openPath(`/proc/self/fd/${this.#folder(dirname(path), entry).fd}/${basename(path)}`, PATH_FOLDER)
         : openCanonical(path, PATH_FOLDER),
     );
-    const why = whyNotIn(path, { entry, identity: below.folder }, new Found(fd));
+    const why = whyNotIn(path, { entry, identity: below.parentDirectory }, new Found(fd));
     if (why !== undefined) throw otherFolder(path, why);
     const folder = { fd, stage: undefined };
     this.#folders.set(path, folder);

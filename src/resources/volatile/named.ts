@@ -2,12 +2,12 @@
 import { realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { Refusal } from "../../lib/errors.ts";
-import { errnoOf } from "../../lib/gone.ts";
+import { errnoOf } from "../../lib/no-such-file.ts";
 import type { FreezeContext } from "../contract.ts";
-import { cgroupsOf } from "../process/cgroup-tree.ts";
-import { carryingOf, carryWhole } from "./carrying.ts";
+import { cgroupsOf } from "../cgroup/tree.ts";
+import { carryingOf, carryWhole } from "./collect.ts";
 import { lookAt } from "./entry.ts";
-import { isVolatile } from "./places.ts";
+import { isVolatile } from "./file-systems.ts";
 
 const CREDENTIALS = "/run/credentials";
 

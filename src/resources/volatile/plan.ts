@@ -1,18 +1,18 @@
 /** What becomes of each carried thing at a thaw: it is there, something as good is, it has to be made, or it is in the way. */
 import { closeSync, readSync } from "node:fs";
 import { dirname } from "node:path";
-import { SyscallError } from "../../abi/call.ts";
+import { SyscallError } from "../../sys/call.ts";
 import { O } from "../../abi/fcntl.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Blob } from "../contract.ts";
-import { readLink } from "../objects/gone-special.ts";
-import { openPath } from "../objects/path-file.ts";
+import { readLink } from "../file/unlinked-special.ts";
+import { openPath } from "../file/path-file.ts";
 import { isSame, typeOf, whyOther, WORDS, type Entry } from "./entry.ts";
 import { isPutByRoot, whyNotIn } from "./folder.ts";
-import { find, type Found } from "./found.ts";
-import { isMadeAtBoot, ofThisBoot } from "./places.ts";
+import { find, type Found } from "./open-path.ts";
+import { isMadeAtBoot, ofThisBoot } from "./file-systems.ts";
 
-export type Fate = "same" | "other" | "make" | "leave";
+type Fate = "same" | "other" | "make" | "leave";
 export interface Planned {
   readonly entry: Entry;
   /** Where it belongs in this boot. */
@@ -89,7 +89,7 @@ export function whyNot(entry: Entry, path: string, found: Found, openBlob: (name
   if (isMadeAtBoot(path)) return undefined;
   const type = typeOf(found.stat);
   if (entry.role === "above" && entry.type !== "S_IFDIR") return type === "S_IFDIR" ? "It is a folder." : undefined;
-  if (type === "S_IFDIR" && entry.type === type && (entry.top || isPutByRoot(path))) return undefined;
+  if (type === "S_IFDIR" && entry.type === type && (entry.fileSystemRoot || isPutByRoot(path))) return undefined;
   const other = whyOther(entry, found.stat);
   if (other !== undefined) return other;
   if (type === "S_IFLNK") return readLink(found.fd) === entry.target ? undefined : "It leads elsewhere.";
@@ -128,7 +128,7 @@ function isFilledWith(found: Found, size: number, read: (into: Buffer, at: numbe
 
 /** What stands in the way of making something in a folder that is there already. */
 function refuseFolder(path: string, entry: Entry | undefined, below: Entry): Refusal | undefined {
-  const seen = lookFor(path, (found) => ({ why: whyNotIn(path, { entry, identity: below.folder }, found) }));
+  const seen = lookFor(path, (found) => ({ why: whyNotIn(path, { entry, identity: below.parentDirectory }, found) }));
   if (seen === undefined) {
     return new Refusal(
       "FILE_MISSING",

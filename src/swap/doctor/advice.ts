@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { orIfGone } from "../../lib/gone.ts";
+import { orIfGone } from "../../lib/no-such-file.ts";
 import { isSystemdRunning } from "../../lib/systemd-unit.ts";
 import { parseMaps } from "../../proc/maps.ts";
 import { readProtections } from "../../units/protected.ts";

@@ -3,7 +3,7 @@
  * here, and `kmonte doctor` shows it: what the one says is what the other does.
  */
 import { Refusal } from "../../lib/errors.ts";
-import { BASIC_NEEDS } from "../../freeze/needs.ts";
+import { BASIC_NEEDS } from "../../freeze/check/kernel-needs.ts";
 import { requireAbleKernel } from "../kernel-config.ts";
 import type { Kernel } from "../kernels.ts";
 import { lookAtDisks } from "./disks.ts";

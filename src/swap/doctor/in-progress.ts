@@ -1,7 +1,7 @@
 /** Whether another swap is on its way, or one that failed still waits for a boot. */
 import { existsSync } from "node:fs";
 import { lockRoot } from "../leftovers.ts";
-import { presentBoot } from "../../abi/boot.ts";
+import { presentBoot } from "../../sys/boot.ts";
 import { readPendingApart } from "../store.ts";
 import { type Finding, refusalsOf, Warning } from "./finding.ts";
 import type { Machine } from "./machine.ts";

@@ -1,6 +1,6 @@
 /** Whether the kernel's files are there and whole: a full /boot, or a broken hook, leaves half of them. */
 import { Refusal } from "../../lib/errors.ts";
-import { orIfGone } from "../../lib/gone.ts";
+import { orIfGone } from "../../lib/no-such-file.ts";
 import { readInitramfs } from "../initramfs.ts";
 import { readKernelImage } from "../kernel-image.ts";
 import { type Kernel, listKernels } from "../kernels.ts";

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
-import { orIfGone } from "../../lib/gone.ts";
+import { orIfGone } from "../../lib/no-such-file.ts";
 import { isFirstPidNamespace } from "../../proc/first-namespace.ts";
 import { readdirOrEmpty } from "../../proc/read.ts";
 import { DEFAULT_SWAP_ROOT } from "../store.ts";

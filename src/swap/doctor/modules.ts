@@ -1,7 +1,7 @@
 /** What the running kernel has as modules against what the new one has: drivers, file systems, those of DKMS. */
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import { Refusal } from "../../lib/errors.ts";
-import { orIfGone } from "../../lib/gone.ts";
+import { orIfGone } from "../../lib/no-such-file.ts";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseKernelConfig, readOffer } from "../kernel-config.ts";

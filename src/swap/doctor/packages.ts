@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { Refusal } from "../../lib/errors.ts";
-import { orIfGone } from "../../lib/gone.ts";
+import { orIfGone } from "../../lib/no-such-file.ts";
 import { type Finding, unknown } from "./finding.ts";
 import type { Machine } from "./machine.ts";
 

@@ -1,7 +1,7 @@
 /** Room on the file systems that a swap and the next kernel write to; for the images themselves see ../room.ts. */
 import { statfsSync, statSync } from "node:fs";
 import { Refusal } from "../../lib/errors.ts";
-import { orIfGone } from "../../lib/gone.ts";
+import { orIfGone } from "../../lib/no-such-file.ts";
 import type { Kernel } from "../kernels.ts";
 import { requireRoom } from "../room.ts";
 import { type Finding, refusalsOf, Warning } from "./finding.ts";

@@ -3,7 +3,7 @@
  * Debian's kernels, or a kernel that was built to insist (CONFIG_KEXEC_SIG_FORCE).
  */
 import { Refusal } from "../../lib/errors.ts";
-import { orIfGone } from "../../lib/gone.ts";
+import { orIfGone } from "../../lib/no-such-file.ts";
 import { parseKernelConfig } from "../kernel-config.ts";
 import { readKernelImage } from "../kernel-image.ts";
 import type { Kernel } from "../kernels.ts";

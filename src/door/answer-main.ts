@@ -1,6 +1,0 @@
-/** The program that `kmonte serve` starts for each connection. */
-import { answer } from "./answer.ts";
-
-// The groups of whoever started the service are nobody's here.
-process.setgroups?.([]);
-await answer();

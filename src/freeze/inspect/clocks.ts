@@ -1,0 +1,105 @@
+/**
+ * The clocks of a set when it was stopped, as its processes read them (time_namespaces(7)). Its members may live in
+ * several time namespaces: each thaw makes one.
+ */
+import { namespaceOf } from "../../sys/namespaces.ts";
+import { CLOCK } from "../../abi/time.ts";
+import { clockNow } from "../../sys/time.ts";
+import { Refusal } from "../../lib/errors.ts";
+import { readStat } from "../../proc/read.ts";
+import { readTimeOffsets, type TimeOffsets } from "../../proc/time-offsets.ts";
+import type { FrozenProcess, FrozenState } from "../../image/schema.ts";
+import type { StoppedProcess, StoppedSet } from "../stop/stopped-set.ts";
+
+type Clocks = FrozenState["clocks"];
+
+export class SetClocks {
+  readonly clocks: Clocks;
+  readonly #set: StoppedSet;
+  /** The namespace of the first process, which those have that say nothing else. */
+  readonly #first: string | undefined;
+  readonly #offsets = new Map<string, TimeOffsets>();
+
+  constructor(set: StoppedSet) {
+    this.#set = set;
+    const living = [...set.processes.values()].filter((process) => !process.zombie);
+    const now = {
+      realtime: clockNow(CLOCK.CLOCK_REALTIME),
+      monotonic: clockNow(CLOCK.CLOCK_MONOTONIC),
+      boottime: clockNow(CLOCK.CLOCK_BOOTTIME),
+    };
+    const ours = readTimeOffsets("self");
+    this.#offsets.set(timeOf("self").children, ours);
+    for (const { pid } of living) this.#offsets.set(timeOf(pid).children, readTimeOffsets(pid));
+    const clocksOf = (name: string): { monotonic: string; boottime: string } => {
+      const offsets = this.#offsets.get(name) ?? ours;
+      return {
+        monotonic: String(now.monotonic + offsets.monotonic - ours.monotonic),
+        boottime: String(now.boottime + offsets.boottime - ours.boottime),
+      };
+    };
+    const first = living[0] ? timeOf(living[0].pid).own : timeOf("self").own;
+    this.#first = first;
+    const names = new Set(living.flatMap(({ pid }) => Object.values(timeOf(pid))).filter((name) => name !== first));
+    const others = [...names].map((name) => [name, clocksOf(name)] as const);
+    this.clocks = {
+      realtime: String(now.realtime),
+      ...clocksOf(first),
+      ...(others.length > 0 && { timeNamespaces: Object.fromEntries(others) }),
+    };
+  }
+
+  /** The time namespaces of a process, where they are not the usual ones. */
+  of(pid: number): Pick<FrozenProcess, "timeNamespace" | "timeNamespaceForChildren"> {
+    const { own, children } = timeOf(pid);
+    return {
+      ...(own !== this.#first && { timeNamespace: own }),
+      ...(children !== own && { timeNamespaceForChildren: children }),
+    };
+  }
+
+  /** What stands in the way of putting a process into its time namespaces again. */
+  refusalFor({ pid, stat, threads }: StoppedProcess): Refusal | undefined {
+    const { own, children } = timeOf(pid);
+    const because = (why: string): Refusal =>
+      new Refusal(
+        "TIME_NAMESPACE",
+        {
+          what: `Process ${pid} (${stat.comm}) has clocks that it cannot be given again.`,
+          why: `${why} (time_namespaces(7)).`,
+          remedy: "Leave it out, or freeze what it has started alone.",
+        },
+        { pid, command: stat.comm, resource: "namespace" },
+      );
+    if (!this.#offsets.has(own)) return because(`Nobody is left from whom the clocks of ${own} could be learnt`);
+    const above = this.#set.processes.get(stat.ppid);
+    const before = above && !above.zombie ? timeOf(above.pid).children : this.#first;
+    // Only root may go into a time namespace. A process enters its user namespace after that, unless it was cloned there, as
+    // those of a pid namespace may be that belongs to one.
+    const isBornAbove = ["user", "pid"].some((type) => namespaceOf(pid, type) === namespaceOf("self", type));
+    if (own !== before && !isBornAbove)
+      return because(`It lives in ${own} and in a user namespace of its own, and was not cloned into ${own}`);
+    if (children === own) return undefined;
+    const born = `Its children will be cloned into ${children}`;
+    if (threads.length > 1) return because(`${born}, and it has ${threads.length} threads`);
+    const stranger = [...this.#set.processes.values()].find(
+      (other) => !other.zombie && timeOf(other.pid).own === children && !isBelow(other.pid, pid),
+    );
+    return stranger && because(`${born}, where process ${stranger.pid} lives, which it has not started`);
+  }
+}
+
+interface Times {
+  readonly own: string;
+  readonly children: string;
+}
+
+function timeOf(pid: number | "self"): Times {
+  const own = namespaceOf(pid, "time") ?? "";
+  return { own, children: namespaceOf(pid, "time_for_children") ?? own };
+}
+
+function isBelow(pid: number, ancestor: number): boolean {
+  for (let at = readStat(pid)?.ppid ?? 0; at > 0; at = readStat(at)?.ppid ?? 0) if (at === ancestor) return true;
+  return false;
+}

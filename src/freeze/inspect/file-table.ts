@@ -1,0 +1,189 @@
+/** The open files of the set: which descriptors share one open file description, and what kind each is. */
+import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { openTask, taskOf } from "../../sys/living.ts";
+import { attempt, call } from "../../sys/call.ts";
+import { KCMP, O, OPEN_STATUS } from "../../abi/fcntl.ts";
+import { TUN } from "../../abi/tun.ts";
+import { S_IF } from "../../abi/stat.ts";
+import { type FileStat, fstat, stat } from "../../sys/stat.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import { Refusal } from "../../lib/errors.ts";
+import { networkHere, openSocketNamespace, socketNamespace, within } from "../../sys/namespaces.ts";
+import { formatFlags } from "../../lib/flags.ts";
+import { errnoOf } from "../../lib/no-such-file.ts";
+import type { FrozenDescriptor, FrozenFile } from "../../image/schema.ts";
+import { fdInfoValue, parseFdInfo, type FdInfo } from "../../proc/fdinfo.ts";
+import type { FreezeContext, OpenFile } from "../../resources/contract.ts";
+import { freezeLocks } from "../../resources/file/locks.ts";
+import { readOwner } from "../../resources/file/signal-owner.ts";
+import { namespaceObject } from "../../resources/namespace/own.ts";
+import { fileKinds } from "../../resources/registry.ts";
+import type { MountViews } from "./mount-views.ts";
+
+interface Seen {
+  readonly id: string;
+  readonly file: OpenFile;
+}
+
+/** Collects the descriptors of all processes of the set. */
+export class FileTable {
+  readonly #context: FreezeContext;
+  /** Files that could be the same, by device, inode and flags; kcmp(2) tells. */
+  readonly #seen = new Map<string, Seen[]>();
+  readonly #ids = new Map<string, string>();
+  readonly #order: Seen[] = [];
+
+  readonly #places: MountViews;
+
+  constructor(context: FreezeContext, places: MountViews) {
+    this.#context = context;
+    this.#places = places;
+  }
+
+  /** Notes all descriptors of a process. What they lead to is looked into later, by {@link freezeFiles}. */
+  addProcess(pid: number, command: string): FrozenDescriptor[] {
+    const pidfd = openTask(pid);
+    try {
+      return readdirSync(`/proc/${taskOf(pid)}/fd`)
+        .map(Number)
+        .sort((a, b) => a - b)
+        .map((fd) => this.#addDescriptor(pidfd, pid, command, fd));
+    } catch (error) {
+      throw errnoOf(error) === "EMFILE" ? tooMany(pid, command, error) : error;
+    } finally {
+      closeSync(pidfd);
+    }
+  }
+
+  #addDescriptor(pidfd: number, pid: number, command: string, fd: number): FrozenDescriptor {
+    const local = call("pidfd_getfd", `Duplicating descriptor ${fd} of process ${pid}`, pidfd, fd, 0) as LocalFd;
+    const info = parseFdInfo(readFileSync(`/proc/${taskOf(pid)}/fdinfo/${fd}`, "utf8"));
+    const link = readlinkSync(`/proc/${taskOf(pid)}/fd/${fd}`);
+    const file: OpenFile = {
+      context: this.#context,
+      pid,
+      command,
+      fd,
+      local,
+      link,
+      stat: statOf(local, link, info),
+      info,
+    };
+    const before = this.#order.length;
+    const id = this.#identify(file);
+    this.#ids.set(`${pid}:${fd}`, id);
+    // One duplicate of each open file description is enough.
+    if (this.#order.length > before) this.#context.keep(local);
+    else closeSync(local);
+    return { fd, file: id, closeOnExec: (info.flags & O.O_CLOEXEC) !== 0 };
+  }
+
+  #identify(file: OpenFile): string {
+    const key = `${file.stat.device}:${file.stat.inode}:${file.info.flags & ~O.O_CLOEXEC}`;
+    const candidates = this.#seen.get(key) ?? [];
+    for (const seen of candidates) {
+      if (attempt("kcmp", taskOf(file.pid), taskOf(seen.file.pid), KCMP.FILE, file.fd, seen.file.fd) === 0)
+        return seen.id;
+    }
+    const seen = { id: `f${this.#order.length + 1}`, file };
+    this.#seen.set(key, [...candidates, seen]);
+    this.#order.push(seen);
+    return seen.id;
+  }
+
+  /** An open file that a duplicate of ours leads to; kcmp(2) compares with our own table as with any other. */
+  addLocal(local: LocalFd, holder: OpenFile): string {
+    const info = parseFdInfo(readFileSync(`/proc/self/fdinfo/${local}`, "utf8"));
+    const link = readlinkSync(`/proc/self/fd/${local}`);
+    const { context, command } = holder;
+    return this.#identify({ context, pid: process.pid, command, fd: local, local, link, stat: fstat(local), info });
+  }
+
+  get all(): readonly (readonly [id: string, file: OpenFile])[] {
+    return this.#order.map(({ id, file }) => [id, file]);
+  }
+
+  idOf(pid: number, fd: number): string | undefined {
+    return this.#ids.get(`${pid}:${fd}`);
+  }
+
+  /** Looks into every open file once. */
+  freezeFiles(): Record<string, FrozenFile> {
+    const files: Record<string, FrozenFile> = {};
+    for (const { id, file } of this.#order) {
+      try {
+        // What is no file of a path has a mount of the kernel's own.
+        const mnt = file.link.startsWith("/")
+          ? this.#places.nameAt(file.pid, file.info.mountId)
+          : this.#places.nameOf(file.pid);
+        const frozen = this.#places.within(mnt, () => freezeInPlace(file));
+        files[id] = { ...frozen, ...(mnt !== undefined && { mnt }) };
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        this.#context.refuse(error);
+      }
+    }
+    return files;
+  }
+}
+
+function tooMany(pid: number, command: string, cause: unknown): Refusal {
+  return new Refusal(
+    "OPEN_FILES_LIMIT",
+    {
+      what: "The processes have more files open together than kmonte may have.",
+      why: `kmonte has each of them open too while it looks, and reached its own limit at process ${pid} (${command}).`,
+      remedy: "Raise the limit of open files that kmonte is started with (ulimit -Hn, LimitNOFILE=) and try again.",
+    },
+    { pid, command, resource: "file" },
+    cause,
+  );
+}
+
+/** A socket is looked at from inside the network namespace that it was made in. */
+function freezeInPlace(file: OpenFile): FrozenFile {
+  const name =
+    file.stat.type === S_IF.S_IFSOCK || file.stat.deviceNode === TUN ? socketNamespace(file.local) : undefined;
+  const network = name === networkHere() ? undefined : openSocketNamespace(file.local);
+  if (name === undefined || network === undefined) return freezeFile(file);
+  file.context.keep(network);
+  const net = namespaceObject(file, "net", network);
+  return { ...within("net", network, () => freezeFile(file)), net };
+}
+
+function freezeFile(file: OpenFile): FrozenFile {
+  const kind = fileKinds.find((candidate) => candidate.recognise(file));
+  if (!kind) {
+    throw new Refusal(
+      "FILE_KIND",
+      {
+        what: `Process ${file.pid} (${file.command}) has something open that cannot be frozen.`,
+        why: `Descriptor ${file.fd} leads to ${file.link}.`,
+        remedy: "Let the program close it, or leave this process out.",
+      },
+      { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "file" },
+    );
+  }
+  const owner = readOwner(file.local);
+  const locks = freezeLocks(file);
+  return {
+    kind: kind.name,
+    flags: formatFlags(OPEN_STATUS, file.info.flags & ~O.O_CLOEXEC),
+    position: String(file.info.pos),
+    ...(owner && { signalOwner: owner }),
+    ...(locks.length > 0 && { locks }),
+    state: kind.freeze(file) as unknown,
+  };
+}
+
+/** Files of /proc whose process has ended answer fstat(2) with ENOENT, though they are open. */
+function statOf(local: LocalFd, link: string, info: FdInfo): FileStat {
+  try {
+    return fstat(local);
+  } catch (error) {
+    if (!link.startsWith("/proc/")) throw error;
+    const inode = BigInt(fdInfoValue(info, "ino") ?? "0");
+    const type = (info.flags & O.O_DIRECTORY) === 0 ? S_IF.S_IFREG : S_IF.S_IFDIR;
+    return { ...stat("/proc"), inode, type, links: 0 };
+  }
+}

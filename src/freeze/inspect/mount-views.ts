@@ -1,0 +1,155 @@
+/** Where the paths of a process lead: into the mount namespace that it lives in (mount_namespaces(7)). */
+import { closeSync, openSync, readlinkSync } from "node:fs";
+import { O } from "../../abi/fcntl.ts";
+import { taskOf } from "../../sys/living.ts";
+import { readMountInfo, withinMounts } from "../../sys/mount.ts";
+import { inMounts, namespaceOf, openNamespace } from "../../sys/namespaces.ts";
+import { call } from "../../sys/call.ts";
+import { S_IF } from "../../abi/stat.ts";
+import { mountIdOf, stat } from "../../sys/stat.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import { orIfGone } from "../../lib/no-such-file.ts";
+import { parseMountInfo } from "../../proc/mountinfo.ts";
+import { readdirOrEmpty } from "../../proc/read.ts";
+import type { FreezeContext } from "../../resources/contract.ts";
+import { openNamespaceRoot } from "../../resources/mount/namespace.ts";
+import { freezeDetachedMount } from "../../resources/mount/detached.ts";
+import { openPath } from "../../resources/file/path-file.ts";
+
+export class MountViews {
+  /** The processes of the set, and those of their threads that live elsewhere. */
+  readonly #members: Set<number>;
+  /** A way to the root of each mount namespace that is not ours. */
+  readonly #ways = new Map<string, string>();
+  /** The mounts of each mount namespace, by their ids; "" for ours. */
+  readonly #mounts = new Map<string, ReadonlySet<number>>();
+  #known: Map<number, { readonly pid: number; readonly path: string }> | undefined;
+  readonly #context: FreezeContext;
+  /** The namespace that is looked at now. */
+  #now: string | undefined;
+
+  constructor(context: FreezeContext) {
+    this.#members = new Set(context.pids);
+    this.#context = context;
+  }
+
+  /** Runs `action` with paths as the process means them. */
+  of<T>(pid: number, action: () => T): T {
+    this.#members.add(pid);
+    return this.within(this.nameOf(pid), action);
+  }
+
+  /** Runs `action` with paths of a mount namespace of the set, or of ours for undefined. */
+  within<T>(namespace: string | undefined, action: () => T): T {
+    const before = this.#now;
+    this.#now = namespace;
+    try {
+      return inMounts(namespace === undefined ? "" : this.#wayTo(namespace), action);
+    } finally {
+      this.#now = before;
+    }
+  }
+
+  /**
+   * The mount namespace that a mount belongs to, which a process uses: not always its own, as what it has open may come
+   * from where it was before (setns(2), unshare(2)) or from another process.
+   */
+  nameAt(pid: number, mount: number): string | undefined {
+    const own = this.nameOf(pid);
+    if (this.#mountsOf(own).has(mount)) return own;
+    const others = [undefined, ...new Set([...this.#members].map((member) => this.nameOf(member)))];
+    const found = others.findIndex((name) => this.#mountsOf(name).has(mount));
+    return found < 0 ? (this.#detached(mount) ?? own) : others[found];
+  }
+
+  #mountsOf(namespace: string | undefined): ReadonlySet<number> {
+    const known = this.#mounts.get(namespace ?? "");
+    if (known) return known;
+    const read = (): ReadonlySet<number> => new Set(parseMountInfo(readMountInfo(proc)).map(({ id }) => id));
+    const proc = openSync("/proc", O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC) as LocalFd;
+    const there = namespace === undefined ? undefined : openNamespace(this.#memberOf(namespace), "mnt");
+    try {
+      const mounts = there === undefined ? read() : withinMounts(there, read);
+      this.#mounts.set(namespace ?? "", mounts);
+      return mounts;
+    } finally {
+      closeSync(proc);
+      if (there !== undefined) closeSync(there);
+    }
+  }
+
+  /** A mount that is attached nowhere any more is a place of its own, if somebody has a folder of it: that leads to its root. */
+  #detached(mount: number): string | undefined {
+    const name = `detached:${mount}`;
+    if (this.#ways.has(name)) return name;
+    const found = this.#folders().get(mount);
+    if (!found) return undefined;
+    const root = openPath(found.path, O.O_PATH | O.O_DIRECTORY);
+    for (;;) {
+      const [here, above] = [stat(`/proc/self/fd/${root}`), stat(`/proc/self/fd/${root}/..`)];
+      if (here.inode === above.inode) break;
+      const up = openPath(`/proc/self/fd/${root}/..`, O.O_PATH | O.O_DIRECTORY);
+      call("dup3", "Going up in a mount", up, root, O.O_CLOEXEC);
+      closeSync(up);
+    }
+    this.#ways.set(name, `/proc/self/fd/${root}`);
+    this.#context.keep(root);
+    this.#context.object(name, () => freezeDetachedMount(this.#context, found.pid, root));
+    return name;
+  }
+
+  /** A folder of each mount that the set has open or stands in. */
+  #folders(): ReadonlyMap<number, { readonly pid: number; readonly path: string }> {
+    if (this.#known) return this.#known;
+    this.#known = new Map();
+    for (const pid of this.#members) {
+      const base = `/proc/${taskOf(pid)}`;
+      const ways = [`${base}/cwd`, `${base}/root`, ...readdirOrEmpty(`${base}/fd`).map((fd) => `${base}/fd/${fd}`)];
+      for (const path of ways) {
+        if (orIfGone(() => stat(path).type, undefined) !== S_IF.S_IFDIR) continue;
+        const mount = mountIdOf(path);
+        if (!this.#known.has(mount)) this.#known.set(mount, { pid, path });
+      }
+    }
+    return this.#known;
+  }
+
+  #memberOf(namespace: string): number {
+    return [...this.#members].find((pid) => namespaceOf(pid, "mnt") === namespace) as number;
+  }
+
+  /** The mount namespace of the paths that are looked at; undefined for ours. */
+  get now(): string | undefined {
+    return this.#now;
+  }
+
+  /** The mount namespace of a process, when it is not ours. */
+  nameOf(pid: number): string | undefined {
+    const namespace = namespaceOf(pid, "mnt");
+    return namespace === namespaceOf("self", "mnt") ? undefined : namespace;
+  }
+
+  /** Through a process that has not changed its root: magic links show paths from the root of the namespace. */
+  #wayTo(namespace: string): string {
+    const known = this.#ways.get(namespace);
+    if (known !== undefined) return known;
+    const member = [...this.#members].find((other) => namespaceOf(other, "mnt") === namespace && rootOf(other) === "/");
+    const way = member === undefined ? `/proc/self/fd/${this.#openRootOf(namespace)}` : `/proc/${taskOf(member)}/root`;
+    this.#ways.set(namespace, way);
+    return way;
+  }
+
+  /** Where all its processes have changed their root. */
+  #openRootOf(namespace: string): LocalFd {
+    const there = openNamespace(this.#memberOf(namespace), "mnt");
+    try {
+      return this.#context.keep(openNamespaceRoot(there));
+    } finally {
+      closeSync(there);
+    }
+  }
+}
+
+function rootOf(pid: number): string | undefined {
+  return orIfGone(() => readlinkSync(`/proc/${taskOf(pid)}/root`), undefined);
+}

@@ -1,0 +1,31 @@
+/** Stops and continuations of children that their parent has not waited for yet: waitid(2) tells without taking. */
+import { CLD, P, WAIT } from "../../abi/wait.ts";
+import { childrenOf } from "../../proc/read.ts";
+import type { FreezeProcess } from "../../resources/contract.ts";
+import { pidNamespaceOf } from "./ids.ts";
+import type { StoppedSet } from "../stop/stopped-set.ts";
+
+export type Unwaited = "stopped" | "continued";
+
+const SIGINFO_SIZE = 128;
+
+/** Asks in the parent, child by child only when there is something at all. */
+export function findUnwaited(parent: FreezeProcess, set: StoppedSet): Map<number, Unwaited> {
+  const found = new Map<number, Unwaited>();
+  const children = childrenOf(parent.pid).filter((pid) => set.processes.get(pid)?.zombie === false);
+  if (children.length === 0 || ask(parent, P.ALL, 0) === undefined) return found;
+  const level = pidNamespaceOf(parent.pid)?.pids.length ?? 0;
+  for (const child of children) {
+    const news = ask(parent, P.PID, level === 0 ? child : (pidNamespaceOf(child)?.pids[level - 1] ?? child));
+    if (news) found.set(child, news);
+  }
+  return found;
+}
+
+function ask({ scope }: FreezeProcess, who: number, id: number): Unwaited | undefined {
+  const options = WAIT.WUNTRACED | WAIT.WCONTINUED | WAIT.WNOHANG | WAIT.WNOWAIT | WAIT.WALL;
+  scope.put(Buffer.alloc(SIGINFO_SIZE));
+  if (scope.attempt("waitid", who, id, scope.scratch, options, 0) < 0) return undefined;
+  const code = scope.take(12).readInt32LE(8);
+  return code === CLD.STOPPED ? "stopped" : code === CLD.CONTINUED ? "continued" : undefined;
+}

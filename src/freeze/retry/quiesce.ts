@@ -1,0 +1,39 @@
+/** The time until a set is looked at again: the programs go on, and what they must get done is held together meanwhile. */
+import { Refusal } from "../../lib/errors.ts";
+import { sleepMicroseconds } from "../../tracee/stops.ts";
+import type { Settling } from "../../resources/contract.ts";
+
+const PAUSE_US = 2000;
+
+/** What was begun lasts until the set has been looked at again. */
+export class Quiesce implements Disposable {
+  readonly #begun: Settling[] = [];
+
+  constructor(restless: readonly (() => Settling)[]) {
+    try {
+      for (const begin of restless) this.#begun.push(begin());
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Returns when all has settled, or when it has been waited for long enough. */
+  wait(patience: number): void {
+    const deadline = performance.now() + patience;
+    while (!this.#begun.every((each) => each.settled()) && performance.now() < deadline) sleepMicroseconds(PAUSE_US);
+  }
+
+  [Symbol.dispose](): void {
+    for (const each of this.#begun.splice(0)) each[Symbol.dispose]();
+  }
+}
+
+/** Never told to anybody: after some attempts it is frozen as it is. */
+export function passing(): Refusal {
+  return new Refusal("RESTLESS", {
+    what: "Something is going on that will have passed in a moment.",
+    why: "A connection is being made that one side believes in already, or a program is about to read what it was told.",
+    remedy: "Try again in a moment.",
+  });
+}

@@ -1,0 +1,35 @@
+/** Processes that stand still because their control group is frozen (cgroups(7)): they answer to nothing, us included. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Refusal } from "../../lib/errors.ts";
+import { orIfGone } from "../../lib/no-such-file.ts";
+import { cgroupFolder, parseCgroups } from "../../proc/cgroup.ts";
+import { parseMountInfo } from "../../proc/mountinfo.ts";
+
+export function refuseFrozenGroup(pid: number, command: string): Refusal | undefined {
+  const paths = parseCgroups(orIfGone(() => readFileSync(`/proc/${pid}/cgroup`, "utf8"), ""));
+  const mounts = parseMountInfo(readFileSync("/proc/thread-self/mountinfo", "utf8"));
+  for (const [hierarchy, path] of Object.entries(paths)) {
+    if (path === "/") continue;
+    const folder = cgroupFolder(mounts, hierarchy, path);
+    if (folder === undefined || !isFrozen(folder, hierarchy)) continue;
+    return new Refusal(
+      "CGROUP_FROZEN",
+      {
+        what: `Process ${pid} (${command}) cannot be frozen: its control group is.`,
+        why: `${folder} has been frozen with ${hierarchy === "" ? "cgroup.freeze" : "freezer.state"}, and nothing runs in it.`,
+        remedy: "Let the group go on, freeze the programs, and freeze the group again after the thaw.",
+      },
+      { pid, command, path: folder, resource: "cgroups" },
+    );
+  }
+  return undefined;
+}
+
+function isFrozen(folder: string, hierarchy: string): boolean {
+  if (hierarchy !== "" && !hierarchy.split(",").includes("freezer")) return false;
+  const [file, pattern] = hierarchy === "" ? ["cgroup.events", /^frozen 1$/m] : ["freezer.state", /^FR/];
+  const path = join(folder, file as string);
+  // The root has neither, and a group may be gone by now.
+  return existsSync(path) && (pattern as RegExp).test(orIfGone(() => readFileSync(path, "utf8"), ""));
+}

@@ -1,0 +1,343 @@
+/** Stopping a set of processes, all threads and all descendants, without their knowing: PTRACE_SEIZE and _INTERRUPT. */
+import type { LocalFd } from "../../lib/brand.ts";
+import { ERRNO } from "../../abi/errno.ts";
+import { canOpenThread, seeThrough } from "../../sys/living.ts";
+import { PTRACE_EVENT, PTRACE_O } from "../../abi/ptrace.ts";
+import { CLOCK } from "../../abi/time.ts";
+import { clockNow } from "../../sys/time.ts";
+import { SIGNAL, signalName } from "../../abi/signal.ts";
+import { KmonteError } from "../../lib/errors.ts";
+import { isKernelWorker } from "../../proc/kernel-workers.ts";
+import { childrenOf, readdirOrEmpty, readStat } from "../../proc/read.ts";
+import type { ProcessStat } from "../../proc/status.ts";
+import { endAll, type Move } from "../../tracee/end-all.x86_64.ts";
+import { detach, interrupt, resume, tryInterrupt, tryResume, trySeize } from "../../tracee/ptrace.ts";
+import { settleThread, standsInVdso } from "./settle.ts";
+import { correctSleep, measureSleeps } from "./sleep-deadlines.ts";
+import { cannotSeize, doesNotStop, keepsChanging, leaderEnded, staysInVdso, vforkInProgress } from "./failures.ts";
+import { waitsInVfork } from "./vfork.ts";
+import {
+  awaitEnd,
+  awaitStop,
+  expectNodeToWatch,
+  expectOthersBeside,
+  sleepMicroseconds,
+  TraceeGone,
+  type Stop,
+} from "../../tracee/stops.ts";
+
+/** Seccomp filters of the program do not apply to calls that we make in it; needs CAP_SYS_ADMIN. */
+const OPTIONS = PTRACE_O.TRACESYSGOOD | PTRACE_O.SUSPEND_SECCOMP;
+/** A task in an uninterruptible sleep gets this long to come out of it. */
+const STOP_DEADLINE_MS = 10_000;
+/** In /proc/PID/stat, of who stands still for us. */
+const TRACED = "t";
+/** Nearly all tasks stop within this time. */
+const USUAL_STOP_MS = 100;
+/** The child of a vfork starts another program within milliseconds as a rule, and within seconds on a busy machine. */
+const VFORK_PATIENCE_MS = 3000;
+/** Ending takes no longer as a rule, with much memory to give back. */
+const END_PATIENCE_MS = 2000;
+const RELEASE_PATIENCE_MS = 500;
+/** A program that does nothing but ask for the time is outside the vDSO one time in five or so. */
+const MOST_TRIES = 400;
+
+interface StoppedThread {
+  readonly tid: number;
+  /** CLOCK_MONOTONIC when we saw it stop. */
+  readonly stoppedAt: bigint;
+  /** The signal of the group stop that the thread was in before we came, if any. */
+  readonly groupStop: string | undefined;
+}
+
+export interface StoppedProcess {
+  readonly pid: number;
+  readonly stat: ProcessStat;
+  readonly zombie: boolean;
+  readonly threads: StoppedThread[];
+}
+
+/** Asked before a process is touched; throws a refusal when it is not to be. */
+export type Admit = (pid: number, command: string) => void;
+
+/** Processes that stand still until {@link StoppedSet.release}. */
+export class StoppedSet implements Disposable {
+  readonly processes = new Map<number, StoppedProcess>();
+  readonly #seized = new Set<number>();
+  /** Those of them that have come to a stop; the others may still be on their way. */
+  readonly #standing = new Set<number>();
+  #sleepsUntil: ReadonlyMap<number, bigint> = new Map();
+  /** A process of which a thread ended before it could be stopped. */
+  #missed: StoppedProcess | undefined;
+  /** First threads that have ended while others go on. */
+  readonly #endedLeaders = new Set<number>();
+
+  readonly #admit: Admit;
+
+  private constructor(admit: Admit) {
+    this.#admit = admit;
+  }
+
+  /** Seizes and stops the processes with everything below them; on failure, lets all go on and throws. */
+  static stop(roots: readonly number[], admit: Admit = () => undefined): StoppedSet {
+    const set = new StoppedSet(admit);
+    try {
+      set.#stopAll(roots);
+      // A sleeper whose time ended meanwhile may have made a thread or a child.
+      if (set.#measureSleeps()) set.#stopAll(roots);
+      return set;
+    } catch (error) {
+      set.release();
+      throw error;
+    }
+  }
+
+  /** When, on our CLOCK_MONOTONIC, the relative sleep that a thread is in ends; undefined when nothing tells. */
+  sleepsUntil(tid: number): bigint | undefined {
+    return this.#sleepsUntil.get(tid);
+  }
+
+  /** Whether any thread went on for it. */
+  #measureSleeps(): boolean {
+    let went = false;
+    const free = [...this.processes.values()].flatMap((process) =>
+      process.threads
+        .filter((thread) => thread.groupStop === undefined)
+        .map(({ tid, stoppedAt }) => ({ tid, stoppedAt, process, pid: process.pid })),
+    );
+    const processOf = new Map(free.map(({ tid, process }) => [tid, process]));
+    this.#sleepsUntil = measureSleeps(free, {
+      run: (tids) => {
+        went = true;
+        for (const tid of tids) {
+          if (!this.#seized.has(tid)) continue;
+          this.#standing.delete(tid);
+          tryResume(tid);
+        }
+        for (const tid of tids) awaitSleep(tid);
+      },
+      halt: (tids) => {
+        const running = tids.filter((tid) => this.#seized.has(tid));
+        for (const tid of running) tryInterrupt(tid);
+        for (const tid of running) this.#awaitStop(processOf.get(tid) as StoppedProcess, tid);
+      },
+    });
+    return went;
+  }
+
+  get threadCount(): number {
+    return this.#seized.size;
+  }
+
+  #stopAll(roots: readonly number[]): void {
+    const deadline = Date.now() + END_PATIENCE_MS;
+    do {
+      this.#dropEnded();
+      this.#stopOnce(roots);
+      // Whoever is on the way to its end is a zombie, or gone, in a moment.
+    } while (this.#someEnding() && Date.now() < deadline && sleepMicroseconds(200) === undefined);
+    for (const process of this.processes.values()) {
+      const { pid, zombie, threads } = process;
+      const [first] = threads;
+      if (zombie || !first || threads.some(({ tid }) => tid === pid)) continue;
+      if (!canOpenThread(first.tid)) throw leaderEnded(process, "this kernel shows nobody the files of the others");
+      seeThrough(pid, first.tid);
+    }
+  }
+
+  #someEnding(): boolean {
+    return [...this.processes.values()].some(({ zombie, threads }) => !zombie && threads.length === 0);
+  }
+
+  #stopOnce(roots: readonly number[]): void {
+    for (const pid of roots) this.#takeProcess(pid);
+    // A program that forks or starts threads while we look is looked at again, until nothing new appears, and nobody has
+    // ended under our hands, who may have made others. Whoever has been stopped cannot make more, so this ends, unless
+    // threads live so shortly that none is met.
+    const deadline = Date.now() + STOP_DEADLINE_MS;
+    for (let before = -1; before !== this.#seized.size + this.processes.size || this.#missed;) {
+      if (this.#missed && Date.now() > deadline) throw keepsChanging(this.#missed, STOP_DEADLINE_MS);
+      before = this.#seized.size + this.processes.size;
+      this.#missed = undefined;
+      for (const process of [...this.processes.values()]) {
+        if (process.zombie) continue;
+        this.#takeThreads(process);
+        for (const child of childrenOf(process.pid)) if (!this.processes.has(child)) this.#takeProcess(child);
+      }
+    }
+  }
+
+  /** Those that have ended after they had been stopped: what is left of them is looked at anew. */
+  #dropEnded(): void {
+    for (const { pid, zombie, threads } of [...this.processes.values()]) {
+      if (zombie ? readStat(pid) !== undefined : threads.length > 0) continue;
+      this.processes.delete(pid);
+      this.#takeProcess(pid);
+    }
+  }
+
+  #takeProcess(pid: number): void {
+    if (this.processes.has(pid)) return;
+    const stat = readStat(pid);
+    if (!stat) return;
+    if (stat.ppid === globalThis.process.pid) expectNodeToWatch(pid);
+    this.#admit(pid, stat.comm);
+    const process = { pid, stat, zombie: stat.state === "Z" && stat.threads <= 1, threads: [] };
+    if (!process.zombie) this.#takeThreads(process);
+    this.processes.set(pid, process);
+  }
+
+  #takeThreads(process: StoppedProcess): void {
+    const fresh: number[] = [];
+    // The youngest first: they live longest.
+    for (const name of readdirOrEmpty(`/proc/${process.pid}/task`).toReversed()) {
+      const tid = Number(name);
+      if (this.#seized.has(tid) || isKernelWorker(tid)) continue;
+      if (this.#seize(process, tid)) fresh.push(tid);
+      else if (tid !== process.pid || !this.#endedLeaders.has(tid)) this.#missed = process;
+      if (tid === process.pid && !this.#seized.has(tid)) this.#endedLeaders.add(tid);
+    }
+    fresh.reverse();
+    if (fresh.length + process.threads.length > 1) expectOthersBeside(process.pid);
+    for (const tid of fresh) tryInterrupt(tid);
+    for (const tid of fresh) {
+      const groupStop = this.#awaitStop(process, tid);
+      if (this.#seized.has(tid)) process.threads.push({ tid, groupStop, stoppedAt: clockNow(CLOCK.CLOCK_MONOTONIC) });
+    }
+    if (fresh.every((tid) => this.#seized.has(tid))) return;
+    this.#missed = process;
+    this.#stopAnew(process);
+  }
+
+  /**
+   * Some threads have ended. Maybe one of them has become the first thread instead, by starting another program, at
+   * which all others end, those that stood still too (execve(2)).
+   */
+  #stopAnew(process: StoppedProcess): void {
+    for (const { tid } of [...process.threads]) {
+      if (readStat(tid)?.state === TRACED) continue;
+      this.#standing.delete(tid);
+      tryInterrupt(tid);
+      this.#awaitStop(process, tid);
+    }
+  }
+
+  #seize(process: StoppedProcess, tid: number): boolean {
+    let result = trySeize(tid, OPTIONS);
+    if (result === -ERRNO.EPERM) result = trySeize(tid, PTRACE_O.TRACESYSGOOD);
+    if (result >= 0) {
+      this.#seized.add(tid);
+      return true;
+    }
+    if (result === -ERRNO.ESRCH) return false;
+    const state = readStat(tid)?.state;
+    if (state === undefined || state === "Z" || state === "X") {
+      // A thread that is ending counts no more.
+      return false;
+    }
+    throw cannotSeize(process, tid, result);
+  }
+
+  #awaitStop(process: StoppedProcess, tid: number): string | undefined {
+    for (let tries = 0; ;) {
+      let stop: Stop | undefined;
+      try {
+        stop = awaitStop(tid, USUAL_STOP_MS);
+        // A first thread that was on its way to its end: it stays, and does not stop.
+        if (!stop && readStat(tid)?.state === "Z") throw new TraceeGone(tid);
+        // Who has taken the id of the first thread meanwhile was asked to stop by its old one, or not at all (execve(2)).
+        if (!stop && !tryInterrupt(tid)) throw new TraceeGone(tid);
+        if (!stop && waitsInVfork(process.pid, tid)) {
+          stop = awaitStop(tid, VFORK_PATIENCE_MS);
+          if (!stop) throw vforkInProgress(process, tid);
+        }
+        stop ??= awaitStop(tid, STOP_DEADLINE_MS);
+      } catch (error) {
+        if (!(error instanceof TraceeGone)) throw error;
+        this.#seized.delete(tid);
+        const place = process.threads.findIndex((thread) => thread.tid === tid);
+        if (place >= 0) process.threads.splice(place, 1);
+        return undefined;
+      }
+      if (!stop) throw doesNotStop(process, tid, STOP_DEADLINE_MS);
+      if (stop.event === PTRACE_EVENT.STOP) {
+        this.#standing.add(tid);
+        if (stop.signal !== SIGNAL.SIGTRAP) return signalName(stop.signal);
+        if (!standsInVdso(tid)) {
+          settleThread(tid);
+          return undefined;
+        }
+        // It is in there for some nanoseconds only: another moment will be better. Stepping would take it out for
+        // certain, but a death of ours between two steps would be its own.
+        if ((tries += 1) > MOST_TRIES) throw staysInVdso(process, tid, MOST_TRIES);
+        this.#standing.delete(tid);
+        tryResume(tid);
+        sleepMicroseconds(tries % 20);
+        tryInterrupt(tid);
+        continue;
+      }
+      // A signal on its way to the program: it is delivered, and our own stop comes right after.
+      tryResume(tid, stop.event === 0 ? stop.signal : 0);
+    }
+  }
+
+  /** Lets all go on, as if nothing had happened. Those that were stopped before stay stopped. */
+  release(): void {
+    for (const { pid, threads } of this.processes.values()) {
+      for (const { tid } of threads) {
+        const until = this.#seized.has(tid) ? this.#sleepsUntil.get(tid) : undefined;
+        if (until !== undefined) correctSleep(pid, tid, until);
+      }
+    }
+    for (const tid of this.#seized) {
+      if (!this.#standing.has(tid)) bringToStand(tid);
+      detach(tid);
+    }
+    this.#seized.clear();
+    this.#standing.clear();
+    for (const pid of this.processes.keys()) seeThrough(pid, undefined);
+  }
+
+  /** Ends all processes for good, after the move if there is one, tells it into pipes, and waits until they have gone. */
+  kill(move?: Move, told: readonly LocalFd[] = []): void {
+    const living = [...this.processes.values()].filter((process) => !process.zombie);
+    endAll(
+      living.map(({ pid }) => pid),
+      move,
+      told,
+    );
+    // The main thread can be waited for only when all others have been.
+    // Children before parents: the init of a pid namespace waits until all in it have gone.
+    for (const { pid, threads } of living.toReversed()) {
+      for (const { tid } of threads) if (tid !== pid) awaitEnd(tid, STOP_DEADLINE_MS);
+      awaitEnd(pid, STOP_DEADLINE_MS);
+      seeThrough(pid, undefined);
+    }
+    this.#seized.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+/** Waits, not for long, until a thread that has just been let go sleeps again. */
+function awaitSleep(tid: number): void {
+  for (let looks = 0; looks < 100 && readStat(tid)?.state === "R"; looks += 1) sleepMicroseconds(30);
+}
+
+/** Only who stands still can be let go, and a call that our interruption breaks off must be put right before. */
+function bringToStand(tid: number): void {
+  try {
+    interrupt(tid);
+    let stop = awaitStop(tid, RELEASE_PATIENCE_MS);
+    while (stop && stop.event !== PTRACE_EVENT.STOP) {
+      resume("CONT", tid, stop.event === 0 ? stop.signal : 0);
+      stop = awaitStop(tid, RELEASE_PATIENCE_MS);
+    }
+    if (stop?.signal === SIGNAL.SIGTRAP) settleThread(tid);
+  } catch (error) {
+    // It has ended. Whoever does not stop goes on by itself when our thread ends.
+    if (!(error instanceof KmonteError)) throw error;
+  }
+}

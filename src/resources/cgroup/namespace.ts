@@ -1,0 +1,63 @@
+/** Cgroup namespaces (cgroup_namespaces(7)): in each hierarchy, the group that its inhabitants see as the root. */
+import { readFileSync } from "node:fs";
+import * as v from "valibot";
+import { nameOfNamespace, namespaceOf, within } from "../../sys/namespaces.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import { parseCgroups } from "../../proc/cgroup.ts";
+import { Refusal } from "../../lib/errors.ts";
+import type { ObjectKind } from "../contract.ts";
+import { move } from "./membership.ts";
+import { ownerSchema, type Holder, type NamespaceHandle } from "../namespace/handle.ts";
+
+const schema = v.strictObject({
+  kind: v.literal("cgroup-namespace"),
+  owner: ownerSchema,
+  /** As kmonte sees them, by the controllers of the hierarchy; "" for version 2. */
+  roots: v.record(v.string(), v.string()),
+});
+type CgroupNamespaceState = v.InferOutput<typeof schema>;
+
+/** The file shows paths from the root of whoever reads it: what the process sees is the end of what we see. */
+export function freezeCgroupNamespace(namespace: LocalFd, { pid, command }: Holder): CgroupNamespaceState {
+  const name = nameOfNamespace(namespace);
+  if (namespaceOf(pid, "cgroup") !== name) throw refuseEmpty(pid, command, name);
+  const ours = parseCgroups(readFileSync(`/proc/${pid}/cgroup`, "utf8"));
+  const theirs = within("cgroup", namespace, () => parseCgroups(readFileSync(`/proc/${pid}/cgroup`, "utf8")));
+  const roots: Record<string, string> = {};
+  for (const [hierarchy, path] of Object.entries(ours)) roots[hierarchy] = rootOf(path, theirs[hierarchy] ?? "/");
+  return { kind: "cgroup-namespace", roots };
+}
+
+function refuseEmpty(pid: number, command: string, name: string): Refusal {
+  return new Refusal(
+    "NAMESPACE_FILE",
+    {
+      what: `Process ${pid} (${command}) holds a cgroup namespace that it does not live in.`,
+      why: `Where the root of ${name} is, only a process in it can tell.`,
+      remedy: "Freeze a process that lives there as well, or let this one close it.",
+    },
+    { pid, command, path: name, resource: "namespace" },
+  );
+}
+
+/** `/..` is the parent of the root. */
+function rootOf(path: string, seen: string): string {
+  if (seen === "/") return path;
+  const up = /^(\/\.\.)+/.exec(seen)?.[0];
+  // Somewhere else than below the root: which way down it would be, nothing tells.
+  if (up !== undefined) return path;
+  return path.endsWith(seen) ? path.slice(0, -seen.length) || "/" : path;
+}
+
+export const cgroupNamespace: ObjectKind<CgroupNamespaceState, NamespaceHandle, "cgroup-namespace"> = {
+  name: "cgroup-namespace",
+  hasPath: false,
+  schema,
+  thaw(state, context) {
+    if (state.owner !== undefined) context.object(state.owner);
+    const fd = context.userNamespaces.owned(state.owner, "cgroup", (pid) => {
+      move(context, pid, state.roots, "cgroup.procs", `${pid}, which makes a cgroup namespace`);
+    });
+    return { fd };
+  },
+};

@@ -1,0 +1,94 @@
+/**
+ * Finding a name for a file of which only device and inode are known: a watched file (inotify), or one whose name was
+ * removed while another hard link leads to it.
+ */
+import { closeSync, lstatSync, readdirSync, readFileSync, readlinkSync, type BigIntStats } from "node:fs";
+import { dirname, join } from "node:path";
+import { taskOf } from "../../sys/living.ts";
+import { O } from "../../abi/fcntl.ts";
+import { type FileHandle, openHandle } from "../../sys/file-handle.ts";
+import { placed } from "../../sys/namespaces.ts";
+import { formatDevice } from "../../abi/stat.ts";
+import { type FileStat, fstat } from "../../sys/stat.ts";
+import type { LocalFd } from "../../lib/brand.ts";
+import { parseMountInfo } from "../../proc/mountinfo.ts";
+import { isLinked } from "./contents.ts";
+import { openPath } from "./path-file.ts";
+import { orIfGone } from "../../lib/no-such-file.ts";
+
+/** Names looked at before a search is given up: the processes stand still meanwhile. */
+const MOST_NAMES = 100_000;
+
+/** Opens a file by handle, with O_PATH, on any mount of the file system `device` (`major:minor`). */
+export function openByHandle(pid: number, device: string, handle: FileHandle): LocalFd | undefined {
+  for (const mount of mountsOf(pid)) {
+    if (mount.device !== device) continue;
+    const mountFd = tryOpen(mount.mountPoint);
+    if (mountFd === undefined) continue;
+    try {
+      const fd = openHandle(mountFd, handle, O.O_PATH);
+      if (fd >= 0) return fd as LocalFd;
+    } finally {
+      closeSync(mountFd);
+    }
+  }
+  return undefined;
+}
+
+/** A path that leads to an open file now. The one that the kernel remembers is tried first. */
+export function nameOfOpen(fd: LocalFd, pid: number, hints: readonly string[]): string | undefined {
+  const seen = fstat(fd);
+  const link = readlinkSync(`/proc/self/fd/${fd}`);
+  return isLinked(link, seen) ? link : searchName(pid, seen, [dirname(link), ...hints]);
+}
+
+/** Looks for a name of the inode around the folders of `hints` first, and then ever further up. */
+export function searchName(pid: number, seen: FileStat, hints: readonly string[]): string | undefined {
+  const roots = mountsOf(pid).map(({ mountPoint }) => mountPoint);
+  const around = [...new Set([...hints.flatMap(ancestors).toSorted((a, b) => b.length - a.length), ...roots])];
+  const walked = new Set<string>();
+  const itself = around.find((folder) => {
+    const found = lookAt(folder);
+    return found?.ino === seen.inode && formatDevice(found.dev) === seen.device;
+  });
+  if (itself !== undefined) return itself;
+  let left = MOST_NAMES;
+  for (const start of around) {
+    const folders = [start];
+    for (let folder = folders.shift(); folder !== undefined && left > 0; folder = folders.shift()) {
+      const stats = walked.has(folder) ? undefined : lookAt(folder);
+      walked.add(folder);
+      if (!stats?.isDirectory() || formatDevice(stats.dev) !== seen.device) continue;
+      for (const name of namesIn(folder)) {
+        left -= 1;
+        const path = join(folder, name);
+        const found = lookAt(path);
+        if (found?.dev !== stats.dev) continue;
+        if (found.ino === seen.inode) return path;
+        if (found.isDirectory()) folders.push(path);
+      }
+    }
+  }
+  return undefined;
+}
+
+/** A folder and all above it. */
+function ancestors(folder: string): string[] {
+  return folder === dirname(folder) ? [folder] : [folder, ...ancestors(dirname(folder))];
+}
+
+function mountsOf(pid: number): ReturnType<typeof parseMountInfo> {
+  return parseMountInfo(readFileSync(`/proc/${taskOf(pid)}/mountinfo`, "utf8"));
+}
+
+function lookAt(path: string): BigIntStats | undefined {
+  return orIfGone(() => lstatSync(placed(path), { bigint: true }), undefined);
+}
+
+function namesIn(folder: string): string[] {
+  return orIfGone(() => readdirSync(placed(folder)), []);
+}
+
+function tryOpen(path: string): LocalFd | undefined {
+  return orIfGone(() => openPath(placed(path), 0), undefined);
+}

@@ -1,0 +1,127 @@
+/**
+ * Shared memory of System V that processes have attached (shmat(2)). A segment of the machine's IPC namespace stays
+ * where it is, as a file does; after a reboot, or when it went with its last attachment, it is made again. One of a
+ * namespace of the set's own is made with that.
+ */
+import { closeSync, readFileSync } from "node:fs";
+import * as v from "valibot";
+import { taskOf } from "../../sys/living.ts";
+import { attempt } from "../../sys/call.ts";
+import { namespaceOf, openNamespace, within } from "../../sys/namespaces.ts";
+import { IPC } from "../../abi/sysv.ts";
+import type { NamespaceHandle } from "../namespace/handle.ts";
+import { Refusal } from "../../lib/errors.ts";
+import { parseMaps, type Mapping } from "../../proc/maps.ts";
+import type { SysvLine } from "../../proc/sysvipc.ts";
+import type { FreezeContext, FreezeProcess, ObjectKind } from "../contract.ts";
+import { listSysv } from "./sysv-common.ts";
+import { freezeSegment, makeSegment, noteLast, segmentSchema, type SegmentState } from "./sysv-segments.ts";
+
+const schema = v.strictObject({
+  kind: v.literal("sysv-segment"),
+  id: v.number(),
+  size: v.number(),
+  /** The set's own IPC namespace that it belongs to. */
+  namespace: v.optional(v.string()),
+  /** The segment itself, when it is one of the machine's. */
+  segment: v.optional(segmentSchema),
+});
+type State = v.InferOutput<typeof schema>;
+
+export interface SegmentHandle {
+  readonly id: number;
+  readonly size: number;
+}
+
+/** Ids of segments begin with it. */
+export const SEGMENT_PREFIX = "sysv-shm:";
+
+/** How /proc shows an attachment; its inode is the segment's id. */
+export function isAttachment(mapping: Mapping): boolean {
+  return /^\/SYSV[0-9a-f]{8} \(deleted\)$/.test(mapping.path);
+}
+
+/** Notes the segment as an object of the set and returns the object's id. */
+export function segmentObject({ pid, command, context }: FreezeProcess, mapping: Mapping): string {
+  const name = namespaceOf(pid, "ipc") ?? "";
+  const own = name !== namespaceOf("self", "ipc");
+  return context.object(`${SEGMENT_PREFIX}${own ? name : "machine"}:${mapping.inode}`, () => {
+    const namespace = openNamespace(pid, "ipc");
+    try {
+      return within("ipc", namespace, () => {
+        const line = listSysv("shm").find((candidate) => candidate.get("shmid") === mapping.inode);
+        if (!line) throw ofAnother(pid, command, mapping);
+        const size = line.get("size") ?? 0;
+        const base = { kind: "sysv-segment" as const, id: mapping.inode, size };
+        if (own) return { ...base, namespace: name };
+        return { ...base, segment: freezeSegment(line, mapFile(pid, mapping), context) };
+      });
+    } finally {
+      closeSync(namespace);
+    }
+  });
+}
+
+function mapFile(pid: number, { start, end }: Mapping): string {
+  return `/proc/${taskOf(pid)}/map_files/${start.toString(16)}-${end.toString(16)}`;
+}
+
+/** Ways to the segments that the set has attached, by their ids, in the IPC namespace of this thread. */
+export function attachments(context: FreezeContext): ReadonlyMap<number, string> {
+  const here = namespaceOf("thread-self", "ipc");
+  const found = new Map<number, string>();
+  for (const pid of context.pids) {
+    if (namespaceOf(pid, "ipc") !== here) continue;
+    for (const mapping of parseMaps(readFileSync(`/proc/${taskOf(pid)}/maps`, "utf8"))) {
+      if (isAttachment(mapping) && !found.has(mapping.inode)) found.set(mapping.inode, mapFile(pid, mapping));
+    }
+  }
+  return found;
+}
+
+export const sysvSegment: ObjectKind<State, SegmentHandle, "sysv-segment"> = {
+  name: "sysv-segment",
+  schema,
+  thaw({ id, size, namespace, segment }, context) {
+    if (namespace !== undefined) context.object<NamespaceHandle>(namespace);
+    else if (segment && findHere(segment)) noteLast(segment, context);
+    else if (segment) {
+      context.undo(`shared memory ${id}`, () => attempt("shmctl", id, IPC.IPC_RMID, 0));
+      makeSegment(segment, context);
+    }
+    return { id, size };
+  },
+  check({ segment }) {
+    if (!segment || findHere(segment)) return undefined;
+    const taken = listSysv("shm").find(
+      (line) => line.get("shmid") === segment.id || (segment.key !== 0 && line.get("key") === segment.key),
+    );
+    return taken && takenBy(segment, taken);
+  },
+};
+
+/** The very segment, when it is still there. */
+function findHere(segment: SegmentState): SysvLine | undefined {
+  const same = { shmid: segment.id, key: segment.key, size: segment.size, cpid: segment.creator };
+  return listSysv("shm").find((line) => Object.entries(same).every(([name, value]) => line.get(name) === value));
+}
+
+function takenBy({ id, key }: SegmentState, line: SysvLine): Refusal {
+  return new Refusal("SYSV_ID_TAKEN", {
+    what: `The shared memory ${id} (key ${key}) that the processes had attached cannot be made again.`,
+    why: `Another segment has the id ${line.get("shmid")} and the key ${line.get("key")} here.`,
+    remedy: `Remove it (ipcrm -m ${line.get("shmid")}) when nobody needs it.`,
+  });
+}
+
+function ofAnother(pid: number, command: string, { start, inode }: Mapping): Refusal {
+  return new Refusal(
+    "SYSV_SHM",
+    {
+      what: `Process ${pid} (${command}) has memory that cannot be frozen.`,
+      why: `The mapping at 0x${start.toString(16)} is shared memory ${inode} of an IPC namespace that the process has left.`,
+      remedy: "Let the program detach it (shmdt), or leave this process out.",
+    },
+    { pid, command, resource: "mapping" },
+  );
+}

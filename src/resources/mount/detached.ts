@@ -1,0 +1,85 @@
+/**
+ * A mount that was taken away while it was in use (umount2(2), MNT_DETACH): no namespace shows it, and the kernel tells
+ * paths in it from its own root. It is a place for paths, as a mount namespace is.
+ */
+import { closeSync } from "node:fs";
+import * as v from "valibot";
+import { identityOf } from "../../sys/file-identity.ts";
+import { cloneMount, cloneMountOf, withinMounts } from "../../sys/mount.ts";
+import { namespaceOf } from "../../sys/namespaces.ts";
+import { TMPFS_MAGIC } from "../../abi/stat.ts";
+import { fileSystemFacts, fstat } from "../../sys/stat.ts";
+import type { LocalFd, Pid } from "../../lib/brand.ts";
+import { Refusal } from "../../lib/errors.ts";
+import type { FreezeContext, ObjectKind } from "../contract.ts";
+import type { FileSystemHandle } from "./file-system.ts";
+import { freezeMemory } from "./file-system.ts";
+import type { MountNamespaceHandle } from "./namespace.ts";
+import { searchName } from "../file/find-inode.ts";
+import { identitySchema } from "../file/identity-schema.ts";
+import { findToMount } from "../file/create-in-directory.ts";
+
+const schema = v.strictObject({
+  kind: v.literal("detached-mount"),
+  source: v.union([
+    /** A file system in memory that nothing else shows. */
+    v.strictObject({ fileSystem: v.string() }),
+    /** A folder that a mount namespace of the set shows too; absent: that of kmonte. */
+    v.strictObject({ path: v.string(), mnt: v.optional(v.string()), identity: v.optional(identitySchema) }),
+  ]),
+});
+type DetachedMountState = v.InferOutput<typeof schema>;
+
+/** `root` is the root of the mount, which process `pid` uses. */
+export function freezeDetachedMount(context: FreezeContext, pid: Pid, root: LocalFd): DetachedMountState {
+  const seen = fstat(root);
+  const own = namespaceOf(pid, "mnt");
+  for (const mnt of new Set([own === namespaceOf("self", "mnt") ? undefined : own, undefined])) {
+    const path = context.within(mnt, () => searchName(mnt === undefined ? process.pid : pid, seen, []));
+    if (path !== undefined)
+      return {
+        kind: "detached-mount",
+        source: { path, ...(mnt !== undefined && { mnt }), identity: identityOf(root) },
+      };
+  }
+  const facts = fileSystemFacts(root);
+  if (facts?.type !== TMPFS_MAGIC) throw refuse(pid);
+  const id = `file-system:${seen.device}`;
+  context.object(id, () =>
+    freezeMemory({ context, pid, command: "" }, root, {
+      id,
+      options: [`size=${facts.blocks * facts.blockSize}`, `nr_inodes=${facts.files}`],
+    }),
+  );
+  return { kind: "detached-mount", source: { fileSystem: id } };
+}
+
+export const detachedMount: ObjectKind<DetachedMountState, Pick<MountNamespaceHandle, "root">, "detached-mount"> = {
+  name: "detached-mount",
+  hasPath: false,
+  schema,
+  thaw({ source: from }, context) {
+    if ("fileSystem" in from)
+      return { root: context.keep(context.object<FileSystemHandle>(from.fileSystem).clone("/")) };
+    const clone = (): LocalFd => context.keep(cloneMount(from.path));
+    if (from.mnt !== undefined) return { root: withinMounts(context.object<MountNamespaceHandle>(from.mnt).fd, clone) };
+    const found = findToMount(context, { path: from.path, identity: from.identity });
+    try {
+      return { root: context.keep(cloneMountOf(found)) };
+    } finally {
+      closeSync(found);
+    }
+  },
+};
+
+function refuse(pid: Pid): Refusal {
+  return new Refusal(
+    "MOUNT_DETACHED",
+    {
+      what: `Process ${pid} uses a mount that was taken away.`,
+      why: "Nothing shows its file system any more, and it is none in memory.",
+      remedy: "Mount the file system again, or let the program close what it has open there.",
+    },
+    { pid, resource: "mount" },
+  );
+}

@@ -1,0 +1,39 @@
+/** Pipes and FIFOs that a process outside the frozen set has open too: they cannot be taken away alone. */
+import { O } from "../../abi/fcntl.ts";
+import type { FileStat } from "../../sys/stat.ts";
+import { Refusal } from "../../lib/errors.ts";
+import { lookAtHolder, type Holder } from "../../proc/holders.ts";
+import type { FreezeContext, OpenFile } from "../contract.ts";
+
+/** Processes that have the same file open and are not frozen with it; kmonte itself does not count. */
+export function holdersOutside(file: OpenFile): readonly Holder[] {
+  return holdersOf(file.context, file.link, file.stat);
+}
+
+/** The same for anything that an open file of the set leads to, and for terminals. */
+export function holdersOf(
+  context: FreezeContext,
+  link: string,
+  { device, inode }: Pick<FileStat, "device" | "inode">,
+): readonly Holder[] {
+  return (context.outside.holders.get(link) ?? [])
+    .filter(({ pid }) => !context.pids.has(pid))
+    .flatMap((held) => lookAtHolder(held) ?? [])
+    .filter((holder) => holder.file === `${device}:${inode}`);
+}
+
+/** Refuses a pipe or FIFO that leads out of the set. */
+export function refuseOutside(file: OpenFile): void {
+  const [holder] = holdersOutside(file);
+  if (!holder) return;
+  const end = holder.access === O.O_WRONLY ? "writing end" : holder.access === O.O_RDWR ? "both ends" : "reading end";
+  throw new Refusal(
+    "EXTERNAL_PIPE",
+    {
+      what: `Process ${file.pid} (${file.command}) shares a pipe with a process that is not frozen with it.`,
+      why: `Descriptor ${file.fd} leads to ${file.link}, and process ${holder.pid} (${holder.command}) holds its ${end} as descriptor ${holder.fd}.`,
+      remedy: `Freeze ${holder.pid} together with ${file.pid}, or start ${file.command} with files instead of the pipe.`,
+    },
+    { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "pipe" },
+  );
+}

@@ -1,0 +1,111 @@
+/**
+ * A thread that has gone its own way (unshare(2), setns(2)): with a working directory, root and umask of its own, or in
+ * other namespaces than the first thread.
+ */
+import { Memo } from "../memo.ts";
+import { closeSync } from "node:fs";
+import * as v from "valibot";
+import { attempt } from "../../sys/call.ts";
+import { CLONE } from "../../abi/clone.ts";
+import { KCMP } from "../../abi/fcntl.ts";
+import { nameOfNamespace, namespaceOf, openNamespace, ownerOf } from "../../sys/namespaces.ts";
+import { Refusal } from "../../lib/errors.ts";
+import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
+import type { FreezeThread, ThawProcess } from "../contract.ts";
+import { filesystemContext, freezeFilesystem } from "../process/filesystem-context.ts";
+import { CARRIED } from "../namespace/own.ts";
+import { enterNamespaces, freezeNamespaces, namespacesSchema } from "../namespace/membership.ts";
+
+export const unsharedSchema = v.strictObject({
+  filesystem: v.optional(filesystemContext.schema),
+  /** All that it lives in, when one of them is not the first thread's. */
+  namespaces: v.optional(namespacesSchema),
+});
+export type Unshared = v.InferOutput<typeof unsharedSchema>;
+
+/** Whether its working directory is its own; only then its mount namespace can be. */
+export function hasOwnDirectory(main: number, tid: number): boolean {
+  return tid !== main && attempt("kcmp", main, tid, KCMP.FS, 0, 0) > 0;
+}
+
+/** To be called where the thread's paths lead (`freeze/inspect/mount-views.ts`). */
+export function freezeUnshared(thread: FreezeThread, before: readonly number[]): Unshared | undefined {
+  const { tid, process, status } = thread;
+  const { main, context } = process;
+  if (tid === main) return undefined;
+  if (attempt("kcmp", main, tid, KCMP.FILES, 0, 0) > 0) refuse(thread, "UNSHARED_THREAD", "its own open files");
+  for (const type of ["pid_for_children", "time_for_children"])
+    if (namespaceOf(tid, type) !== namespaceOfMain(process, type))
+      refuse(thread, "THREAD_NAMESPACE", `another ${type.split("_")[0]} namespace for its children`);
+  const own = hasOwnDirectory(main, tid);
+  const twin = own && before.find((other) => attempt("kcmp", other, tid, KCMP.FS, 0, 0) === 0);
+  if (twin) refuse(thread, "UNSHARED_THREAD", `a working directory in common with thread ${twin} alone`);
+  const others = CARRIED.filter((type) => namespaceOf(tid, type) !== namespaceOfMain(process, type));
+  const elsewhere = others.length > 0;
+  if (!own && !elsewhere) return undefined;
+  // Threads come to be when their process has gone where nothing of ours can be entered.
+  if (namespaceOf(tid, "user") !== namespaceOf("self", "user") && others.some((type) => !isOwned(tid, type)))
+    refuse(thread, "THREAD_NAMESPACE", "a namespace that is not of its user namespace");
+  const itself = { ...process, pid: tid, status };
+  return {
+    ...(own && { filesystem: freezeFilesystem(itself) }),
+    ...(elsewhere && { namespaces: freezeNamespaces(itself) }),
+  };
+
+  function refuse(
+    { process: { pid, command } }: FreezeThread,
+    code: "UNSHARED_THREAD" | "THREAD_NAMESPACE",
+    what: string,
+  ): void {
+    context.refuse(
+      new Refusal(
+        code,
+        {
+          what: `Process ${pid} (${command}) has a thread that went its own way.`,
+          why: `Thread ${tid} has ${what} (unshare(2), setns(2)).`,
+          remedy: "Leave this process out.",
+        },
+        { pid, tid, command },
+      ),
+    );
+  }
+}
+
+const namespacesOfMain = new Memo(() => new Map<string, string | undefined>());
+
+/** Asked once for all threads: while it stands still, it stays where it is. */
+function namespaceOfMain({ context, main }: FreezeThread["process"], type: string): string | undefined {
+  const known = context.memo(namespacesOfMain);
+  const key = `${main} ${type}`;
+  if (!known.has(key)) known.set(key, namespaceOf(main, type));
+  return known.get(key);
+}
+
+/** Whether a namespace that a task lives in belongs to its user namespace. */
+function isOwned(tid: number, type: (typeof CARRIED)[number]): boolean {
+  const namespace = openNamespace(tid, type);
+  try {
+    const owner = ownerOf(namespace);
+    if (owner === undefined) return false;
+    try {
+      return nameOfNamespace(owner) === namespaceOf(tid, "user");
+    } finally {
+      closeSync(owner);
+    }
+  } finally {
+    closeSync(namespace);
+  }
+}
+
+/** While the thread still has all rights and a way to us. */
+export function thawUnshared(
+  process: ThawProcess,
+  scope: BuildScope,
+  { filesystem, namespaces }: Unshared,
+  inPlace: (mounts: string | undefined, action: () => void) => void,
+): void {
+  const itself = Object.create(process, { scope: { value: scope } }) as ThawProcess;
+  if (filesystem) scope.call("unshare", "Giving a thread a working directory of its own", CLONE.FS);
+  if (namespaces) enterNamespaces(itself, namespaces);
+  if (filesystem) inPlace(scope.entered["mnt"], () => filesystemContext.thaw(itself, filesystem));
+}

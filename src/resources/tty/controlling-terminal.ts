@@ -1,0 +1,59 @@
+/**
+ * The controlling terminal of a session (setsid(2), ioctl_tty(2)). Its leader takes it before its children are cloned:
+ * they have it by inheritance only.
+ */
+import { statSync } from "node:fs";
+import * as v from "valibot";
+import { O } from "../../abi/fcntl.ts";
+import { TTY, ptyIndex, ttyDevice } from "../../abi/tty.ts";
+import type { ProcessStat } from "../../proc/status.ts";
+import type { FreezeContext, ThawProcess } from "../contract.ts";
+import { openTerminal, outsideSchema } from "./terminal.ts";
+import { findMaster, ptyObject } from "./pty.ts";
+
+export const controllingTerminalSchema = v.strictObject({
+  terminal: v.union([v.strictObject({ pty: v.string() }), v.strictObject({ outside: outsideSchema })]),
+  /** The process group in the foreground. */
+  foreground: v.number(),
+});
+export type ControllingTerminal = v.InferOutput<typeof controllingTerminalSchema>;
+
+/** The terminal of the session that the process leads; nothing for anyone else. */
+export function freezeControllingTerminal(context: FreezeContext, stat: ProcessStat): ControllingTerminal | undefined {
+  if (stat.session !== stat.pid || stat.ttyNr === 0) return undefined;
+  const device = ttyDevice(stat.ttyNr);
+  const index = ptyIndex(device);
+  const foreground = stat.tpgid;
+  const master = index === undefined ? undefined : findMaster(context, index);
+  if (master) return { terminal: { pty: ptyObject(master) }, foreground };
+  const open = context.openFiles().find(([, file]) => file.stat.deviceNode === device)?.[1].link;
+  const path = open ?? (index === undefined ? `/dev/tty${device.split(":")[1]}` : `/dev/pts/${index}`);
+  const since = statSync(path, { bigint: true, throwIfNoEntry: false })?.ctimeNs ?? 0n;
+  return { terminal: { outside: { path, createdAt: String(since), device } }, foreground };
+}
+
+/** Right after setsid(2), which the process must have called. */
+export function takeTerminal(process: ThawProcess, { terminal }: ControllingTerminal): void {
+  withTerminal(process, terminal, (fd) => {
+    process.scope.call("ioctl", `Taking the terminal of process ${process.pid}`, fd, TTY.TIOCSCTTY, 0);
+  });
+}
+
+/** When all process groups stand. A group whose last member has ended cannot be named any more. */
+export function setForeground(process: ThawProcess, { terminal, foreground }: ControllingTerminal): void {
+  if (foreground <= 0) return;
+  withTerminal(process, terminal, (fd) => {
+    const group = Buffer.alloc(4);
+    group.writeInt32LE(process.seen(foreground));
+    process.scope.attempt("ioctl", fd, TTY.TIOCSPGRP, process.scope.put(group));
+  });
+}
+
+function withTerminal(
+  process: ThawProcess,
+  terminal: ControllingTerminal["terminal"],
+  use: (fd: number) => void,
+): void {
+  const local = process.context.keep(openTerminal(terminal, process.context, O.O_RDWR));
+  process.lend(local, use);
+}
