@@ -5,9 +5,15 @@
  */
 export const PHASES = [
   /**
-   * All files of the set are open, in kmonte; the processes exist and are blank, and none has a descriptor yet. What
-   * stood in queues is put in, while every name that it may be sent to is still there: data of TCP connections and
-   * pipes' ends, messages, datagrams, typed characters, objects of System V that processes must have made.
+   * All files of the set are open, in kmonte; the processes exist and are blank, and none has a descriptor yet. TCP
+   * connections are established. What is put into one later like a packet, the kernel acknowledges at once, and only an
+   * end that is established can be sent that without a reset in answer.
+   */
+  "establish",
+  /**
+   * Every connection stands at both its ends. What stood in queues is put in, while every name that it may be sent to is
+   * still there: data of TCP connections and pipes' ends, messages, datagrams, typed characters, objects of System V
+   * that processes must have made.
    */
   "fill",
   /**

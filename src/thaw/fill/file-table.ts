@@ -32,7 +32,7 @@ export class ThawedFiles {
   /** Opens every file description once. */
   openAll(): void {
     for (const [id, file] of Object.entries(this.#files)) if (!needsThreads(file)) this.#localOf(id);
-    this.#context.run("fill", "connect", "close");
+    this.#context.run("establish", "fill", "connect", "close");
   }
 
   #open(file: FrozenFile): LocalFd {

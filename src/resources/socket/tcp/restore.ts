@@ -52,9 +52,9 @@ export function thawConnection(state: TcpState, context: ThawContext, fd: LocalF
   for (const [name] of sizes) setBufferSize(fd, name, LARGE_BUFFER);
   thawKeys(fd, state.md5Keys);
   // Listening sockets are bound by now; bound twice in repair mode is no conflict.
+  const start = { send: startOfSend(state, sent.length), receive: startOfReceive(state, received.length) };
+  context.during("establish", () => establish(state, fd, start, about));
   context.during("fill", () => {
-    const start = { send: startOfSend(state, sent.length), receive: startOfReceive(state, received.length) };
-    establish(state, fd, start, about);
     const mark = state.urgent?.at ?? received.length;
     fillQueue(fd, QUEUE.RECEIVE, received.subarray(0, mark), about);
     fillQueue(fd, QUEUE.SEND, sent.subarray(0, sent.length - state.unsent), about);
