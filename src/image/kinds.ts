@@ -38,6 +38,14 @@ export function stateOfKind<S>(
   return object?.kind === kind.name ? (object as S) : undefined;
 }
 
+/** What an open file holds, if it is of that kind. */
+export function stateOfFile<S, Name extends string>(
+  kind: Pick<FileKind<S, Name>, "name" | "schema">,
+  file: FrozenState["files"][string],
+): S | undefined {
+  return file.kind === kind.name ? (file.state as S) : undefined;
+}
+
 /** Open files, by id. */
 export function* filesOf({ files }: FrozenState): Generator<Part> {
   for (const [id, { kind: name, state, flags }] of Object.entries(files))

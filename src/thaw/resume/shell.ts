@@ -10,7 +10,8 @@ import { ttyGet, ttySet, ttySetInt } from "../../sys/tty.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FrozenFile, FrozenProcess, FrozenState } from "../../image/schema.ts";
 import { parseStat } from "../../proc/status.ts";
-import type { TerminalState } from "../../resources/tty/terminal.ts";
+import { terminal as terminalKind, type TerminalState } from "../../resources/tty/terminal.ts";
+import { stateOfFile } from "../../image/kinds.ts";
 
 /** Standard input: what a shell gives to a program that it runs in the foreground. */
 const TERMINAL = 0;
@@ -60,7 +61,7 @@ export function adoptIntoShell(state: FrozenState): Adopted {
   const files = Object.fromEntries(
     Object.entries(state.files).map(([id, file]) => [
       id,
-      outsideOf(file) ? { ...file, state: { outside: terminal } } : file,
+      outsideOf(file) ? { ...file, state: { outside: terminal } satisfies TerminalState } : file,
     ]),
   );
   return {
@@ -71,13 +72,14 @@ export function adoptIntoShell(state: FrozenState): Adopted {
   };
 }
 
-function outsideOf(file: FrozenFile): Extract<TerminalState, { outside: unknown }>["outside"] | undefined {
-  if (file.kind !== "terminal") return undefined;
-  const state = file.state as TerminalState;
-  return "outside" in state ? state.outside : undefined;
+type Outside = Extract<TerminalState, { outside: unknown }>["outside"];
+
+function outsideOf(file: FrozenFile): Outside | undefined {
+  const state = stateOfFile(terminalKind, file);
+  return state && "outside" in state ? state.outside : undefined;
 }
 
-function ownTerminal(): { path: string; since: string } {
+function ownTerminal(): Outside {
   const { ttyNr } = parseStat(readFileSync("/proc/self/stat", "utf8"));
   const isTerminal = withStruct(TERMIOS2_SIZE, (_, at) => attempt("ioctl", TERMINAL, TTY.TCGETS2, at) === 0);
   if (ttyNr === 0 || !isTerminal) {
@@ -88,7 +90,7 @@ function ownTerminal(): { path: string; since: string } {
     });
   }
   const path = readlinkSync(`/proc/self/fd/${TERMINAL}`);
-  return { path, since: String(statSync(path, { bigint: true }).ctimeNs) };
+  return { path, createdAt: String(statSync(path, { bigint: true }).ctimeNs) };
 }
 
 /** Gives the terminal to the program, right before it goes on. */
