@@ -60,18 +60,23 @@ export function detach(tid: number, signal = 0): void {
   else if (result < 0) throw new SyscallError("ptrace(PTRACE_DETACH)", result, `Letting go of task ${tid}`, tid);
 }
 
-/** How often it is asked, 50 microseconds apart, whether a task that was killed has come to its end. */
-const END_LOOKS = 200;
+/** How long a task that does not stop, and of which nothing says that it ends, is asked for its end: milliseconds. */
+const DOUBT_MS = 10;
+/** How long one may take that is ending: it frees its memory first, and a busy machine lets it wait. Milliseconds. */
+const END_MS = 5000;
+/** `flags` of proc_pid_stat(5), include/linux/sched.h: the task is being ended. */
+const PF_EXITING = 0x4;
 
 /**
  * A tracer hears of a tracee's end before its parent does, who is told when the tracer has listened (ptrace(2)): a relative
  * that runs already may have killed it. Of our own children our wait would be the parent's.
  */
 function passOnEnd(tid: number): void {
-  for (let looks = 0; looks < END_LOOKS; looks += 1) {
+  for (const start = performance.now(); ; sleepMicroseconds(50)) {
     const stat = readStat(tid);
     if (!stat || stat.ppid === process.pid || wait4(tid, WAIT.WALL | WAIT.WNOHANG) !== undefined) return;
-    sleepMicroseconds(50);
+    const ends = (stat.flags & PF_EXITING) !== 0;
+    if (performance.now() - start > (ends ? END_MS : DOUBT_MS)) return;
   }
 }
 
