@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import "./own-terminals.ts";
 import { freeze } from "../src/index.ts";
 import { until } from "./harness.ts";
 import { KMONTE } from "./kmonte.ts";

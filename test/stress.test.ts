@@ -1,6 +1,7 @@
 /** A few of the random programs of test/stress, through a few freezes and thaws each. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
+import "./own-terminals.ts";
 import { LastingEngines } from "./stress/engines.ts";
 import { stress } from "./stress/run.ts";
 
