@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { O_ACCMODE } from "../abi/fcntl.ts";
 import { stat } from "../sys/stat.ts";
 import { parseFdInfo } from "./fdinfo.ts";
-import { linkOf, readdirOrEmpty, readStat } from "./read.ts";
+import { linkOf, livingTaskOf, readdirOrEmpty, readStat } from "./read.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 
 export interface Holder {
@@ -19,6 +19,8 @@ export interface Holder {
 /** A descriptor that leads to what was wanted; who asks for it looks at it closer. */
 export interface Held {
   readonly pid: number;
+  /** The thread of it that was asked ({@link livingTaskOf}). */
+  readonly task: number;
   readonly fd: number;
 }
 
@@ -28,32 +30,34 @@ export function findHolders(wanted: (link: string) => boolean, skip: (pid: numbe
   for (const name of readdirOrEmpty("/proc")) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || skip(pid)) continue;
-    for (const fd of readdirOrEmpty(`/proc/${pid}/fd`)) {
-      const link = linkOf(`/proc/${pid}/fd/${fd}`);
+    const task = livingTaskOf(pid);
+    for (const fd of readdirOrEmpty(`/proc/${task}/fd`)) {
+      const link = linkOf(`/proc/${task}/fd/${fd}`);
       if (link === undefined || !wanted(link)) continue;
+      const held = { pid, task, fd: Number(fd) };
       const known = holders.get(link);
-      if (known) known.push({ pid, fd: Number(fd) });
-      else holders.set(link, [{ pid, fd: Number(fd) }]);
+      if (known) known.push(held);
+      else holders.set(link, [held]);
     }
   }
   return holders;
 }
 
 /** Undefined when it has been closed meanwhile. */
-export function lookAtHolder({ pid, fd }: Held): Holder | undefined {
-  const file = fileOf(pid, fd);
+export function lookAtHolder({ pid, task, fd }: Held): Holder | undefined {
+  const file = fileOf(task, fd);
   return file === undefined
     ? undefined
-    : { pid, command: readStat(pid)?.comm ?? "?", fd, access: accessOf(pid, fd), file };
+    : { pid, command: readStat(pid)?.comm ?? "?", fd, access: accessOf(task, fd), file };
 }
 
-function fileOf(pid: number, fd: number): string | undefined {
+function fileOf(task: number, fd: number): string | undefined {
   return orIfGone(() => {
-    const { device, inode } = stat(`/proc/${pid}/fd/${fd}`);
+    const { device, inode } = stat(`/proc/${task}/fd/${fd}`);
     return `${device}:${inode}`;
   }, undefined);
 }
 
-function accessOf(pid: number, fd: number): number {
-  return orIfGone(() => parseFdInfo(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8")).flags & O_ACCMODE, 0);
+function accessOf(task: number, fd: number): number {
+  return orIfGone(() => parseFdInfo(readFileSync(`/proc/${task}/fdinfo/${fd}`, "utf8")).flags & O_ACCMODE, 0);
 }

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { findHolders, type Held } from "./holders.ts";
-import { childrenOf, linkOf, readdirOrEmpty } from "./read.ts";
+import { childrenOf, linkOf, livingTaskOf, readdirOrEmpty } from "./read.ts";
 
 /** A shared mapping. */
 interface Mapper {
@@ -54,7 +54,8 @@ function withDescendants(roots: Iterable<number>): ReadonlySet<number> {
 
 /** Descriptors, and files that are mapped by one that was closed. */
 function linksOf(pid: number): string[] {
-  const open = readdirOrEmpty(`/proc/${pid}/fd`).map((fd) => linkOf(`/proc/${pid}/fd/${fd}`) ?? "");
+  const folder = `/proc/${livingTaskOf(pid)}/fd`;
+  const open = readdirOrEmpty(folder).map((fd) => linkOf(`${folder}/${fd}`) ?? "");
   const mapped = sharedWithoutFile(mapsOf(pid)).map(({ path }) => path);
   return [...open, ...mapped];
 }
@@ -92,5 +93,5 @@ function findMappers(memory: ReadonlySet<string>, skip: (pid: number) => boolean
 }
 
 function mapsOf(pid: number): string {
-  return orIfGone(() => readFileSync(`/proc/${pid}/maps`, "latin1"), "");
+  return orIfGone(() => readFileSync(`/proc/${livingTaskOf(pid)}/maps`, "latin1"), "");
 }

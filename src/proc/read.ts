@@ -20,6 +20,20 @@ export function readStat(pid: number): ProcessStat | undefined {
   return orIfGone(() => parseStat(readFileSync(`/proc/${pid}/stat`, "utf8")), undefined);
 }
 
+/**
+ * The task to ask for what a process has open and mapped: where its first thread has ended and others go on
+ * (pthread_exit(3) in main), /proc/PID says that it has nothing, and one of the others tells.
+ */
+export function livingTaskOf(pid: number): number {
+  if (readStat(pid)?.state !== "Z") return pid;
+  return readdirOrEmpty(`/proc/${pid}/task`).map(Number).find(isLiving) ?? pid;
+}
+
+function isLiving(tid: number): boolean {
+  const state = readStat(tid)?.state;
+  return state !== undefined && state !== "Z" && state !== "X";
+}
+
 /** Where a link of /proc leads (proc_pid_fd(5), namespaces(7)), or undefined when it is not there any more. */
 export function linkOf(path: string): string | undefined {
   return orIfGone(() => readlinkSync(path), undefined);

@@ -76,12 +76,12 @@ function isOneWay(socket: OpenFile["local"]): boolean {
 }
 
 /** The file of ours that a descriptor outside leads to, of those with the same link. */
-function sameAs({ pid, fd }: Held, files: readonly OpenFile[]): OpenFile | undefined {
+function sameAs(held: Held, files: readonly OpenFile[]): OpenFile | undefined {
   return files.find((file) => {
-    if (attempt("kcmp", taskOf(file.pid), pid, KCMP.FILE, file.fd, fd) === 0) return true;
+    if (attempt("kcmp", taskOf(file.pid), held.task, KCMP.FILE, file.fd, held.fd) === 0) return true;
     if (file.stat.type !== S_IF.S_IFREG || file.stat.links !== 0) return false;
     // Opened by a way of its own, but what is written there the other one reads.
-    const holder = lookAtHolder({ pid, fd });
+    const holder = lookAtHolder(held);
     const writes = [file.info.flags & O_ACCMODE, holder?.access ?? 0].some((access) => access !== O_RDONLY);
     return writes && holder?.file === `${file.stat.device}:${file.stat.inode}`;
   });
