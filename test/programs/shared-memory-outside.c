@@ -5,14 +5,16 @@
 #include <sys/mman.h>
 
 static volatile int *shared;
+static pid_t program;
 
 static void use(void) {
-  while (shared[0] == 0) usleep(1000);
+  while (shared[0] == 0 && kill(program, 0) == 0) usleep(1000);
   shared[1] = 1;
 }
 
 int main(void) {
   test_begin();
+  program = getpid();
   shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   start_outside(use);
   test_ready_and_wait();

@@ -6,11 +6,12 @@
 #include <sys/mman.h>
 
 static volatile int *shared;
+static pid_t program;
 
 static void *answer(void *leader) {
   pthread_join(*(pthread_t *)leader, NULL);
   shared[2] = 1;
-  while (shared[0] == 0) usleep(1000);
+  while (shared[0] == 0 && kill(program, 0) == 0) usleep(1000);
   shared[1] = 1;
   _exit(0);
 }
@@ -24,6 +25,7 @@ static void use(void) {
 
 int main(void) {
   test_begin();
+  program = getpid();
   shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   start_outside(use);
   while (shared[2] == 0) usleep(1000);
