@@ -113,6 +113,13 @@ describe("a system call that fails", () => {
   });
 });
 
+test("a working directory that has been removed is named as what is wrong", async () => {
+  const script = 'mkdir "$1" && cd "$1" && rmdir "$1" && exec "$2" check 1';
+  const { status, stderr } = await launch("/bin/sh", ["-c", script, "sh", fresh(), KMONTE]).done;
+  assert.equal(status, 1, stderr);
+  assert.match(stderr, /^kmonte: .*\[WORKING_DIRECTORY_GONE\]\n {2}.*getcwd failed with ENOENT/m);
+});
+
 describe("an outcome is not lost", () => {
   const freezing = async (line: string, ...flags: string[]): Promise<Outcome & { image: string }> => {
     await using program = Program.start("/bin/sleep", ["1000"]);

@@ -110,11 +110,25 @@ export function namedFailure(error: unknown): unknown {
   if (error instanceof KmonteError || !(error instanceof Error)) return error;
   const { syscall, errno, about } = callOf(error);
   if (errno === undefined || syscall === undefined) return error;
+  if (syscall === "uv_cwd") return noWorkingDirectory(errno, error);
   const { path } = error as NodeJS.ErrnoException;
   const { code, remedy } = systemFailure(errno, syscall);
   const what = `${about ?? syscall}${path === undefined ? "" : ` of ${path}`} did not work.`;
   const text = { what, why: `The system call ${syscall} failed with ${errno}.`, remedy };
   return new KmonteError(code, text, { facts: { syscall, errno, ...(path !== undefined && { path }) }, cause: error });
+}
+
+/** getcwd(2), which path names are completed with. */
+function noWorkingDirectory(errno: string, cause: Error): KmonteError {
+  return new KmonteError(
+    "WORKING_DIRECTORY_GONE",
+    {
+      what: "kmonte has no working directory to look for files in.",
+      why: `The system call getcwd failed with ${errno}: as a rule, the directory has been removed.`,
+      remedy: "Change to a directory that exists (cd /), and try again.",
+    },
+    { facts: { syscall: "getcwd", errno }, cause },
+  );
 }
 
 /** What failed; for a thread, Node says it in words. */
