@@ -5,12 +5,15 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import {
+  closeSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
+  readSync,
   rmdirSync,
   rmSync,
   writeFileSync,
@@ -62,6 +65,30 @@ function namesOf(format: number): string[] {
   return readdirSync(join(GOLDEN, String(format)))
     .flatMap((file) => nameOf(file) ?? [])
     .filter((name) => name !== ENCRYPTED);
+}
+
+/** The bytes of this kernel's vDSO (vdso(7)), base64. */
+const VDSO = ownVdso();
+
+function ownVdso(): string {
+  const found = /^([0-9a-f]+)-([0-9a-f]+) .*\[vdso\]$/m.exec(readFileSync("/proc/self/maps", "utf8"));
+  assert.ok(found, "this kernel has no vDSO");
+  const [start = 0, end = 0] = found.slice(1).map((text) => Number.parseInt(text, 16));
+  const bytes = Buffer.alloc(end - start);
+  const memory = openSync("/proc/self/mem", "r");
+  readSync(memory, bytes, 0, bytes.length, start);
+  closeSync(memory);
+  return bytes.toString("base64");
+}
+
+/**
+ * What the programs of an image say when they have noticed nothing. Of a kernel with another vDSO, those that compare
+ * their whole address space see that the old one is ordinary memory by now (src/resources/memory/vdso.x86_64.ts); the
+ * first mapping that differs is that of the vDSO then.
+ */
+function unnoticed(image: string): RegExp {
+  const isSame = stateOf(image).processes.every(({ body }) => !body || body.vdso.code === VDSO);
+  return isSame ? /^PASS$/m : /^(PASS$|was: .*\[vvar\]\nnow: .*\nFAIL: the address space is not the same$)/m;
 }
 
 /** A copy of a golden image, in a folder with what was around it. */
@@ -122,7 +149,7 @@ for (const format of FORMATS) {
           assertSameOtherwise(image, now);
         }
         assertOfThisFormat(now);
-        assert.match(thawInside(folder, now), /^PASS$/m);
+        assert.match(thawInside(folder, now), unnoticed(now));
         rmSync(folder, { recursive: true });
       });
     }
