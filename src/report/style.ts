@@ -83,14 +83,14 @@ footer p { margin: 0; }
     --paper: #fff; --ink: #000; --quiet: #444; --rule: #bbb; --tint: #eee; --link: #000; --well: #000; --not-well: #000;
     --before: #77838d; --freeze: #3a6ea5; --kernel: #b0561a; --boot: #7a6a1c; --thaw: #23796b; --unit: #3d4a57; --try: #a3303a;
   }
-  @page { margin: 15mm; }
-  body { max-width: none; padding: 0; font-size: 10pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  @page { margin: 12mm 15mm; }
+  body { max-width: none; padding: 0; font-size: 9.5pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   nav { display: none; }
   .figures { grid-template-columns: repeat(3, 1fr); gap: .75rem 1.5rem; }
   dd { font-size: 1.1rem; }
   section { margin-top: .75rem; }
   h2 { padding-top: .75rem; }
-  figure svg { zoom: .82; }
+  figure svg { zoom: .78; }
   h2, h3, caption { break-after: avoid; }
   tr, figure, .figures div { break-inside: avoid; }
 }
