@@ -280,7 +280,7 @@ function letGo(
   context.closeKept();
   const times = new Map<number, number>();
   for (const [pid, tids] of sets) {
-    for (const tid of tids) detach(tid);
+    for (const tid of tids.toReversed()) detach(tid);
     times.set(pid, Date.now());
   }
   return times;

@@ -6,6 +6,7 @@ import { Registers, USER_REGS_SIZE } from "../abi/registers.x86_64.ts";
 import { WAIT } from "../abi/wait.ts";
 import { wait4 } from "../sys/wait.ts";
 import { readStat } from "../proc/read.ts";
+import type { ProcessStat } from "../proc/status.ts";
 import { sleepMicroseconds } from "./stops.ts";
 
 /** Room for any XSAVE area of today, AMX tiles (11 KiB) included. */
@@ -53,7 +54,7 @@ export function resume(how: "CONT" | "SYSCALL" | "SINGLESTEP", tid: number, sign
   request(how, tid, 0, signal);
 }
 
-/** PTRACE_DETACH; a task that is gone already is no failure. */
+/** PTRACE_DETACH; a task that is gone already is no failure. The first thread of a process comes last, for its end. */
 export function detach(tid: number, signal = 0): void {
   const result = attempt("ptrace", PTRACE.DETACH, tid, 0, signal);
   if (result === -ERRNO.ESRCH) passOnEnd(tid);
@@ -75,9 +76,13 @@ function passOnEnd(tid: number): void {
   for (const start = performance.now(); ; sleepMicroseconds(50)) {
     const stat = readStat(tid);
     if (!stat || stat.ppid === process.pid || wait4(tid, WAIT.WALL | WAIT.WNOHANG) !== undefined) return;
-    const ends = (stat.flags & PF_EXITING) !== 0;
-    if (performance.now() - start > (ends ? END_MS : DOUBT_MS)) return;
+    if (performance.now() - start > (isEnding(stat) ? END_MS : DOUBT_MS)) return;
   }
+}
+
+/** The end of a first thread is told after those of all others: while there are any, no wait of ours brings it. */
+function isEnding({ state, threads, flags }: ProcessStat): boolean {
+  return (flags & PF_EXITING) !== 0 && !(state === "Z" && threads > 1);
 }
 
 export function getRegisters(tid: number): Registers {

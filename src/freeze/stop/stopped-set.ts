@@ -289,7 +289,7 @@ export class StoppedSet implements Disposable {
         if (until !== undefined) correctSleep(pid, tid, until);
       }
     }
-    for (const tid of this.#seized) {
+    for (const tid of [...this.#seized].toReversed()) {
       if (!this.#standing.has(tid)) bringToStand(tid);
       detach(tid);
     }
