@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { O_ACCMODE } from "../abi/fcntl.ts";
 import { stat } from "../sys/stat.ts";
 import { parseFdInfo } from "./fdinfo.ts";
-import { linkOf, livingTaskOf, readdirOrEmpty, readStat } from "./read.ts";
+import { descriptorsOf, linkOf, readdirOrEmpty, readStat } from "./read.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 
 export interface Holder {
@@ -19,7 +19,7 @@ export interface Holder {
 /** A descriptor that leads to what was wanted; who asks for it looks at it closer. */
 export interface Held {
   readonly pid: number;
-  /** The thread of it that was asked ({@link livingTaskOf}). */
+  /** The thread of it that was asked ({@link descriptorsOf}). */
   readonly task: number;
   readonly fd: number;
 }
@@ -30,8 +30,8 @@ export function findHolders(wanted: (link: string) => boolean, skip: (pid: numbe
   for (const name of readdirOrEmpty("/proc")) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || skip(pid)) continue;
-    const task = livingTaskOf(pid);
-    for (const fd of readdirOrEmpty(`/proc/${task}/fd`)) {
+    const { task, fds } = descriptorsOf(pid);
+    for (const fd of fds) {
       const link = linkOf(`/proc/${task}/fd/${fd}`);
       if (link === undefined || !wanted(link)) continue;
       const held = { pid, task, fd: Number(fd) };

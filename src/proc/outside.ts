@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { findHolders, type Held } from "./holders.ts";
-import { childrenOf, linkOf, livingTaskOf, readdirOrEmpty } from "./read.ts";
+import { childrenOf, descriptorsOf, linkOf, readdirOrEmpty, threadAfterLeader } from "./read.ts";
 
 /** A shared mapping. */
 interface Mapper {
@@ -54,8 +54,8 @@ function withDescendants(roots: Iterable<number>): ReadonlySet<number> {
 
 /** Descriptors, and files that are mapped by one that was closed. */
 function linksOf(pid: number): string[] {
-  const folder = `/proc/${livingTaskOf(pid)}/fd`;
-  const open = readdirOrEmpty(folder).map((fd) => linkOf(`${folder}/${fd}`) ?? "");
+  const { task, fds } = descriptorsOf(pid);
+  const open = fds.map((fd) => linkOf(`/proc/${task}/fd/${fd}`) ?? "");
   const mapped = sharedWithoutFile(mapsOf(pid)).map(({ path }) => path);
   return [...open, ...mapped];
 }
@@ -93,5 +93,8 @@ function findMappers(memory: ReadonlySet<string>, skip: (pid: number) => boolean
 }
 
 function mapsOf(pid: number): string {
-  return orIfGone(() => readFileSync(`/proc/${livingTaskOf(pid)}/maps`, "latin1"), "");
+  const read = (task: number): string => orIfGone(() => readFileSync(`/proc/${task}/maps`, "latin1"), "");
+  const text = read(pid);
+  const task = text === "" ? threadAfterLeader(pid) : undefined;
+  return task === undefined ? text : read(task);
 }

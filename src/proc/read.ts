@@ -21,17 +21,22 @@ export function readStat(pid: number): ProcessStat | undefined {
 }
 
 /**
- * The task to ask for what a process has open and mapped: where its first thread has ended and others go on
- * (pthread_exit(3) in main), /proc/PID says that it has nothing, and one of the others tells.
+ * A thread of the process that lives, where its first one has ended (pthread_exit(3) in main): of the process itself
+ * /proc says then that it has no files and no memory. Undefined where that is not so.
  */
-export function livingTaskOf(pid: number): number {
-  if (readStat(pid)?.state !== "Z") return pid;
-  return readdirOrEmpty(`/proc/${pid}/task`).map(Number).find(isLiving) ?? pid;
+export function threadAfterLeader(pid: number): number | undefined {
+  const stat = readStat(pid);
+  if (stat?.state !== "Z" || stat.threads <= 1) return undefined;
+  return readdirOrEmpty(`/proc/${pid}/task`)
+    .map(Number)
+    .find((tid) => !/^[ZX]?$/.test(readStat(tid)?.state ?? ""));
 }
 
-function isLiving(tid: number): boolean {
-  const state = readStat(tid)?.state;
-  return state !== undefined && state !== "Z" && state !== "X";
+/** The numbers of what a process has open, in /proc/TASK/fd. */
+export function descriptorsOf(pid: number): { readonly task: number; readonly fds: readonly string[] } {
+  const fds = readdirOrEmpty(`/proc/${pid}/fd`);
+  const task = fds.length > 0 ? undefined : threadAfterLeader(pid);
+  return task === undefined ? { task: pid, fds } : { task, fds: readdirOrEmpty(`/proc/${task}/fd`) };
 }
 
 /** Where a link of /proc leads (proc_pid_fd(5), namespaces(7)), or undefined when it is not there any more. */
