@@ -15,5 +15,5 @@ until grep -q '^\(PASS\|FAIL.*\)$' output || [ $tries -gt 200 ] || ! kill -0 "$t
   sleep 0.1
 done
 cat output
-# Groups outlive their processes.
-find /sys/fs/cgroup -mindepth 1 -depth -type d -path '*kmonte-test*' -exec rmdir {} + 2>&1 || :
+# Groups outlive their processes; those of other tests have other numbers.
+find /sys/fs/cgroup -mindepth 1 -depth -type d -path "*kmonte-test*-$target*" -exec rmdir {} + 2>&1 || :
