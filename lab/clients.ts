@@ -60,7 +60,7 @@ export class Clients implements Disposable {
     for (const { child } of this.#clients) child.stdin?.end();
     const results = this.#clients.map(async ({ name, result }) => {
       const { ok, detail, longestPause } = await result;
-      const pause = `longest pause ${longestPause.toFixed(2)} s, the machine stood still for ${gapSeconds.toFixed(2)} s`;
+      const pause = `longest pause ${longestPause.toFixed(2)} s, the machine was paused for ${gapSeconds.toFixed(2)} s`;
       const prompt = longestPause < gapSeconds * LONGER + SLACK_SECONDS;
       return { name: `${name} outside`, ok: ok && prompt, detail: `${detail}; ${pause}` };
     });

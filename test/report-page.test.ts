@@ -15,14 +15,14 @@ const HOSTILE = `</title></svg><script>window.hurt = 1</script><img src="http://
 
 /** Records by what is to be seen in them, and the sentence that each begins with. */
 const CASES: Readonly<Record<string, { readonly record: SwapRecord; readonly title: string | RegExp }>> = {
-  "all is well": { record: record(), title: "3 units stood still for 9.76 s; none was lost" },
+  "all is well": { record: record(), title: "3 units were paused for 9.76 s; none was lost" },
   "processes without units": {
     record: record({ units: undefined, processes: [{ pid: 7, command: "sleep" }] }),
-    title: "1 process stood still for 10.0 s; it was not lost",
+    title: "1 process was paused for 10.0 s; it was not lost",
   },
   "another kernel was tried": {
     record: back(),
-    title: "Linux 6.12.9-amd64 did not do: back on 6.1.0-26-amd64, 3 units stood still for 32.0 s; none was lost",
+    title: "Linux 6.12.9-amd64 did not do: back on 6.1.0-26-amd64, 3 units were paused for 32.0 s; none was lost",
   },
   "one unit was started anew": {
     record: record({
@@ -34,16 +34,16 @@ const CASES: Readonly<Record<string, { readonly record: SwapRecord; readonly tit
         },
       ],
     }),
-    title: "3 of 4 units stood still for 9.76 s; memcached.service was started anew",
+    title: "3 of 4 units were paused for 9.76 s; memcached.service was started anew",
   },
   "none came back": {
     record: { ...waiting(), state: "failed", failure: FAILURE },
     title: "3 units did not come back and were started anew; their memory is kept on disk",
   },
-  "they wait": { record: waiting(), title: "3 units stand still, and wait for the next boot" },
+  "they wait": { record: waiting(), title: "3 units are paused, and wait for the next boot" },
   "it is on trial": {
     record: record({ state: "trial" }),
-    title: "3 units stood still for 9.76 s; whether all is well is not known yet",
+    title: "3 units were paused for 9.76 s; whether all is well is not known yet",
   },
   "texts that would do harm": {
     record: record({
@@ -65,7 +65,7 @@ const CASES: Readonly<Record<string, { readonly record: SwapRecord; readonly tit
     record: record({
       units: Array.from({ length: 40 }, (_, i) => unit(`instance@${i}.service`, 1000 + i, { running: END - i * 10 })),
     }),
-    title: "40 units stood still for 9.96 s; none was lost",
+    title: "40 units were paused for 9.96 s; none was lost",
   },
 };
 
@@ -138,7 +138,7 @@ describe("the page", () => {
     await using shown = await browser.show(await pageOf(CASES["one unit was started anew"]?.record as SwapRecord));
     const rows = await shown.page.locator("section:has(#units) tbody tr").allInnerTexts();
     assert.equal(rows.length, 4);
-    assert.match(rows[0] ?? "", /nginx\.service[^]*✓ went on[^]*main process 700[^]*9\.76 s/);
+    assert.match(rows[0] ?? "", /nginx\.service[^]*✓ resumed[^]*main process 700[^]*9\.76 s/);
     assert.match(rows[3] ?? "", /memcached\.service[^]*! started anew[^]*not known/);
     const anew = await shown.page.locator("section:has(#anew)").innerText();
     assert.match(
@@ -153,7 +153,7 @@ describe("the page", () => {
     const text = await shown.page.locator("body").innerText();
     assert.match(text, /! went back/);
     assert.match(text, /The way back\s+(1\. )?Linux 6\.12\.9-amd64\s+A program is another one/);
-    assert.match(text, /went back by kexec[^]*go on with Linux 6\.1\.0-26-amd64/);
+    assert.match(text, /went back by kexec[^]*run on with Linux 6\.1\.0-26-amd64/);
     assert.match(text, /kernel’s own share\s+3\.10 s/);
   });
 
@@ -200,14 +200,14 @@ describe("the page", () => {
     await page.keyboard.press("Enter");
     assert.equal(await page.evaluate("document.activeElement.id"), "steps");
     const tree = await page.locator("body").ariaSnapshot();
-    assert.match(tree, /heading "3 units stood still for 9\.76 s; none was lost" \[level=1\]/);
-    assert.match(tree, /img "Timeline: 3 units stood still/);
+    assert.match(tree, /heading "3 units were paused for 9\.76 s; none was lost" \[level=1\]/);
+    assert.match(tree, /img "Timeline: 3 units were paused/);
     assert.match(
       tree,
       /table "Each unit’s own pause[^]*rowheader "redis-server\.service What redis-server\.service does"/,
     );
     const description = await page.locator("figure desc").textContent();
-    assert.match(description ?? "", /18 steps and 3 units\..*stood still for 10\.0 s.*own share of that is 4\.00 s/);
+    assert.match(description ?? "", /18 steps and 3 units\..*were paused for 10\.0 s.*own share of that is 4\.00 s/);
   });
 
   test("is light or dark, and black on white on paper", async () => {

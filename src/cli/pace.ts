@@ -1,4 +1,4 @@
-/** How long a step will go on, going by what it has done so far; only of bytes, as other things take unlike times. */
+/** How long a step will last, going by what it has done so far; only of bytes, as other things take unlike times. */
 import type { ProgressEvent } from "../lib/progress.ts";
 
 /** Before that, a step's beginning counts too much. */

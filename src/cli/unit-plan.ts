@@ -198,9 +198,9 @@ function printPlan({ along, stop, kept }: UnitPlan, { purpose, how, pauses, warn
     const memory = unit.memory === undefined ? "" : `, ${formatBytes(unit.memory)}`;
     const sessions = scopes.length === 0 ? "" : `, with ${scopes.map(({ name }) => name).join(", ")}`;
     printLine(
-      `  ${unit.name}: ${pids.length === 1 ? "1 process" : `${pids.length} processes`}${memory}${sessions}, stands still for about ${pauses.of(one)} s`,
+      `  ${unit.name}: ${pids.length === 1 ? "1 process" : `${pids.length} processes`}${memory}${sessions}, expected pause about ${pauses.of(one)} s`,
     );
-    if (tolerated) printLine("    if it alone cannot be thawed, it is started anew, and the others go on");
+    if (tolerated) printLine("    if it alone cannot be thawed, it is started anew, and the others resume");
   }
   const list = (heading: string, units: UnitPlan["stop"]): void => {
     if (units.length > 0) printLine(`${heading}\n  ${units.map(({ name }) => name).join(", ")}`);

@@ -58,13 +58,13 @@ function metricsOf(report: SwapReport): Metric[] {
     {
       name: "kmonte_swap_running_timestamp_seconds",
       unit: "seconds",
-      help: "When the processes went on, since the epoch.",
+      help: "When the processes resumed, since the epoch.",
       samples: alone(running === undefined ? undefined : running / 1000),
     },
     {
       name: "kmonte_swap_pause_seconds",
       unit: "seconds",
-      help: "How long the processes stood still.",
+      help: "How long the processes were paused.",
       samples: alone(gapSeconds),
     },
     {
@@ -82,13 +82,13 @@ function metricsOf(report: SwapReport): Metric[] {
     {
       name: "kmonte_swap_unit_pause_seconds",
       unit: "seconds",
-      help: "How long each unit stood still.",
+      help: "How long each unit was paused.",
       samples: unitSamples(({ pauseSeconds }) => pauseSeconds),
     },
     {
       name: "kmonte_swap_unit_went_on",
       help: "1 when the unit has the same processes as before, 0 when it has not.",
-      samples: unitSamples((unit) => (fateOf(unit, report) === "went on" ? 1 : 0)),
+      samples: unitSamples((unit) => (fateOf(unit, report) === "resumed" ? 1 : 0)),
     },
     {
       name: "kmonte_swap_connections",

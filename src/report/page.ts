@@ -78,20 +78,18 @@ function lead(report: SwapReport): Html {
 
 function figures(report: SwapReport): Html {
   const { gapSeconds, kernelSeconds, memory, written, processes, units = [] } = report;
-  const went = units.filter((unit) => fateOf(unit, report) === "went on").length;
+  const went = units.filter((unit) => fateOf(unit, report) === "resumed").length;
   const share = gapSeconds ? ` (${Math.round(((kernelSeconds ?? 0) / gapSeconds) * 100)} %)` : "";
   const shown: (readonly [string, Html | string, string?] | undefined)[] = [
     ["Kernel", kernels(report)],
-    gapSeconds === undefined
-      ? undefined
-      : ["Stood still", duration(gapSeconds), "from the first stop until they went on"],
+    gapSeconds === undefined ? undefined : ["Pause", duration(gapSeconds), "from the first stop until they resumed"],
     kernelSeconds === undefined
       ? undefined
       : ["The kernel’s own share", duration(kernelSeconds) + share, kernelNote(report)],
     units.length === 0
       ? undefined
-      : ["Went on", `${went} of ${count(units.length, "unit")}`, count(processes.length, "process")],
-    memory && ["Memory", formatBytes(memory.total), `${formatBytes(memory.still)} written while they stood still`],
+      : ["Resumed", `${went} of ${count(units.length, "unit")}`, count(processes.length, "process")],
+    memory && ["Memory", formatBytes(memory.total), `${formatBytes(memory.still)} written while they were paused`],
     written === undefined ? undefined : ["Image", formatBytes(written), "of memory, before compression"],
   ];
   const items = shown
@@ -124,7 +122,7 @@ function sections(report: SwapReport): Section[] {
       body: html`<figure>
         ${timeline(report)}
         <figcaption>
-          To scale, from the moment when the first process was stopped; the tinted part is how long they stood still.
+          To scale, from the moment when the first process was stopped; the tinted part is their pause.
         </figcaption>
       </figure>`,
     },
@@ -186,7 +184,8 @@ function wayBack(report: SwapReport): Html {
       ${failure && failureText(failure)}${way && html`<p>${way}</p>`}
     </li>`;
   });
-  const end = arrived === from ? html`<p>The processes go on with Linux ${from}, from the same images.</p>` : undefined;
+  const end =
+    arrived === from ? html`<p>The processes run on with Linux ${from}, from the same images.</p>` : undefined;
   return html`<ol class="tries">
       ${items}
     </ol>
@@ -194,7 +193,7 @@ function wayBack(report: SwapReport): Html {
 }
 
 const FATES: Readonly<Record<Fate, string>> = {
-  "went on": "✓ went on",
+  resumed: "✓ resumed",
   "started anew": "! started anew",
   ended: "! has ended since",
   "did not come back": "! did not come back",
@@ -218,8 +217,8 @@ function unitTable(units: readonly ReportedUnit[], report: SwapReport): Html {
     </tr>`;
   });
   return table({
-    caption: html`Each unit’s own pause: from the stop of its first process until its last one went on.`,
-    columns: ["Unit", "Since then", { number: "Stood still" }],
+    caption: html`Each unit’s own pause: from the stop of its first process until its last one resumed.`,
+    columns: ["Unit", "Since then", { number: "Pause" }],
     rows,
   });
 }
@@ -305,7 +304,7 @@ function history(report: SwapReport, last: readonly SwapReport[]): Section {
   });
   const body = table({
     caption: html`The last ${last.length === 1 ? "one" : `${last.length}`} on record on this machine, the newest first.`,
-    columns: ["When", "Kernel", { number: "Stood still" }],
+    columns: ["When", "Kernel", { number: "Pause" }],
     rows,
     kind: "history",
   });

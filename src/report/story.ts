@@ -7,7 +7,7 @@ import type { ReportedUnit, SwapReport } from "../swap/report.ts";
  * What became of a unit: its processes went on, systemd started it anew, it has ended since, it came back neither way, or
  * it is not known yet.
  */
-export type Fate = "went on" | "started anew" | "ended" | "did not come back" | "waits";
+export type Fate = "resumed" | "started anew" | "ended" | "did not come back" | "waits";
 
 export function fateOf({ failure, running, after, mainPid }: ReportedUnit, { state }: SwapReport): Fate {
   if (failure) return "started anew";
@@ -15,9 +15,9 @@ export function fateOf({ failure, running, after, mainPid }: ReportedUnit, { sta
     if (state !== "failed") return "waits";
     return mainPid === undefined ? "did not come back" : "started anew";
   }
-  if (!after) return "went on";
+  if (!after) return "resumed";
   if (after.activeState !== "active") return "ended";
-  return mainPid === undefined || after.mainPid === mainPid ? "went on" : "started anew";
+  return mainPid === undefined || after.mainPid === mainPid ? "resumed" : "started anew";
 }
 
 /** Tries at which it was not to stay; where all went well there is none. */
@@ -38,7 +38,7 @@ export function verdict(report: SwapReport): { readonly word: string; readonly w
   if (state === "failed") return { word: "failed", well: false };
   if (state === "trial") return { word: "on trial", well: false };
   if (wentBack(report)) return { word: "went back", well: false };
-  const lost = units.filter((unit) => fateOf(unit, report) !== "went on").length;
+  const lost = units.filter((unit) => fateOf(unit, report) !== "resumed").length;
   return lost === 0 ? { word: "done", well: true } : { word: `done without ${count(lost, "unit")}`, well: false };
 }
 
@@ -48,9 +48,9 @@ export function headline(report: SwapReport): string {
   const who = subject(report);
   if (state === "failed" && gapSeconds === undefined) return failedLine(report, who);
   if (gapSeconds === undefined)
-    return `${who.name} ${who.many ? "stand" : "stands"} still, and ${who.many ? "wait" : "waits"} for the next boot`;
+    return `${who.name} ${who.many ? "are" : "is"} paused, and ${who.many ? "wait" : "waits"} for the next boot`;
   const back = wentBack(report) ? `Linux ${report.to} did not do: back on ${report.arrived ?? report.from}, ` : "";
-  const still = `${who.kept} stood still for ${duration(longest(report, gapSeconds))}`;
+  const still = `${who.kept} ${who.many ? "were" : "was"} paused for ${duration(longest(report, gapSeconds))}`;
   const trial = state === "trial" ? "; whether all is well is not known yet" : `; ${lossLine(report, who)}`;
   return back + still + trial;
 }
@@ -84,7 +84,7 @@ function failedLine({ units = [] }: SwapReport, { name, many }: Subject): string
 
 function lossLine(report: SwapReport, { many }: Subject): string {
   const { units = [] } = report;
-  const lost = units.filter((unit) => fateOf(unit, report) !== "went on");
+  const lost = units.filter((unit) => fateOf(unit, report) !== "resumed");
   if (lost.length === 0) return many ? "none was lost" : "it was not lost";
   const told = (fate: Fate, text: (many: boolean) => string): string[] => {
     const names = lost.filter((unit) => fateOf(unit, report) === fate).map(({ name }) => name);
@@ -97,7 +97,7 @@ function lossLine(report: SwapReport, { many }: Subject): string {
   ].join(", ");
 }
 
-/** The longest that any unit stood still. */
+/** The longest pause of any unit. */
 function longest({ units = [] }: SwapReport, gapSeconds: number): number {
   return (
     Math.max(...units.flatMap(({ pauseSeconds = [] }) => pauseSeconds), units.length > 0 ? 0 : gapSeconds) || gapSeconds
@@ -134,6 +134,6 @@ export function explain(step: string, report: SwapReport): string | undefined {
   if (step === "kexec" && failedTries(report).length > 0) return "up to the kernel that stayed; another one ran before";
   if (step === "kexec" && kind === "suspend") return "the machine is off, or restarts";
   if (step.startsWith("freeze ")) return "this unit is written to disk by itself";
-  if (step.startsWith("thaw ")) return "this unit goes on by itself";
+  if (step.startsWith("thaw ")) return "this unit resumes by itself";
   return STEP_MEANINGS[step];
 }

@@ -120,7 +120,7 @@ function groupsOf(report: SwapReport): Group[] {
   return [
     ...steps,
     { title: "Boots that were left again", rows: tries },
-    { title: "Units: how long each stood still", rows: paused },
+    { title: "Units: the pause of each", rows: paused },
   ].filter(({ rows }) => rows.length > 0);
 }
 
@@ -129,7 +129,7 @@ function description({ lines, gapSeconds, kernelSeconds, units = [] }: SwapRepor
   const totals = groups.filter(({ rows }) => rows[0]?.kind !== "unit").map(({ title }) => title);
   return [
     `Bars to scale for ${count(lines.length, "step")} and ${count(units.length, "unit")}.`,
-    ...(gapSeconds === undefined ? [] : [`The processes stood still for ${duration(gapSeconds)}.`]),
+    ...(gapSeconds === undefined ? [] : [`The processes were paused for ${duration(gapSeconds)}.`]),
     ...(kernelSeconds === undefined ? [] : [`The kernel’s own share of that is ${duration(kernelSeconds)}.`]),
     `${totals.join("; ")}.`,
   ].join(" ");

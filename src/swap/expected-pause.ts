@@ -38,7 +38,7 @@ interface Basis {
   readonly text: string;
 }
 
-/** Estimates for units that have been looked at. Sets stand still together: the tolerated ones first, then all others. */
+/** Estimates for units that have been looked at. Sets are stopped together: the tolerated ones first, then all others. */
 export function expectPauses(units: readonly SurveyedUnit[], how: Departing, root = DEFAULT_SWAP_ROOT): ExpectedPauses {
   const { freeze, boot, thaw, text } = basisFor(how, root);
   const along = units.filter(({ verdict }) => verdict === "along");

@@ -47,7 +47,7 @@ function subjectOf(record: SwapRecord): string {
   if (gapSeconds === undefined || state === "failed") return `Linux ${from} to ${to} failed; the images are kept`;
   if (arrived !== undefined && arrived !== to) return `back on Linux ${arrived}: ${to} did not do`;
   const told = anew.length === 0 ? "" : `, ${anew.map(({ name }) => name).join(", ")} started anew`;
-  return `Linux ${from} to ${to}, stood still for ${Math.round(gapSeconds)} s${told}`;
+  return `Linux ${from} to ${to}, paused for ${Math.round(gapSeconds)} s${told}`;
 }
 
 /** Throws when no mail transport agent has taken it. */

@@ -14,7 +14,7 @@ import type { Connection, SwapUnit } from "./store.ts";
 /** So many are noted. */
 const MOST = 500;
 const LOOK_EVERY_MS = 50;
-/** From the moment when the processes went on. */
+/** From the moment when the processes resumed. */
 const LISTEN_MS = 1500;
 
 /** As the record of a departure keeps them. */

@@ -82,20 +82,20 @@ function notes({ notes: told = [] }: SwapReport): string[] {
   return told.map((note) => `  note: ${note}`);
 }
 
-/** Lines for each unit: how it is since the boot, and how long it stood still. */
+/** Lines for each unit: how it is since the boot, and its pause. */
 function units({ units: members = [] }: SwapReport): string[] {
   const width = Math.max(...members.map(({ name }) => name.length));
   return members.flatMap((unit) => {
     const { name, mainPid, after, processes, failure } = unit;
     const seconds = pauseOf(unit);
-    const pause = seconds === undefined ? "" : `, stood still for ${seconds.toFixed(2)} s`;
+    const pause = seconds === undefined ? "" : `, paused for ${seconds.toFixed(2)} s`;
     const main = !mainPid ? `${processes.length} processes` : mainProcess(mainPid, after?.mainPid);
     const line = `  ${name.padEnd(width)}  was active, is ${after?.activeState ?? "not handed over yet"}, ${main}${pause}`;
     return failure ? [line, ...anew(unit, failure)] : [line];
   });
 }
 
-/** Seconds from the stop of a unit's first process until its last one went on; undefined when it did not. */
+/** Seconds from the stop of a unit's first process until its last one resumed; undefined when it did not. */
 function pauseOf({ stopped, running }: SwapUnit): number | undefined {
   return stopped === undefined || running === undefined ? undefined : round(running - stopped);
 }
@@ -132,7 +132,7 @@ function tries({ attempts = [] }: SwapReport): string[] {
 function outcome(report: SwapReport): string[] {
   const { gapSeconds, failure, directory, state } = report;
   if (state === "trial") return ["  running; whether all is well is not known yet"];
-  if (gapSeconds !== undefined) return [`  stood still for ${gapSeconds.toFixed(2)} s`];
+  if (gapSeconds !== undefined) return [`  paused for ${gapSeconds.toFixed(2)} s`];
   if (!failure) return ["  not running yet"];
   const text = [failure.what, failure.why, failure.remedy].filter((line) => line !== undefined);
   const places = [...(directory === undefined ? [] : [directory]), ...ownImages(report).keys()];

@@ -70,8 +70,8 @@ export const swapUnitSchema = v.object({
     ),
   ),
   directory: v.optional(text("The image of its own, of a unit whose thaw may fail without the others' (--tolerate).")),
-  stopped: v.optional(moment("When its first process stood still")),
-  running: v.optional(moment("When its last process went on")),
+  stopped: v.optional(moment("When its first process was stopped")),
+  running: v.optional(moment("When its last process resumed")),
   failure: v.optional(
     described(FailureSchema, "Why its own image was not thawed, so that systemd has started it anew."),
   ),
@@ -172,7 +172,7 @@ export const swapRecordSchema = v.object({
     described(
       v.object({
         total: described(v.number(), "All, in bytes."),
-        still: described(v.number(), "Of that what was written while they stood still, in bytes."),
+        still: described(v.number(), "Of that what was written while they were paused, in bytes."),
       }),
       "How much memory the processes had.",
     ),

@@ -86,7 +86,7 @@ TimeoutStartSec=infinity
 # What has been thawed is not part of this service, and stays when it ends.
 KillMode=process
 OOMScoreAdjust=-1000
-# What stands still waits for this, and all else that the boot starts wants the processors too. CPUWeight= would turn
+# The frozen processes wait for this, and all else that the boot starts wants the processors too. CPUWeight= would turn
 # the controller on for all units, which would share the processors otherwise than before from then on.
 Nice=-20
 

@@ -174,7 +174,7 @@ describe("before units are taken along", { timeout: PATIENCE_MS }, () => {
     assert.equal(first.along.length, 3);
     for (const { expectedPauseSeconds } of first.along) assert.ok(expectedPauseSeconds > 0);
     const said = await machine.output(["kmonte", "services"]);
-    assert.match(said, /nginx\.service .*would stand still for about \d+(\.\d)? s/);
+    assert.match(said, /nginx\.service .*would be paused for about \d+(\.\d)? s/);
     assert.match(said, /rough estimate/);
     assert.equal(said.match(/note:/g)?.length ?? 0, new Set(said.match(/note:.*/g)).size, "each note once");
 

@@ -135,11 +135,11 @@ describe("the report of real departures", { timeout: PATIENCE_MS }, () => {
       const { page, requests } = shown;
       assert.deepEqual(await barriers(page), []);
       assert.deepEqual(requests, [page.url()]);
-      assert.match(await page.locator("h1").innerText(), /^4 units stood still for \d+(\.\d+)? s; none was lost$/);
+      assert.match(await page.locator("h1").innerText(), /^4 units were paused for \d+(\.\d+)? s; none was lost$/);
       const units = await page.locator("section:has(#units) tbody tr").allInnerTexts();
       assert.equal(units.length, 4);
       assert.ok(
-        units.some((row) => row.includes(STRANGE) && row.includes('<b>Odd</b> & "quoted"') && row.includes("went on")),
+        units.some((row) => row.includes(STRANGE) && row.includes('<b>Odd</b> & "quoted"') && row.includes("resumed")),
       );
       const last = await page.locator("section:has(#last) tbody tr").allInnerTexts();
       assert.deepEqual(

@@ -244,7 +244,7 @@ describe("the timeline", () => {
     assert.deepEqual(readRecords(root), [record]);
     const report = reportOf(record);
     assert.equal(report.gapSeconds, 3.5);
-    assert.match(formatReport(report), /load +-0\.50 +0\.40 s\n +stop +\+0\.00 +0\.25 s\n +stood still for 3\.50 s/);
+    assert.match(formatReport(report), /load +-0\.50 +0\.40 s\n +stop +\+0\.00 +0\.25 s\n +paused for 3\.50 s/);
     const path = join(root, id, "timeline.json");
     writeFileSync(path, readFileSync(path, "utf8").replace('"done"', '"elsewhere"'));
     assert.throws(() => readRecords(root), { code: "SWAP_RECORD_BROKEN", message: /state/ });

@@ -132,7 +132,7 @@ test(
       await shell("for i in $(seq 400); do [ -s /var/mail/root ] && break; sleep 1; done");
       assert.match(
         await shell("cat /var/mail/root || { systemctl list-jobs; journalctl -b -o cat -u kmonte-result; mailq; }"),
-        /^Subject: kmonte on lab: Linux 6\.1\S* to 6\.12\S*, stood still for \d+ s$/m,
+        /^Subject: kmonte on lab: Linux 6\.1\S* to 6\.12\S*, paused for \d+ s$/m,
       );
       const { unchanged } = parseResult<{ unchanged: { why: string } }>(
         "swap --unattended",

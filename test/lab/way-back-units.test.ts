@@ -45,6 +45,6 @@ describe("the way back of units", { timeout: PATIENCE_MS }, () => {
     );
     const report = await machine.output(["kmonte", "report"]);
     assert.match(report, /The health command says no/);
-    assert.match(report, /nginx\.service +was active, is active, main process \d+, stood still/);
+    assert.match(report, /nginx\.service +was active, is active, main process \d+, paused/);
   });
 });

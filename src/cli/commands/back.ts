@@ -26,7 +26,7 @@ export function addBack(program: Command): void {
       "after",
       `
 A swap with --health is on trial until its command has been run. What the processes did meanwhile is lost with the way
-back: they go on, on the old kernel, from the moment of the freeze.`,
+back: they resume, on the old kernel, from the moment of the freeze.`,
     )
     .action(async (options: Options) => {
       const records = await endTrials({ failed: options.unlessHealthy !== true });

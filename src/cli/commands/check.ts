@@ -30,7 +30,7 @@ export function addCheck(program: Command): void {
     .addHelpText(
       "after",
       `
-The processes stand still for the time of one look, some milliseconds, and go on. The exit status is 3 when something
+The processes are stopped for the time of one look, some milliseconds, and resume. The exit status is 3 when something
 stands in the way; with --all it is 0.
 
 Examples:

@@ -27,7 +27,7 @@ export function addFreeze(program: Command): void {
     .description("freeze processes, each with all its threads and descendants, to a directory")
     .argument("<pid...>", "processes to freeze", parsePid)
     .requiredOption("-o, --output <directory>", "where the image goes: a new or empty directory")
-    .option("--leave-running", "let the processes go on when the image is complete")
+    .option("--leave-running", "resume the processes when the image is complete")
     .option("--close-external", "let connections to processes that stay outside come back closed")
     .option(
       "--carry <path>",
@@ -41,7 +41,7 @@ export function addFreeze(program: Command): void {
       "after",
       `
 Nothing is ended before the whole image is on disk and has been read back; if anything fails before that, ^C and
-kill -9 included, the processes go on as if nothing had happened.
+kill -9 included, the processes continue as if nothing had happened.
 
 A unix socket whose other end a process outside has, such as the journal, stands in the way of a freeze. With
 --close-external it comes back as if that process had ended, and so does a TCP connection to a process of this machine
@@ -82,7 +82,7 @@ files, the RuntimeDirectory= of a unit, folders with all that is in them.
         options.json,
         { directory, processes, bytes, notes, steps, running: end === "resume" },
         `Frozen to ${directory}: ${names}.`,
-        `${formatBytes(bytes)} of memory; ${end === "resume" ? "stood still for" : "took"} ${formatMilliseconds(done - stopped)}.`,
+        `${formatBytes(bytes)} of memory; ${end === "resume" ? "paused for" : "took"} ${formatMilliseconds(done - stopped)}.`,
       );
     });
 }

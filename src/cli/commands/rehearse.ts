@@ -30,7 +30,7 @@ export function addRehearse(program: Command): void {
     .addHelpText(
       "after",
       `
-The processes stand still for the time of a freeze and go on. Their copy is thawed in a machine without any network that
+The processes are stopped for the time of a freeze and resume. Their copy is thawed in a machine without any network that
 sees the host's files as they are and writes to its memory alone. It needs QEMU and virtiofsd, memory for the copy, and
 disk for its image in /var/lib/kmonte/rehearsal while it lasts. Where hardware virtualisation does not run the kernel it
 is emulated: slowly, and on a processor that lacks some instructions, so that a program that uses them may fail there

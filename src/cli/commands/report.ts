@@ -21,7 +21,7 @@ const STANDARD_OUTPUT = "-";
 export function addReport(program: Command): void {
   program
     .command("report")
-    .description("show the timeline of the last swap: how long the processes stood still, and what took the time")
+    .description("show the timeline of the last swap: how long the processes were paused, and what took the time")
     .option("--html <file>", "write it as a page for people, with the last swaps beside it; - for standard output")
     .addOption(
       new Option("--metrics [file]", "write it as metrics (OpenMetrics), to standard output without a file").conflicts(

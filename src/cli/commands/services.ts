@@ -46,9 +46,9 @@ export function addServices(program: Command): void {
       "after",
       `
 Protected units (kmonte protect) go along; all others are stopped by systemd before, and the boot starts what is enabled. The
-processes of a unit stand still for the time of one look, some milliseconds, and go on. Protected units are looked at as
+processes of a unit are stopped for the time of one look, some milliseconds, and resume. Protected units are looked at as
 one set, as a swap freezes them. A session that was opened through a service, such as those of ssh.service, comes with
-it. How long a unit would stand still in a swap is estimated from the last swap of this machine; where there was none, from
+it. The pause of a unit in a swap is estimated from the last swap of this machine; where there was none, from
 rates that are assumed and the present boot: what it is based on is printed below. The exit status is 3 when something stands in the way of a protected unit.
 
 Examples:
@@ -129,7 +129,7 @@ function printTable(units: readonly SurveyedUnit[], pauses: ExpectedPauses): voi
     const notes = verdict === "along" ? new Set(found.flatMap((one) => one.notes)) : [];
     for (const note of notes) printLine(`  note: ${note}`);
   }
-  printLine(`How long a unit would stand still in a swap: ${lowerFirst(pauses.basis)}`);
+  printLine(`The pause of a unit in a swap: ${lowerFirst(pauses.basis)}`);
 }
 
 /** Whoever looks at the units is to know that some of them were not always what they are. */
@@ -173,7 +173,7 @@ function printUnit(one: SurveyedUnit, width: number, pause: number | undefined):
     pids.length === 1 ? "1 process" : `${pids.length} processes`,
     ...(unit.memory === undefined ? [] : [formatBytes(unit.memory)]),
     ...(pausedMs === undefined || obstacles.length > 0 ? [] : [`looked at in ${formatMilliseconds(pausedMs)}`]),
-    ...(pause === undefined ? [] : [`would stand still for about ${pause} s`]),
+    ...(pause === undefined ? [] : [`would be paused for about ${pause} s`]),
     ...(scopes.length === 0 ? [] : [`with ${scopes.map(({ name }) => name).join(", ")}`]),
     ...(verdict === "anew" || verdict === "ends"
       ? [obstacles.length === 0 ? "could go along" : "could not go along"]

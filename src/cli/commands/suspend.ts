@@ -40,7 +40,7 @@ export function addSuspend(program: Command): void {
 The units that do not go along are stopped by systemd first, in their order, while the protected ones still serve. Until
 the machine is powered off every failure, ^C included, leaves the processes as they were and starts again what was
 stopped. A boot that cannot take all of them keeps the images and says so; systemd then starts the units anew. With --tolerate, that
-is so for a unit that alone cannot be thawed, and the others go on; it must share nothing with them.
+is so for a unit that alone cannot be thawed, and the others resume; it must share nothing with them.
 
 Examples:
   sudo kmonte suspend --plan

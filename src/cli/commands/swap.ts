@@ -79,11 +79,11 @@ kmonte-thaw.service, which this command writes, sets the processes running again
 with the same processes; kmonte report then shows how long each step took.
 
 If the new kernel cannot take the processes, or the health command fails, the machine goes back to the old kernel by
-kexec, and they go on there from the same images. A kernel that panics or hangs is reset by panic= or a watchdog; the
+kexec, and they resume there from the same images. A kernel that panics or hangs is reset by panic= or a watchdog; the
 firmware then starts the old kernel: GRUB and systemd-boot are told so for one boot, any other boot loader must do so by
 default.
 kmonte report says what was tried. Either all come back, or the machine goes back with all; with --tolerate, a unit that
-alone cannot be thawed is started anew by systemd, the others go on, and its image stays. It must share nothing with
+alone cannot be thawed is started anew by systemd, the others resume, and its image stays. It must share nothing with
 the others (connections, files, memory).
 
 What the images hold is removed when the processes run again and the health command, if there is one, has succeeded;

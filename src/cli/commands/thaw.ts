@@ -28,12 +28,12 @@ interface Options {
 export function addThaw(program: Command): void {
   program
     .command("thaw")
-    .description("bring frozen processes back under their own ids and let them go on")
+    .description("bring frozen processes back under their own ids and resume them")
     .argument("[directory]", "the image that kmonte freeze wrote")
     .option("--boot", "thaw what kmonte swap froze before this boot; kmonte-thaw.service runs this")
     .option("--unsigned", "take an image that no trusted key has signed: it can become any process with any rights")
     .option("--again", "take an image that has been thawed already: its processes go back to the moment of the freeze")
-    .option("--shell", "let the program go on in this terminal, as if this shell had started it, and wait for it")
+    .option("--shell", "resume the program in this terminal, as if this shell had started it, and wait for it")
     .option("--other-processor", "take an image though this processor lacks features of the one that it comes from")
     .option("-i, --identity <file>", "a key that an encrypted image is opened with; may be given again", collect)
     .option("--remove", "remove what the image holds when the processes have been seen running")

@@ -23,7 +23,7 @@ const CHECK = {
     ),
     "What a kernel must have been built with to take them.",
   ),
-  pausedMs: milliseconds("How long the processes stood still"),
+  pausedMs: milliseconds("How long the processes were paused"),
 };
 
 export const checkSchema = v.object(CHECK);
@@ -38,13 +38,13 @@ export const checkAllSchema = v.object({
 export const freezeSchema = v.object({
   directory: text("Where the image is."),
   processes: described(
-    v.array(v.object({ pid, command, stoppedAt: moment("When its first thread stood still") })),
+    v.array(v.object({ pid, command, stoppedAt: moment("When its first thread was stopped") })),
     "The processes that are in the image.",
   ),
   bytes: count("How much memory was written, in bytes."),
   notes,
   steps,
-  running: flag("Whether the processes go on (--leave-running); otherwise they have been ended."),
+  running: flag("Whether the processes continue to run (--leave-running); otherwise they have been ended."),
 });
 
 export const thawSchema = v.object({
@@ -53,7 +53,7 @@ export const thawSchema = v.object({
       v.object({
         pid,
         command,
-        runningAt: v.optional(moment("When it went on; not there for one that had ended before the freeze")),
+        runningAt: v.optional(moment("When it resumed; not there for one that had ended before the freeze")),
       }),
     ),
     "The processes of the image.",

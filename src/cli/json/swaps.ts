@@ -13,14 +13,14 @@ export const reportSchema = v.object({
         v.object({
           ...swapUnitSchema.entries,
           pauseSeconds: v.optional(
-            seconds("How long it stood still, from the stop of its first process until its last one went on"),
+            seconds("How long it was paused, from the stop of its first process until its last one resumed"),
           ),
         }),
       ),
       "The units that the processes belong to.",
     ),
   ),
-  gapSeconds: v.optional(seconds("How long the processes stood still; not there while they still do")),
+  gapSeconds: v.optional(seconds("How long the processes were paused; not there while they still are")),
   kernelSeconds: v.optional(
     seconds("How long of that no process of this machine ran, as one kernel ended and another started"),
   ),

@@ -38,7 +38,7 @@ export interface Rehearsal {
   readonly go: boolean;
   readonly kernel: string;
   readonly emulated: boolean;
-  /** How long the processes stood still for their copy. */
+  /** How long the processes were paused for their copy. */
   readonly pausedMs: number;
   /** undefined: the machine did not come so far. */
   readonly thawed: boolean | undefined;
