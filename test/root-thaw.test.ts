@@ -2,6 +2,7 @@
  * Root thaws the processes of an ordinary user, who has had time to put something else in the place of their files: a
  * process gets the very same file, or what its own user may open. With a real unprivileged user.
  */
+import { OWN_VIEW } from "../src/sys/mount-view.ts";
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import {
@@ -312,6 +313,7 @@ describe("images that do not say which file it was", () => {
   const opener: Opener = {
     holders: [{ uid: USER, gid: USER, groups: [], capabilities: 0n }],
     isMadeHere: () => false,
+    mounts: OWN_VIEW,
     note: () => undefined,
   };
 

@@ -4,6 +4,7 @@
  * it outlives us: the program ends with our thread, and its image lies in memory, where no path leads.
  */
 import { closeSync } from "node:fs";
+import { OWN_VIEW } from "../sys/mount-view.ts";
 import { attempt, call } from "../sys/call.ts";
 import { makeFileSystem } from "../sys/mount.ts";
 import { SIGNAL } from "../abi/signal.ts";
@@ -46,7 +47,7 @@ class Sleeper implements Disposable {
   readonly #pidfd: LocalFd;
 
   constructor() {
-    const program = openPath("/bin/sleep", 0);
+    const program = openPath(OWN_VIEW.at("/bin/sleep"), 0);
     try {
       this.pid = startFile(program, ["sleep", "60"], SIGNAL.SIGKILL);
     } finally {

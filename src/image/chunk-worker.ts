@@ -1,4 +1,5 @@
 /** A thread that copies memory into chunks of image files and takes their digests, while others wait or do other work. */
+import { OWN_VIEW } from "../sys/mount-view.ts";
 import { closeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 import { O } from "../abi/fcntl.ts";
@@ -10,7 +11,7 @@ const copier = new ChunkCopier();
 
 /** The digest, or undefined when the one that is known still holds. */
 function serve({ path, chunk, length, source }: ChunkRequest, known: boolean, written: () => void): Buffer | undefined {
-  const fd = openPath(path, source ? O.O_RDWR : 0);
+  const fd = openPath(OWN_VIEW.at(path), source ? O.O_RDWR : 0);
   try {
     if (!source) return copier.digest(fd, chunk, length);
     const digest = copier.copy(fd, chunk, length, source, known);

@@ -3,6 +3,7 @@
  * again, and locked (flock(2)) for as long as we live. What a killed kmonte left behind is the same without the lock.
  */
 import { chmodSync, closeSync, mkdirSync, readdirSync, readlinkSync, rmdirSync, unlinkSync } from "node:fs";
+import { OWN_VIEW, type ProcPath } from "../sys/mount-view.ts";
 import { attempt, call } from "../sys/call.ts";
 import { O } from "../abi/fcntl.ts";
 import { type Identity, asUser } from "../sys/identity.ts";
@@ -23,7 +24,7 @@ const PRIVATE = 0o700;
 const UNFINISHED = ".unfinished";
 
 /** The path of an entry below an open directory: whatever happens to the directory's own path meanwhile. */
-export function below(directory: LocalFd, name: string): string {
+export function below(directory: LocalFd, name: string): ProcPath {
   return `/proc/self/fd/${directory}/${name}`;
 }
 
@@ -120,7 +121,7 @@ export class PrivateDirectory implements Disposable {
     if (!this.#user) return;
     const { uid, gid } = this.#user;
     for (const name of readdirSync(below(this.fd, ""))) {
-      const fd = openPath(this.path(name), O.O_NOFOLLOW);
+      const fd = openPath(below(this.fd, name), O.O_NOFOLLOW);
       try {
         call("fchown", "Giving a file of the image to its user", fd, uid, gid);
       } finally {
@@ -183,7 +184,7 @@ function listing(fd: LocalFd): string[] {
 
 function tryOpen(path: string): LocalFd | undefined {
   try {
-    return openPath(path, DIRECTORY);
+    return openPath(OWN_VIEW.at(path), DIRECTORY);
   } catch {
     return undefined;
   }

@@ -2,6 +2,7 @@
 import { closeSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { OWN_VIEW } from "../sys/mount-view.ts";
 import { attempt } from "../sys/call.ts";
 import { O } from "../abi/fcntl.ts";
 import { asUser } from "../sys/identity.ts";
@@ -43,7 +44,7 @@ function tidyRun(names: readonly string[]): void {
 
 /** Opens and locks a note of a run that has ended. */
 function take(name: string): Note | undefined {
-  const fd = quietly(() => openPath(join(notesDirectory(), name), O.O_RDWR | O.O_NOFOLLOW));
+  const fd = quietly(() => openPath(OWN_VIEW.at(join(notesDirectory(), name)), O.O_RDWR | O.O_NOFOLLOW));
   if (fd === undefined) return undefined;
   if (attempt("flock", fd, LOCK_EX_NB) >= 0) return { name, fd };
   closeSync(fd);
@@ -57,7 +58,7 @@ function read({ name, fd }: Note): Unfinished[] {
 }
 
 function undoImage({ parent, name, user }: Extract<Unfinished, { kind: "image" }>): void {
-  const fd = asUser(user, () => openPath(parent, O.O_PATH | O.O_DIRECTORY));
+  const fd = asUser(user, () => openPath(OWN_VIEW.at(parent), O.O_PATH | O.O_DIRECTORY));
   try {
     removeLeftovers(fd, (one) => one === name, user);
   } finally {

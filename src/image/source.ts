@@ -3,6 +3,7 @@
  * copied first, to where nobody can, and only the copy is looked at.
  */
 import { closeSync, mkdirSync, readSync } from "node:fs";
+import { OWN_VIEW } from "../sys/mount-view.ts";
 import { SyscallError, attempt, call } from "../sys/call.ts";
 import { O } from "../abi/fcntl.ts";
 import { type Identity, asUser } from "../sys/identity.ts";
@@ -30,7 +31,7 @@ export class ImageSource implements Disposable {
   constructor(directory: string, user?: Identity) {
     this.directory = directory;
     this.#user = user;
-    this.#original = asUser(user, () => openPath(directory, O.O_DIRECTORY));
+    this.#original = asUser(user, () => openPath(OWN_VIEW.at(directory), O.O_DIRECTORY));
   }
 
   /** Where files are to be opened. */
@@ -131,7 +132,7 @@ function isOurs({ uid, mode }: FileStat): boolean {
 function makeIncoming(): PrivateDirectory {
   // On disk: an image may be larger than memory.
   mkdirSync(stateDirectory(), { recursive: true, mode: 0o700 });
-  const parent = openPath(stateDirectory(), O.O_PATH | O.O_DIRECTORY);
+  const parent = openPath(OWN_VIEW.at(stateDirectory()), O.O_PATH | O.O_DIRECTORY);
   removeLeftovers(parent, (name) => INCOMING.test(name));
   return new PrivateDirectory(parent, `incoming-${process.pid}`);
 }

@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { LocalFd } from "../lib/brand.ts";
+import { OWN_VIEW } from "../sys/mount-view.ts";
 import { call } from "../sys/call.ts";
 import { type Identity, asUser } from "../sys/identity.ts";
 import { O } from "../abi/fcntl.ts";
@@ -111,7 +112,7 @@ const PARTIAL = /^\..+\.partial-\d+$/;
 
 /** The directory that `target` is to stand in, free of what killed ones have left there. */
 export function openParent(target: string, user?: Identity): LocalFd {
-  const parent = asUser(user, () => openPath(dirname(target), O.O_PATH | O.O_DIRECTORY));
+  const parent = asUser(user, () => openPath(OWN_VIEW.at(dirname(target)), O.O_PATH | O.O_DIRECTORY));
   removeLeftovers(parent, (name) => PARTIAL.test(name), user);
   return parent;
 }

@@ -14,6 +14,7 @@ import type { Outside } from "../proc/outside.ts";
 import type { ProcessStat } from "../proc/status.ts";
 import type { BuildScope } from "../tracee/build-scope.x86_64.ts";
 import type { RemoteScope, Row } from "../tracee/scope.ts";
+import type { MountView, OwnPath } from "../sys/mount-view.ts";
 import type { NamespaceType } from "../sys/namespaces.ts";
 import type { FileStat } from "../sys/stat.ts";
 import type { FileIdentity } from "../sys/file-identity.ts";
@@ -56,14 +57,21 @@ export interface FreezeContext {
   readonly pids: ReadonlySet<Pid>;
   /** What a kind remembers for the time of this freeze; made when it is asked for first. */
   memo<T>(memo: Memo<T, FreezeContext>): T;
-  /** Notes an object that several files or mappings share, once; later calls with the same id make nothing. */
+  /**
+   * Notes an object that several files or mappings share, once; later calls with the same id make nothing. It belongs
+   * to the place of this context.
+   */
   object(id: string, make: () => ObjectState): string;
   /** Whether an object has been noted. */
   has(id: string): boolean;
   /** The mount namespace, if not ours, of the mount that a magic link of a process's leads to. */
-  placeOf(pid: Pid, via: string): string | undefined;
-  /** Runs `action` with paths of a mount namespace of the set, or of ours. */
-  within<T>(place: string | undefined, action: () => T): T;
+  placeOf(pid: Pid, via: OwnPath): string | undefined;
+  /** The mount namespace, if not ours, that what is looked at belongs to: a process, or an open file. */
+  readonly place: string | undefined;
+  /** Where its paths lead. */
+  readonly mounts: MountView;
+  /** The same freeze, for what has paths of a mount namespace of the set, or of ours for undefined. */
+  in(place: string | undefined): FreezeContext;
   /** Puts bytes aside for the image; returns the name to keep in the state. */
   blob(name: string, source: BlobSource): string;
   /**
@@ -154,8 +162,10 @@ export interface ThawContext {
   memo<T>(memo: Memo<T, ThawContext>): T;
   /** How an object stands in the image. */
   stateOf(id: string): ObjectState;
-  /** Runs `action` with paths as a mount namespace of the set has them; undefined stands for the machine's. */
-  inPlace<T>(mounts: string | undefined, action: () => T): T;
+  /** Where the paths lead of what is thawed now. */
+  readonly mounts: MountView;
+  /** The same thaw, for what has paths of a mount namespace of the set, or of the machine for undefined. */
+  in(place: string | undefined): ThawContext;
   /** A blob, open for reading; whoever opens it closes it. */
   openBlob(name: string): Blob;
   blob(name: string): Buffer;
@@ -187,8 +197,8 @@ export interface ThawContext {
   note(text: string): void;
   readonly userNamespaces: UserNamespaces;
   /**
-   * Something to do in a phase of the thaw, with the same rights and in the same namespaces as now. What is said of a
-   * phase that is over is done in the one that runs, or in the next.
+   * Something to do in a phase of the thaw, with the same rights and in the same network namespace as now. What is said
+   * of a phase that is over is done in the one that runs, or in the next.
    */
   during(phase: Phase, action: () => void): void;
   /** Clocks of the frozen machine when the set was stopped, and of this one now: nanoseconds. */

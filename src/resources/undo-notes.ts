@@ -5,6 +5,7 @@
 import { closeSync, mkdirSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { OWN_VIEW } from "../sys/mount-view.ts";
 import { call } from "../sys/call.ts";
 import { O } from "../abi/fcntl.ts";
 import { asOurselves } from "../sys/identity.ts";
@@ -49,7 +50,7 @@ export function noteUnfinished(what: Unfinished): Disposable {
     let fd: LocalFd | undefined;
     try {
       mkdirSync(notesDirectory(), { recursive: true, mode: 0o700 });
-      fd = openPath(path + NEW, O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
+      fd = openPath(OWN_VIEW.at(path + NEW), O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
       call("flock", "Locking a note", fd, LOCK_EX_NB);
       writeSync(fd, `${JSON.stringify(what)}\n`);
       renameSync(path + NEW, path);

@@ -1,6 +1,7 @@
 /** One swap at a time, and nothing left of earlier ones that holds the memory of processes. */
 import { closeSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { OWN_VIEW } from "../sys/mount-view.ts";
 import { attempt } from "../sys/call.ts";
 import { ERRNO } from "../abi/errno.ts";
 import { O } from "../abi/fcntl.ts";
@@ -32,7 +33,7 @@ const TIDYING_MS = 500;
  */
 export function lockRoot(root: string, doing = "change the kernel", patience = TIDYING_MS): Disposable {
   mkdirSync(root, { recursive: true, mode: 0o700 });
-  const fd = openPath(root, O.O_DIRECTORY);
+  const fd = openPath(OWN_VIEW.at(root), O.O_DIRECTORY);
   const deadline = Date.now() + patience;
   do {
     if (attempt("flock", fd, LOCK_EX_NB) !== -ERRNO.EAGAIN) return { [Symbol.dispose]: () => closeSync(fd) };

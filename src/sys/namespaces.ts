@@ -3,8 +3,6 @@
  * enters one comes back to where it was; other threads of ours are never moved.
  */
 import { closeSync, fstatSync, openSync, readlinkSync } from "node:fs";
-import { CLONE } from "../abi/clone.ts";
-import { AT_FDCWD, DIRECTORY_PATH } from "../abi/fcntl.ts";
 import {
   CLONE_OF,
   NAMESPACE,
@@ -16,7 +14,7 @@ import {
 } from "../abi/namespaces.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
-import { attempt, call, withStruct, withText } from "./call.ts";
+import { attempt, call, withStruct } from "./call.ts";
 import { taskOf } from "./living.ts";
 
 export type NamespaceType = keyof typeof NAMESPACE;
@@ -99,89 +97,13 @@ export function atHome<T>(action: () => T): T {
   }
 }
 
-/** What stands before the paths of programs; empty for those that see the files that we see. */
-let root = "";
-/** Whether this thread has that root for its own. */
-let inside = false;
-
-/** Runs `action` while {@link placed} leads into another mount namespace: `there` is a way to its root. */
-export function inMounts<T>(there: string, action: () => T): T {
-  const before = root;
-  if (inside && there !== root) throw new RangeError("another mount namespace is wanted while its root is left");
-  root = there;
-  try {
-    return action();
-  } finally {
-    root = before;
-  }
-}
-
-/** How we reach a path that a program of a mount namespace of its own uses. */
-export function placed(path: string): string {
-  return root === "" || inside || !path.startsWith("/") ? path : root + path;
-}
-
-/** The same as a descriptor of a folder and a path below it, for openat2(2), which follows no link of /proc. */
-export function placedAt(path: string): { readonly folder: number; readonly path: string } {
-  const folder = inside ? undefined : /^\/proc\/self\/fd\/(\d+)$/.exec(root)?.[1];
-  if (folder === undefined || !path.startsWith("/")) return { folder: AT_FDCWD, path };
-  return { folder: Number(folder), path: `.${path}` };
-}
-
-/** For what is done later: it will happen in the network and mount namespace of now, whose descriptors must stay open. */
+/** For what is done later: it will happen in the network namespace of now, whose descriptor must stay open. */
 export function later<A extends unknown[], T>(action: (...args: A) => T): (...args: A) => T {
-  const [net, mounts] = [network, root];
+  const net = network;
   return (...args) => {
-    const act = (): T => inMounts(mounts, () => action(...args));
+    const act = (): T => action(...args);
     return net === undefined ? atHome(act) : within("net", net, act);
   };
-}
-
-/** Runs `action` with paths that begin at the root of the namespace of {@link inMounts}, as chroot(2) has it. */
-export function inRoot<T>(action: () => T): T {
-  if (root === "" || inside) return action();
-  const [top, folder] = ["/", "."].map((path) => openSync(path, DIRECTORY_PATH));
-  call("unshare", "Taking a root of our own", CLONE.FS);
-  const outer = ourRoot;
-  ourRoot = top;
-  try {
-    changeRoot(root);
-    inside = true;
-    withText("/", (address) => call("chdir", "Entering a root", address));
-    return action();
-  } finally {
-    inside = false;
-    ourRoot = outer;
-    call("fchdir", "Leaving a root", top as number);
-    changeRoot(".");
-    call("fchdir", "Going back", folder as number);
-    for (const fd of [top, folder]) closeSync(fd as number);
-  }
-}
-
-/** Where we were before {@link inRoot}. */
-let ourRoot: number | undefined;
-
-function changeRoot(path: string): void {
-  withText(path, (address) => call("chroot", "Changing the root", address));
-}
-
-/** Runs `action` with our own root again, within {@link inRoot}: our own /proc is there alone. */
-export function outOfRoot<T>(action: () => T): T {
-  if (!inside || ourRoot === undefined) return action();
-  const [theirs, folder] = ["/", "."].map((path) => openSync(path, DIRECTORY_PATH));
-  try {
-    call("fchdir", "Leaving a root", ourRoot);
-    changeRoot(".");
-    inside = false;
-    return action();
-  } finally {
-    call("fchdir", "Entering a root", theirs as number);
-    changeRoot(".");
-    inside = true;
-    call("fchdir", "Going back", folder as number);
-    for (const fd of [theirs, folder]) closeSync(fd as number);
-  }
 }
 
 /** Makes a new namespace and returns its descriptor. */

@@ -1,4 +1,5 @@
 /** statx-like facts about an open file from fstat(2), struct stat of x86-64 (bits/struct_stat.h). */
+import type { OwnPath } from "./mount-view.ts";
 import { type BigIntStats, fstatSync, lstatSync, statSync } from "node:fs";
 import { AT_FDCWD } from "../abi/fcntl.ts";
 import { STATX_MNT_ID, formatDevice } from "../abi/stat.ts";
@@ -41,17 +42,17 @@ export function fstat(fd: number): FileStat {
   return fromStats(fstatSync(fd, { bigint: true }));
 }
 
-export function stat(path: string): FileStat {
+export function stat(path: OwnPath): FileStat {
   return fromStats(statSync(path, { bigint: true }));
 }
 
 /** Does not follow a symbolic link at the end. */
-export function lstat(path: string): FileStat {
+export function lstat(path: OwnPath): FileStat {
   return fromStats(lstatSync(path, { bigint: true }));
 }
 
 /** When a file was last read and written to, nanoseconds since the epoch. */
-export function fileTimes(path: string): { readonly access: bigint; readonly modification: bigint } {
+export function fileTimes(path: OwnPath): { readonly access: bigint; readonly modification: bigint } {
   const { atimeNs, mtimeNs } = statSync(path, { bigint: true });
   return { access: atimeNs, modification: mtimeNs };
 }
@@ -77,7 +78,7 @@ export function fileSystemOf(fd: number): number | undefined {
 }
 
 /** The id of the mount that a path leads to (statx(2), Linux 5.8), as /proc/PID/mountinfo has it; follows magic links. */
-export function mountIdOf(path: string): number {
+export function mountIdOf(path: OwnPath): number {
   return withStruct(256, (bytes, address) => {
     withText(path, (name) => call("statx", `Looking at ${path}`, AT_FDCWD, name, 0, STATX_MNT_ID, address));
     return Number(bytes.readBigUInt64LE(144));

@@ -1,6 +1,7 @@
 /** What the kinds of resource see of a thaw, and the list of what to undo should it fail. */
 import { closeSync } from "node:fs";
-import { inMounts, later } from "../sys/namespaces.ts";
+import { later } from "../sys/namespaces.ts";
+import { OWN_VIEW } from "../sys/mount-view.ts";
 import { type FileIdentity, identityOf, isSameFile } from "../sys/file-identity.ts";
 import { fstat } from "../sys/stat.ts";
 import { CLOCK } from "../abi/time.ts";
@@ -9,12 +10,12 @@ import type { LocalFd } from "../lib/brand.ts";
 import type { Rights } from "../sys/identity.ts";
 import { Holders } from "./verify/holders.ts";
 import type { Image } from "../image/read.ts";
-import type { MountNamespaceHandle } from "../resources/mount/namespace.ts";
 import type { Blob, ObjectState, ThawClocks, ThawContext, UserNamespaces } from "../resources/contract.ts";
 import { type Memo, Memory } from "../resources/memo.ts";
 import { type Phase, PHASES } from "../resources/phases.ts";
 import { objectKinds } from "../resources/registry.ts";
 import type { Credentials } from "../resources/security/credentials.ts";
+import { PlacedThaw } from "./placed-context.ts";
 
 export class Thawing implements ThawContext, Disposable {
   readonly clocks: ThawClocks;
@@ -104,10 +105,7 @@ export class Thawing implements ThawContext, Disposable {
       const state = this.#image.state.objects[id];
       const kind = objectKinds.find((candidate) => candidate.name === state?.kind);
       if (!state || !kind) throw new RangeError(`the image has no object ${id}`);
-      this.#objects.set(
-        id,
-        this.inPlace(this.#image.state.mountNamespaceOf?.[id], () => kind.thaw(state, this)),
-      );
+      this.#objects.set(id, kind.thaw(state, this.in(this.#image.state.mountNamespaceOf?.[id])));
     }
     return this.#objects.get(id) as H;
   }
@@ -154,12 +152,11 @@ export class Thawing implements ThawContext, Disposable {
 
   #userNamespaces: UserNamespaces | undefined;
 
-  /** Runs `action` with paths as a mount namespace of the set has them; undefined stands for the machine's. */
-  inPlace<T>(mounts: string | undefined, action: () => T): T {
-    return inMounts(
-      mounts === undefined ? "" : `/proc/self/fd/${this.object<MountNamespaceHandle>(mounts).root}`,
-      action,
-    );
+  /** Paths lead where the machine's do. */
+  readonly mounts = OWN_VIEW;
+
+  in(place: string | undefined): ThawContext {
+    return place === undefined ? this : new PlacedThaw(this, place);
   }
 
   /** The ids of a process or thread in pid namespaces below ours, outermost first. */

@@ -222,7 +222,7 @@ function build(context: Thawing, image: Image, watcher: Watcher): BuiltTree {
       );
     checkAborted(watcher);
     files.handOut(process);
-    context.openFor(process.pid, () => context.inPlace(process.mounts, () => buildProcess(process)));
+    context.openFor(process.pid, () => buildProcess(process));
   }
   files.attach(tree.processes);
   context.run("release");

@@ -1,6 +1,7 @@
 /** What looking collects for the whole set, and what is to be done before and after the end of its processes. */
 import { closeSync } from "node:fs";
 import type { Identity } from "../../sys/identity.ts";
+import { type OwnPath, OWN_VIEW } from "../../sys/mount-view.ts";
 import { later } from "../../sys/namespaces.ts";
 import { mountIdOf } from "../../sys/stat.ts";
 import { CLOCK } from "../../abi/time.ts";
@@ -14,6 +15,7 @@ import { type Memo, Memory } from "../../resources/memo.ts";
 import { FileTable } from "./file-table.ts";
 import type { LookOptions } from "./options.ts";
 import { MountViews } from "./mount-views.ts";
+import { PlacedFreeze } from "./placed-context.ts";
 
 export interface Collected {
   readonly objects: Readonly<Record<string, ObjectState>>;
@@ -67,11 +69,15 @@ export class Freezing implements FreezeContext, Disposable {
   }
 
   object(id: string, make: () => ObjectState): string {
+    return this.objectIn(undefined, id, make);
+  }
+
+  /** Notes an object that belongs to a mount namespace, or to ours. */
+  objectIn(place: string | undefined, id: string, make: () => ObjectState): string {
     if (!this.#objects.has(id)) {
       const made = make();
       this.#objects.set(id, made);
-      const view = this.mountViews.now;
-      if (view !== undefined && hasPath(made)) this.#mountNamespaceOf[id] = view;
+      if (place !== undefined && hasPath(made)) this.#mountNamespaceOf[id] = place;
     }
     return id;
   }
@@ -102,12 +108,15 @@ export class Freezing implements FreezeContext, Disposable {
     return this.#objects.has(id);
   }
 
-  placeOf(pid: number, via: string): string | undefined {
+  placeOf(pid: number, via: OwnPath): string | undefined {
     return this.mountViews.nameAt(pid, mountIdOf(via));
   }
 
-  within<T>(place: string | undefined, action: () => T): T {
-    return this.mountViews.within(place, action);
+  readonly place = undefined;
+  readonly mounts = OWN_VIEW;
+
+  in(place: string | undefined): FreezeContext {
+    return place === undefined ? this : new PlacedFreeze(this, place);
   }
 
   keep(fd: LocalFd): LocalFd {

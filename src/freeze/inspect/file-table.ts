@@ -59,16 +59,7 @@ export class FileTable {
     const local = call("pidfd_getfd", `Duplicating descriptor ${fd} of process ${pid}`, pidfd, fd, 0) as LocalFd;
     const info = parseFdInfo(readFileSync(`/proc/${taskOf(pid)}/fdinfo/${fd}`, "utf8"));
     const link = readlinkSync(`/proc/${taskOf(pid)}/fd/${fd}`);
-    const file: OpenFile = {
-      context: this.#context,
-      pid,
-      command,
-      fd,
-      local,
-      link,
-      stat: statOf(local, link, info),
-      info,
-    };
+    const file = this.#openFile({ pid, command, fd, local, link, stat: statOf(local, link, info), info });
     const before = this.#order.length;
     const id = this.#identify(file);
     this.#ids.set(`${pid}:${fd}`, id);
@@ -95,9 +86,36 @@ export class FileTable {
   addLocal(local: LocalFd, holder: OpenFile): string {
     const info = parseFdInfo(readFileSync(`/proc/self/fdinfo/${local}`, "utf8"));
     const link = readlinkSync(`/proc/self/fd/${local}`);
-    const { context, command } = holder;
-    return this.#identify({ context, pid: process.pid, command, fd: local, local, link, stat: fstat(local), info });
+    const { command } = holder;
+    return this.#identify(
+      this.#openFile({ pid: process.pid, command, fd: local, local, link, stat: fstat(local), info }),
+    );
   }
+
+  #openFile(facts: Omit<OpenFile, "context">): OpenFile {
+    const contextOf = (): FreezeContext => this.#contextOf(facts);
+    return {
+      ...facts,
+      get context() {
+        return contextOf();
+      },
+    };
+  }
+
+  readonly #contexts = new Map<LocalFd, FreezeContext>();
+
+  /** The context of the place that a file's path belongs to. That is final when all processes have been looked at. */
+  #contextOf({ pid, link, info, local }: Omit<OpenFile, "context">): FreezeContext {
+    const known = this.#contexts.get(local);
+    if (known) return known;
+    // What is no file of a path has a mount of the kernel's own.
+    const place = link.startsWith("/") ? this.#places.nameAt(pid, info.mountId) : this.#places.nameOf(pid);
+    const context = this.#context.in(place);
+    if (this.#isComplete) this.#contexts.set(local, context);
+    return context;
+  }
+
+  #isComplete = false;
 
   get all(): readonly (readonly [id: string, file: OpenFile])[] {
     return this.#order.map(({ id, file }) => [id, file]);
@@ -109,15 +127,12 @@ export class FileTable {
 
   /** Looks into every open file once. */
   freezeFiles(): Record<string, FrozenFile> {
+    this.#isComplete = true;
     const files: Record<string, FrozenFile> = {};
     for (const { id, file } of this.#order) {
       try {
-        // What is no file of a path has a mount of the kernel's own.
-        const mnt = file.link.startsWith("/")
-          ? this.#places.nameAt(file.pid, file.info.mountId)
-          : this.#places.nameOf(file.pid);
-        const frozen = this.#places.within(mnt, () => freezeInPlace(file));
-        files[id] = { ...frozen, ...(mnt !== undefined && { mnt }) };
+        const { place } = file.context;
+        files[id] = { ...freezeInPlace(file), ...(place !== undefined && { mnt: place }) };
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         this.#context.refuse(error);

@@ -63,9 +63,7 @@ export class Look {
     this.#times = times;
     const ordered = inTreeOrder(this.#set);
     this.#shares = findShares(ordered.filter(({ zombie }) => !zombie).map(({ pid }) => ({ pid, tid: taskOf(pid) })));
-    const processes = ordered.map((process) =>
-      this.#context.mountViews.of(process.pid, () => this.#freezeProcess(process)),
-    );
+    const processes = ordered.map((process) => this.#freezeProcess(process));
     noteCommonPages(processes.flatMap(({ pid, body }) => (body ? [{ pid, mappings: body.mappings }] : [])));
     refuseHeadless(processes, (refusal) => this.#context.refuse(refusal));
     refuseUnplannable(processes, (refusal) => this.#context.refuse(refusal));
@@ -138,7 +136,8 @@ export class Look {
     const caught = BigInt(`0x${status.get("SigCgt") ?? "0"}`);
     const page = new CallPage(caught, stopped.threads.length - 1, gadget.areaSize);
     using _ = leaving(page, () => new GuardedScope(pid, main, gadget));
-    const common = { context: this.#context, pid, main, command: stat.comm, status, mappings };
+    const context = this.#context.in(this.#context.mountViews.add(pid));
+    const common = { context, pid, main, command: stat.comm, status, mappings };
     const mainStat = main === pid ? stat : parseStat(readFileSync(`/proc/${main}/stat`, "utf8"));
     const states = new Map<number, unknown>();
     const lookAt = (process: FreezeProcess, answers: ReadonlyMap<string, Answers>): void => {
@@ -193,7 +192,9 @@ export class Look {
     const { tid, process } = thread;
     if (!hasOwnDirectory(process.main, tid)) return freezeUnshared(thread, []);
     const before = all.map((other) => other.tid);
-    return this.#context.mountViews.of(tid, () => freezeUnshared(thread, before.slice(0, before.indexOf(tid))));
+    const context = this.#context.in(this.#context.mountViews.add(tid));
+    const placed = { ...thread, process: { ...process, context } };
+    return freezeUnshared(placed, before.slice(0, before.indexOf(tid)));
   }
 
   /** What looking finds; a refusal is noted, and nothing found. */

@@ -3,7 +3,8 @@ import { closeSync, openSync, readlinkSync } from "node:fs";
 import { O } from "../../abi/fcntl.ts";
 import { taskOf } from "../../sys/living.ts";
 import { readMountInfo, withinMounts } from "../../sys/mount.ts";
-import { inMounts, namespaceOf, openNamespace } from "../../sys/namespaces.ts";
+import { MountView, OWN_VIEW, type ProcPath } from "../../sys/mount-view.ts";
+import { namespaceOf, openNamespace } from "../../sys/namespaces.ts";
 import { call } from "../../sys/call.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { mountIdOf, stat } from "../../sys/stat.ts";
@@ -19,35 +20,31 @@ import { openPath } from "../../resources/file/path-file.ts";
 export class MountViews {
   /** The processes of the set, and those of their threads that live elsewhere. */
   readonly #members: Set<number>;
+  readonly #views = new Map<string, MountView>();
   /** A way to the root of each mount namespace that is not ours. */
   readonly #ways = new Map<string, string>();
   /** The mounts of each mount namespace, by their ids; "" for ours. */
   readonly #mounts = new Map<string, ReadonlySet<number>>();
-  #known: Map<number, { readonly pid: number; readonly path: string }> | undefined;
+  #known: Map<number, { readonly pid: number; readonly path: ProcPath }> | undefined;
   readonly #context: FreezeContext;
-  /** The namespace that is looked at now. */
-  #now: string | undefined;
 
   constructor(context: FreezeContext) {
     this.#members = new Set(context.pids);
     this.#context = context;
   }
 
-  /** Runs `action` with paths as the process means them. */
-  of<T>(pid: number, action: () => T): T {
+  /** The mount namespace that a process or thread of the set lives in, when it is not ours. */
+  add(pid: number): string | undefined {
     this.#members.add(pid);
-    return this.within(this.nameOf(pid), action);
+    return this.nameOf(pid);
   }
 
-  /** Runs `action` with paths of a mount namespace of the set, or of ours for undefined. */
-  within<T>(namespace: string | undefined, action: () => T): T {
-    const before = this.#now;
-    this.#now = namespace;
-    try {
-      return inMounts(namespace === undefined ? "" : this.#wayTo(namespace), action);
-    } finally {
-      this.#now = before;
-    }
+  /** Where the paths of a mount namespace of the set lead, or ours for undefined. */
+  viewOf(namespace: string | undefined): MountView {
+    if (namespace === undefined) return OWN_VIEW;
+    const known = this.#views.get(namespace) ?? new MountView(this.#wayTo(namespace));
+    this.#views.set(namespace, known);
+    return known;
   }
 
   /**
@@ -99,12 +96,13 @@ export class MountViews {
   }
 
   /** A folder of each mount that the set has open or stands in. */
-  #folders(): ReadonlyMap<number, { readonly pid: number; readonly path: string }> {
+  #folders(): ReadonlyMap<number, { readonly pid: number; readonly path: ProcPath }> {
     if (this.#known) return this.#known;
     this.#known = new Map();
     for (const pid of this.#members) {
-      const base = `/proc/${taskOf(pid)}`;
-      const ways = [`${base}/cwd`, `${base}/root`, ...readdirOrEmpty(`${base}/fd`).map((fd) => `${base}/fd/${fd}`)];
+      const base = `/proc/${taskOf(pid)}` as const;
+      const fds = readdirOrEmpty(`${base}/fd`).map((fd): ProcPath => `${base}/fd/${fd}`);
+      const ways: readonly ProcPath[] = [`${base}/cwd`, `${base}/root`, ...fds];
       for (const path of ways) {
         if (orIfGone(() => stat(path).type, undefined) !== S_IF.S_IFDIR) continue;
         const mount = mountIdOf(path);
@@ -116,11 +114,6 @@ export class MountViews {
 
   #memberOf(namespace: string): number {
     return [...this.#members].find((pid) => namespaceOf(pid, "mnt") === namespace) as number;
-  }
-
-  /** The mount namespace of the paths that are looked at; undefined for ours. */
-  get now(): string | undefined {
-    return this.#now;
   }
 
   /** The mount namespace of a process, when it is not ours. */

@@ -5,6 +5,7 @@
  */
 import { closeSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { call, withText } from "../../sys/call.ts";
 import { O } from "../../abi/fcntl.ts";
 import { Refusal } from "../../lib/errors.ts";
@@ -120,7 +121,7 @@ function exchange({ parent, from, to, unfinished, moved }: Move): void {
 
 /** What somebody else has put beside the image's files, such as a folder, stays. */
 function removeOld(path: string): void {
-  const old = openPath(path, O.O_DIRECTORY | O.O_NOFOLLOW);
+  const old = openPath(OWN_VIEW.at(path), O.O_DIRECTORY | O.O_NOFOLLOW);
   try {
     for (const name of readdirSync(below(old, ""))) quietly(() => unlinkSync(below(old, name)));
     quietly(() => rmdirSync(path));

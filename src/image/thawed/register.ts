@@ -17,6 +17,7 @@ import {
 import { release } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { attempt, call } from "../../sys/call.ts";
 import { O } from "../../abi/fcntl.ts";
 import { type Identity, asOurselves } from "../../sys/identity.ts";
@@ -65,7 +66,7 @@ export function refuseRegistered(asked: Asked): void {
 function look(folder: string, { id, shown, again }: Asked): void {
   const about = join(folder, id + ABOUT);
   if (existsSync(about)) {
-    const fd = openPath(about, O.O_RDWR | O.O_NOFOLLOW);
+    const fd = openPath(OWN_VIEW.at(about), O.O_RDWR | O.O_NOFOLLOW);
     try {
       if (attempt("flock", fd, LOCK.EXCLUSIVE_NOW) < 0) throw inProgress(shown);
     } finally {
@@ -109,7 +110,7 @@ export class Claim implements Entry, Disposable {
     return asOurselves(() =>
       named(() => {
         mkdirSync(registerDirectory(), { recursive: true, mode: 0o700 });
-        const folder = openPath(registerDirectory(), O.O_DIRECTORY | O.O_NOFOLLOW);
+        const folder = openPath(OWN_VIEW.at(registerDirectory()), O.O_DIRECTORY | O.O_NOFOLLOW);
         let lock: LocalFd | undefined;
         try {
           lockFolder(folder, asked.shown);

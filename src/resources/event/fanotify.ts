@@ -10,7 +10,6 @@ import { Refusal } from "../../lib/errors.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
-import { placed } from "../../sys/namespaces.ts";
 import { identityAt } from "../file/reopen.ts";
 import { deviceOf, findWatched, queuedBytes, watchedSchema, reachWatched } from "./watched-file.ts";
 
@@ -102,7 +101,7 @@ function readMark(file: OpenFile, line: string): Mark {
   return {
     markType: onMount ? "mount" : "filesystem",
     path: found.mountPoint,
-    identity: identityAt(placed(found.mountPoint)),
+    identity: identityAt(file.context.mounts.at(found.mountPoint)),
     ...base,
   };
 }

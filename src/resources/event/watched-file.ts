@@ -6,7 +6,6 @@ import { type FileIdentity, identityOf } from "../../sys/file-identity.ts";
 import { asUser } from "../../sys/identity.ts";
 import { call, withStruct } from "../../sys/call.ts";
 import { FIONREAD } from "../../abi/inotify.ts";
-import { placed } from "../../sys/namespaces.ts";
 import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { OpenFile, ThawContext } from "../contract.ts";
@@ -56,7 +55,9 @@ function findIt(file: OpenFile, text: string, device: string, inode: bigint): Wa
   const [, type, handle] = /fhandle-type:([0-9a-f]+) f_handle:([0-9a-f]+)/.exec(text) ?? [];
   const bytes = Buffer.from(handle ?? "", "hex");
   const local =
-    type === undefined ? undefined : openByHandle(file.pid, device, { type: Number.parseInt(type, 16), bytes });
+    type === undefined
+      ? undefined
+      : openByHandle(file.context.mounts, file.pid, device, { type: Number.parseInt(type, 16), bytes });
   try {
     return find(file, local, device, inode);
   } finally {
@@ -65,12 +66,12 @@ function findIt(file: OpenFile, text: string, device: string, inode: bigint): Wa
 }
 
 function find(file: OpenFile, local: LocalFd | undefined, device: string, inode: bigint): Watched | undefined {
-  const { user } = file.context;
+  const { user, mounts } = file.context;
   const hints = [readlinkSync(`/proc/${taskOf(file.pid)}/cwd`)];
   if (local !== undefined) {
     const seen = fstat(local);
     // A file without any link is not searched for.
-    const path = seen.links === 0 ? undefined : asUser(user, () => nameOfOpen(local, file.pid, hints));
+    const path = seen.links === 0 ? undefined : asUser(user, () => nameOfOpen(mounts, local, file.pid, hints));
     if (path !== undefined) return { path, identity: identityOf(local) };
     const open = file.context
       .openFiles()
@@ -79,8 +80,8 @@ function find(file: OpenFile, local: LocalFd | undefined, device: string, inode:
   }
   const open = file.context.openFiles().find(([, { stat }]) => stat.inode === inode && stat.device === device);
   const seen = open?.[1].stat ?? { ...fstat(file.local), inode, device };
-  const path = asUser(user, () => searchName(file.pid, seen, hints));
-  if (path !== undefined) return { path, identity: identityAt(placed(path)) };
+  const path = asUser(user, () => searchName(mounts, file.pid, seen, hints));
+  if (path !== undefined) return { path, identity: identityAt(mounts.at(path)) };
   return open && { file: open[0] };
 }
 

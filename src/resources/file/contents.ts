@@ -3,7 +3,7 @@
  * same inode share one object.
  */
 import { Memo } from "../memo.ts";
-import { placed } from "../../sys/namespaces.ts";
+import type { MountView, OwnPath } from "../../sys/mount-view.ts";
 import { closeSync } from "node:fs";
 import { dirname } from "node:path";
 import { O } from "../../abi/fcntl.ts";
@@ -27,7 +27,7 @@ import { refuseNotText } from "../names-that-are-no-text.ts";
 /** A way to contents: a magic link of /proc, what it says, and what it leads to. */
 export interface ContentsLook {
   /** `/proc/PID/fd/N` or `/proc/PID/map_files/A-B`: opening it opens the file itself, deleted or not. */
-  readonly via: string;
+  readonly via: OwnPath;
   readonly link: string;
   readonly stat: FileStat;
   readonly pid: number;
@@ -57,17 +57,19 @@ export function linkedPath(link: string): string {
 }
 
 /** Whether a link's path still leads to the file, which may be a symbolic link itself (O_PATH). */
-export function isLinked(link: string, seen: FileStat): boolean {
+export function isLinked(mounts: MountView, link: string, seen: FileStat): boolean {
   if (!link.startsWith("/")) return false;
   refuseNotText(link, link);
-  const found = orIfGone(() => lstat(placed(link)), undefined);
+  const found = orIfGone(() => lstat(mounts.at(link)), undefined);
   return found?.inode === seen.inode && found.device === seen.device;
 }
 
 /** Notes the contents as an object of the frozen set and returns the object's id. */
-export function contentsObject(context: FreezeContext, look: ContentsLook): string {
+export function contentsObject(looker: FreezeContext, look: ContentsLook): string {
   const id = `file:${look.stat.device}:${look.stat.inode}`;
-  const place = look.link.startsWith("/") ? context.placeOf(look.pid, look.via) : undefined;
+  // What has no path belongs to whoever has it.
+  const place = look.link.startsWith("/") ? looker.placeOf(look.pid, look.via) : undefined;
+  const context = look.link.startsWith("/") ? looker.in(place) : looker;
   if (context.has(id)) {
     noteOtherName(context, look, isLinked);
     return inAnotherPlace(context, look, id, place) ?? id;
@@ -76,13 +78,12 @@ export function contentsObject(context: FreezeContext, look: ContentsLook): stri
   const make = (): ObjectState => {
     if (look.sharedAnonymous) return freezeSharedAnonymous(context, id, look);
     if (look.link.startsWith("/memfd:")) return freezeMemfd(context, id, look);
-    if (isLinked(look.link, look.stat)) return freezeNamed(context, look);
+    if (isLinked(context.mounts, look.link, look.stat)) return freezeNamed(context, look);
     return (
       freezeShadowed(context, look) ?? freezeLinkedElsewhere(context, look) ?? freezeUnlinkedFile(context, id, look)
     );
   };
-  if (!look.link.startsWith("/")) return context.object(id, make);
-  return context.within(place, () => context.object(id, make));
+  return context.object(id, make);
 }
 
 /** The places (mount namespaces) in which files were seen first. */
@@ -103,9 +104,8 @@ function inAnotherPlace(
   if (!look.link.startsWith("/") || placesOf(context).get(id) === place) return undefined;
   const there = `${id}@${place ?? "machine"}`;
   if (context.has(there)) return there;
-  return context.within(place, () =>
-    isLinked(look.link, look.stat) ? context.object(there, () => freezeNamed(context, look)) : undefined,
-  );
+  if (!isLinked(context.mounts, look.link, look.stat)) return undefined;
+  return context.object(there, () => freezeNamed(context, look));
 }
 
 /** One that its path leads to: it stays where it is, or travels with its name. */
@@ -128,7 +128,9 @@ function freezeLinkedElsewhere(context: FreezeContext, look: ContentsLook): Obje
   if (look.stat.type !== S_IF.S_IFREG || look.stat.links === 0 || !look.link.startsWith("/")) return undefined;
   if (look.stat.links === 1 && isCountedBelow(look)) return undefined;
   // In folders that the user who asked may list.
-  const path = asUser(context.user, () => searchName(look.pid, look.stat, [dirname(linkedPath(look.link))]));
+  const path = asUser(context.user, () =>
+    searchName(context.mounts, look.pid, look.stat, [dirname(linkedPath(look.link))]),
+  );
   if (path !== undefined) return freezeNamed(context, { ...look, link: path });
   throw new Refusal(
     "HARD_LINK",

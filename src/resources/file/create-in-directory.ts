@@ -8,7 +8,7 @@ import { SyscallError, attempt, call, withText } from "../../sys/call.ts";
 import { O } from "../../abi/fcntl.ts";
 import { type FileIdentity, identityOf } from "../../sys/file-identity.ts";
 import { type Rights, isForUser, withRights } from "../../sys/identity.ts";
-import { placed } from "../../sys/namespaces.ts";
+import type { MountView, ProcPath } from "../../sys/mount-view.ts";
 import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
@@ -18,11 +18,11 @@ import { checkAccess, find, isSame, openForAll, replaced, type Opener, type Plac
 import { openCanonical, openPath } from "./path-file.ts";
 
 /** The folder in which something stands or stood whose name is gone, if it is there still. */
-export function folderOf(link: string): { readonly parentDirectory?: FileIdentity } {
+export function folderOf(mounts: MountView, link: string): { readonly parentDirectory?: FileIdentity } {
   const path = dirname(linkedPath(link));
   if (!path.startsWith("/")) return {};
   try {
-    const fd = openCanonical(path, O.O_PATH | O.O_DIRECTORY);
+    const fd = openCanonical(mounts, path, O.O_PATH | O.O_DIRECTORY);
     try {
       return { parentDirectory: identityOf(fd) };
     } finally {
@@ -42,8 +42,8 @@ export function folderOf(link: string): { readonly parentDirectory?: FileIdentit
 export function createInDirectory<T>(
   context: Opener,
   place: Place,
-  make: (at: string) => T,
-  stays?: (at: string) => void,
+  make: (at: ProcPath) => T,
+  stays?: (at: ProcPath) => void,
 ): T {
   const { fd, safe, made } = openFolder(context, place);
   const act = <R>(action: () => R): R => actIn(context, place, safe, action);
@@ -73,9 +73,9 @@ interface Folder {
 /** The folder itself; the caller closes `fd` and the parents of what was made. */
 function openFolder(context: Opener, place: Place): Folder {
   const { path } = place;
-  const found = attemptFolder(path);
+  const found = attemptFolder(context.mounts, path);
   if (found !== undefined) {
-    const safe = isSame(context, place, found) || isRootsWay(path, found);
+    const safe = isSame(context, place, found) || isRootsWay(context.mounts, path, found);
     return { fd: found, safe, made: [] };
   }
   if (path === "/") throw new RangeError("there is no root directory");
@@ -104,12 +104,12 @@ function actIn<R>(context: Opener, place: Place, safe: boolean, action: () => R)
 /** What stands in the way of making something in a folder; nothing does where it is missing, and only its use tells. */
 export function checkFolder(context: Opener, place: Place): Refusal | undefined {
   try {
-    const found = attemptFolder(place.path);
+    const found = attemptFolder(context.mounts, place.path);
     if (found === undefined) return undefined;
     try {
-      if (isSame(context, place, found) || isRootsWay(place.path, found)) return undefined;
+      if (isSame(context, place, found) || isRootsWay(context.mounts, place.path, found)) return undefined;
       const rights = maker(context, place);
-      closeSync(withRights(rights, () => checkAccess(place, O.O_DIRECTORY | O.O_WRONLY, rights)));
+      closeSync(withRights(rights, () => checkAccess(context.mounts, place, O.O_DIRECTORY | O.O_WRONLY, rights)));
     } finally {
       closeSync(found);
     }
@@ -124,7 +124,7 @@ export function checkFolder(context: Opener, place: Place): Refusal | undefined 
 export interface Workplace {
   /** The folder, and a way to it, as long as the thaw lasts. */
   readonly folder: LocalFd;
-  readonly at: string;
+  readonly at: ProcPath;
   /** Whose rights are used in it; undefined for ours. */
   readonly rights: Rights | undefined;
   act<T>(action: () => T): T;
@@ -151,15 +151,15 @@ function openOrFollow(context: Opener, place: Place): Folder {
   } catch (error) {
     if (!(error instanceof Refusal) || place.identity !== undefined || isForUser()) throw error;
     const flags = O.O_PATH | O.O_DIRECTORY;
-    const fd = withRights(maker(context, place), () => openPath(placed(place.path), flags));
+    const fd = withRights(maker(context, place), () => openPath(context.mounts.at(place.path), flags));
     return { fd, safe: false, made: [] };
   }
 }
 
-function attemptFolder(path: string): LocalFd | undefined {
+function attemptFolder(mounts: MountView, path: string): LocalFd | undefined {
   try {
-    if (isForUser()) return openPath(placed(path), O.O_PATH | O.O_DIRECTORY);
-    return find(path, O.O_DIRECTORY);
+    if (isForUser()) return openPath(mounts.at(path), O.O_PATH | O.O_DIRECTORY);
+    return find(mounts, path, O.O_DIRECTORY);
   } catch (error) {
     if (error instanceof SyscallError && error.errno === "ENOENT") return undefined;
     throw error;
@@ -177,15 +177,15 @@ const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
 
 /** Whether nobody but root can have changed where a path leads: all folders on the way, and the folder itself, are root's. */
-export function isRootsWay(path: string, folder = attemptFolder(path)): boolean {
+export function isRootsWay(mounts: MountView, path: string, folder = attemptFolder(mounts, path)): boolean {
   if (folder === undefined) return false;
   const itself = fstat(folder);
   if (itself.uid !== 0 || ((itself.mode & WRITABLE_BY_OTHERS) !== 0 && (itself.mode & STICKY) === 0)) return false;
   if (path === "/") return true;
-  const above = attemptFolder(dirname(path));
+  const above = attemptFolder(mounts, dirname(path));
   if (above === undefined) return false;
   try {
-    return isRootsWay(dirname(path), above);
+    return isRootsWay(mounts, dirname(path), above);
   } finally {
     closeSync(above);
   }
@@ -196,8 +196,8 @@ export function isRootsWay(path: string, folder = attemptFolder(path)): boolean 
  * within reach of the processes. The caller closes it.
  */
 export function findToMount(context: Opener, place: Place): LocalFd {
-  const found = find(place.path, O.O_PATH);
-  if (isSame(context, place, found) || isRootsWay(dirname(place.path))) return found;
+  const found = find(context.mounts, place.path, O.O_PATH);
+  if (isSame(context, place, found) || isRootsWay(context.mounts, dirname(place.path))) return found;
   closeSync(found);
-  return openForAll(context.holders, place.path, () => openCanonical(place.path, O.O_PATH));
+  return openForAll(context.holders, place.path, () => openCanonical(context.mounts, place.path, O.O_PATH));
 }

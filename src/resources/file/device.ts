@@ -1,7 +1,7 @@
 /** Devices without a state of their own: they are opened again by their path. */
 import { readlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { placed } from "../../sys/namespaces.ts";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
 import * as v from "valibot";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
@@ -58,14 +58,14 @@ export const statelessDevice: FileKind<v.InferOutput<typeof schema>, "device"> =
   freeze(file) {
     const { context, pid, local, link, stat: seen } = file;
     const state = { path: linkedPath(link), device: seen.deviceNode };
-    if (!isLinked(link, seen)) return { ...state, unlinked: freezeUnlinkedSpecial(local, link, seen) };
+    if (!isLinked(context.mounts, link, seen)) return { ...state, unlinked: freezeUnlinkedSpecial(file) };
     // Nodes of /dev come with the kernel.
     const path = machinePathOf(context, pid, `/proc/self/fd/${local}`, link);
     if (path !== undefined && !isMadeAtBoot(path)) carryOpened(context, path, false);
     return state;
   },
   check({ path, device, unlinked: gone }) {
-    const found = gone ? undefined : orIfGone(() => stat(placed(path)), undefined);
+    const found = gone ? undefined : orIfGone(() => stat(OWN_VIEW.at(path)), undefined);
     if (gone || found?.type === S_IF.S_IFCHR) return undefined;
     return new Refusal(
       "DEVICE_MISSING",

@@ -40,7 +40,7 @@ export const directory: FileKind<v.InferOutput<typeof schema>, "directory"> = {
     file.stat.type === S_IF.S_IFDIR || ((file.info.flags & O.O_PATH) !== 0 && file.stat.type !== S_IF.S_IFREG),
   freeze(file) {
     refuseWatched(file);
-    if (isLinked(file.link, file.stat)) {
+    if (isLinked(file.context.mounts, file.link, file.stat)) {
       noteVolatile(file);
       const { type, deviceNode } = file.stat;
       const isNode = type === S_IF.S_IFCHR || type === S_IF.S_IFBLK;
@@ -48,10 +48,10 @@ export const directory: FileKind<v.InferOutput<typeof schema>, "directory"> = {
     }
     const id = removedDirectoryId(file.stat);
     const { context, link, stat, pid, command } = file;
-    const look = { via: `/proc/self/fd/${file.local}`, link, stat, pid, command };
+    const look = { via: `/proc/self/fd/${file.local}` as const, link, stat, pid, command };
     const covered = freezeShadowed(context, look);
     if (covered) return { removed: context.object(id, () => covered) };
-    if (file.stat.type !== S_IF.S_IFDIR) return { special: freezeUnlinkedSpecial(file.local, file.link, file.stat) };
+    if (file.stat.type !== S_IF.S_IFDIR) return { special: freezeUnlinkedSpecial(file) };
     return { removed: context.object(id, () => freezeRemovedDirectory(context, look)) };
   },
   check(state) {

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { taskOf } from "../../sys/living.ts";
 import { O } from "../../abi/fcntl.ts";
 import { type FileHandle, openHandle } from "../../sys/file-handle.ts";
-import { placed } from "../../sys/namespaces.ts";
+import type { MountView } from "../../sys/mount-view.ts";
 import { formatDevice } from "../../abi/stat.ts";
 import { type FileStat, fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
@@ -20,10 +20,10 @@ import { orIfGone } from "../../lib/no-such-file.ts";
 const MOST_NAMES = 100_000;
 
 /** Opens a file by handle, with O_PATH, on any mount of the file system `device` (`major:minor`). */
-export function openByHandle(pid: number, device: string, handle: FileHandle): LocalFd | undefined {
+export function openByHandle(mounts: MountView, pid: number, device: string, handle: FileHandle): LocalFd | undefined {
   for (const mount of mountsOf(pid)) {
     if (mount.device !== device) continue;
-    const mountFd = tryOpen(mount.mountPoint);
+    const mountFd = tryOpen(mounts, mount.mountPoint);
     if (mountFd === undefined) continue;
     try {
       const fd = openHandle(mountFd, handle, O.O_PATH);
@@ -36,19 +36,24 @@ export function openByHandle(pid: number, device: string, handle: FileHandle): L
 }
 
 /** A path that leads to an open file now. The one that the kernel remembers is tried first. */
-export function nameOfOpen(fd: LocalFd, pid: number, hints: readonly string[]): string | undefined {
+export function nameOfOpen(mounts: MountView, fd: LocalFd, pid: number, hints: readonly string[]): string | undefined {
   const seen = fstat(fd);
   const link = readlinkSync(`/proc/self/fd/${fd}`);
-  return isLinked(link, seen) ? link : searchName(pid, seen, [dirname(link), ...hints]);
+  return isLinked(mounts, link, seen) ? link : searchName(mounts, pid, seen, [dirname(link), ...hints]);
 }
 
 /** Looks for a name of the inode around the folders of `hints` first, and then ever further up. */
-export function searchName(pid: number, seen: FileStat, hints: readonly string[]): string | undefined {
+export function searchName(
+  mounts: MountView,
+  pid: number,
+  seen: FileStat,
+  hints: readonly string[],
+): string | undefined {
   const roots = mountsOf(pid).map(({ mountPoint }) => mountPoint);
   const around = [...new Set([...hints.flatMap(ancestors).toSorted((a, b) => b.length - a.length), ...roots])];
   const walked = new Set<string>();
   const itself = around.find((folder) => {
-    const found = lookAt(folder);
+    const found = lookAt(mounts, folder);
     return found?.ino === seen.inode && formatDevice(found.dev) === seen.device;
   });
   if (itself !== undefined) return itself;
@@ -56,13 +61,13 @@ export function searchName(pid: number, seen: FileStat, hints: readonly string[]
   for (const start of around) {
     const folders = [start];
     for (let folder = folders.shift(); folder !== undefined && left > 0; folder = folders.shift()) {
-      const stats = walked.has(folder) ? undefined : lookAt(folder);
+      const stats = walked.has(folder) ? undefined : lookAt(mounts, folder);
       walked.add(folder);
       if (!stats?.isDirectory() || formatDevice(stats.dev) !== seen.device) continue;
-      for (const name of namesIn(folder)) {
+      for (const name of namesIn(mounts, folder)) {
         left -= 1;
         const path = join(folder, name);
-        const found = lookAt(path);
+        const found = lookAt(mounts, path);
         if (found?.dev !== stats.dev) continue;
         if (found.ino === seen.inode) return path;
         if (found.isDirectory()) folders.push(path);
@@ -81,14 +86,14 @@ function mountsOf(pid: number): ReturnType<typeof parseMountInfo> {
   return parseMountInfo(readFileSync(`/proc/${taskOf(pid)}/mountinfo`, "utf8"));
 }
 
-function lookAt(path: string): BigIntStats | undefined {
-  return orIfGone(() => lstatSync(placed(path), { bigint: true }), undefined);
+function lookAt(mounts: MountView, path: string): BigIntStats | undefined {
+  return orIfGone(() => lstatSync(mounts.at(path), { bigint: true }), undefined);
 }
 
-function namesIn(folder: string): string[] {
-  return orIfGone(() => readdirSync(placed(folder)), []);
+function namesIn(mounts: MountView, folder: string): string[] {
+  return orIfGone(() => readdirSync(mounts.at(folder)), []);
 }
 
-function tryOpen(path: string): LocalFd | undefined {
-  return orIfGone(() => openPath(placed(path), 0), undefined);
+function tryOpen(mounts: MountView, path: string): LocalFd | undefined {
+  return orIfGone(() => openPath(mounts.at(path), 0), undefined);
 }

@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { O, OPEN_STATUS } from "../../abi/fcntl.ts";
+import type { OwnPath } from "../../sys/mount-view.ts";
 import type { FileStat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
@@ -36,7 +37,7 @@ export class OpenedByName {
   readonly #waiting: { readonly flags: number; readonly fd: LocalFd }[];
 
   /** `also` are flags that opening needs here; `file` is what must be found there, where something else could be. */
-  constructor(state: NoFollow, path: string, context: ThawContext, also = 0, file?: LocalFd) {
+  constructor(state: NoFollow, path: OwnPath, context: ThawContext, also = 0, file?: LocalFd) {
     this.#waiting = (state.noFollow ?? []).map((text) => {
       const flags = parseFlags(OPEN_STATUS, text);
       const fd = context.keep(openPath(path, flags | also));

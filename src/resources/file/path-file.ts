@@ -1,5 +1,6 @@
 /** A file that has a path: it stays on disk, and the image only says which one it must be. */
-import { later, placedAt } from "../../sys/namespaces.ts";
+import type { MountView, OwnPath } from "../../sys/mount-view.ts";
+import { later } from "../../sys/namespaces.ts";
 import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { asUserAlone, isForUser } from "../../sys/identity.ts";
@@ -73,7 +74,7 @@ export function asReader(writer: LocalFd): LocalFd {
  * open(2) as the kernel has it: Node's own would add O_CLOEXEC only, but knows no O_PATH or O_DIRECT checks. For a user,
  * the kernel opens what the user may open and nothing that only looks like a file (/proc/self/fd of ours).
  */
-export function openPath(path: string, flags: number, mode = 0): LocalFd {
+export function openPath(path: OwnPath, flags: number, mode = 0): LocalFd {
   // A magic link is itself a link, which that flag forbids to follow (shm_open(3) sets it).
   const meant = MAGIC_LINK.test(path) ? flags & ~O.O_NOFOLLOW : flags;
   const all = meant | O.O_CLOEXEC | O.O_NOCTTY;
@@ -89,11 +90,11 @@ export function openPath(path: string, flags: number, mode = 0): LocalFd {
 const MAGIC_LINK = /^\/proc\/self\/fd\/\d+$/;
 
 /**
- * open(2) of a path that holds no symbolic link, as paths in images do not: where there is one by now, it fails with
+ * open(2) of a program's path that holds no symbolic link, as paths in images do not: where there is one by now, it fails with
  * ELOOP. Magic links are not followed either. With the rights of now.
  */
-export function openCanonical(path: string, flags: number): LocalFd {
-  const { folder, path: below } = placedAt(path);
+export function openCanonical(mounts: MountView, path: string, flags: number): LocalFd {
+  const { folder, path: below } = mounts.below(path);
   return withText(below, (address) =>
     openStrictly(
       path,

@@ -1,7 +1,6 @@
 /** Open files and folders of /proc: opened again by their path, those of a process by way of the one that is built. */
 import { lstatSync } from "node:fs";
 import * as v from "valibot";
-import { placed } from "../../sys/namespaces.ts";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { PROC_SUPER_MAGIC } from "../../abi/stat.ts";
 import { fileSystemOf, stat } from "../../sys/stat.ts";
@@ -38,7 +37,7 @@ export const procFile: FileKind<v.InferOutput<typeof schema>, "proc-file"> = {
   },
   needsThreads: ({ thread }) => thread === true,
   thaw({ path, ended }, context, flags) {
-    const open = (at: string): LocalFd => openOnProc(at, flags & OPEN);
+    const open = (at: string): LocalFd => openOnProc(context.mounts, at, flags & OPEN);
     if (!ended) return open(path);
     return context.standIn(ended.namespaceMember, ended.pid, () => context.keep(open(path)));
   },
@@ -47,7 +46,7 @@ export const procFile: FileKind<v.InferOutput<typeof schema>, "proc-file"> = {
 function isGone(file: OpenFile): boolean {
   if (file.link.endsWith(" (deleted)")) return true;
   const [own = ""] = /^\/proc\/\d+(?:\/task\/\d+)?/.exec(file.link) ?? [];
-  return !lstatSync(placed(own), { throwIfNoEntry: false });
+  return !lstatSync(file.context.mounts.at(own), { throwIfNoEntry: false });
 }
 
 function refuseOutside(file: OpenFile, pid: number): never {

@@ -5,6 +5,7 @@
  * not read. What has only been opened for writing, or with O_PATH, may be somebody else's secret.
  */
 import { closeSync } from "node:fs";
+import type { OwnPath, ProcPath } from "../../sys/mount-view.ts";
 import { SyscallError, attempt, withText } from "../../sys/call.ts";
 import { errnoName } from "../../abi/errno.ts";
 import { AT_EMPTY_PATH, O, O_ACCMODE } from "../../abi/fcntl.ts";
@@ -22,7 +23,7 @@ export type ReadableFd = LocalFd & { readonly [readable]: true };
 /** A way to an open file, and who uses it. */
 export interface Way {
   /** A magic link of /proc that leads to the file itself. */
-  readonly via: string;
+  readonly via: OwnPath;
   readonly link: string;
   readonly stat: Pick<FileStat, "device" | "inode">;
   readonly pid: number;
@@ -54,7 +55,7 @@ export function openToRead(context: FreezeContext, way: Way, flags: number): Rea
 }
 
 /** A way to the file by a descriptor of the set that reads. */
-function heldToRead(context: FreezeContext, { stat: { inode, device } }: Way): string | undefined {
+function heldToRead(context: FreezeContext, { stat: { inode, device } }: Way): ProcPath | undefined {
   const held = context
     .openFiles()
     .find(([, file]) => file.stat.inode === inode && file.stat.device === device && reads(file));

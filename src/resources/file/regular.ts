@@ -29,7 +29,7 @@ export const regularFile: FileKind<v.InferOutput<typeof schema>, "regular"> = {
   freeze(file) {
     refuseForbidden(file);
     const { context, link, stat, pid, command } = file;
-    const via = `/proc/${taskOf(pid)}/fd/${file.fd}`;
+    const via = `/proc/${taskOf(pid)}/fd/${file.fd}` as const;
     const local = reads(file) ? file.local : undefined;
     return { contents: contentsObject(context, { via, link, stat, pid, command, local }) };
   },

@@ -1,6 +1,6 @@
 /** A directory that was removed while someone had it open or stood in it. It is empty: rmdir(2) takes no other. */
 import { mkdirSync, rmdirSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import type { FileStat } from "../../sys/stat.ts";
@@ -41,7 +41,7 @@ export function freezeRemovedDirectory(
     mode,
     uid,
     gid,
-    ...folderOf(look.link),
+    ...folderOf(context.mounts, look.link),
     ...freezeAttributes(context, look),
   };
 }
@@ -54,7 +54,7 @@ export const removedDirectory: ObjectKind<RemovedDirectoryState, ContentsHandle,
   thaw(state, context: ThawContext): ContentsHandle {
     const place = { path: dirname(state.path), identity: state.parentDirectory };
     const fd = createInDirectory(context, place, (at) => {
-      const path = spareName(join(at, basename(state.path)));
+      const path = spareName(at, basename(state.path));
       mkdirSync(path, 0o700);
       try {
         return openPath(path, O.O_DIRECTORY | O.O_PATH | O.O_NOFOLLOW);

@@ -9,7 +9,7 @@ import { errnoName } from "../../abi/errno.ts";
 import { AT_EMPTY_PATH, O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { type FileIdentity, identityOf, isSameFile } from "../../sys/file-identity.ts";
 import { type Rights, isForUser, withRights } from "../../sys/identity.ts";
-import { placed } from "../../sys/namespaces.ts";
+import type { MountView, OwnPath } from "../../sys/mount-view.ts";
 import { PROC_SUPER_MAGIC, S_IF } from "../../abi/stat.ts";
 import { fileSystemOf, fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
@@ -25,8 +25,8 @@ export interface Place {
   readonly device?: string | undefined;
 }
 
-/** Which file a way leads to, a magic link of /proc. */
-export function identityAt(via: string): FileIdentity {
+/** Which file a way leads to, such as a magic link of /proc. */
+export function identityAt(via: OwnPath): FileIdentity {
   const fd = openPath(via, O.O_PATH);
   try {
     return identityOf(fd);
@@ -36,17 +36,17 @@ export function identityAt(via: string): FileIdentity {
 }
 
 /** What a thaw must tell of itself for files to be opened for its processes. */
-export type Opener = Pick<ThawContext, "holders" | "isMadeHere" | "note">;
+export type Opener = Pick<ThawContext, "holders" | "isMadeHere" | "mounts" | "note">;
 
 /** Opens it with these flags of open(2). Throws a {@link Refusal} (FILE_REPLACED) where the processes may not open it. */
 export function reopen(context: Opener, place: Place, flags: number): LocalFd {
   // All is the user's own, and opened with this user's rights.
-  if (isForUser()) return openPath(placed(place.path), flags);
-  const found = find(place.path, flags);
-  if (isSame(context, place, found)) return reopenFound(place, found, flags);
+  if (isForUser()) return openPath(context.mounts.at(place.path), flags);
+  const found = find(context.mounts, place.path, flags);
+  if (isSame(context, place, found)) return reopenFound(context.mounts, place, found, flags);
   try {
     refuseWaiting(place, found);
-    const opened = openForAll(context.holders, place.path, () => openUnwaiting(place, flags));
+    const opened = openForAll(context.holders, place.path, () => openUnwaiting(context.mounts, place, flags));
     noteAnother(context, place);
     return opened;
   } finally {
@@ -59,13 +59,13 @@ export function reopen(context: Opener, place: Place, flags: number): LocalFd {
  * else they do with it. The caller closes it.
  */
 export function findToReopen(context: Opener, place: Place, flags: number): LocalFd {
-  if (isForUser()) return openPath(placed(place.path), O.O_PATH | O.O_NOFOLLOW);
-  const found = find(place.path, O.O_PATH | O.O_NOFOLLOW);
+  if (isForUser()) return openPath(context.mounts.at(place.path), O.O_PATH | O.O_NOFOLLOW);
+  const found = find(context.mounts, place.path, O.O_PATH | O.O_NOFOLLOW);
   try {
     if (isSame(context, place, found)) return found;
     if (context.holders.length === 0) throw replaced(place.path, NOBODY);
     for (const rights of context.holders) {
-      const theirs = withRights(rights, () => checkAccess(place, flags, rights));
+      const theirs = withRights(rights, () => checkAccess(context.mounts, place, flags, rights));
       try {
         refuseOther(place.path, found, theirs);
       } finally {
@@ -95,14 +95,15 @@ export function refuseOther(path: string, a: LocalFd, b: LocalFd): void {
 /** What stands in the way of {@link reopen}, asked before anything is made; undefined too when it is missing. */
 export function checkReopen(context: Opener, place: Place, flags: number): Refusal | undefined {
   try {
-    const found = find(place.path, flags);
+    const found = find(context.mounts, place.path, flags);
     try {
       if (isSame(context, place, found)) return undefined;
       if ((flags & O.O_NONBLOCK) === 0) refuseWaiting(place, found);
     } finally {
       closeSync(found);
     }
-    for (const rights of context.holders) closeSync(withRights(rights, () => checkAccess(place, flags, rights)));
+    for (const rights of context.holders)
+      closeSync(withRights(rights, () => checkAccess(context.mounts, place, flags, rights)));
   } catch (error) {
     if (error instanceof Refusal) return error;
     if (!(error instanceof SyscallError)) throw error;
@@ -111,10 +112,10 @@ export function checkReopen(context: Opener, place: Place, flags: number): Refus
 }
 
 /** The file of now, with O_PATH. */
-export function find(path: string, flags: number): LocalFd {
+export function find(mounts: MountView, path: string, flags: number): LocalFd {
   const how = (flags & O.O_PATH) === 0 ? 0 : flags & O.O_NOFOLLOW;
   try {
-    return openCanonical(path, O.O_PATH | (flags & O.O_DIRECTORY) | how);
+    return openCanonical(mounts, path, O.O_PATH | (flags & O.O_DIRECTORY) | how);
   } catch (error) {
     throw error instanceof SyscallError && error.errno === "ELOOP" ? replaced(path, LINKED, error) : error;
   }
@@ -137,12 +138,12 @@ function refuseWaiting({ path }: Place, found: LocalFd): void {
 }
 
 /** The file that was looked at, through its descriptor, which is closed. */
-function reopenFound({ path }: Place, found: LocalFd, flags: number): LocalFd {
+function reopenFound(mounts: MountView, { path }: Place, found: LocalFd, flags: number): LocalFd {
   if ((flags & O.O_PATH) !== 0) return found;
   try {
     if ((flags & O.O_NOFOLLOW) === 0) return openPath(`/proc/self/fd/${found}`, flags);
     // That flag shows, and no magic link is followed with it: by its name once more, and it must be the same.
-    const named = openCanonical(path, flags);
+    const named = openCanonical(mounts, path, flags);
     try {
       refuseOther(path, found, named);
     } catch (error) {
@@ -189,15 +190,15 @@ function openAs(rights: Rights, path: string, open: () => LocalFd): LocalFd {
 }
 
 /** What has come into its place must not let us wait. The caller sets the flags that the file had. */
-function openUnwaiting({ path }: Place, flags: number): LocalFd {
-  return openCanonical(path, (flags & O.O_PATH) === 0 ? flags | O.O_NONBLOCK : flags);
+function openUnwaiting(mounts: MountView, { path }: Place, flags: number): LocalFd {
+  return openCanonical(mounts, path, (flags & O.O_PATH) === 0 ? flags | O.O_NONBLOCK : flags);
 }
 
 /** Opens what lies on the file system proc, which shows the same under the same path. */
-export function openOnProc(path: string, flags: number): LocalFd {
-  if (isForUser()) return openPath(placed(path), flags);
-  const found = find(path, flags);
-  if (fileSystemOf(found) === PROC_SUPER_MAGIC) return reopenFound({ path }, found, flags);
+export function openOnProc(mounts: MountView, path: string, flags: number): LocalFd {
+  if (isForUser()) return openPath(mounts.at(path), flags);
+  const found = find(mounts, path, flags);
+  if (fileSystemOf(found) === PROC_SUPER_MAGIC) return reopenFound(mounts, { path }, found, flags);
   closeSync(found);
   throw replaced(path, "It lies on another file system than proc.");
 }
@@ -213,10 +214,10 @@ const AT_EACCESS = 0x200;
 const ACCESS = [4, 2, 6, 6];
 
 /** What is found with these rights, if they let it be opened with `flags`. The caller closes it. */
-export function checkAccess({ path }: Place, flags: number, rights: Rights): LocalFd {
+export function checkAccess(mounts: MountView, { path }: Place, flags: number, rights: Rights): LocalFd {
   let fd: LocalFd;
   try {
-    fd = find(path, flags);
+    fd = find(mounts, path, flags);
   } catch (error) {
     throw error instanceof SyscallError ? replaced(path, failed(rights, error.errno), error) : error;
   }

@@ -5,6 +5,7 @@
  */
 import { closeSync, readFileSync, readlinkSync } from "node:fs";
 import * as v from "valibot";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { SyscallError, call, withText } from "../../sys/call.ts";
 import { O } from "../../abi/fcntl.ts";
 import { type FileHandle, handleOf, openHandle } from "../../sys/file-handle.ts";
@@ -48,7 +49,7 @@ export function freezeShadowed(context: FreezeContext, look: ContentsLook): Shad
   const id = mountIdOf(via);
   const mount = mounts.find((one) => one.id === id);
   // Another mount may show it still: then it is linked elsewhere.
-  if (!mount && searchName(pid, look.stat, []) !== undefined) return undefined;
+  if (!mount && searchName(context.mounts, pid, look.stat, []) !== undefined) return undefined;
   if (!mount) throw refuse(look, "MOUNT_DETACHED", "The mount on which it lies is not mounted anywhere any more.");
   const same = mounts.filter(({ mountPoint }) => mountPoint === mount.mountPoint);
   const below = same.indexOf(mount);
@@ -61,7 +62,7 @@ export function freezeShadowed(context: FreezeContext, look: ContentsLook): Shad
   } as const;
   if (relativePath(link, mount.mountPoint) !== undefined) {
     if (namespace !== undefined) return { ...state, namespace };
-    if (mountIdOf(mount.mountPoint) === id) return state;
+    if (mountIdOf(OWN_VIEW.at(mount.mountPoint)) === id) return state;
   }
   throw refuse(look, "FILE_COVERED", `Something else is mounted over it, or over ${mount.mountPoint}, where it lies.`);
 }
@@ -87,7 +88,7 @@ export const shadowedFile: ObjectKind<ShadowedState, ContentsHandle, "shadowed-f
     const spaces = state.namespace === undefined ? undefined : context.object<MountNamespaceHandle>(state.namespace);
     const root = spaces
       ? spaces.mounts.filter(({ at }) => at === state.mount)[state.below]?.fd
-      : context.keep(openPath(state.mount, O.O_PATH | O.O_DIRECTORY));
+      : context.keep(openPath(OWN_VIEW.at(state.mount), O.O_PATH | O.O_DIRECTORY));
     if (root === undefined) throw new RangeError(`the image has no mount at ${state.mount}`);
     const relative = relativePath(state.path, state.mount) ?? "";
     const anchor = context.keep(openAt(root, ".", O.O_DIRECTORY));

@@ -1,7 +1,8 @@
 /** A file that was unlinked while it was open or mapped: its contents travel in the image. */
 import { existsSync, unlinkSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 import * as v from "valibot";
+import type { ProcPath } from "../../sys/mount-view.ts";
 import { call } from "../../sys/call.ts";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { FS_FL } from "../../abi/file-flags.ts";
@@ -63,7 +64,7 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
     uid: look.stat.uid,
     gid: look.stat.gid,
     size: look.stat.size,
-    ...folderOf(look.link),
+    ...folderOf(context.mounts, look.link),
     ...freezeAttributes(context, look),
     ...(isTemporary(context, look) && { temporary: true }),
     ...freezeNoFollow(context, look.stat),
@@ -123,13 +124,13 @@ function isTemporary(context: FreezeContext, { stat }: ContentsLook): boolean {
 function makeNameless(
   state: UnlinkedFileState,
   context: ThawContext,
-  at: string,
+  at: ProcPath,
 ): { writer: LocalFd; named?: OpenedByName } {
   if (state.temporary) {
     const strictly = state.noFollow ? O.O_NOFOLLOW : 0;
     return { writer: openPath(`${at}/.`, O.O_RDWR | O.O_TMPFILE | strictly, 0o600) };
   }
-  const name = spareName(join(at, basename(state.path)));
+  const name = spareName(at, basename(state.path));
   const writer = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL, 0o600);
   try {
     return { writer, named: new OpenedByName(state, name, context) };
@@ -138,7 +139,7 @@ function makeNameless(
   }
 }
 
-/** The path, or where that name is taken another one in the same directory. */
-export function spareName(path: string): string {
-  return existsSync(path) ? join(dirname(path), `.kmonte-${process.pid}-${basename(path)}`) : path;
+/** A path in a directory, or where that name is taken another one there. */
+export function spareName(at: ProcPath, name: string): ProcPath {
+  return existsSync(`${at}/${name}`) ? `${at}/.kmonte-${process.pid}-${name}` : `${at}/${name}`;
 }

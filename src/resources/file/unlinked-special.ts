@@ -3,16 +3,16 @@
  * symlink(2)). One is made for the moment in the same folder, under its old name if nothing else has that by now.
  */
 import { chmodSync, closeSync, symlinkSync, unlinkSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 import * as v from "valibot";
 import { call, withStruct, withText } from "../../sys/call.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, O } from "../../abi/fcntl.ts";
 import { S_IF, makeDevice } from "../../abi/stat.ts";
-import { type FileStat, fstat } from "../../sys/stat.ts";
+import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { nameOf } from "../../lib/flags.ts";
 import { linkedPath } from "./contents.ts";
-import type { ThawContext } from "../contract.ts";
+import type { OpenFile, ThawContext } from "../contract.ts";
 import { identitySchema } from "./identity-schema.ts";
 import { folderOf, createInDirectory } from "./create-in-directory.ts";
 import { openPath } from "./path-file.ts";
@@ -45,7 +45,12 @@ export type UnlinkedSpecial = v.InferOutput<typeof unlinkedSpecialSchema>;
 const PATH_MAX = 4096;
 
 /** `local` may have been opened with O_PATH. */
-export function freezeUnlinkedSpecial(local: LocalFd, link: string, stat: FileStat): UnlinkedSpecial {
+export function freezeUnlinkedSpecial({
+  context: { mounts },
+  local,
+  link,
+  stat,
+}: Pick<OpenFile, "context" | "local" | "link" | "stat">): UnlinkedSpecial {
   const { mode, uid, gid, type, deviceNode } = stat;
   const node = type === S_IF.S_IFCHR || type === S_IF.S_IFBLK;
   return {
@@ -54,7 +59,7 @@ export function freezeUnlinkedSpecial(local: LocalFd, link: string, stat: FileSt
     mode,
     uid,
     gid,
-    ...folderOf(link),
+    ...folderOf(mounts, link),
     ...(node && { device: deviceNode }),
     ...(type === S_IF.S_IFLNK && { target: readLink(local) }),
   };
@@ -73,7 +78,7 @@ export function readLink(local: LocalFd): string {
 export function openUnlinkedSpecial(context: ThawContext, state: UnlinkedSpecial, flags: number): LocalFd {
   const place = { path: dirname(state.path), identity: state.parentDirectory };
   const made = createInDirectory(context, place, (at) => {
-    const name = spareName(join(at, basename(state.path)));
+    const name = spareName(at, basename(state.path));
     make(name, state);
     try {
       return openPath(name, O.O_PATH | O.O_NOFOLLOW);

@@ -5,6 +5,7 @@
  */
 import { closeSync, readFileSync } from "node:fs";
 import * as v from "valibot";
+import type { ProcPath } from "../../sys/mount-view.ts";
 import { taskOf } from "../../sys/living.ts";
 import { attempt } from "../../sys/call.ts";
 import { namespaceOf, openNamespace, within } from "../../sys/namespaces.ts";
@@ -62,14 +63,14 @@ export function segmentObject({ pid, command, context }: FreezeProcess, mapping:
   });
 }
 
-function mapFile(pid: number, { start, end }: Mapping): string {
+function mapFile(pid: number, { start, end }: Mapping): ProcPath {
   return `/proc/${taskOf(pid)}/map_files/${start.toString(16)}-${end.toString(16)}`;
 }
 
 /** Ways to the segments that the set has attached, by their ids, in the IPC namespace of this thread. */
-export function attachments(context: FreezeContext): ReadonlyMap<number, string> {
+export function attachments(context: FreezeContext): ReadonlyMap<number, ProcPath> {
   const here = namespaceOf("thread-self", "ipc");
-  const found = new Map<number, string>();
+  const found = new Map<number, ProcPath>();
   for (const pid of context.pids) {
     if (namespaceOf(pid, "ipc") !== here) continue;
     for (const mapping of parseMaps(readFileSync(`/proc/${taskOf(pid)}/maps`, "utf8"))) {

@@ -1,5 +1,6 @@
 /** Shared memory of System V (shmget(2), shmctl(2)): the segments, whoever has them attached. */
 import * as v from "valibot";
+import type { ProcPath } from "../../sys/mount-view.ts";
 import { SyscallError, attempt, call } from "../../sys/call.ts";
 import { namespaceOf } from "../../sys/namespaces.ts";
 import { IPC, SHM } from "../../abi/sysv.ts";
@@ -34,7 +35,7 @@ export type SegmentState = v.InferOutput<typeof segmentSchema>;
  * Looks at a segment of the IPC namespace that this thread is in. `via` is a way to an attachment of it: attaching it
  * ourselves would be noted in it.
  */
-export function freezeSegment(line: SysvLine, via: string | undefined, context: FreezeContext): SegmentState {
+export function freezeSegment(line: SysvLine, via: ProcPath | undefined, context: FreezeContext): SegmentState {
   const base = commonOf(line, "shmid");
   const perms = line.get("perms") ?? 0;
   const creator = line.get("cpid") ?? 0;

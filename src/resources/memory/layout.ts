@@ -43,7 +43,7 @@ export const layout: ProcessResource<v.InferOutput<typeof schema>, "layout"> = {
   asks: { bytes: 0, calls: () => ({ brk: ["brk", 0] }) },
   freeze(process, answers) {
     const { stat: fields, pid } = process;
-    const via = `/proc/${taskOf(pid)}/exe`;
+    const via = `/proc/${taskOf(pid)}/exe` as const;
     const exe = contentsObject(process.context, {
       via,
       link: readlinkSync(via),

@@ -1,6 +1,7 @@
 /** The mappings of an address space (mmap(2)): where, with what protection, backed by what. */
 import { closeSync } from "node:fs";
 import * as v from "valibot";
+import type { ProcPath } from "../../sys/mount-view.ts";
 import { taskOf } from "../../sys/living.ts";
 import { attempt } from "../../sys/call.ts";
 import { F, F_SEAL } from "../../abi/fcntl.ts";
@@ -134,7 +135,7 @@ function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<Ma
   return { object, offset: mapping.offset, writable: writable || isSealedReader(mapping, via) };
 }
 
-function mapFile({ pid }: FreezeProcess, { start, end }: Mapping): string {
+function mapFile({ pid }: FreezeProcess, { start, end }: Mapping): ProcPath {
   return `/proc/${taskOf(pid)}/map_files/${start.toString(16)}-${end.toString(16)}`;
 }
 
@@ -142,7 +143,7 @@ function mapFile({ pid }: FreezeProcess, { start, end }: Mapping): string {
  * A file that was opened for writing, in a mapping that may not write: the kernel takes that right away while it maps
  * a sealed memfd (Linux 6.7), and will do so again where the seal is there before the mapping.
  */
-function isSealedReader({ shared, flags }: Mapping, via: string): boolean {
+function isSealedReader({ shared, flags }: Mapping, via: ProcPath): boolean {
   if (!shared || !flags.includes("sh") || flags.includes("mw")) return false;
   const fd = openPath(via, 0);
   try {

@@ -35,7 +35,7 @@ export function freezeDetachedMount(context: FreezeContext, pid: Pid, root: Loca
   const seen = fstat(root);
   const own = namespaceOf(pid, "mnt");
   for (const mnt of new Set([own === namespaceOf("self", "mnt") ? undefined : own, undefined])) {
-    const path = context.within(mnt, () => searchName(mnt === undefined ? process.pid : pid, seen, []));
+    const path = searchName(context.in(mnt).mounts, mnt === undefined ? process.pid : pid, seen, []);
     if (path !== undefined)
       return {
         kind: "detached-mount",

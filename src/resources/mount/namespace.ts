@@ -8,6 +8,7 @@ import { dirname, join, relative } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import { MS } from "../../abi/mount.ts";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { attachMount, cloneMount, detachMount, mount, openRoot, readMountInfo, withinMounts } from "../../sys/mount.ts";
 import { nameOfNamespace, namespaceOf, openNamespace } from "../../sys/namespaces.ts";
 import { fstat } from "../../sys/stat.ts";
@@ -84,7 +85,7 @@ export function freezeMounts(namespace: LocalFd, process: Holder, note: Note): M
       const path = shownAt(one, ours);
       if (one.type === "nsfs" && (path === undefined || livesIn(process, one)))
         return namespaceMount(namespace, process, one, note);
-      if (path !== undefined) return { bind: path, identity: identityAt(path) };
+      if (path !== undefined) return { bind: path, identity: identityAt(OWN_VIEW.at(path)) };
       if (isRemoved(one)) return { removed: removedSource(namespace, process, one, { theirs, ours }) };
       return { fileSystem: ownFileSystem(namespace, process, one, { theirs, ours }), path: one.root };
     };
@@ -147,7 +148,7 @@ function propagationOf({ propagation }: Mount): Pick<MountState, "shared" | "mas
 function namespaceMount(mounts: LocalFd, process: Holder, one: Mount, note: Note): MountState["source"] {
   const type = one.root.slice(0, one.root.indexOf(":"));
   if (namespaceOf("self", type) === one.root) return { namespaceHere: type };
-  const fd = withinMounts(mounts, () => openPath(one.mountPoint, 0));
+  const fd = withinMounts(mounts, () => openPath(OWN_VIEW.at(one.mountPoint), 0));
   try {
     if (nameOfNamespace(fd) !== one.root) throw cannotShow(process, one, "Another mount covers it.");
     if (type === "uts" || type === "ipc" || type === "net") return { namespace: note(process, type, fd) };
@@ -229,7 +230,11 @@ function removedSource(
     for (let folder = dirname(nameOfRemoved(one)); ; folder = dirname(folder)) {
       const path = shownAt({ device: one.device, root: folder }, seen.ours);
       if (path !== undefined)
-        return freezeRemoved(process, { fd, link: one.root }, { parentDirectory: path, identity: identityAt(path) });
+        return freezeRemoved(
+          process,
+          { fd, link: one.root },
+          { parentDirectory: path, identity: identityAt(OWN_VIEW.at(path)) },
+        );
       if (folder === "/") break;
     }
     const fileSystem = ownFileSystem(namespace, process, one, seen);
@@ -240,7 +245,10 @@ function removedSource(
 /** A descriptor of what one of several mounts shows, without what is mounted on it. */
 function openUncovered(namespace: LocalFd, same: readonly Mount[], all: readonly Mount[]): LocalFd | undefined {
   for (const one of same) {
-    const seen = orIfGone(() => withinMounts(namespace, () => openPath(one.mountPoint, O.O_PATH)), undefined);
+    const seen = orIfGone(
+      () => withinMounts(namespace, () => openPath(OWN_VIEW.at(one.mountPoint), O.O_PATH)),
+      undefined,
+    );
     if (seen === undefined) continue;
     const visible = parseFdInfo(readFileSync(`/proc/self/fdinfo/${seen}`, "utf8")).mountId === one.id;
     if (visible) {

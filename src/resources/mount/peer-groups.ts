@@ -4,6 +4,7 @@
  */
 import { Memo } from "../memo.ts";
 import { MS } from "../../abi/mount.ts";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { changeMount, changeMountHere, joinMountGroup } from "../../sys/mount.ts";
 import { O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
@@ -30,7 +31,8 @@ export class MountGroups {
   constructor(context: ThawContext, outside: Readonly<Record<string, readonly string[]>>) {
     this.#members = context.memo(known);
     // The machine's own mounts: where we are going there will be copies of them, which go away again.
-    const open = (path: string): LocalFd[] => orIfGone(() => [context.keep(openPath(ofThisBoot(path), O.O_PATH))], []);
+    const open = (path: string): LocalFd[] =>
+      orIfGone(() => [context.keep(openPath(OWN_VIEW.at(ofThisBoot(path)), O.O_PATH))], []);
     this.#outside = new Map(Object.entries(outside).map(([group, paths]) => [Number(group), paths.flatMap(open)]));
   }
 

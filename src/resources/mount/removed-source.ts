@@ -6,6 +6,7 @@ import { rmdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { withOurRights } from "../../sys/identity.ts";
 import { cloneMountOf } from "../../sys/mount.ts";
 import { S_IF } from "../../abi/stat.ts";
@@ -57,7 +58,7 @@ export function freezeRemoved(
 ): ObjectState {
   const stat = fstat(fd);
   const { mode, uid, gid, type, size, device, deviceNode, inode } = stat;
-  const way = { via: `/proc/self/fd/${fd}`, link, stat, pid, command };
+  const way = { via: `/proc/self/fd/${fd}` as const, link, stat, pid, command };
   const node = type === S_IF.S_IFCHR || type === S_IF.S_IFBLK;
   const file = type === S_IF.S_IFREG;
   const readable = (): ReadableFd => {
@@ -86,7 +87,7 @@ export const removedSource: ObjectKind<RemovedSourceState, RemovedHandle, "remov
     const inside = insideOf(context, { parentDirectory: folder, identity, fileSystem });
     const name = `.kmonte-mount-${process.pid}-${(counter += 1)}`;
     const made = inside((there) => {
-      const fd = context.keep(makeThing(context, thing, join(there, name)));
+      const fd = context.keep(makeThing(context, thing, OWN_VIEW.at(join(there, name))));
       if (thing.type === "S_IFDIR") finishFolder(thing, fd);
       return fd;
     });

@@ -69,8 +69,8 @@ export const namespaceFile: FileKind<v.InferOutput<typeof schema>, "namespace"> 
   },
 };
 
-function isStillNamed({ link, stat: { device, inode } }: OpenFile): boolean {
-  const found = orIfGone(() => stat(link), undefined);
+function isStillNamed({ context, link, stat: { device, inode } }: OpenFile): boolean {
+  const found = orIfGone(() => stat(context.mounts.at(link)), undefined);
   return found?.device === device && found.inode === inode;
 }
 

@@ -4,7 +4,7 @@
  */
 import { Memo } from "../memo.ts";
 import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { join } from "node:path";
+
 import { nameOfNamespace, namespaceOf, openNamespace, within } from "../../sys/namespaces.ts";
 import { taskOf } from "../../sys/living.ts";
 import { namespaceId } from "../../sys/rtnetlink.ts";
@@ -90,12 +90,12 @@ function* netNamespacesOf({ pids }: FreezeContext): Generator<LocalFd> {
   for (const pid of pids) if (isNew(namespaceOf(pid, "net"))) yield openNamespace(pid, "net");
   for (const pid of pids) {
     for (const fd of readdirOrEmpty(`/proc/${taskOf(pid)}/fd`)) {
-      const path = `/proc/${taskOf(pid)}/fd/${fd}`;
+      const path = `/proc/${taskOf(pid)}/fd/${fd}` as const;
       if (isNew(orIfGone(() => readlinkSync(path), undefined))) yield openPath(path, 0);
     }
     for (const { type, root, mountPoint } of mountsOf(taskOf(pid))) {
       if (type === "nsfs" && !machines.has(root) && isNew(root))
-        yield openPath(join(`/proc/${taskOf(pid)}/root`, mountPoint), 0);
+        yield openPath(`/proc/${taskOf(pid)}/root${mountPoint}`, 0);
     }
   }
 }

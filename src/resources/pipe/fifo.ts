@@ -1,9 +1,9 @@
 /** A named pipe (fifo(7)), with its name or without one by now. */
 import { pollNow } from "../../sys/poll.ts";
 import { POLL } from "../../abi/poll.ts";
-import { placed } from "../../sys/namespaces.ts";
+import type { MountView, OwnPath, ProcPath } from "../../sys/mount-view.ts";
 import { closeSync, lstatSync, unlinkSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 import * as v from "valibot";
 import { call, withText } from "../../sys/call.ts";
 import { identityOf } from "../../sys/file-identity.ts";
@@ -51,8 +51,8 @@ export function freezeFifo(file: OpenFile, id: string): FifoState {
   if (SESSION_REFERENCE.test(file.link)) noteSession(file);
   else refuseOutside(file);
   const { mode, uid, gid } = file.stat;
-  const linked = isLinked(file.link, file.stat);
-  const via = `/proc/self/fd/${file.local}`;
+  const linked = isLinked(file.context.mounts, file.link, file.stat);
+  const via = `/proc/self/fd/${file.local}` as const;
   const here = linked ? machinePathOf(file.context, file.pid, via, file.link) : undefined;
   if (here !== undefined) carryingOf(file.context).above(here);
   const awaits = awaitsWriter(file) && { awaitsWriter: true as const };
@@ -65,7 +65,7 @@ export function freezeFifo(file: OpenFile, id: string): FifoState {
     uid,
     gid,
     ...(linked && { identity: identityOf(file.local) }),
-    ...folderOf(file.link),
+    ...folderOf(file.context.mounts, file.link),
     ...awaits,
     ...strict,
     ...readPipe(file, id),
@@ -101,13 +101,12 @@ export const fifo: ObjectKind<FifoState, PipeHandle, "fifo"> = {
     linked ? { path, identity, flags: O.O_RDWR | O.O_NONBLOCK } : { folder: dirname(path), identity: folder },
   ],
   thaw(state, context: ThawContext): PipeHandle {
-    if (state.linked && isThere(state.path)) return openLinked(state, context);
+    if (state.linked && isThere(context.mounts, state.path)) return openLinked(state, context);
     const place = { path: dirname(state.path), identity: state.parentDirectory };
-    const use = (at: string): PipeHandle => {
-      const there = join(at, basename(state.path));
-      const path = state.linked ? there : spareName(there);
+    const use = (at: ProcPath): PipeHandle => {
+      const path = state.linked ? (`${at}/${basename(state.path)}` as const) : spareName(at, basename(state.path));
       const made = makeFifo(path, state);
-      if (state.linked) context.undo(state.path, () => unlinkSync(placed(state.path)));
+      if (state.linked) context.undo(state.path, () => unlinkSync(context.mounts.at(state.path)));
       return opened(state, context, made, path);
     };
     // With its name, its folder stays as well.
@@ -115,14 +114,14 @@ export const fifo: ObjectKind<FifoState, PipeHandle, "fifo"> = {
   },
 };
 
-function isThere(path: string): boolean {
-  return lstatSync(placed(path), { throwIfNoEntry: false }) !== undefined;
+function isThere(mounts: MountView, path: string): boolean {
+  return lstatSync(mounts.at(path), { throwIfNoEntry: false }) !== undefined;
 }
 
 /** The one that stands there. */
 function openLinked(state: FifoState, context: ThawContext): PipeHandle {
   const found = findToReopen(context, state, O.O_RDWR);
-  if (fstat(found).type === S_IF.S_IFIFO) return opened(state, context, found, placed(state.path));
+  if (fstat(found).type === S_IF.S_IFIFO) return opened(state, context, found, context.mounts.at(state.path));
   closeSync(found);
   throw new Refusal(
     "FILE_CHANGED",
@@ -136,8 +135,8 @@ function openLinked(state: FifoState, context: ThawContext): PipeHandle {
 }
 
 /** `file` leads to it with O_PATH, and is closed; `path` as long as it has a name, which goes when it had none. */
-function opened(state: FifoState, context: ThawContext, file: LocalFd, path: string): PipeHandle {
-  const via = `/proc/self/fd/${file}`;
+function opened(state: FifoState, context: ThawContext, file: LocalFd, path: OwnPath): PipeHandle {
+  const via = `/proc/self/fd/${file}` as const;
   const reader = state.awaitsWriter && openPath(via, O.O_NONBLOCK);
   const early = reader && new OpenedByName(state, path, context, O.O_NONBLOCK, file);
   const both = openPath(via, O.O_RDWR | O.O_NONBLOCK);
@@ -155,7 +154,7 @@ function opened(state: FifoState, context: ThawContext, file: LocalFd, path: str
 }
 
 /** mkfifo(3), because a reboot wipes /tmp; returns a descriptor of O_PATH. */
-function makeFifo(path: string, state: FifoState): LocalFd {
+function makeFifo(path: ProcPath, state: FifoState): LocalFd {
   withText(path, (address) => call("mknodat", `Making ${state.path}`, AT_FDCWD, address, S_IF.S_IFIFO | 0o600, 0));
   const made = openPath(path, O.O_PATH | O.O_NOFOLLOW);
   // Somebody else may have put something there meanwhile.

@@ -70,8 +70,7 @@ function open({ context }: ThawProcess, where: Place): LocalFd {
   const flags = O.O_DIRECTORY | O.O_PATH;
   if (typeof where === "string") return reopen(context, { path: where }, flags);
   if ("removed" in where) return context.object<ContentsHandle>(where.removed).open(flags);
-  const again = (): LocalFd => reopen(context, where, flags);
-  return where.inOwnNamespace ? again() : context.inPlace(where.mnt, again);
+  return reopen(where.inOwnNamespace ? context : context.in(where.mnt), where, flags);
 }
 
 function nameOf(where: Place): string {
@@ -80,25 +79,24 @@ function nameOf(where: Place): string {
 }
 
 /** A path, or the object of a directory that was removed. */
-function readPlace({ pid, command, context }: FreezeProcess, name: "cwd" | "root"): Place {
-  const via = `/proc/${taskOf(pid)}/${name}`;
+function readPlace({ pid, command, context: looker }: FreezeProcess, name: "cwd" | "root"): Place {
+  const via = `/proc/${taskOf(pid)}/${name}` as const;
   const path = readlinkSync(via);
   const seen = stat(via);
   const own = namespaceOf(pid, "mnt");
-  const mnt = context.placeOf(pid, via);
-  return context.within(mnt, () => {
-    if (isLinked(path, seen)) {
-      const here = machinePathOf(context, pid, via, path);
-      if (here !== undefined) carryOpened(context, here, true);
-      if (path === "/" && (mnt ?? namespaceOf("self", "mnt")) === own) return path;
-      const identity = identityAt(via);
-      if ((mnt ?? namespaceOf("self", "mnt")) === own) return { path, identity, inOwnNamespace: true };
-      return { path, identity, ...(mnt !== undefined && { mnt }) };
-    }
-    const look = { via, link: path, stat: seen, pid, command };
-    const covered = freezeShadowed(context, look);
-    return {
-      removed: context.object(removedDirectoryId(seen), () => covered ?? freezeRemovedDirectory(context, look)),
-    };
-  });
+  const mnt = looker.placeOf(pid, via);
+  const context = looker.in(mnt);
+  if (isLinked(context.mounts, path, seen)) {
+    const here = machinePathOf(context, pid, via, path);
+    if (here !== undefined) carryOpened(context, here, true);
+    if (path === "/" && (mnt ?? namespaceOf("self", "mnt")) === own) return path;
+    const identity = identityAt(via);
+    if ((mnt ?? namespaceOf("self", "mnt")) === own) return { path, identity, inOwnNamespace: true };
+    return { path, identity, ...(mnt !== undefined && { mnt }) };
+  }
+  const look = { via, link: path, stat: seen, pid, command };
+  const covered = freezeShadowed(context, look);
+  return {
+    removed: context.object(removedDirectoryId(seen), () => covered ?? freezeRemovedDirectory(context, look)),
+  };
 }

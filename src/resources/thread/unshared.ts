@@ -98,14 +98,11 @@ function isOwned(tid: number, type: (typeof CARRIED)[number]): boolean {
 }
 
 /** While the thread still has all rights and a way to us. */
-export function thawUnshared(
-  process: ThawProcess,
-  scope: BuildScope,
-  { filesystem, namespaces }: Unshared,
-  inPlace: (mounts: string | undefined, action: () => void) => void,
-): void {
+export function thawUnshared(process: ThawProcess, scope: BuildScope, { filesystem, namespaces }: Unshared): void {
   const itself = Object.create(process, { scope: { value: scope } }) as ThawProcess;
   if (filesystem) scope.call("unshare", "Giving a thread a working directory of its own", CLONE.FS);
   if (namespaces) enterNamespaces(itself, namespaces);
-  if (filesystem) inPlace(scope.entered["mnt"], () => filesystemContext.thaw(itself, filesystem));
+  if (!filesystem) return;
+  const context = process.context.in(scope.entered["mnt"]);
+  filesystemContext.thaw(Object.create(itself, { context: { value: context } }) as ThawProcess, filesystem);
 }

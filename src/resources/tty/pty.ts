@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { call } from "../../sys/call.ts";
 import { F, O } from "../../abi/fcntl.ts";
 import { isForUser } from "../../sys/identity.ts";
-import { placed } from "../../sys/namespaces.ts";
+import type { MountView, ReachedPath } from "../../sys/mount-view.ts";
 import { DEVPTS_SUPER_MAGIC } from "../../abi/stat.ts";
 import { type FileStat, fileSystemOf, fstat, stat } from "../../sys/stat.ts";
 import { PTMX, TERMIOS2_SIZE, TTY, WINSIZE_SIZE, ptyIndex } from "../../abi/tty.ts";
@@ -72,8 +72,8 @@ function instanceOf({ context, pid, fd, local, link, stat: seen }: OpenFile): st
   if (fileSystemOf(local) === DEVPTS_SUPER_MAGIC) return seen.device;
   const folder = join(dirname(link), "pts");
   // A node of its own, /dev/ptmx, stands beside it.
-  const beside = (): string => orIfGone(() => stat(placed(folder)).device, seen.device);
-  return context.within(context.placeOf(pid, `/proc/${pid}/fd/${fd}`), beside);
+  const { mounts } = context.in(context.placeOf(pid, `/proc/${pid}/fd/${fd}`));
+  return orIfGone(() => stat(mounts.at(folder)).device, seen.device);
 }
 
 /** Notes the pseudo-terminal of a master side; returns the id of the object. */
@@ -84,7 +84,7 @@ export function ptyObject(master: OpenFile): string {
 
 function freezePty(file: OpenFile, index: number): PtyState {
   const path = `/dev/pts/${index}`;
-  const node = stat(placed(path));
+  const node = stat(file.context.mounts.at(path));
   refuseHolders(file, path, node);
   const { mode, uid, gid } = node;
   const slave = slaveOf(file, index);
@@ -208,13 +208,13 @@ export const pty: ObjectKind<PtyState, PtyHandle, "pty"> = {
   forUser: ofAnyUser,
   needs: () => [{ option: "CONFIG_UNIX98_PTYS", what: "pseudo-terminals, pty(7)" }],
   thaw(state, context: ThawContext): PtyHandle {
-    const master = context.keep(openMaster(state.index));
+    const master = context.keep(openMaster(context.mounts, state.index));
     ttySetInt(master, TTY.TIOCSPTLCK, 0);
     const openSlave = (flags: number): LocalFd => openPeer(master, flags);
     if (state.hungUp) closeSync(openSlave(O.O_RDWR));
     ttySet(master, TTY.TCSETS2, Buffer.from(state.termios, "base64"));
     ttySet(master, TTY.TIOCSWINSZ, Buffer.from(state.winsize, "base64"));
-    ownNode(state);
+    ownNode(context.mounts, state);
     if (state.input !== undefined || state.output !== undefined || state.stopped !== undefined) {
       context.during("fill", () => {
         const slave = openSlave(O.O_RDWR | O.O_NONBLOCK);
@@ -234,9 +234,9 @@ export const pty: ObjectKind<PtyState, PtyHandle, "pty"> = {
 };
 
 /** Of the very node: what else may have that path by now is not touched. */
-function ownNode(state: PtyState): void {
+function ownNode(mounts: MountView, state: PtyState): void {
   const path = `/dev/pts/${state.index}`;
-  const node = isForUser() ? openPath(placed(path), O.O_PATH | O.O_NOFOLLOW) : openCanonical(path, O.O_PATH);
+  const node = isForUser() ? openPath(mounts.at(path), O.O_PATH | O.O_NOFOLLOW) : openCanonical(mounts, path, O.O_PATH);
   try {
     if (ptyIndex(fstat(node).deviceNode) === state.index) ownOpen(node, state);
   } finally {
@@ -257,17 +257,17 @@ export function openPeer(master: LocalFd, flags: number): LocalFd {
 }
 
 /** The one of the file system that shows the slave sides; /dev/ptmx may be a link to it or a node of its own. */
-export function ptmxPath(): string {
-  const own = placed("/dev/pts/ptmx");
-  return existsSync(own) ? own : placed("/dev/ptmx");
+export function ptmxPath(mounts: MountView): ReachedPath {
+  const own = mounts.at("/dev/pts/ptmx");
+  return existsSync(own) ? own : mounts.at("/dev/ptmx");
 }
 
 /** The kernel gives the lowest number that is free: those below are held until the wanted one comes. */
-function openMaster(index: number): LocalFd {
+function openMaster(mounts: MountView, index: number): LocalFd {
   const others: LocalFd[] = [];
   try {
     while (others.length < MOST_TRIES) {
-      const fd = openPath(ptmxPath(), O.O_RDWR);
+      const fd = openPath(ptmxPath(mounts), O.O_RDWR);
       const got = ttyGetInt(fd, TTY.TIOCGPTN);
       if (got === index) return fd;
       others.push(fd);

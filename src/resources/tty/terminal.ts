@@ -118,7 +118,7 @@ function goneOutside({ path, createdAt: since }: v.InferOutput<typeof outsideSch
 
 /** What is left of a terminal whose window was closed. */
 function openHungUp(context: ThawContext, flags: number): LocalFd {
-  const master = openPath(ptmxPath(), O.O_RDWR);
+  const master = openPath(ptmxPath(context.mounts), O.O_RDWR);
   try {
     ttySetInt(master, TTY.TIOCSPTLCK, 0);
     return context.keep(openPeer(master, flags));

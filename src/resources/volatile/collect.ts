@@ -6,6 +6,7 @@ import { Memo } from "../memo.ts";
 import { readdirSync, readFileSync, readSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { O } from "../../abi/fcntl.ts";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { identityOf } from "../../sys/file-identity.ts";
 import { asUser } from "../../sys/identity.ts";
 import { IN } from "../../abi/inotify.ts";
@@ -60,22 +61,18 @@ export class Carrying {
 
   /** One thing by itself. `local`: a descriptor of it that may be read from. Returns whether it is carried. */
   one(path: string, role: Role, local?: LocalFd): boolean {
-    return this.#context.within(undefined, () => {
-      const seen = lookAt(path);
-      if (!seen || !this.#mayCarry(path)) return false;
-      this.above(path);
-      this.#note(path, role, local);
-      return true;
-    });
+    const seen = lookAt(path);
+    if (!seen || !this.#mayCarry(path)) return false;
+    this.above(path);
+    this.#note(path, role, local);
+    return true;
   }
 
   /** The folders above a path, as far as they would be gone as well. */
   above(path: string): void {
-    this.#context.within(undefined, () => {
-      const folders: string[] = [];
-      for (let at = dirname(path); comesAlong(at); at = dirname(at)) folders.push(at);
-      for (const folder of folders.toReversed()) this.#note(folder, "above");
-    });
+    const folders: string[] = [];
+    for (let at = dirname(path); comesAlong(at); at = dirname(at)) folders.push(at);
+    for (const folder of folders.toReversed()) this.#note(folder, "above");
   }
 
   /**
@@ -97,9 +94,7 @@ export class Carrying {
 
   /** Looks into folders, last of all: that is noticed by those who watch them (inotify(7)), the set's own among them. */
   complete(): void {
-    this.#context.within(undefined, () => {
-      for (const look of this.#trees.splice(0)) look();
-    });
+    for (const look of this.#trees.splice(0)) look();
   }
 
   /** All paths below a folder, on the same file system; undefined when there are more than the bounds allow. */
@@ -178,7 +173,7 @@ export class Carrying {
       gid,
       ...((type === "S_IFREG" || type === "S_IFDIR") && freezeAttributes(this.#context, this.#way(path, found))),
       identity: identityOf(found.fd),
-      ...(!comesAlong(dirname(path)) && { parentDirectory: identityAt(dirname(path)) }),
+      ...(!comesAlong(dirname(path)) && { parentDirectory: identityAt(OWN_VIEW.at(dirname(path))) }),
       ...(type === "S_IFDIR" && isTop(path, dirname(path)) && { fileSystemRoot: true }),
       ...(type === "S_IFLNK" && { target: readLink(found.fd) }),
       ...((type === "S_IFCHR" || type === "S_IFBLK") && { device: deviceNode }),
@@ -261,15 +256,14 @@ function readAll(fd: LocalFd, size: number): Buffer {
 
 /** What a mount of the set's own shows, if it would be gone after a boot. */
 export function carrySource(context: FreezeContext, path: string, about: string): void {
-  const [volatile, top] = context.within(undefined, () => [isVolatile(path), isTop(path, dirname(path))]);
+  const [volatile, top] = [isVolatile(path), isTop(path, dirname(path))];
   if (top || isMadeAtBoot(path)) carryingOf(context).one(path, "above");
   else if (volatile) carryWhole(context, path, about);
 }
 
 /** What a mount of the set's own stands on. */
 export function carryMountPoint(context: FreezeContext, path: string): void {
-  const here = context.within(undefined, () => lookAt(path) !== undefined && isVolatile(path));
-  if (here) carryingOf(context).one(path, "above");
+  if (lookAt(path) !== undefined && isVolatile(path)) carryingOf(context).one(path, "above");
 }
 
 /** What somebody has named, or a mount shows: all of it, or a refusal. */
@@ -283,7 +277,7 @@ export function carryWhole(context: FreezeContext, path: string, about: string):
  */
 export function carryOpened(context: FreezeContext, path: string, folder: boolean): void {
   const carrying = carryingOf(context);
-  const [volatile, top] = context.within(undefined, () => [isVolatile(path), isTop(path, dirname(path))]);
+  const [volatile, top] = [isVolatile(path), isTop(path, dirname(path))];
   if (!volatile) return;
   if (!folder) carrying.one(path, "used");
   else if (isMadeAtBoot(path) || top) carrying.one(path, "above");

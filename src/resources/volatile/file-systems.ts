@@ -4,6 +4,7 @@
  */
 import { closeSync, lstatSync, statSync } from "node:fs";
 import { O } from "../../abi/fcntl.ts";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { bootId } from "../../sys/file-identity.ts";
 import { HUGETLBFS_MAGIC, RAMFS_MAGIC, TMPFS_MAGIC } from "../../abi/stat.ts";
 import { fileSystemOf } from "../../sys/stat.ts";
@@ -22,7 +23,7 @@ export function isVolatile(path: string): boolean {
   if (PRIVATE_TMP.test(path) || path.startsWith("/run/")) return true;
   // A machine that lives in memory as a whole is made again as a whole, or not.
   if (lstatSync(path).dev === statSync("/").dev) return false;
-  const fd = openPath(path, O.O_PATH | O.O_NOFOLLOW);
+  const fd = openPath(OWN_VIEW.at(path), O.O_PATH | O.O_NOFOLLOW);
   try {
     return IN_MEMORY.has(fileSystemOf(fd) ?? 0);
   } finally {

@@ -4,6 +4,7 @@
  */
 import { dirname } from "node:path";
 import { type FileIdentity, identityOf, isSameFile } from "../../sys/file-identity.ts";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { isForUser } from "../../sys/identity.ts";
 import { FUSE_SUPER_MAGIC } from "../../abi/stat.ts";
 import { fileSystemOf } from "../../sys/stat.ts";
@@ -25,7 +26,7 @@ export function isPutByRoot(path: string): boolean {
   if (isForUser()) return false;
   using parent = find(dirname(path));
   if (!parent || parent.stat.uid !== 0 || (parent.stat.mode & WRITABLE_BY_OTHERS) !== 0) return false;
-  return isRootsWay(dirname(path), parent.fd);
+  return isRootsWay(OWN_VIEW, dirname(path), parent.fd);
 }
 
 const WRITABLE_BY_OTHERS = 0o022;
@@ -38,7 +39,7 @@ export function whyNotIn(path: string, { entry, identity }: KnownFolder, found: 
   if (was && isSameFile(was, identityOf(found.fd))) return undefined;
   // It may say of its files what it likes.
   if (fileSystemOf(found.fd) === FUSE_SUPER_MAGIC) return "A user's program may stand behind its file system (FUSE).";
-  if (isRootsWay(path, found.fd) || (entry?.type === "S_IFDIR" && isPutByRoot(path))) return undefined;
+  if (isRootsWay(OWN_VIEW, path, found.fd) || (entry?.type === "S_IFDIR" && isPutByRoot(path))) return undefined;
   if (!entry) return "It is another folder, and others than root may have put it there.";
   return whyOther(entry, found.stat);
 }

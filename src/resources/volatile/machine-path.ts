@@ -5,7 +5,8 @@ import { join, relative } from "node:path";
 import { O } from "../../abi/fcntl.ts";
 import { taskOf } from "../../sys/living.ts";
 import { readMountInfo, withinMounts } from "../../sys/mount.ts";
-import { namespaceOf, openNamespace, placed } from "../../sys/namespaces.ts";
+import type { OwnPath } from "../../sys/mount-view.ts";
+import { namespaceOf, openNamespace } from "../../sys/namespaces.ts";
 import { formatDevice } from "../../abi/stat.ts";
 import { mountIdOf } from "../../sys/stat.ts";
 import type { LocalFd, Pid } from "../../lib/brand.ts";
@@ -52,19 +53,19 @@ function readMounts({ pids }: FreezeContext, place: string | undefined): readonl
 }
 
 /** Of what a magic link of process `pid` leads to, whose path in its place is `path`. */
-export function machinePathOf(context: FreezeContext, pid: Pid, via: string, path: string): string | undefined {
+export function machinePathOf(context: FreezeContext, pid: Pid, via: OwnPath, path: string): string | undefined {
   const place = context.placeOf(pid, via);
   if (place === undefined) return path;
   const id = mountIdOf(via);
   const mount = mountsOf(context, place).find((one) => one.id === id);
   if (!mount) return undefined;
   const root = join(mount.root, relative(mount.mountPoint, path));
-  return context.within(undefined, () => shownAt({ device: mount.device, root }, mountsOf(context, undefined)));
+  return shownAt({ device: mount.device, root }, mountsOf(context, undefined));
 }
 
 /** The same for a path that leads to something in the place that is looked at now. */
 export function machinePathOfName(context: FreezeContext, pid: Pid, path: string): string | undefined {
-  const fd = orIfGone(() => openPath(placed(path), O.O_PATH | O.O_NOFOLLOW), undefined);
+  const fd = orIfGone(() => openPath(context.mounts.at(path), O.O_PATH | O.O_NOFOLLOW), undefined);
   if (fd === undefined) return undefined;
   try {
     return machinePathOf(context, pid, `/proc/self/fd/${fd}`, path);

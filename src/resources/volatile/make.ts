@@ -8,6 +8,7 @@ import { closeSync, lstatSync, mkdirSync, rmdirSync, symlinkSync, unlinkSync, wr
 import { basename, dirname } from "node:path";
 import { SyscallError, attempt, call, withText } from "../../sys/call.ts";
 import { AT_FDCWD, AT_SYMLINK_FOLLOW, O } from "../../abi/fcntl.ts";
+import { OWN_VIEW, type OwnPath, type ProcPath } from "../../sys/mount-view.ts";
 import { isForUser } from "../../sys/identity.ts";
 import { S_IF, makeDevice } from "../../abi/stat.ts";
 import { fstat } from "../../sys/stat.ts";
@@ -81,7 +82,7 @@ export class Maker {
       !isPutByRoot(path)
     )
       return;
-    const fd = this.#context.keep(openCanonical(path, PATH_FOLDER));
+    const fd = this.#context.keep(openCanonical(OWN_VIEW, path, PATH_FOLDER));
     const before = fstat(fd);
     if (whyOther(entry, before) === undefined) return;
     this.#context.undo(path, () => ownOpen(fd, before));
@@ -93,7 +94,7 @@ export class Maker {
     const folder = this.#folder(dirname(path), entry);
     const name = basename(path);
     const stage = (folder.stage ??= this.#stageIn(folder.fd, dirname(path)));
-    const at = `/proc/self/fd/${stage}/${name}`;
+    const at = `/proc/self/fd/${stage}/${name}` as const;
     const made = this.#link(entry, at) ?? makeThing(this.#context, this.#withContents(entry), at);
     try {
       if (stage !== folder.fd) move(entry, path, stage, folder.fd);
@@ -131,7 +132,7 @@ export class Maker {
     const fd = this.#context.keep(
       entry
         ? openPath(`/proc/self/fd/${this.#folder(dirname(path), entry).fd}/${basename(path)}`, PATH_FOLDER)
-        : openCanonical(path, PATH_FOLDER),
+        : openCanonical(OWN_VIEW, path, PATH_FOLDER),
     );
     const why = whyNotIn(path, { entry, identity: below.parentDirectory }, new Found(fd));
     if (why !== undefined) throw otherFolder(path, why);
@@ -142,7 +143,7 @@ export class Maker {
 
   /** A folder in it that nobody else can change anything in, and that gives nothing on to what is made in it (acl(5)). */
   #stageIn(folder: LocalFd, path: string): LocalFd {
-    const name = `/proc/self/fd/${folder}/.kmonte-${randomBytes(8).toString("hex")}`;
+    const name = `/proc/self/fd/${folder}/.kmonte-${randomBytes(8).toString("hex")}` as const;
     mkdirSync(name, 0o700);
     this.#unstage.push(() => withText(name, (at) => void attempt("rmdir", at)));
     const stage = this.#context.keep(openPath(name, PATH_FOLDER));
@@ -163,7 +164,7 @@ export class Maker {
   }
 
   /** Another name of a file that is there; undefined for a file by itself. */
-  #link({ path, linkTo }: Entry, name: string): LocalFd | undefined {
+  #link({ path, linkTo }: Entry, name: ProcPath): LocalFd | undefined {
     const file = linkTo === undefined ? undefined : (this.#linked.get(linkTo) ?? this.#findFirst(linkTo));
     if (file === undefined) return undefined;
     withText(`/proc/self/fd/${file}`, (from) =>
@@ -207,7 +208,7 @@ function move(entry: Entry, path: string, from: LocalFd, to: LocalFd): void {
 const AT_REMOVEDIR = 0x200;
 
 /** Makes one thing; a folder is ours alone yet. Returns a descriptor of it, for its name only (O_PATH). */
-export function makeThing(context: ThawContext, thing: Thing, name: string): LocalFd {
+export function makeThing(context: ThawContext, thing: Thing, name: OwnPath): LocalFd {
   const { type } = thing;
   if (type === "S_IFREG") return makeFile(context, thing, name);
   if (type === "S_IFDIR") mkdirSync(name, 0o700);
@@ -218,7 +219,7 @@ export function makeThing(context: ThawContext, thing: Thing, name: string): Loc
   return made;
 }
 
-function makeFile(context: ThawContext, thing: Thing, name: string): LocalFd {
+function makeFile(context: ThawContext, thing: Thing, name: OwnPath): LocalFd {
   const { size = 0, data = "", blob } = thing;
   const fd = openPath(name, O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
   try {

@@ -13,18 +13,16 @@ const CREDENTIALS = "/run/credentials";
 
 /** A path of the machine, absolute, that comes along as a whole. Throws a {@link Refusal} when there is nothing there. */
 export function carryNamed(context: FreezeContext, named: string): void {
-  context.within(undefined, () => {
-    const path = inItsFolder(named);
-    if (!isVolatile(path)) {
-      context.note(`${named} lies on a disk and stays there: it need not be carried.`);
-      return;
-    }
-    carryWhole(context, path, "It was named to be carried");
-    if (lookAt(path)?.isSymbolicLink() !== true) return;
-    // RuntimeDirectory= of a unit with DynamicUser= is a link into /run/private.
-    const target = resolved(path);
-    if (isVolatile(target)) carryWhole(context, target, `${named}, which was named to be carried, leads there`);
-  });
+  const path = inItsFolder(named);
+  if (!isVolatile(path)) {
+    context.note(`${named} lies on a disk and stays there: it need not be carried.`);
+    return;
+  }
+  carryWhole(context, path, "It was named to be carried");
+  if (lookAt(path)?.isSymbolicLink() !== true) return;
+  // RuntimeDirectory= of a unit with DynamicUser= is a link into /run/private.
+  const target = resolved(path);
+  if (isVolatile(target)) carryWhole(context, target, `${named}, which was named to be carried, leads there`);
 }
 
 function inItsFolder(named: string): string {
@@ -64,11 +62,9 @@ export function carryCredentials(context: FreezeContext): void {
   );
   for (const unit of units) {
     const path = join(CREDENTIALS, unit);
-    context.within(undefined, () => {
-      if (!lookAt(path) || !isVolatile(path)) return;
-      carryingOf(context).above(path);
-      carryWhole(context, path, `It holds the credentials of ${unit}`);
-    });
+    if (!lookAt(path) || !isVolatile(path)) continue;
+    carryingOf(context).above(path);
+    carryWhole(context, path, `It holds the credentials of ${unit}`);
   }
 }
 

@@ -1,6 +1,7 @@
 /** A file with a name where nothing outlives a boot: it is opened by its name, as those that stay on disk, and made before. */
 import { Memo } from "../memo.ts";
 import { identityOf, isSameFile } from "../../sys/file-identity.ts";
+import type { MountView } from "../../sys/mount-view.ts";
 import { later } from "../../sys/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import * as v from "valibot";
@@ -31,7 +32,7 @@ const MOST_TEMPORARY = 1024 ** 2;
 /** Undefined for a file that outlives a boot, or that the machine does not show. */
 export function freezeVolatileFile(context: FreezeContext, look: ContentsLook): VolatileFileState | undefined {
   const path = machinePathOf(context, look.pid, look.via, look.link);
-  if (path === undefined || !context.within(undefined, () => mayGo(path, look))) return undefined;
+  if (path === undefined || !mayGo(path, look)) return undefined;
   if (!carryingOf(context).one(path, "used", look.local)) return undefined;
   namesOf(context).set(keyOf(look), new Set([look.link]));
   return { ...freezePathFile(look), kind: "volatile-file" };
@@ -54,12 +55,12 @@ export function noteOtherName(context: FreezeContext, look: ContentsLook, isLink
   const known = namesOf(context).get(keyOf(look));
   if (!known || known.has(look.link)) return;
   known.add(look.link);
-  context.within(context.placeOf(look.pid, look.via), () => {
-    const path = isLinked(look.link, look.stat) ? machinePathOf(context, look.pid, look.via, look.link) : undefined;
-    if (path !== undefined) carryingOf(context).one(path, "used", look.local);
-  });
+  const { mounts } = context.in(context.placeOf(look.pid, look.via));
+  if (!isLinked(mounts, look.link, look.stat)) return;
+  const path = machinePathOf(context, look.pid, look.via, look.link);
+  if (path !== undefined) carryingOf(context).one(path, "used", look.local);
 }
-type IsLinked = (link: string, seen: ContentsLook["stat"]) => boolean;
+type IsLinked = (mounts: MountView, link: string, seen: ContentsLook["stat"]) => boolean;
 
 function mayGo(path: string, { sharedWritable, stat }: ContentsLook): boolean {
   if (isVolatile(path)) return true;

@@ -68,7 +68,7 @@ export function buildThreads(process: BuiltProcess, userNamespaces: ThawedUserNa
     const scope = new BuildScope(process.pid, tid, process.scope.memory, process.scope.callArea);
     scope.user = process.scope.user;
     Object.assign(scope.entered, process.scope.entered);
-    if (unshared) thawUnshared(process, scope, unshared, (mounts, action) => process.context.inPlace(mounts, action));
+    if (unshared) thawUnshared(process, scope, unshared);
     scopes.set(tid, scope);
   }
   moveThreads(process.context, process.pid, process.body.resources.cgroups);

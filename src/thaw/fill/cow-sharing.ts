@@ -98,7 +98,7 @@ export class CowSharing {
   prepare(process: BuiltProcess): void {
     const plan = this.#plans.get(process.pid);
     // In a user namespace files are out of reach before all is in place.
-    if (!plan || process.isBorrowed("memory") || process.context.hasUserNamespaces) return;
+    if (!plan || process.isBorrowed("memory") || process.thaw.hasUserNamespaces) return;
     let { areas, pages } = this.#prepopulated.get(process.pid) ?? { areas: [], pages: [] };
     // Its own pages come first: of several that stood at one address, only one can.
     const owners = [...plan.keys()].toSorted((a, b) => Number(b === process.pid) - Number(a === process.pid));
@@ -125,7 +125,7 @@ export class CowSharing {
     const { object } = mapping.backing;
     if (!isNamedFile(this.#state.objects[object])) return false;
     const place = this.#state.mountNamespaceOf?.[object];
-    return place === undefined || this.#mountsOf(place).every((pid) => process.context.processes.has(pid));
+    return place === undefined || this.#mountsOf(place).every((pid) => process.thaw.processes.has(pid));
   }
 
   /** The processes without which a mount namespace cannot be made: those whose /proc it shows. */
@@ -153,7 +153,7 @@ export class CowSharing {
   #map(process: BuiltProcess, { mapping, odd }: Area): void {
     if (!mapping.backing) return mapInherited(process, mapping, odd);
     const contents = process.context.object<ContentsHandle>(mapping.backing.object);
-    const source: LocalFd = process.context.openFor(
+    const source: LocalFd = process.thaw.openFor(
       process.pid,
       () => (!mapping.shared && contents.openToMap?.(0)) || contents.open(0),
     );

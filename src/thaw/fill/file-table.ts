@@ -38,7 +38,7 @@ export class ThawedFiles {
   #open(file: FrozenFile): LocalFd {
     const kind = kindOf(file);
     const flags = parseFlags(OPEN_STATUS, file.flags);
-    const fd = this.#context.keep(kind.thaw(file.state, this.#context, flags));
+    const fd = this.#context.keep(kind.thaw(file.state, this.#context.in(file.mnt), flags));
     if ((flags & O.O_PATH) !== 0) return fd;
     const now = call("fcntl", "Asking for the flags of a file", fd, F.F_GETFL, 0);
     if ((now & SETTABLE) !== (flags & SETTABLE)) {
@@ -92,16 +92,15 @@ export class ThawedFiles {
       const holder = holderOf(id, processes);
       if (file.locks) thawLocks(local, file.locks, this.#context, holder);
       if (!holder) continue;
-      this.#context.openFor(id, () => this.#inPlace(file, () => attach?.(file.state, holder, local)));
+      this.#context.openFor(id, () => this.#inNetwork(file, () => attach?.(file.state, holder, local)));
       if (signals) setAsync(holder);
     }
   }
 
-  /** Sockets are made in the network namespace that they belong to, files found in their mount namespace. */
-  #inPlace<T>(file: FrozenFile, action: () => T): T {
-    const act = (): T => this.#context.inPlace(file.mnt, action);
-    if (file.net === undefined) return atHome(act);
-    return within("net", this.#context.object<NamespaceHandle>(file.net).fd, act);
+  /** Sockets are made in the network namespace that they belong to. */
+  #inNetwork<T>(file: FrozenFile, action: () => T): T {
+    if (file.net === undefined) return atHome(action);
+    return within("net", this.#context.object<NamespaceHandle>(file.net).fd, action);
   }
 
   #localOf(id: string): LocalFd {
@@ -109,7 +108,7 @@ export class ThawedFiles {
     if (known !== undefined) return known;
     const file = this.#files[id];
     if (!file) throw new RangeError(`the image has no file ${id}`);
-    const local = this.#context.openFor(id, () => this.#inPlace(file, () => this.#open(file)));
+    const local = this.#context.openFor(id, () => this.#inNetwork(file, () => this.#open(file)));
     this.#local.set(id, local);
     return local;
   }

@@ -5,13 +5,16 @@ import { F, O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { Share } from "../../image/clone-plan.ts";
 import type { FrozenBody, FrozenProcess } from "../../image/schema.ts";
-import type { ThawProcess } from "../../resources/contract.ts";
+import type { ThawContext, ThawProcess } from "../../resources/contract.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import type { Thawing } from "../context.ts";
 import type { FdChannel } from "./fd-channel.ts";
 
 export class BuiltProcess implements ThawProcess {
-  readonly context: Thawing;
+  /** The thaw that it is part of. */
+  readonly thaw: Thawing;
+  /** The same with its paths. */
+  readonly context: ThawContext;
   readonly pid: number;
   readonly command: string;
   readonly scope: BuildScope;
@@ -26,13 +29,14 @@ export class BuiltProcess implements ThawProcess {
   begun = false;
 
   constructor(
-    context: Thawing,
+    thaw: Thawing,
     state: FrozenProcess,
     scope: BuildScope,
     parent: BuiltProcess | undefined,
     channel: FdChannel,
   ) {
-    this.context = context;
+    this.thaw = thaw;
+    this.context = thaw.in(state.body?.resources.namespaces.mnt);
     this.state = state;
     this.pid = state.pid;
     this.command = state.command;
@@ -49,18 +53,13 @@ export class BuiltProcess implements ThawProcess {
 
   seen(id: number): number {
     const level = this.state.pidNamespace?.pids.length ?? 0;
-    return level === 0 ? id : (this.context.idsInside(id)[level - 1] ?? 0);
+    return level === 0 ? id : (this.thaw.idsInside(id)[level - 1] ?? 0);
   }
 
   /** Whether another process, made before, has the same and takes care of it. */
   isBorrowed(share: Share): boolean {
     const owner = this.state.shares?.[share];
     return owner !== undefined && owner !== this.pid;
-  }
-
-  /** The mount namespace that it lives in, when it is one of the set's own. */
-  get mounts(): string | undefined {
-    return this.body.resources.namespaces.mnt;
   }
 
   /** The user namespace that it lives in, when it is one of the set's own. */

@@ -128,7 +128,7 @@ class ProcessCreation {
     built.set(pid, process);
     context.processes.set(pid, process);
     this.#timeNamespaces.join(process);
-    if (state.shares?.filesystem === pid) process.context.openFor(pid, () => beginProcess(process));
+    if (state.shares?.filesystem === pid) process.thaw.openFor(pid, () => beginProcess(process));
     else if (this.#createsIntoUser(state)) this.#enterEarly(process);
     joinSessionAtClone(process, state.body?.threads[0]);
     this.#builder.cowSharing.prepare(process);
@@ -168,7 +168,7 @@ class ProcessCreation {
     const process = this.#builder.built.get(pid) as BuiltProcess;
     process.scope.call("setsid", `Making session ${pid}`);
     const { command, sid, controllingTerminal: terminal } = process.state;
-    if (terminal) process.context.openFor(process.pid, () => takeTerminal(process, terminal));
+    if (terminal) process.thaw.openFor(process.pid, () => takeTerminal(process, terminal));
     if (!instead) return;
     this.#builder.inNewSessions.add(pid);
     this.#builder.notes.push(

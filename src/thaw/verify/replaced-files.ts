@@ -2,6 +2,7 @@
  * What stands by now where the files and folders of the processes stood: the very same, or what all processes that had
  * it may open with their own rights (`resources/file/reopen.ts`). Asked before anything is made.
  */
+import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { type Rights, isForUser } from "../../sys/identity.ts";
 import type { Refusal } from "../../lib/errors.ts";
 import { filesOf } from "../../image/kinds.ts";
@@ -21,7 +22,7 @@ export function checkReplaced(state: FrozenState): Refusal[] {
   const problems = new Map<string, Refusal>();
   const known = new Set<string>();
   const check = (wants: Iterable<WantedPath>, rights: readonly Rights[]): void => {
-    const opener: Opener = { holders: rights, isMadeHere: () => false, note: () => undefined };
+    const opener: Opener = { holders: rights, isMadeHere: () => false, mounts: OWN_VIEW, note: () => undefined };
     for (const want of wants) {
       // A library is mapped many times.
       const key = JSON.stringify([want, rights.map((one) => ({ ...one, capabilities: String(one.capabilities) }))]);

@@ -2,6 +2,7 @@
 import { stateOfKind } from "../../image/kinds.ts";
 import { existsSync } from "node:fs";
 import { S_IF } from "../../abi/stat.ts";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { stat } from "../../sys/stat.ts";
 import { flagsNeeded, unpackXstate } from "../../abi/xstate.x86_64.ts";
 import { Refusal, RefusalList } from "../../lib/errors.ts";
@@ -176,7 +177,7 @@ function checkFile(file: NamedFileState, mapped: boolean): Refusal | undefined {
     new Refusal(code, { what: `${file.path} is not what the processes had open.`, why, remedy }, { path: file.path });
   let now: ReturnType<typeof stat>;
   try {
-    now = stat(file.path);
+    now = stat(OWN_VIEW.at(file.path));
   } catch (cause) {
     const why = `It cannot be found (${(cause as NodeJS.ErrnoException).code}).`;
     return refuse("FILE_MISSING", why, "Put the file back, from the package or the backup that it came from.");

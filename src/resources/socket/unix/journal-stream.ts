@@ -117,7 +117,7 @@ export function openJournalStream(fd: LocalFd, stream: JournalStream, context: T
   const address = unixAddress(stream.path);
   const open = (): number => tryAddress("connect", fd, address);
   const connect = (): number => (rights ? withRights(rights, open) : open());
-  const result = context.inPlace(undefined, () => asUserAlone(connect));
+  const result = asUserAlone(connect);
   if (result < 0) throw noJournal(stream.path, errnoName(result));
   call("fcntl", about, fd, F.F_SETFL, 0);
   const { identifier, unit, priority } = stream;

@@ -16,7 +16,7 @@ import { attempt, call } from "../../../sys/call.ts";
 import { CLONE } from "../../../abi/clone.ts";
 import { O } from "../../../abi/fcntl.ts";
 import { withOurRights, withRights } from "../../../sys/identity.ts";
-import { inMounts, inRoot, outOfRoot, placed } from "../../../sys/namespaces.ts";
+import { outOfRoot } from "../../../sys/mount-view.ts";
 import { parseUnixName, unixAddress } from "../../../abi/sockaddr.ts";
 import { SIOCUNIXFILE } from "../../../abi/socket.ts";
 import { useAddress } from "../../../sys/socket.ts";
@@ -80,13 +80,14 @@ export function freezeName(file: OpenFile, info: UnixSocketInfo): BoundName | un
   const own = pathOf(base);
   const parentHere = machinePathOfName(file.context, file.pid, dirname(own));
   if (parentHere !== undefined) carryingOf(file.context).above(join(parentHere, basename(own)));
-  const path = placed(own);
+  const { mounts } = file.context;
+  const path = mounts.at(own);
   const seen = lstatSync(path, { throwIfNoEntry: false });
   if (!seen?.isSocket() || seen.ino !== info.file?.inode) return base;
   const canonical = boundFile(file);
   const parent = {
-    ...ownership(statSync(dirname(path))),
-    ...(canonical !== undefined && { path: dirname(canonical), identity: identityAt(dirname(path)) }),
+    ...ownership(statSync(mounts.at(dirname(own)))),
+    ...(canonical !== undefined && { path: dirname(canonical), identity: identityAt(mounts.at(dirname(own))) }),
   };
   return { ...base, file: { ...ownership(seen), parent } };
 }
@@ -220,7 +221,7 @@ const hidden = new Map<string, string>();
 function hide(context: ThawContext, act: Act, path: string, here: string, aside: string): () => void {
   const ending = `.kmonte-${process.pid}-${(counter += 1)}`;
   const there = `${here}${ending}`;
-  const key = placed(path);
+  const key = context.mounts.at(path);
   act(() => renameSync(here, there));
   context.undo(`socket file ${path}${ending}`, () => act(() => unlinkSync(there)));
   act(() => renameSync(aside, here));
@@ -232,10 +233,10 @@ function hide(context: ThawContext, act: Act, path: string, here: string, aside:
 }
 
 /** By which name, from which directory, a socket can be connected to now. */
-export function reachOf(bound: BoundName): Pick<BoundName, "name" | "directory"> {
+export function reachOf(context: ThawContext, bound: BoundName): Pick<BoundName, "name" | "directory"> {
   if (!isPathName(bound.name)) return bound;
   const path = pathOf(bound);
-  const place = hidden.get(placed(path)) ?? (bound.root === undefined && !bound.ownName ? undefined : path);
+  const place = hidden.get(context.mounts.at(path)) ?? (bound.root === undefined && !bound.ownName ? undefined : path);
   return place === undefined ? bound : { name: basename(place), directory: dirname(place) };
 }
 
@@ -268,7 +269,7 @@ export function connectToOwn(fd: LocalFd, listener: LocalFd, { name }: BoundName
 
 /** connect(2) by name, with the rights of whoever has the socket. */
 export function connectUnix(context: ThawContext, fd: LocalFd, bound: BoundName): void {
-  const { name, directory } = reachOf(bound);
+  const { name, directory } = reachOf(context, bound);
   const about = `Connecting a socket to ${bound.name}`;
   const connect = (): void => useAddress("connect", fd, unixAddress(name), about);
   const [rights] = context.holders;
@@ -308,14 +309,15 @@ export function inPlaceOf(
   { directory, root }: Pick<BoundName, "directory" | "root">,
   action: () => void,
 ): void {
-  if (root !== undefined) return inMounts(placed(root), () => inRoot(action));
-  if (directory === undefined) return inRoot(action);
+  const { mounts } = context;
+  if (root !== undefined) return mounts.from(root).inRoot(action);
+  if (directory === undefined) return mounts.inRoot(action);
   // Programs bind by names that begin in directories that are gone by now.
   outOfRoot(() =>
     createInDirectory(context, { path: directory }, (at) => {
       const folder = openSync(at, O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC);
       try {
-        withOurRights(() => inRoot(() => inDirectory(folder, action)));
+        withOurRights(() => mounts.inRoot(() => inDirectory(folder, action)));
       } finally {
         closeSync(folder);
       }

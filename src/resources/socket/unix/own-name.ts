@@ -7,7 +7,7 @@ import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { F, O } from "../../../abi/fcntl.ts";
 import { isForUser, userNow } from "../../../sys/identity.ts";
-import { placed } from "../../../sys/namespaces.ts";
+import type { MountView } from "../../../sys/mount-view.ts";
 import { unixAddress } from "../../../abi/sockaddr.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { RemoteScope } from "../../../tracee/scope.ts";
@@ -64,7 +64,7 @@ export function bindByOwnName(
 ): void {
   const process = context.process(own.pid);
   if (!process) throw new RangeError(`process ${own.pid}, which has bound a socket, is not in the image`);
-  const local = own.rest.includes("/") ? openDirectory(own.directory) : workplace.folder;
+  const local = own.rest.includes("/") ? openDirectory(context.mounts, own.directory) : workplace.folder;
   const user = userNow() ?? workplace.rights;
   const about = `Binding a socket to ${name}`;
   const raw = unixAddress(name);
@@ -86,9 +86,9 @@ export function bindByOwnName(
   }
 }
 
-function openDirectory(path: string): LocalFd {
+function openDirectory(mounts: MountView, path: string): LocalFd {
   const flags = O.O_PATH | O.O_DIRECTORY;
-  return isForUser() ? openPath(placed(path), flags) : openCanonical(path, flags);
+  return isForUser() ? openPath(mounts.at(path), flags) : openCanonical(mounts, path, flags);
 }
 
 /** What has the number at the moment, which may be the socket itself or a way of ours, gets it back. */

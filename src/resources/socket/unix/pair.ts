@@ -110,16 +110,18 @@ export function connectAs(
     return;
   }
   lendFile(socket, name, creator);
-  process.lend(end, (fd) => asCreator(process, creator, (scope) => connectRemotely(scope, fd, name)));
+  process.lend(end, (fd) =>
+    asCreator(process, creator, (scope) => connectRemotely(scope, fd, reachOf(context, name), name.name)),
+  );
 }
 
 function connectRemotely(
   scope: Parameters<Parameters<typeof asCreator>[2]>[0],
   fd: number,
-  bound: v.InferOutput<typeof nameSchema>,
+  { name, directory }: ReturnType<typeof reachOf>,
+  shown: string,
 ): void {
-  const about = `Connecting a socket to ${bound.name}`;
-  const { name, directory } = reachOf(bound);
+  const about = `Connecting a socket to ${shown}`;
   if (directory !== undefined) scope.call("chdir", about, scope.put(Buffer.from(`${directory}\0`)));
   const raw = unixAddress(name);
   scope.call("connect", about, fd, scope.put(raw), raw.length);

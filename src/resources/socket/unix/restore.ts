@@ -143,7 +143,7 @@ function fill(state: UnixState, queue: Queue, context: ThawContext, peer: LocalF
   }
   const done: (() => void)[] = [];
   const senders = new Map<string | undefined, LocalFd>();
-  const reach = state.name && reachOf(state.name);
+  const reach = state.name && reachOf(context, state.name);
   const to = unixAddress(file === undefined ? (reach?.name ?? "") : `/proc/self/fd/${file}`);
   const route = (from: string | undefined): { fd: LocalFd; to: Buffer } => {
     let sender = senders.get(from) ?? (from === undefined ? undefined : namesOf(context).get(from));
