@@ -2,9 +2,10 @@
  * What must be undone should kmonte be killed: a note for each such thing, on disk and locked (flock(2)) for as long as
  * we live. A note without a lock is one that a killed kmonte has left; image/remove-leftovers.ts acts upon it.
  */
-import { closeSync, mkdirSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { mkdirSync, renameSync, rmSync } from "../sys/files.ts";
 import { OWN_VIEW } from "../sys/mount-view.ts";
 import { call } from "../sys/call.ts";
 import { O } from "../abi/fcntl.ts";
@@ -46,14 +47,16 @@ export const NEW = ".new";
 export function noteUnfinished(what: Unfinished): Disposable {
   return asOurselves(() => {
     count += 1;
-    const path = join(notesDirectory(), `${RUN}-${count}`);
+    const folder = OWN_VIEW.at(notesDirectory());
+    const path = OWN_VIEW.at(join(folder, `${RUN}-${count}`));
+    const unfinished = OWN_VIEW.at(path + NEW);
     let fd: LocalFd | undefined;
     try {
-      mkdirSync(notesDirectory(), { recursive: true, mode: 0o700 });
-      fd = openPath(OWN_VIEW.at(path + NEW), O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      fd = openPath(unfinished, O.O_RDWR | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW, 0o600);
       call("flock", "Locking a note", fd, LOCK_EX_NB);
       writeSync(fd, `${JSON.stringify(what)}\n`);
-      renameSync(path + NEW, path);
+      renameSync(unfinished, path);
     } catch {
       // What it would have told goes with the next freeze to the same place.
       if (fd !== undefined) closeSync(fd);

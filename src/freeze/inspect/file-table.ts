@@ -1,5 +1,6 @@
 /** The open files of the set: which descriptors share one open file description, and what kind each is. */
-import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync } from "node:fs";
+import { readFileSync, readdirSync, readlinkSync } from "../../sys/files.ts";
 import { openTask, taskOf } from "../../sys/living.ts";
 import { attempt, call } from "../../sys/call.ts";
 import { KCMP, O, OPEN_STATUS } from "../../abi/fcntl.ts";

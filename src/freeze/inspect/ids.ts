@@ -1,6 +1,6 @@
 /** Ids of tasks as they see them themselves, where that is not as we do (pid_namespaces(7), proc_pid_status(5)). */
 import { usersOf } from "../../proc/id-users.ts";
-import { readFileSync } from "node:fs";
+import { readFileSync } from "../../sys/files.ts";
 import { namespaceOf } from "../../sys/namespaces.ts";
 import type { FrozenProcess } from "../../image/schema.ts";
 import { Refusal } from "../../lib/errors.ts";

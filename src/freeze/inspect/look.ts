@@ -1,5 +1,5 @@
 /** Looking at everything that a stopped set holds, without changing anything; what cannot be frozen is listed. */
-import { readFileSync } from "node:fs";
+import { readFileSync } from "../../sys/files.ts";
 import { taskOf } from "../../sys/living.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Share } from "../../image/clone-plan.ts";
@@ -270,7 +270,7 @@ function leaving(page: CallPage, open: () => GuardedScope): Disposable {
 }
 
 function lookAtThread(process: FreezeProcess, tid: number, set: StoppedSet): FreezeThread {
-  const base = `/proc/${process.pid}/task/${tid}`;
+  const base = `/proc/${process.pid}/task/${tid}` as const;
   return {
     process,
     tid,

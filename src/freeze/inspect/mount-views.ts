@@ -1,6 +1,7 @@
 /** Where the paths of a process lead: into the mount namespace that it lives in (mount_namespaces(7)). */
-import { closeSync, openSync, readlinkSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { O } from "../../abi/fcntl.ts";
+import { openSync, readlinkSync } from "../../sys/files.ts";
 import { taskOf } from "../../sys/living.ts";
 import { readMountInfo, withinMounts } from "../../sys/mount.ts";
 import { MountView, OWN_VIEW, type ProcPath } from "../../sys/mount-view.ts";

@@ -2,8 +2,8 @@
  * Which thread made a child: it alone waits for it with __WNOTHREAD (wait(2)), and its end, not that of the process,
  * sends the child's death signal (PR_SET_PDEATHSIG of prctl(2)). A thawed child is its parent's first thread's.
  */
+import { readFileSync } from "../../sys/files.ts";
 import type { ThreadStates } from "../../resources/registry.ts";
-import { readFileSync } from "node:fs";
 import type { FrozenProcess } from "../../image/schema.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";

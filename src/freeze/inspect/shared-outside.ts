@@ -3,7 +3,7 @@
  * sent: they would come apart at the thaw, and are refused by name. What is opened twice is not shared. Pipes and
  * terminals look after themselves.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync } from "../../sys/files.ts";
 import { attempt } from "../../sys/call.ts";
 import { KCMP, O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { taskOf } from "../../sys/living.ts";

@@ -3,8 +3,8 @@
  * loop. A ring with work in flight, a polling thread or registered resources is refused.
  */
 import { Memo } from "../memo.ts";
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync } from "../../sys/files.ts";
 import { SyscallError, attempt, call } from "../../sys/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import {

@@ -1,7 +1,8 @@
 /** A BPF map (bpf(2)) whose entries can be read and written one by one: its shape and all entries. */
-import { closeSync, readFileSync } from "node:fs";
+import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { BPF_F_RDONLY, BPF_F_WRONLY, BPF_MAP_TYPE } from "../../abi/bpf.ts";
+import { readFileSync } from "../../sys/files.ts";
 import { bpfMapInfo, createBpfMap, freezeBpfMap, openBpfMap, readBpfMap, writeBpfMap } from "../../sys/bpf.ts";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { Refusal } from "../../lib/errors.ts";

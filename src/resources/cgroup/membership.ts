@@ -1,7 +1,8 @@
 /** The control groups that a process and its threads are in (cgroups(7)), where kmonte is not in them too. */
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
+import { readFileSync, readdirSync, writeFileSync } from "../../sys/files.ts";
 import { KmonteError } from "../../lib/errors.ts";
 import { parseCgroups, type CgroupPaths } from "../../proc/cgroup.ts";
 import type { ProcessResource, ThawContext } from "../contract.ts";
@@ -70,7 +71,7 @@ export function move(
       continue;
     }
     try {
-      writeFileSync(join(folder, file), String(tid));
+      writeFileSync(OWN_VIEW.at(join(folder, file)), String(tid));
     } catch (cause) {
       throw new KmonteError(
         "CGROUP",

@@ -1,6 +1,6 @@
 /** Cgroup namespaces (cgroup_namespaces(7)): in each hierarchy, the group that its inhabitants see as the root. */
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync } from "../../sys/files.ts";
 import { nameOfNamespace, namespaceOf, within } from "../../sys/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { parseCgroups } from "../../proc/cgroup.ts";

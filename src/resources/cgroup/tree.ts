@@ -3,19 +3,20 @@
  * gone at the thaw. What is still there stays as it is; groups of systemd are systemd's to make.
  */
 import { Memo } from "../memo.ts";
+import { dirname, join } from "node:path";
+import * as v from "valibot";
+import { OWN_VIEW, type ReachedPath } from "../../sys/mount-view.ts";
 import {
   chmodSync,
   chownSync,
   existsSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
+  readdirSync,
   rmdirSync,
   statSync,
   writeFileSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
-import * as v from "valibot";
+} from "../../sys/files.ts";
 import { makeFileSystem } from "../../sys/mount.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { cgroupFolder, parseCgroups, type CgroupPaths } from "../../proc/cgroup.ts";
@@ -54,7 +55,7 @@ const pathsByContext = new Memo(() => new Map<string, CgroupPaths>());
 /** The groups that a task is in; none when it has gone. */
 export function cgroupsOf(context: FreezeContext, pid: number, tid: number): CgroupPaths {
   const known = context.memo(pathsByContext);
-  const path = `/proc/${pid}/task/${tid}/cgroup`;
+  const path = `/proc/${pid}/task/${tid}/cgroup` as const;
   const paths = known.get(path) ?? parseCgroups(orIfGone(() => readFileSync(path, "utf8"), ""));
   known.set(path, paths);
   return paths;
@@ -71,7 +72,7 @@ export function freezeCgroupTree(context: FreezeContext): string {
     const groups = new Map<string, Group>();
     const look = (hierarchy: string, path: string, below: boolean): void => {
       const key = `${hierarchy}:${path}`;
-      const folder = path === "/" ? undefined : cgroupFolder(mounts, hierarchy, path);
+      const folder = path === "/" ? undefined : folderOf(mounts, hierarchy, path);
       if (folder === undefined || groups.has(key) || groups.size > MOST_GROUPS || !existsSync(folder)) return;
       look(hierarchy, dirname(path), false);
       groups.set(key, readGroup(hierarchy, path, folder));
@@ -104,7 +105,7 @@ export const cgroupTree: ObjectKind<CgroupTreeState, CgroupTreeHandle, typeof CG
     for (const one of state.groups) makeGroup(one, mounts, context);
     return {
       folder(hierarchy, path) {
-        const folder = cgroupFolder(mounts, hierarchy, path);
+        const folder = folderOf(mounts, hierarchy, path);
         return folder !== undefined && existsSync(folder) ? folder : undefined;
       },
     };
@@ -143,11 +144,20 @@ const NO_SETTINGS =
 /** These are not written themselves. */
 const READ_TOO = new Set(["devices.list"]);
 
-function readGroup(hierarchy: string, path: string, folder: string): Group {
+/** Where our own mounts, or those that were made for it, show a group. */
+function folderOf(mounts: readonly Mount[], hierarchy: string, path: string): ReachedPath | undefined {
+  const folder = cgroupFolder(mounts, hierarchy, path);
+  return folder === undefined ? undefined : OWN_VIEW.at(folder);
+}
+
+const above = (folder: ReachedPath): ReachedPath => OWN_VIEW.at(dirname(folder));
+const fileIn = (folder: ReachedPath, name: string): ReachedPath => OWN_VIEW.at(join(folder, name));
+
+function readGroup(hierarchy: string, path: string, folder: ReachedPath): Group {
   const { mode, uid, gid } = statSync(folder);
   const settings: Record<string, string> = {};
   for (const name of readdirSync(folder)) {
-    const about = statSync(join(folder, name), { throwIfNoEntry: false });
+    const about = statSync(fileIn(folder, name), { throwIfNoEntry: false });
     const set = about?.isFile() && (about.mode & 0o600) === 0o600 && !NO_SETTINGS.test(name);
     if (!set && !READ_TOO.has(name)) continue;
     const value = readSetting(folder, name);
@@ -157,9 +167,9 @@ function readGroup(hierarchy: string, path: string, folder: string): Group {
 }
 
 /** Some files of some controllers answer with errors of their own (EINVAL, EOPNOTSUPP). */
-function readSetting(folder: string, name: string): string | undefined {
+function readSetting(folder: ReachedPath, name: string): string | undefined {
   try {
-    return readFileSync(join(folder, name), "utf8").trimEnd();
+    return readFileSync(fileIn(folder, name), "utf8").trimEnd();
   } catch {
     return undefined;
   }
@@ -169,8 +179,8 @@ const SYSTEMD = /\.(slice|scope|service|mount|socket)(\/|$)/;
 
 function makeGroup(state: Group, mounts: readonly Mount[], context: ThawContext): void {
   const { hierarchy, path, settings, mode, uid, gid } = state;
-  const folder = cgroupFolder(mounts, hierarchy, path);
-  if (folder === undefined || existsSync(folder) || SYSTEMD.test(path) || !existsSync(dirname(folder))) return;
+  const folder = folderOf(mounts, hierarchy, path);
+  if (folder === undefined || existsSync(folder) || SYSTEMD.test(path) || !existsSync(above(folder))) return;
   mkdirSync(folder);
   context.undo(`control group ${path}`, () => removeGroup(folder));
   chownSync(folder, uid, gid);
@@ -181,7 +191,7 @@ function makeGroup(state: Group, mounts: readonly Mount[], context: ThawContext)
   }
 }
 
-function removeGroup(folder: string): void {
+function removeGroup(folder: ReachedPath): void {
   // Node's rmdir looks for nothing else: the files in it are the kernel's.
   orIfGone(() => rmdirSync(folder), undefined);
 }
@@ -192,8 +202,8 @@ function inOrder(settings: Readonly<Record<string, string>>): [string, string][]
   return Object.entries(settings).toSorted(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1));
 }
 
-function writeSetting(folder: string, name: string, value: string): boolean {
-  const write = (file: string, text: string): void => writeFileSync(join(folder, file), text);
+function writeSetting(folder: ReachedPath, name: string, value: string): boolean {
+  const write = (file: string, text: string): void => writeFileSync(fileIn(folder, file), text);
   const now = readSetting(folder, name);
   if (now === value || now === undefined) return true;
   // Kinds that follow from other groups: "domain threaded", "domain invalid".

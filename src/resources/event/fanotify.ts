@@ -1,6 +1,6 @@
 /** A fanotify group (fanotify(7)) with no event that waits to be read or answered: what it marks, and how it tells. */
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync } from "../../sys/files.ts";
 import { taskOf } from "../../sys/living.ts";
 import { call, withText } from "../../sys/call.ts";
 import { FAN, FAN_INIT, FAN_MARK } from "../../abi/fanotify.ts";

@@ -1,6 +1,6 @@
 /** pidfd_open(2): a process that is held by a descriptor. */
-import { existsSync } from "node:fs";
 import * as v from "valibot";
+import { existsSync } from "../../sys/files.ts";
 import { call } from "../../sys/call.ts";
 import { PIDFD_THREAD } from "../../sys/living.ts";
 import type { LocalFd } from "../../lib/brand.ts";

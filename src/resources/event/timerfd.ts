@@ -1,7 +1,7 @@
 /** timerfd_create(2): a timer that is read. */
 import { TFD, TFD_IOC_SET_TICKS } from "../../abi/time.ts";
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync } from "../../sys/files.ts";
 import { attempt, call, withStruct } from "../../sys/call.ts";
 import { CLOCK, encodeItimerspec } from "../../abi/time.ts";
 import type { LocalFd } from "../../lib/brand.ts";

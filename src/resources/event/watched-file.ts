@@ -1,6 +1,7 @@
 /** The file that a watch is on (inotify(7), fanotify(7)), as fdinfo tells of it: by inode and file handle. */
-import { closeSync, readlinkSync } from "node:fs";
+import { closeSync } from "node:fs";
 import * as v from "valibot";
+import { readlinkSync } from "../../sys/files.ts";
 import { taskOf } from "../../sys/living.ts";
 import { type FileIdentity, identityOf } from "../../sys/file-identity.ts";
 import { asUser } from "../../sys/identity.ts";

@@ -1,6 +1,7 @@
 /** What belongs to a file besides its contents: owner, mode, times and extended attributes (inode(7), xattr(7)). */
-import { closeSync, readlinkSync } from "node:fs";
+import { closeSync } from "node:fs";
 import * as v from "valibot";
+import { readlinkSync } from "../../sys/files.ts";
 import { attempt, call, withStruct, withText } from "../../sys/call.ts";
 import { AT_FDCWD, O } from "../../abi/fcntl.ts";
 import { asUser, asUserAlone } from "../../sys/identity.ts";
@@ -68,7 +69,7 @@ function fill(ask: (address: number, size: number) => number): Buffer | undefine
 
 /** Last, when nothing is written any more. `fd` may be one of O_PATH. */
 export function thawAttributes(fd: number, { times, xattrs = {} }: ExtraAttributes): void {
-  const via = `/proc/self/fd/${fd}`;
+  const via = `/proc/self/fd/${fd}` as const;
   const about = `Marking ${readlinkSync(via)}`;
   for (const [name, value] of Object.entries(xattrs)) {
     const bytes = Buffer.from(value, "base64");

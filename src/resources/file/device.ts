@@ -1,6 +1,6 @@
 /** Devices without a state of their own: they are opened again by their path. */
-import { readlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
+import { readlinkSync } from "../../sys/files.ts";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import * as v from "valibot";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";

@@ -1,6 +1,7 @@
 /** An open directory, or any file system object opened with O_PATH. */
+import { OWN_VIEW } from "../../sys/mount-view.ts";
+import { lstatSync } from "../../sys/files.ts";
 import { identityOf } from "../../sys/file-identity.ts";
-import { lstatSync } from "node:fs";
 import { dirname } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
@@ -55,7 +56,7 @@ export const directory: FileKind<v.InferOutput<typeof schema>, "directory"> = {
     return { removed: context.object(id, () => freezeRemovedDirectory(context, look)) };
   },
   check(state) {
-    if (!("path" in state) || lstatSync(state.path, { throwIfNoEntry: false })) return undefined;
+    if (!("path" in state) || lstatSync(OWN_VIEW.at(state.path), { throwIfNoEntry: false })) return undefined;
     return new Refusal(
       "FILE_MISSING",
       {

@@ -2,8 +2,9 @@
  * Finding a name for a file of which only device and inode are known: a watched file (inotify), or one whose name was
  * removed while another hard link leads to it.
  */
-import { closeSync, lstatSync, readdirSync, readFileSync, readlinkSync, type BigIntStats } from "node:fs";
+import { closeSync, type BigIntStats } from "node:fs";
 import { dirname, join } from "node:path";
+import { lstatSync, readFileSync, readdirSync, readlinkSync } from "../../sys/files.ts";
 import { taskOf } from "../../sys/living.ts";
 import { O } from "../../abi/fcntl.ts";
 import { type FileHandle, openHandle } from "../../sys/file-handle.ts";

@@ -1,5 +1,6 @@
 /** Files of reserved huge pages (hugetlbfs): they can be read, but only a mapping of them can be written to. */
-import { statfsSync } from "node:fs";
+import { statfsSync } from "../../sys/files.ts";
+import type { ProcPath } from "../../sys/mount-view.ts";
 import { call } from "../../sys/call.ts";
 import { viewMemory } from "../../sys/ffi.unsafe.ts";
 import { MAP, PROT } from "../../abi/mman.ts";
@@ -9,7 +10,7 @@ import type { Blob } from "../contract.ts";
 const CHUNK = 2 * 1024 * 1024;
 
 /** The size of the file's huge pages; undefined for files of other file systems. */
-export function hugePageOf(path: string): number | undefined {
+export function hugePageOf(path: ProcPath): number | undefined {
   const { type, bsize } = statfsSync(path);
   return type === HUGETLBFS_MAGIC ? bsize : undefined;
 }

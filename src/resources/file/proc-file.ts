@@ -1,8 +1,8 @@
 /** Open files and folders of /proc: opened again by their path, those of a process by way of the one that is built. */
-import { lstatSync } from "node:fs";
 import * as v from "valibot";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { PROC_SUPER_MAGIC } from "../../abi/stat.ts";
+import { lstatSync } from "../../sys/files.ts";
 import { fileSystemOf, stat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";

@@ -1,8 +1,8 @@
 /** A directory that was removed while someone had it open or stood in it. It is empty: rmdir(2) takes no other. */
-import { mkdirSync, rmdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
+import { mkdirSync, rmdirSync } from "../../sys/files.ts";
 import type { FileStat } from "../../sys/stat.ts";
 import type { FreezeContext, ObjectKind, ObjectState, ThawContext } from "../contract.ts";
 import { linkedPath, type ContentsHandle, type ContentsLook } from "./contents.ts";

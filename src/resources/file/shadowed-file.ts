@@ -3,8 +3,9 @@
  * that is still there, and no path leads to it. It is found in a copy of that mount alone, which nothing covers, and
  * opened by its handle through the mount itself.
  */
-import { closeSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync, readlinkSync } from "../../sys/files.ts";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { SyscallError, call, withText } from "../../sys/call.ts";
 import { O } from "../../abi/fcntl.ts";

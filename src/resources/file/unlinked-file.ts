@@ -1,7 +1,7 @@
 /** A file that was unlinked while it was open or mapped: its contents travel in the image. */
-import { existsSync, unlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import * as v from "valibot";
+import { existsSync, unlinkSync } from "../../sys/files.ts";
 import type { ProcPath } from "../../sys/mount-view.ts";
 import { call } from "../../sys/call.ts";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";

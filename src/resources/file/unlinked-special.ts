@@ -2,9 +2,11 @@
  * A device node, FIFO, socket file or symbolic link whose name was removed while a descriptor led to it (mknod(2),
  * symlink(2)). One is made for the moment in the same folder, under its old name if nothing else has that by now.
  */
-import { chmodSync, closeSync, symlinkSync, unlinkSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import * as v from "valibot";
+import type { ProcPath } from "../../sys/mount-view.ts";
+import { chmodSync, symlinkSync, unlinkSync } from "../../sys/files.ts";
 import { call, withStruct, withText } from "../../sys/call.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, O } from "../../abi/fcntl.ts";
 import { S_IF, makeDevice } from "../../abi/stat.ts";
@@ -105,7 +107,7 @@ export function ownOpen(
   if (fstat(fd).type !== S_IF.S_IFLNK) chmodSync(`/proc/self/fd/${fd}`, mode);
 }
 
-function make(name: string, { type, target, device = "0:0" }: UnlinkedSpecial): void {
+function make(name: ProcPath, { type, target, device = "0:0" }: UnlinkedSpecial): void {
   if (type === "S_IFLNK") return symlinkSync(target ?? "", name);
   const mode = TYPES[type] | 0o600;
   withText(name, (at) => call("mknodat", `Making ${name}`, AT_FDCWD, at, mode, makeDevice(device)));

@@ -1,7 +1,8 @@
 /** The message queues of POSIX in an IPC namespace, with their messages (mq_overview(7)). */
-import { closeSync, fchmodSync, fchownSync, readdirSync } from "node:fs";
+import { closeSync, fchmodSync, fchownSync } from "node:fs";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
+import { readdirSync } from "../../sys/files.ts";
 import { asUser } from "../../sys/identity.ts";
 import { makeFileSystem } from "../../sys/mount.ts";
 import { isNotifying, openQueue, queueAttributes, sendMessage } from "../../sys/mqueue.ts";

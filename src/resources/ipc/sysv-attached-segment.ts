@@ -3,8 +3,9 @@
  * where it is, as a file does; after a reboot, or when it went with its last attachment, it is made again. One of a
  * namespace of the set's own is made with that.
  */
-import { closeSync, readFileSync } from "node:fs";
+import { closeSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync } from "../../sys/files.ts";
 import type { ProcPath } from "../../sys/mount-view.ts";
 import { taskOf } from "../../sys/living.ts";
 import { attempt } from "../../sys/call.ts";

@@ -1,6 +1,6 @@
 /** What the kinds of System V's objects (sysvipc(7)) have in common: owners, and ids that are asked for. */
-import { readFileSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync, writeFileSync } from "../../sys/files.ts";
 import { attempt, withStruct } from "../../sys/call.ts";
 import { namespaceOf } from "../../sys/namespaces.ts";
 import type { SyscallName } from "../../abi/syscalls.x86_64.ts";

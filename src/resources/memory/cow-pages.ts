@@ -2,7 +2,8 @@
  * Pages that relatives have in common since fork(2): one page in memory until somebody writes to it. A page has the
  * same frame in all of them (Documentation/admin-guide/mm/pagemap.rst), at the same address.
  */
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
+import { openSync } from "../../sys/files.ts";
 import { taskOf } from "../../sys/living.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
 import { unhex } from "../../lib/hex.ts";

@@ -1,10 +1,10 @@
 /** Whether memory that is mapped later will be locked: mlockall(2) with MCL_FUTURE. */
 import * as v from "valibot";
+import { readFileSync } from "../../sys/files.ts";
 import { taskOf } from "../../sys/living.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { MAP, MCL, PAGE_SIZE } from "../../abi/mman.ts";
 import { parseMaps } from "../../proc/maps.ts";
-import { readFileSync } from "node:fs";
 import type { ProcessResource } from "../contract.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 

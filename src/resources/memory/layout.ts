@@ -1,6 +1,6 @@
 /** Where an address space keeps its parts, as /proc shows them: prctl(2) PR_SET_MM_MAP. */
-import { readFileSync, readlinkSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync, readlinkSync } from "../../sys/files.ts";
 import { taskOf } from "../../sys/living.ts";
 import { PR, PR_SET_MM_MAP } from "../../abi/prctl.ts";
 import { stat } from "../../sys/stat.ts";

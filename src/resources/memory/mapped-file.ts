@@ -1,5 +1,5 @@
 /** The file behind a mapping of our own. */
-import { opendirSync } from "node:fs";
+import { opendirSync } from "../../sys/files.ts";
 import type { ProcPath } from "../../sys/mount-view.ts";
 
 /** The kernel names the entries by the whole mapping, whose ends may lie further out than what was asked for. */

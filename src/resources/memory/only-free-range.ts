@@ -1,6 +1,6 @@
 /** Getting a mapping to its old address when the kernel insists on choosing the address itself, as io_uring does. */
+import { readFileSync } from "../../sys/files.ts";
 import { MAP } from "../../abi/mman.ts";
-import { readFileSync } from "node:fs";
 import { parseMaps } from "../../proc/maps.ts";
 import type { RemoteScope } from "../../tracee/scope.ts";
 

@@ -1,5 +1,6 @@
 /** Which pages of a private mapping are the process's own (Documentation/admin-guide/mm/pagemap.rst). */
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
+import { openSync } from "../../sys/files.ts";
 import { taskOf } from "../../sys/living.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
 import { NativeBuffer } from "../../sys/ffi.unsafe.ts";

@@ -1,8 +1,9 @@
 /** What stands in a file system that lives in memory, as one archive of tar(1). */
 import { spawnSync } from "node:child_process";
-import { chmodSync, chownSync, lstatSync, readdirSync, statSync, utimesSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
+import { OWN_VIEW, type ProcPath } from "../../sys/mount-view.ts";
+import { chmodSync, chownSync, lstatSync, readdirSync, statSync, utimesSync } from "../../sys/files.ts";
 import { call, withText } from "../../sys/call.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
@@ -47,20 +48,21 @@ export const socketSchema = v.strictObject({ path: v.string(), mode: v.number(),
 type Socket = v.InferOutput<typeof socketSchema>;
 
 /** Makes a socket file (unix(7)); its folder keeps its times. */
-export function makeSocket(folder: string, { path, mode, uid, gid }: Socket): void {
-  const full = join(folder, path);
-  const { atime, mtime } = statSync(dirname(full));
+export function makeSocket(folder: ProcPath, { path, mode, uid, gid }: Socket): void {
+  const full = OWN_VIEW.at(join(folder, path));
+  const above = OWN_VIEW.at(dirname(full));
+  const { atime, mtime } = statSync(above);
   withText(full, (name) => call("mknod", `Making ${path}`, name, S_IF.S_IFSOCK | 0o600, 0));
   chownSync(full, uid, gid);
   chmodSync(full, mode);
-  utimesSync(dirname(full), atime, mtime);
+  utimesSync(above, atime, mtime);
 }
 
 /**
  * What stands in a folder and below, in the order in which it was made as far as inode numbers tell: that is the order
  * in which file systems in memory list their names, and the positions of those who are reading one depend on it.
  */
-export function namesIn(folder: string): Entry[] {
+export function namesIn(folder: ProcPath): Entry[] {
   const { dev, ino } = statSync(folder, { bigint: true });
   const found: Entry[] = [{ path: ".", inode: ino }];
   for (let at = 0; at < found.length; at++) {

@@ -3,11 +3,12 @@
  * number of mounts and mount namespaces. Those in memory come with what is in them; disks keep their own contents.
  */
 import { Memo } from "../memo.ts";
-import { mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
 import { MS } from "../../abi/mount.ts";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
+import { mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "../../sys/files.ts";
 import { attachMount, changeMount, cloneMount, makeFileSystem, mount, withinMounts } from "../../sys/mount.ts";
 import { namespaceOf, within } from "../../sys/namespaces.ts";
 import { formatDevice } from "../../abi/stat.ts";
@@ -131,7 +132,7 @@ function contentsOf(
   fd: LocalFd,
   shown: Pick<Mount, "device" | "mountPoint">,
 ): Pick<FileSystemState, "contents" | "sockets"> {
-  const folder = `/proc/${globalThis.process.pid}/fd/${fd}/.`;
+  const folder = `/proc/${globalThis.process.pid}/fd/${fd}/.` as const;
   const names = namesIn(folder);
   refuseLeases(holder, shown, names);
   const bytes = packTree(folder, names);
@@ -165,7 +166,7 @@ function refuseLeases(
 /** A block device that the file system lies on, and that is there whether it is mounted or not. */
 function isDisk({ device, source }: Mount): boolean {
   if (device.startsWith("0:") || !source.startsWith("/dev/")) return false;
-  const node = statSync(source, { bigint: true, throwIfNoEntry: false });
+  const node = statSync(OWN_VIEW.at(source), { bigint: true, throwIfNoEntry: false });
   return node?.isBlockDevice() === true && formatDevice(node.rdev) === device;
 }
 
@@ -214,7 +215,7 @@ export const fileSystem: ObjectKind<FileSystemState, FileSystemHandle, "file-sys
     const staging = context.memo(stagings);
     const pool = keepInStaging(context, made);
     if (state.contents !== undefined) {
-      const base = `/proc/${process.pid}/fd/${made}${state.base}`;
+      const base = `/proc/${process.pid}/fd/${made}${state.base}` as const;
       mkdirSync(base, { recursive: true });
       unpackTree(context.blob(state.contents), base);
       for (const socket of state.sockets ?? []) makeSocket(base, socket);
@@ -258,8 +259,8 @@ export function keepInStaging(context: ThawContext, made: LocalFd): string {
   const pool = join(tmpdir(), String((staging.made += 1)));
   const folder = statSync(`/proc/self/fd/${made}`).isDirectory();
   withinMounts(staging.fd, () => {
-    if (folder) mkdirSync(pool);
-    else writeFileSync(pool, "");
+    if (folder) mkdirSync(OWN_VIEW.at(pool));
+    else writeFileSync(OWN_VIEW.at(pool), "");
     attachMount(made, pool);
   });
   return pool;

@@ -3,8 +3,10 @@
  * says that a mount is one, and not how its ids are mapped; what systemd makes for StateDirectory= of a user that it has
  * made up (systemd 257 and later) can be told from the files: one owner, nobody on the disk, is another one.
  */
-import { closeSync, fstatSync, lstatSync, readdirSync } from "node:fs";
+import { closeSync, fstatSync } from "node:fs";
 import { join } from "node:path";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
+import { lstatSync, readdirSync } from "../../sys/files.ts";
 import { setMountIds } from "../../sys/mount.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
@@ -30,13 +32,13 @@ export function isIdMapped({ options }: Mount): boolean {
 export function freezeIdMap(holder: Holder, one: Mount, shown: LocalFd | undefined, path: string): string {
   if (shown === undefined) throw unclear(holder, one, "Other mounts cover it.");
   try {
-    const [there, here] = [fstatSync(shown), lstatSync(path)];
+    const [there, here] = [fstatSync(shown), lstatSync(OWN_VIEW.at(path))];
     const [uid, gid] = [there.uid, there.gid];
     if (here.uid !== NOBODY || here.gid !== NOBODY || uid === NOBODY || gid === NOBODY)
       throw unclear(holder, one, `Its owner ${here.uid}:${here.gid} is ${uid}:${gid} there.`);
-    for (const name of readdirSync(path).slice(0, MOST_FILES)) {
+    for (const name of readdirSync(OWN_VIEW.at(path)).slice(0, MOST_FILES)) {
       const [seen, disk] = [`/proc/self/fd/${shown}/${name}`, join(path, name)].map((file) =>
-        orIfGone(() => lstatSync(file), undefined),
+        orIfGone(() => lstatSync(OWN_VIEW.at(file)), undefined),
       );
       if (!seen || !disk) continue;
       const expected = [disk.uid === NOBODY ? uid : NOBODY, disk.gid === NOBODY ? gid : NOBODY];

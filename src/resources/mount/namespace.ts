@@ -2,12 +2,13 @@
  * Mount namespaces (mount_namespaces(7)): all mounts, those under others too, in an order in which they can be made
  * again. What shows a file system of the machine is bound again from where the machine has it; others are made.
  */
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import { MS } from "../../abi/mount.ts";
+import { openSync, readFileSync } from "../../sys/files.ts";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { attachMount, cloneMount, detachMount, mount, openRoot, readMountInfo, withinMounts } from "../../sys/mount.ts";
 import { nameOfNamespace, namespaceOf, openNamespace } from "../../sys/namespaces.ts";

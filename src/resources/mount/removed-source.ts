@@ -2,10 +2,10 @@
  * What a mount shows though it was removed from its folder since (unlink(2), rmdir(2), or another file was renamed over
  * it): it is made again for the moment on the same file system, mounted, and removed.
  */
-import { rmdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
+import { rmdirSync, unlinkSync } from "../../sys/files.ts";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { withOurRights } from "../../sys/identity.ts";
 import { cloneMountOf } from "../../sys/mount.ts";
@@ -92,7 +92,7 @@ export const removedSource: ObjectKind<RemovedSourceState, RemovedHandle, "remov
       return fd;
     });
     const remove = (): void =>
-      inside((there) => (thing.type === "S_IFDIR" ? rmdirSync : unlinkSync)(join(there, name)));
+      inside((there) => (thing.type === "S_IFDIR" ? rmdirSync : unlinkSync)(OWN_VIEW.at(join(there, name))));
     context.undo(name, remove);
     const pool = keepInStaging(
       context,

@@ -4,9 +4,11 @@
  * other owners.
  */
 import { randomUUID } from "node:crypto";
-import { closeSync, existsSync, mkdirSync, rmdirSync, statfsSync, statSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
+import { existsSync, mkdirSync, rmdirSync, statSync, statfsSync } from "../../sys/files.ts";
 import { call, withText } from "../../sys/call.ts";
 import { MS, mountFlags } from "../../abi/mount.ts";
 import {
@@ -41,7 +43,7 @@ export function buildMounts(state: MountNamespaceState, context: ThawContext): M
   if (owner !== undefined) context.object(owner);
   const there = owner === undefined ? undefined : context.userNamespaces.owned(owner, "mnt");
   const groups = new MountGroups(context, state.peerGroups ?? {});
-  const stage = join(tmpdir(), `kmonte-root-${randomUUID()}`);
+  const stage = OWN_VIEW.at(join(tmpdir(), `kmonte-root-${randomUUID()}`));
   using _ = noteUnfinished({ kind: "folder", path: stage });
   mkdirSync(stage, { mode: 0o700 });
   try {
@@ -94,8 +96,9 @@ export function buildMounts(state: MountNamespaceState, context: ThawContext): M
 
 /** A namespace that was mounted to keep it (ip-netns(8)) leaves an empty file behind. */
 function isStillThere({ source: from, root }: MountState): boolean {
-  if (!("bind" in from) || !existsSync(from.bind)) return false;
-  return !/^\w+:\[/.test(root) || statfsSync(from.bind).type === NSFS_MAGIC;
+  if (!("bind" in from)) return false;
+  const there = OWN_VIEW.at(from.bind);
+  return existsSync(there) && (!/^\w+:\[/.test(root) || statfsSync(there).type === NSFS_MAGIC);
 }
 
 /**
@@ -103,12 +106,12 @@ function isStillThere({ source: from, root }: MountState): boolean {
  * which systemd makes when it starts them: later than this. It takes one that is there.
  */
 function makeControlGroup(context: ThawContext, path: string): void {
-  if (existsSync(path)) return;
+  if (existsSync(OWN_VIEW.at(path))) return;
   const missing: string[] = [];
   let at = dirname(path);
-  for (; !existsSync(at); at = dirname(at)) missing.unshift(at);
-  if (!CONTROL_GROUPS.has(statfsSync(at).type)) return;
-  for (const group of [...missing, path]) {
+  for (; !existsSync(OWN_VIEW.at(at)); at = dirname(at)) missing.unshift(at);
+  if (!CONTROL_GROUPS.has(statfsSync(OWN_VIEW.at(at)).type)) return;
+  for (const group of [...missing, path].map((one) => OWN_VIEW.at(one))) {
     // The kernel makes the files in it.
     if (existsSync(group)) continue;
     mkdirSync(group);
@@ -137,7 +140,7 @@ class Builder {
   add(state: MountState): LocalFd | undefined {
     const target = join(this.#stage, state.mountPoint);
     // It may have stood on another that is left out.
-    if (state.machineMount && !(this.#outside(() => isStillThere(state)) && existsSync(target))) {
+    if (state.machineMount && !(this.#outside(() => isStillThere(state)) && existsSync(OWN_VIEW.at(target)))) {
       this.leftOut.push(state.mountPoint);
       return undefined;
     }

@@ -1,6 +1,7 @@
 /** A namespace that is held open (namespaces(7)): that of a process of the set, or the one that kmonte lives in. */
-import { existsSync } from "node:fs";
 import * as v from "valibot";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
+import { existsSync } from "../../sys/files.ts";
 import { nameOfNamespace, namespaceOf } from "../../sys/namespaces.ts";
 import { O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
@@ -50,7 +51,7 @@ export const namespaceFile: FileKind<v.InferOutput<typeof schema>, "namespace"> 
     return { type, object };
   },
   check({ path }) {
-    if (path === undefined || existsSync(path)) return undefined;
+    if (path === undefined || existsSync(OWN_VIEW.at(path))) return undefined;
     return new Refusal(
       "FILE_MISSING",
       {

@@ -3,8 +3,9 @@
  * descriptor or a mount alone, and those that a device leads to.
  */
 import { Memo } from "../memo.ts";
-import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync } from "node:fs";
 
+import { readFileSync, readdirSync, readlinkSync } from "../../sys/files.ts";
 import { nameOfNamespace, namespaceOf, openNamespace, within } from "../../sys/namespaces.ts";
 import { taskOf } from "../../sys/living.ts";
 import { namespaceId } from "../../sys/rtnetlink.ts";

@@ -1,6 +1,6 @@
 /** Settings under /proc/sys that belong to a namespace: the files show those of the thread that reads them. */
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readFileSync, readdirSync, statSync, writeFileSync } from "../../sys/files.ts";
 import { KmonteError } from "../../lib/errors.ts";
 
 export type Sysctls = Record<string, string>;
@@ -9,7 +9,7 @@ export type Sysctls = Record<string, string>;
 export function readSysctls(folder: string): Sysctls {
   const found: Sysctls = {};
   const walk = (path: string): void => {
-    for (const entry of readdirSync(join("/proc/sys", path), { withFileTypes: true })) {
+    for (const entry of readdirSync(`/proc/sys/${path}`, { withFileTypes: true })) {
       const below = join(path, entry.name);
       if (entry.isDirectory()) walk(below);
       else {
@@ -25,8 +25,8 @@ export function readSysctls(folder: string): Sysctls {
 /** Undefined where it cannot be read, or cannot be written and so follows from something else. */
 export function readSysctl(path: string): string | undefined {
   try {
-    if ((statSync(join("/proc/sys", path)).mode & 0o600) !== 0o600) return undefined;
-    return readFileSync(join("/proc/sys", path), "utf8").trimEnd();
+    if ((statSync(`/proc/sys/${path}`).mode & 0o600) !== 0o600) return undefined;
+    return readFileSync(`/proc/sys/${path}`, "utf8").trimEnd();
   } catch {
     // Settings answer with errors of their own (EIO of an IPv6 stable_secret that is not set).
     return undefined;
@@ -39,7 +39,7 @@ export function writeSysctls(sysctls: Sysctls): void {
     const now = readSysctl(path);
     if (now === undefined || now === value) continue;
     try {
-      writeFileSync(join("/proc/sys", path), value);
+      writeFileSync(`/proc/sys/${path}`, value);
     } catch (cause) {
       throw new KmonteError(
         "SYSCTL",

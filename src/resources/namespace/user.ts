@@ -4,8 +4,9 @@
  */
 import { Memo } from "../memo.ts";
 import { spawnSync } from "node:child_process";
-import { closeSync, readFileSync, readdirSync } from "node:fs";
+import { closeSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync, readdirSync } from "../../sys/files.ts";
 import { nameOfNamespace, namespaceOf, openNamespace, ownerIdOf, ownerOf, parentOf } from "../../sys/namespaces.ts";
 import type { LocalFd, Pid } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";

@@ -1,6 +1,6 @@
 /** UTS namespaces (uts_namespaces(7)): the host name and the domain name that the processes in it see. */
-import { readFileSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync, writeFileSync } from "../../sys/files.ts";
 import { within } from "../../sys/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ObjectKind } from "../contract.ts";

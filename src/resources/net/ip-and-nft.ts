@@ -1,13 +1,21 @@
 /** ip(8) and nft(8), run in the network namespace that this thread is in: a child inherits it. */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
+import { existsSync } from "../../sys/files.ts";
 import { KmonteError } from "../../lib/errors.ts";
 
 const FOLDERS = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
+function pathOf(tool: string): string | undefined {
+  return FOLDERS.map((folder) => `${folder}/${tool}`).find((path) => existsSync(OWN_VIEW.at(path)));
+}
+
 function run(tool: string, args: readonly string[], input = ""): string {
-  const path = FOLDERS.map((folder) => `${folder}/${tool}`).find((candidate) => existsSync(candidate)) ?? tool;
-  const { status, stdout, stderr, error } = spawnSync(path, args, { input, encoding: "utf8", cwd: "/" });
+  const { status, stdout, stderr, error } = spawnSync(pathOf(tool) ?? tool, args, {
+    input,
+    encoding: "utf8",
+    cwd: "/",
+  });
   if (status === 0) return stdout;
   throw new KmonteError(
     "NETWORK_TOOL",
@@ -26,7 +34,7 @@ export function ip(args: readonly string[]): string {
 
 /** A part of iproute2, as ip(8) is. */
 export function tc(args: readonly string[]): string {
-  return FOLDERS.some((folder) => existsSync(`${folder}/tc`)) ? run("tc", args) : "";
+  return pathOf("tc") !== undefined ? run("tc", args) : "";
 }
 
 /** Another part of it. */
@@ -36,7 +44,7 @@ export function bridge(args: readonly string[]): string {
 
 /** Without nft there can be no rules of nftables, as a rule; a kernel without nftables answers as an empty one. */
 export function nft(args: readonly string[], input?: string): string {
-  if (input === undefined && !FOLDERS.some((folder) => existsSync(`${folder}/nft`))) return "";
+  if (input === undefined && pathOf("nft") === undefined) return "";
   return run("nft", args, input);
 }
 

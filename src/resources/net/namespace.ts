@@ -3,8 +3,8 @@
  * packet filters, in the words of ip(8) and nft(8), which every kernel understands.
  */
 import { Memo } from "../memo.ts";
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync } from "../../sys/files.ts";
 import { within } from "../../sys/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";

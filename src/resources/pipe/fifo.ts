@@ -1,8 +1,9 @@
 /** A named pipe (fifo(7)), with its name or without one by now. */
+import { lstatSync, unlinkSync } from "../../sys/files.ts";
 import { pollNow } from "../../sys/poll.ts";
 import { POLL } from "../../abi/poll.ts";
 import type { MountView, OwnPath, ProcPath } from "../../sys/mount-view.ts";
-import { closeSync, lstatSync, unlinkSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import * as v from "valibot";
 import { call, withText } from "../../sys/call.ts";

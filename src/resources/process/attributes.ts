@@ -2,8 +2,8 @@
  * Small marks of a process: dumpable, subreaper, what its core files hold, out-of-memory score, login, the weight of
  * its session (prctl(2), core(5), proc(5), sched(7)).
  */
-import { openSync, readFileSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
+import { openSync, readFileSync, writeFileSync } from "../../sys/files.ts";
 import { taskOf } from "../../sys/living.ts";
 import { asOurselves } from "../../sys/identity.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";

@@ -1,7 +1,7 @@
 /** Working directory, root and umask of a process (chdir(2), chroot(2), umask(2)). */
+import { readlinkSync } from "../../sys/files.ts";
 import { taskOf } from "../../sys/living.ts";
 import { namespaceOf } from "../../sys/namespaces.ts";
-import { readlinkSync } from "node:fs";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import { stat } from "../../sys/stat.ts";

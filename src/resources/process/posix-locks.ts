@@ -1,6 +1,6 @@
 /** Locks of fcntl(2) with F_SETLK: they belong to the process, and any close of the file would release them. */
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync } from "../../sys/files.ts";
 import { taskOf } from "../../sys/living.ts";
 import { F } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";

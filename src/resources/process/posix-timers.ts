@@ -1,8 +1,8 @@
 /** Timers of timer_create(2): their ids, what they send and to whom, and the time to their next expiration. */
 import { Memo } from "../memo.ts";
 import { SIGEV, SIGEVENT_SIZE } from "../../abi/signal.ts";
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync } from "../../sys/files.ts";
 import { taskOf } from "../../sys/living.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { PR, PR_TIMER_CREATE_RESTORE_IDS } from "../../abi/prctl.ts";

@@ -1,7 +1,7 @@
 /** Whose rights a thread has: ids, groups, capabilities, securebits, no_new_privs (credentials(7), capabilities(7)). */
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { CAPABILITIES, CAPABILITY_VERSION, capabilityMask } from "../../abi/capability.ts";
+import { readFileSync } from "../../sys/files.ts";
 import { capabilityNames } from "../../sys/capability.ts";
 import { SyscallError } from "../../sys/call.ts";
 import { MAP, PAGE_SIZE, PROT } from "../../abi/mman.ts";

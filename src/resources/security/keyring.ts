@@ -2,8 +2,8 @@
  * A keyring of the set's own (session-keyring(7), process-keyring(7), thread-keyring(7)) with its keys of type "user",
  * the one type that the kernel lets be read and made again. The kernel chooses new numbers for all of them.
  */
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync } from "../../sys/files.ts";
 import { attempt, call } from "../../sys/call.ts";
 import { type Identity, asUser, withIds } from "../../sys/identity.ts";
 import { KEYCTL, KEY_SPEC, KEY_USER_UNSEARCHABLE } from "../../abi/keyctl.ts";

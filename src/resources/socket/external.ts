@@ -1,5 +1,5 @@
 /** The other end of a connection, when it is not in the frozen set. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "../../sys/files.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { OpenFile } from "../contract.ts";
 import { isGone } from "../../lib/no-such-file.ts";

@@ -11,8 +11,9 @@ import {
   MCAST_INCLUDE,
   GROUP_FILTER,
 } from "../../abi/socket.ts";
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import type { ProcPath } from "../../sys/mount-view.ts";
+import { readFileSync } from "../../sys/files.ts";
 import { attempt, withStruct } from "../../sys/call.ts";
 import { inetAddress, parseInet } from "../../abi/sockaddr.ts";
 import { AF, IPPROTO } from "../../abi/socket.ts";
@@ -66,7 +67,7 @@ export function freezeMemberships(file: OpenFile, family: number): Membership[] 
   return candidates.flatMap((candidate) => askAbout(file, candidate));
 }
 
-function read(path: string): string {
+function read(path: ProcPath): string {
   return orIfGone(() => readFileSync(path, "utf8"), "");
 }
 

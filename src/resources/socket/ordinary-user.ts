@@ -1,5 +1,5 @@
 /** What a socket of the Internet may have that an ordinary user has made (ip(7), socket(7)). */
-import { readFileSync } from "node:fs";
+import { readFileSync } from "../../sys/files.ts";
 import type { Options } from "./options.ts";
 
 /** SO_PRIORITY above this needs CAP_NET_ADMIN. */

@@ -1,6 +1,6 @@
 /** Raw sockets (raw(7)): protocol, addresses, options, and packets that were not read yet. */
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync } from "../../sys/files.ts";
 import { injectMessage, injectPacket } from "../../sys/packet.ts";
 import { inetAddress, parseInet } from "../../abi/sockaddr.ts";
 import { AF, SOCK } from "../../abi/socket.ts";

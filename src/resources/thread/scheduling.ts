@@ -1,6 +1,6 @@
 /** When a thread runs: policy, priority, affinity, I/O priority, timer slack (sched(7), ioprio_set(2)). */
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { readFileSync } from "../../sys/files.ts";
 import { cpusOf, setAffinity } from "../../sys/affinity.ts";
 import { call, withStruct } from "../../sys/call.ts";
 import { PR } from "../../abi/prctl.ts";

@@ -2,8 +2,8 @@
  * The controlling terminal of a session (setsid(2), ioctl_tty(2)). Its leader takes it before its children are cloned:
  * they have it by inheritance only.
  */
-import { statSync } from "node:fs";
 import * as v from "valibot";
+import { statSync } from "../../sys/files.ts";
 import { O } from "../../abi/fcntl.ts";
 import { TTY, ptyIndex, ttyDevice } from "../../abi/tty.ts";
 import type { ProcessStat } from "../../proc/status.ts";
@@ -26,9 +26,10 @@ export function freezeControllingTerminal(context: FreezeContext, stat: ProcessS
   const foreground = stat.tpgid;
   const master = index === undefined ? undefined : findMaster(context, index);
   if (master) return { terminal: { pty: ptyObject(master) }, foreground };
-  const open = context.openFiles().find(([, file]) => file.stat.deviceNode === device)?.[1].link;
-  const path = open ?? (index === undefined ? `/dev/tty${device.split(":")[1]}` : `/dev/pts/${index}`);
-  const since = statSync(path, { bigint: true, throwIfNoEntry: false })?.ctimeNs ?? 0n;
+  const open = context.openFiles().find(([, file]) => file.stat.deviceNode === device)?.[1];
+  const path = open?.link ?? (index === undefined ? `/dev/tty${device.split(":")[1]}` : `/dev/pts/${index}`);
+  const since =
+    statSync((open?.context ?? context).mounts.at(path), { bigint: true, throwIfNoEntry: false })?.ctimeNs ?? 0n;
   return { terminal: { outside: { path, createdAt: String(since), device } }, foreground };
 }
 

@@ -1,7 +1,8 @@
 /** A pseudo-terminal whose master side is in the set (pty(7)): number, modes, window size. */
+import { existsSync } from "../../sys/files.ts";
 import { pollNow } from "../../sys/poll.ts";
 import { POLL } from "../../abi/poll.ts";
-import { closeSync, existsSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { call } from "../../sys/call.ts";

@@ -1,7 +1,9 @@
 /** A terminal as programs use it: the slave side of a pseudo-terminal of the set, or one that belongs to the outside. */
+import { type MountView, OWN_VIEW } from "../../sys/mount-view.ts";
+import { statSync } from "../../sys/files.ts";
 import { pollNow } from "../../sys/poll.ts";
 import { POLL } from "../../abi/poll.ts";
-import { closeSync, statSync } from "node:fs";
+import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { attempt, withStruct } from "../../sys/call.ts";
 import { O } from "../../abi/fcntl.ts";
@@ -57,7 +59,7 @@ export const terminal: FileKind<TerminalState, "terminal"> = {
     if (index !== undefined && (pollNow(file.local, POLL.POLLHUP) & POLL.POLLHUP) !== 0) return { hungUp: true };
     return { outside: outsideTerminal(file) };
   },
-  check: (state) => ("outside" in state ? goneOutside(state.outside) : undefined),
+  check: (state) => ("outside" in state ? goneOutside(OWN_VIEW, state.outside) : undefined),
   thaw(state, context, flags) {
     const wanted = flags & ~(O.O_APPEND | O.O_ASYNC);
     if ("hungUp" in state) return openHungUp(context, wanted);
@@ -68,7 +70,7 @@ export const terminal: FileKind<TerminalState, "terminal"> = {
 
 function outsideTerminal(file: OpenFile): v.InferOutput<typeof outsideSchema> {
   if (!file.link.endsWith(" (deleted)") && file.link.startsWith("/")) {
-    const since = String(statSync(file.link, { bigint: true }).ctimeNs);
+    const since = String(statSync(file.context.mounts.at(file.link), { bigint: true }).ctimeNs);
     const modes = modesOf(file.local);
     return { path: file.link, createdAt: since, device: file.stat.deviceNode, ...(modes !== undefined && { modes }) };
   }
@@ -96,14 +98,17 @@ export function openTerminal(
   flags: number,
 ): LocalFd {
   if ("pty" in state) return context.object<PtyHandle>(state.pty).openSlave(flags);
-  const gone = goneOutside(state.outside);
+  const gone = goneOutside(context.mounts, state.outside);
   if (gone) throw gone;
   return reopen(context, state.outside, flags | O.O_NONBLOCK);
 }
 
 /** Whether an outside terminal is still the one that it was. */
-function goneOutside({ path, createdAt: since }: v.InferOutput<typeof outsideSchema>): Refusal | undefined {
-  const now = statSync(path, { bigint: true, throwIfNoEntry: false });
+function goneOutside(
+  mounts: MountView,
+  { path, createdAt: since }: v.InferOutput<typeof outsideSchema>,
+): Refusal | undefined {
+  const now = statSync(mounts.at(path), { bigint: true, throwIfNoEntry: false });
   if (now?.isCharacterDevice() && (!path.startsWith("/dev/pts/") || String(now.ctimeNs) === since)) return undefined;
   return new Refusal(
     "TERMINAL_GONE",

@@ -3,9 +3,10 @@
  * it, and whole folders where that is asked for. Paths here are those of the machine.
  */
 import { Memo } from "../memo.ts";
-import { readdirSync, readFileSync, readSync } from "node:fs";
+import { readSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { O } from "../../abi/fcntl.ts";
+import { readFileSync, readdirSync } from "../../sys/files.ts";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { identityOf } from "../../sys/file-identity.ts";
 import { asUser } from "../../sys/identity.ts";

@@ -1,6 +1,8 @@
 /** One thing that is carried with its name: what state.json keeps of it, and how to tell it from another. */
-import { lstatSync, type BigIntStats } from "node:fs";
+import type { BigIntStats } from "node:fs";
 import * as v from "valibot";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
+import { lstatSync } from "../../sys/files.ts";
 import { type FileIdentity, identityOf, isSameFile } from "../../sys/file-identity.ts";
 import { S_IF } from "../../abi/stat.ts";
 import type { FileStat } from "../../sys/stat.ts";
@@ -65,7 +67,7 @@ export const entrySchema = v.strictObject({
 export type Entry = v.InferOutput<typeof entrySchema>;
 
 export function lookAt(path: string): BigIntStats | undefined {
-  return orIfGone(() => lstatSync(path, { bigint: true }), undefined);
+  return orIfGone(() => lstatSync(OWN_VIEW.at(path), { bigint: true }), undefined);
 }
 
 export function typeOf({ type }: FileStat): Entry["type"] {

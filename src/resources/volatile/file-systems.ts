@@ -2,8 +2,9 @@
  * Where nothing outlives a boot: file systems in memory (tmpfs(5), ramfs, hugetlbfs), /run, and the folders of
  * PrivateTmp= (systemd.exec(5)), which systemd-tmpfiles(8) removes at the next boot wherever they lie.
  */
-import { closeSync, lstatSync, statSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { O } from "../../abi/fcntl.ts";
+import { lstatSync, statSync } from "../../sys/files.ts";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { bootId } from "../../sys/file-identity.ts";
 import { HUGETLBFS_MAGIC, RAMFS_MAGIC, TMPFS_MAGIC } from "../../abi/stat.ts";
@@ -22,7 +23,7 @@ export function isVolatile(path: string): boolean {
   // Of /run, file-hierarchy(7) says that it is flushed at boot, and services empty it when they stop.
   if (PRIVATE_TMP.test(path) || path.startsWith("/run/")) return true;
   // A machine that lives in memory as a whole is made again as a whole, or not.
-  if (lstatSync(path).dev === statSync("/").dev) return false;
+  if (lstatSync(OWN_VIEW.at(path)).dev === statSync(OWN_VIEW.at("/")).dev) return false;
   const fd = openPath(OWN_VIEW.at(path), O.O_PATH | O.O_NOFOLLOW);
   try {
     return IN_MEMORY.has(fileSystemOf(fd) ?? 0);

@@ -1,11 +1,12 @@
 /** Where the machine shows what a process uses: a process in a mount namespace of its own knows it by another path. */
 import { Memo } from "../memo.ts";
-import { closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { join, relative } from "node:path";
 import { O } from "../../abi/fcntl.ts";
+import { openSync, readFileSync, statSync } from "../../sys/files.ts";
 import { taskOf } from "../../sys/living.ts";
 import { readMountInfo, withinMounts } from "../../sys/mount.ts";
-import type { OwnPath } from "../../sys/mount-view.ts";
+import { OWN_VIEW, type OwnPath } from "../../sys/mount-view.ts";
 import { namespaceOf, openNamespace } from "../../sys/namespaces.ts";
 import { formatDevice } from "../../abi/stat.ts";
 import { mountIdOf } from "../../sys/stat.ts";
@@ -21,7 +22,7 @@ export function shownAt({ device, root }: Pick<Mount, "device" | "root">, ours: 
     if (one.device !== device) continue;
     if (one.root !== "/" && root !== one.root && !root.startsWith(`${one.root}/`)) continue;
     const path = join(one.mountPoint, one.root === "/" ? root : root.slice(one.root.length));
-    const found = orIfGone(() => statSync(path, { bigint: true, throwIfNoEntry: false }), undefined);
+    const found = orIfGone(() => statSync(OWN_VIEW.at(path), { bigint: true, throwIfNoEntry: false }), undefined);
     // Another mount may cover it. The device of a subvolume (btrfs) is not that of its file system.
     if (found && (formatDevice(found.dev) === device || one.type === "btrfs" || one.type === "overlay")) return path;
   }

@@ -4,8 +4,9 @@
  * whole: its owner and mode are set by descriptor, of what we have made ourselves.
  */
 import { randomBytes } from "node:crypto";
-import { closeSync, lstatSync, mkdirSync, rmdirSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, writeSync } from "node:fs";
 import { basename, dirname } from "node:path";
+import { lstatSync, mkdirSync, rmdirSync, symlinkSync, unlinkSync } from "../../sys/files.ts";
 import { SyscallError, attempt, call, withText } from "../../sys/call.ts";
 import { AT_FDCWD, AT_SYMLINK_FOLLOW, O } from "../../abi/fcntl.ts";
 import { OWN_VIEW, type OwnPath, type ProcPath } from "../../sys/mount-view.ts";
@@ -155,7 +156,7 @@ export class Maker {
     return stage;
   }
 
-  #undo(entry: Entry, path: string, name: string, made: bigint): void {
+  #undo(entry: Entry, path: string, name: ProcPath, made: bigint): void {
     this.#context.undo(path, () => {
       if (lstatSync(name, { bigint: true, throwIfNoEntry: false })?.ino !== made) return;
       if (entry.type === "S_IFDIR") rmdirSync(name);

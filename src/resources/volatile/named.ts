@@ -1,6 +1,7 @@
 /** What somebody has named to come along, and the credentials of units (systemd.exec(5), LoadCredential=). */
-import { realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
+import { realpathSync } from "../../sys/files.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { errnoOf } from "../../lib/no-such-file.ts";
 import type { FreezeContext } from "../contract.ts";
@@ -33,7 +34,7 @@ function inItsFolder(named: string): string {
 
 function resolved(path: string): string {
   try {
-    return realpathSync(path);
+    return realpathSync(OWN_VIEW.at(path));
   } catch (cause) {
     throw missing(path, `realpath answered ${errnoOf(cause) ?? "an error"}`, cause);
   }

@@ -7,8 +7,10 @@
 import type { ThawContext } from "../../contract.ts";
 import { Memo } from "../../memo.ts";
 import { execFileSync, spawn } from "node:child_process";
-import { closeSync, existsSync, readlinkSync, writeSync } from "node:fs";
+import { closeSync, writeSync } from "node:fs";
 import { threadId } from "node:worker_threads";
+import { OWN_VIEW } from "../../../sys/mount-view.ts";
+import { existsSync, readlinkSync } from "../../../sys/files.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import { KmonteError } from "../../../lib/errors.ts";
 import { makePipe } from "../../pipe/data.ts";
@@ -19,11 +21,11 @@ let count = 0;
 const PLACES = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"];
 
 export function nftIsThere(): boolean {
-  return PLACES.some((path) => existsSync(path));
+  return PLACES.some((path) => existsSync(OWN_VIEW.at(path)));
 }
 
 function nftPath(): string {
-  return PLACES.find((path) => existsSync(path)) ?? "nft";
+  return PLACES.find((path) => existsSync(OWN_VIEW.at(path))) ?? "nft";
 }
 
 /** Runs nft; it holds `lent` for as long as it works, even when we are killed meanwhile. */

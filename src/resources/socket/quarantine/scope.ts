@@ -2,7 +2,7 @@
  * What must be kept silent of a network namespace while the sockets of the set are away: connections with ends outside,
  * and ports, at which whoever comes would be told that nobody is there.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync } from "../../../sys/files.ts";
 import { namespaceOf, networkHere, socketNamespace } from "../../../sys/namespaces.ts";
 import { isInRepair } from "../../../sys/tcp.ts";
 import type { Refusal } from "../../../lib/errors.ts";

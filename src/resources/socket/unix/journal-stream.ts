@@ -4,9 +4,11 @@
  * follow, and goes one way. It is opened anew. Its inode is another one then, so that $JOURNAL_STREAM in the environment
  * names it no more: a program that looks again writes plain lines instead of the journal's own protocol.
  */
-import { readFileSync, statSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
+import { OWN_VIEW } from "../../../sys/mount-view.ts";
+import { readFileSync, statSync } from "../../../sys/files.ts";
 import { call } from "../../../sys/call.ts";
 import { errnoName } from "../../../abi/errno.ts";
 import { F, O } from "../../../abi/fcntl.ts";
@@ -76,7 +78,10 @@ export function freezeJournalStream({ file }: SeenSocket, path: string, inode: n
 function streamOf({ stat }: OpenFile, path: string, inode: number): ReadonlyMap<string, string> {
   const [major = 0, minor = 0] = stat.device.split(":").map(Number);
   const device = (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12);
-  const text = orIfGone(() => readFileSync(join(dirname(path), "streams", `${device}:${inode}`), "utf8"), "");
+  const text = orIfGone(
+    () => readFileSync(OWN_VIEW.at(join(dirname(path), "streams", `${device}:${inode}`)), "utf8"),
+    "",
+  );
   return new Map(
     text
       .split("\n")
@@ -101,7 +106,7 @@ function unitOf(pid: number): string {
 
 /** What stands in the way of opening it: asked before anything is made. */
 export function checkJournal({ path }: JournalStream): Refusal | undefined {
-  return orIfGone(() => statSync(path).isSocket(), false) ? undefined : noJournal(path, "ENOENT");
+  return orIfGone(() => statSync(OWN_VIEW.at(path)).isSocket(), false) ? undefined : noJournal(path, "ENOENT");
 }
 
 /**

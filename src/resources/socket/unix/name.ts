@@ -1,22 +1,14 @@
 /** Names of unix sockets (unix(7)): in the file system, abstract, or none. */
-import {
-  closeSync,
-  lstatSync,
-  openSync,
-  readlinkSync,
-  renameSync,
-  statSync,
-  unlinkSync,
-  type BigIntStats,
-} from "node:fs";
+import { closeSync, type BigIntStats } from "node:fs";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import * as v from "valibot";
+import { lstatSync, openSync, readlinkSync, renameSync, statSync, unlinkSync } from "../../../sys/files.ts";
 import { taskOf } from "../../../sys/living.ts";
 import { attempt, call } from "../../../sys/call.ts";
 import { CLONE } from "../../../abi/clone.ts";
 import { O } from "../../../abi/fcntl.ts";
 import { withOurRights, withRights } from "../../../sys/identity.ts";
-import { outOfRoot } from "../../../sys/mount-view.ts";
+import { outOfRoot, OWN_VIEW, type OwnPath, type ProcPath } from "../../../sys/mount-view.ts";
 import { parseUnixName, unixAddress } from "../../../abi/sockaddr.ts";
 import { SIOCUNIXFILE } from "../../../abi/socket.ts";
 import { useAddress } from "../../../sys/socket.ts";
@@ -155,7 +147,7 @@ function bindInFolder(context: ThawContext, fd: LocalFd, bound: BoundName, about
   const workplace = workIn(context, folderOfName(path, bound), (made) => {
     if (bound.file) ownOpen(made, bound.file.parent);
   });
-  const here = join(workplace.at, basename(path));
+  const here = `${workplace.at}/${basename(path)}` as const;
   // What is done later may be done from within another root.
   const act: Act = (action) => outOfRoot(() => workplace.act(action));
   const other = act(() => lookAt(here)?.isSocket()) === false;
@@ -195,13 +187,13 @@ function folderOfName(path: string, { file }: BoundName): Place {
   return { path: file?.parent.path ?? dirname(path), identity: file?.parent.identity };
 }
 
-function lookAt(path: string): BigIntStats | undefined {
+function lookAt(path: OwnPath): BigIntStats | undefined {
   return lstatSync(path, { bigint: true, throwIfNoEntry: false });
 }
 
 /** Links on the way have changed: what was made where they lead to now is taken away. */
 function misplaced(path: string, made: LocalFd): KmonteError {
-  const there = readlinkSync(`/proc/self/fd/${made}`);
+  const there = OWN_VIEW.at(readlinkSync(`/proc/self/fd/${made}`));
   if (lookAt(there)?.ino === fstat(made).inode) unlinkSync(there);
   return new KmonteError(
     "SOCKET_MISPLACED",
@@ -218,9 +210,9 @@ function misplaced(path: string, made: LocalFd): KmonteError {
 const hidden = new Map<string, string>();
 
 /** What has the name by now gets it back at once: somebody may have to open it. */
-function hide(context: ThawContext, act: Act, path: string, here: string, aside: string): () => void {
+function hide(context: ThawContext, act: Act, path: string, here: ProcPath, aside: ProcPath): () => void {
   const ending = `.kmonte-${process.pid}-${(counter += 1)}`;
-  const there = `${here}${ending}`;
+  const there = `${here}${ending}` as const;
   const key = context.mounts.at(path);
   act(() => renameSync(here, there));
   context.undo(`socket file ${path}${ending}`, () => act(() => unlinkSync(there)));
@@ -276,9 +268,9 @@ export function connectUnix(context: ThawContext, fd: LocalFd, bound: BoundName)
   inPlaceOf(context, { directory }, () => (rights ? withRights(rights, connect) : connect()));
 }
 
-function moveAside(context: ThawContext, act: Act, here: string): string | undefined {
+function moveAside(context: ThawContext, act: Act, here: ProcPath): ProcPath | undefined {
   if (!lookAt(here)) return undefined;
-  const aside = `${here}.kmonte-${process.pid}-${(counter += 1)}`;
+  const aside = `${here}.kmonte-${process.pid}-${(counter += 1)}` as const;
   renameSync(here, aside);
   context.undo(`socket file ${basename(here)}`, () =>
     act(() => {
@@ -328,7 +320,7 @@ export function inPlaceOf(
 function inDirectory(folder: number, action: () => void): void {
   if (!ownDirectory) call("unshare", "Having a working directory of our own", CLONE.FS);
   ownDirectory = true;
-  const before = openSync(".", O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC);
+  const before = openSync(OWN_VIEW.at("."), O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC);
   try {
     call("fchdir", "Going where a name begins", folder);
     action();

@@ -1,7 +1,7 @@
 /** Who stands at the other end of a unix socket. */
-import { readFileSync } from "node:fs";
 import { parseStatus } from "../../../proc/status.ts";
 import { SIOCOUTQ, SOCK } from "../../../abi/socket.ts";
+import { readFileSync } from "../../../sys/files.ts";
 import { ioctlInt } from "../../../sys/socket.ts";
 import { nameOf } from "../../../lib/flags.ts";
 import type { Refusal } from "../../../lib/errors.ts";
