@@ -26,6 +26,7 @@ const HEADERS = `#define _GNU_SOURCE
 #include <netinet/ip_icmp.h>
 #include <net/if.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/ipc.h>
@@ -33,6 +34,7 @@ const HEADERS = `#define _GNU_SOURCE
 #include <sys/msg.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -50,6 +52,7 @@ const HEADERS = `#define _GNU_SOURCE
 #include <linux/fs.h>
 #include <linux/futex.h>
 #include <linux/if_packet.h>
+#include <linux/ioprio.h>
 #include <linux/if_tun.h>
 #include <linux/inet_diag.h>
 #include <linux/io_uring.h>
@@ -62,6 +65,7 @@ const HEADERS = `#define _GNU_SOURCE
 #include <linux/sched.h>
 #include <linux/netlink.h>
 #include <linux/nsfs.h>
+#include <linux/openat2.h>
 #include <linux/rtnetlink.h>
 #include <linux/seccomp.h>
 #include <linux/sock_diag.h>
@@ -122,6 +126,7 @@ const LAYOUTS: Readonly<Record<string, string>> = {
   "io-uring SQE.SIZE": "sizeof(struct io_uring_sqe)",
   "io-uring SQE.OPCODE": "offsetof(struct io_uring_sqe, opcode)",
   "io-uring SQE.TIMEOUT_FLAGS": "offsetof(struct io_uring_sqe, timeout_flags)",
+  "locks LOCK_EX_NB": "LOCK_EX | LOCK_NB",
   "locks FLOCK_SIZE": "sizeof(struct flock)",
   "message HEADER": "sizeof(struct msghdr)",
   "mount MOUNT_ATTR_SIZE": "sizeof(struct mount_attr)",
@@ -135,6 +140,7 @@ const LAYOUTS: Readonly<Record<string, string>> = {
   "registers.x86_64 USER_REGS_SIZE": "sizeof(struct user_regs_struct)",
   "rtnetlink IFINFO": "sizeof(struct ifinfomsg)",
   "seccomp SOCK_FILTER_SIZE": "sizeof(struct sock_filter)",
+  "signal SIGINFO_SIZE": "sizeof(siginfo_t)",
   "signal SIGEVENT_SIZE": "sizeof(struct sigevent)",
   "sock-diag INET_DIAG_ID_AT": "offsetof(struct inet_diag_msg, id)",
   "sock-diag INET_DIAG_ID_SIZE": "sizeof(struct inet_diag_sockid)",
@@ -188,7 +194,7 @@ const LAYOUTS: Readonly<Record<string, string>> = {
 
 /** No numbers of these headers: sizes of ours, masks of several, what the kernel has and the C library hides (O_LARGEFILE). */
 const OURS = new Set(
-  `bpf INFO_SIZE|epoll EPOLL_PARAMS_SIZE|errno RESTART|file-flags ALL|io-uring UNREADABLE|keyctl KEY_USER_ALL
+  `bpf INFO_SIZE|task-flags PF|epoll EPOLL_PARAMS_SIZE|errno RESTART|file-flags ALL|io-uring UNREADABLE|keyctl KEY_USER_ALL
 keyctl KEY_USER_UNSEARCHABLE|keyctl MOST_BYTES|memory-policy MASK_BITS|message ADDRESS_AT|message CONTROL_AT
 message CONTROL_SIZE|message STRUCT_SIZE|namespaces CLONE_OF|namespaces NAMESPACE
 fcntl DIRECTORY_PATH|packet-socket ATTRIBUTE|packet-socket MEMBERSHIP_SIZE|packet-socket MESSAGE_SIZE

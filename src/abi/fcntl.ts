@@ -80,6 +80,19 @@ export const AT_FDCWD = -100;
 export const DIRECTORY_PATH = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
 
 export const AT_EMPTY_PATH = 0x1000;
+/** unlinkat(2), and faccessat2(2): two meanings of one bit. */
+export const AT_REMOVEDIR = 0x200;
+export const AT_EACCESS = 0x200;
+/** access(2). */
+export const R_OK = 4;
+/** lseek(2). */
+export const SEEK = { SEEK_SET: 0, SEEK_CUR: 1, SEEK_DATA: 3, SEEK_HOLE: 4 } as const;
+/** renameat2(2). */
+export const RENAME = { RENAME_NOREPLACE: 1, RENAME_EXCHANGE: 2 } as const;
+/** openat2(2). */
+export const RESOLVE = { RESOLVE_NO_MAGICLINKS: 2, RESOLVE_NO_SYMLINKS: 4 } as const;
+/** splice(2), tee(2), vmsplice(2). */
+export const SPLICE_F_NONBLOCK = 2;
 export const AT_SYMLINK_FOLLOW = 0x400;
 /** memfd_create(2). */
 export const MFD = { MFD_CLOEXEC: 1, MFD_ALLOW_SEALING: 2, MFD_HUGETLB: 4 } as const;

@@ -37,6 +37,8 @@ export const SIGNAL = {
 /** The kernel's count of signals; also the highest number. */
 export const NSIG = 64;
 export const SIGSET_SIZE = 8;
+/** Struct siginfo_t, in bytes (sigaction(2)). */
+export const SIGINFO_SIZE = 128;
 
 const NAMES = new Map<number, string>(Object.entries(SIGNAL).map(([name, number]) => [number, name]));
 

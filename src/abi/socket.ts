@@ -57,10 +57,14 @@ export const SO = {
   SO_REUSEADDR: 2,
   SO_SNDBUF: 7,
   SO_RCVBUF: 8,
+  SO_OOBINLINE: 10,
   SO_REUSEPORT: 15,
   SO_PASSCRED: 16,
   SO_PEERCRED: 17,
   SO_BINDTODEVICE: 25,
+  /** The same number reads the filter: SO_GET_FILTER. */
+  SO_ATTACH_FILTER: 26,
+  SO_DETACH_FILTER: 27,
   SO_ACCEPTCONN: 30,
   SO_SNDBUFFORCE: 32,
   SO_RCVBUFFORCE: 33,
@@ -68,7 +72,10 @@ export const SO = {
   SO_PROTOCOL: 38,
   SO_DOMAIN: 39,
   SO_PEEK_OFF: 42,
+  SO_MEMINFO: 55,
   SO_COOKIE: 57,
+  SO_PEERGROUPS: 59,
+  SO_PEERPIDFD: 77,
 } as const;
 
 export const MSG = {

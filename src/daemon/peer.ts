@@ -10,9 +10,6 @@ import { Refusal } from "../lib/errors.ts";
 import { labelOf } from "../proc/read.ts";
 import { parseStatus } from "../proc/status.ts";
 
-/** include/uapi/asm-generic/socket.h */
-const SO_PEERGROUPS = 59;
-const SO_PEERPIDFD = 77;
 const MOST_GROUPS = 65_536;
 
 export interface Peer extends Identity {
@@ -22,7 +19,7 @@ export interface Peer extends Identity {
 /** What stands in the socket itself, as it was at connect(2). */
 export function credentialsOf(socket: number): Peer | undefined {
   const bytes = getOption(socket, SOL.SOL_SOCKET, SO.SO_PEERCRED, 12);
-  const groups = getOption(socket, SOL.SOL_SOCKET, SO_PEERGROUPS, MOST_GROUPS * 4);
+  const groups = getOption(socket, SOL.SOL_SOCKET, SO.SO_PEERGROUPS, MOST_GROUPS * 4);
   if (bytes?.length !== 12 || !groups) return undefined;
   return {
     pid: bytes.readInt32LE(0),
@@ -61,7 +58,7 @@ export function peerOf(socket: number): Peer {
 
 /** Kernels before 6.5 have only the number. */
 function openPeer(socket: number, pid: number): number {
-  const bytes = getOption(socket, SOL.SOL_SOCKET, SO_PEERPIDFD, 4);
+  const bytes = getOption(socket, SOL.SOL_SOCKET, SO.SO_PEERPIDFD, 4);
   return bytes?.length === 4 ? bytes.readInt32LE(0) : attempt("pidfd_open", pid, 0);
 }
 

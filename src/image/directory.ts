@@ -5,6 +5,7 @@
 import { chmodSync, closeSync, mkdirSync, readdirSync, readlinkSync, rmdirSync, unlinkSync } from "node:fs";
 import { OWN_VIEW, type ProcPath } from "../sys/mount-view.ts";
 import { attempt, call } from "../sys/call.ts";
+import { LOCK_EX_NB } from "../abi/locks.ts";
 import { O } from "../abi/fcntl.ts";
 import { type Identity, asUser } from "../sys/identity.ts";
 import { fstat } from "../sys/stat.ts";
@@ -14,7 +15,6 @@ import { openPath } from "../resources/file/path-file.ts";
 import { noteUnfinished } from "../resources/undo-notes.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
 
-const LOCK_EX_NB = 6;
 const DIRECTORY = O.O_DIRECTORY | O.O_NOFOLLOW;
 const PRIVATE = 0o700;
 /**

@@ -4,14 +4,13 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { OWN_VIEW } from "../sys/mount-view.ts";
 import { attempt } from "../sys/call.ts";
+import { LOCK_EX_NB } from "../abi/locks.ts";
 import { O } from "../abi/fcntl.ts";
 import { asUser } from "../sys/identity.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { openPath } from "../resources/file/path-file.ts";
 import { NEW, notesDirectory, runOf, type Unfinished, unfinishedSchema } from "../resources/undo-notes.ts";
 import { removeLeftovers } from "./directory.ts";
-
-const LOCK_EX_NB = 6;
 
 interface Note {
   readonly name: string;

@@ -8,14 +8,12 @@ import * as v from "valibot";
 import { mkdirSync, renameSync, rmSync } from "../sys/files.ts";
 import { OWN_VIEW } from "../sys/mount-view.ts";
 import { call } from "../sys/call.ts";
+import { LOCK_EX_NB } from "../abi/locks.ts";
 import { O } from "../abi/fcntl.ts";
 import { asOurselves } from "../sys/identity.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { stateDirectory } from "../lib/state-directory.ts";
 import { openPath } from "./file/path-file.ts";
-
-/** flock(2) */
-const LOCK_EX_NB = 6;
 
 const userSchema = v.object({ uid: v.number(), gid: v.number(), groups: v.pipe(v.array(v.number()), v.readonly()) });
 

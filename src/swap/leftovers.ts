@@ -3,6 +3,7 @@ import { closeSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { OWN_VIEW } from "../sys/mount-view.ts";
 import { attempt } from "../sys/call.ts";
+import { LOCK_EX_NB } from "../abi/locks.ts";
 import { ERRNO } from "../abi/errno.ts";
 import { O } from "../abi/fcntl.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
@@ -22,8 +23,6 @@ import {
 } from "./store.ts";
 import { PLAIN_QUARANTINE_FILE, QUARANTINE_FILE } from "./network.ts";
 
-/** flock(2) */
-const LOCK_EX_NB = 6;
 /** Who only tidies up has the lock for a moment. */
 const TIDYING_MS = 500;
 

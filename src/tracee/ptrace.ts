@@ -1,5 +1,7 @@
 /** ptrace(2) requests as functions. All of them must run on the thread that seized the tracee. */
 import { SyscallError, attempt, withStruct } from "../sys/call.ts";
+import { PF } from "../abi/task-flags.ts";
+import { SIGINFO_SIZE } from "../abi/signal.ts";
 import { ERRNO } from "../abi/errno.ts";
 import { NT, PTRACE, PTRACE_PEEKSIGINFO_SHARED } from "../abi/ptrace.ts";
 import { Registers, USER_REGS_SIZE } from "../abi/registers.x86_64.ts";
@@ -65,8 +67,6 @@ export function detach(tid: number, signal = 0): void {
 const DOUBT_MS = 10;
 /** How long one may take that is ending: it frees its memory first, and a busy machine lets it wait. Milliseconds. */
 const END_MS = 5000;
-/** `flags` of proc_pid_stat(5), include/linux/sched.h: the task is being ended. */
-const PF_EXITING = 0x4;
 
 /**
  * A tracer hears of a tracee's end before its parent does, who is told when the tracer has listened (ptrace(2)): a relative
@@ -82,7 +82,7 @@ function passOnEnd(tid: number): void {
 
 /** The end of a first thread is told after those of all others: while there are any, no wait of ours brings it. */
 function isEnding({ state, threads, flags }: ProcessStat): boolean {
-  return (flags & PF_EXITING) !== 0 && !(state === "Z" && threads > 1);
+  return (flags & PF.PF_EXITING) !== 0 && !(state === "Z" && threads > 1);
 }
 
 export function getRegisters(tid: number): Registers {
@@ -145,8 +145,6 @@ export function getEventMessage(tid: number): number {
     return Number(bytes.readBigUInt64LE(0));
   });
 }
-
-const SIGINFO_SIZE = 128;
 
 /**
  * PTRACE_PEEKSIGINFO: the queued signals of the thread, or those of the whole group, oldest first, as raw siginfo_t

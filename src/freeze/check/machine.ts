@@ -1,12 +1,10 @@
 /** The processes of the whole machine, as trees that could be frozen one by one. */
+import { PF } from "../../abi/task-flags.ts";
 import { readdirSync } from "node:fs";
 import { KmonteError } from "../../lib/errors.ts";
 import { childrenOf, readStat } from "../../proc/read.ts";
 import type { CheckOutcome } from "./check.ts";
 import { takeThread, giveBack } from "../worker-threads.ts";
-
-/** PF_KTHREAD of /proc/PID/stat's flags (include/linux/sched.h). */
-const PF_KTHREAD = 0x0020_0000;
 
 /**
  * The roots of the trees: what init started, or was left with. Where a tree holds us, our relatives stand for
@@ -18,7 +16,7 @@ export function treesOfMachine(): number[] {
   const roots: number[] = [];
   const visit = (pid: number): void => {
     const stat = readStat(pid);
-    if (!stat || (stat.flags & PF_KTHREAD) !== 0 || pid === process.pid) return;
+    if (!stat || (stat.flags & PF.PF_KTHREAD) !== 0 || pid === process.pid) return;
     if (pid !== 1 && !ours.has(pid)) roots.push(pid);
     else for (const child of childrenOf(pid)) visit(child);
   };

@@ -1,4 +1,5 @@
 /** Stops and continuations of children that their parent has not waited for yet: waitid(2) tells without taking. */
+import { SIGINFO_SIZE } from "../../abi/signal.ts";
 import { CLD, P, WAIT } from "../../abi/wait.ts";
 import { childrenOf } from "../../proc/read.ts";
 import type { FreezeProcess } from "../../resources/contract.ts";
@@ -6,8 +7,6 @@ import { pidNamespaceOf } from "./ids.ts";
 import type { StoppedSet } from "../stop/stopped-set.ts";
 
 export type Unwaited = "stopped" | "continued";
-
-const SIGINFO_SIZE = 128;
 
 /** Asks in the parent, child by child only when there is something at all. */
 export function findUnwaited(parent: FreezeProcess, set: StoppedSet): Map<number, Unwaited> {

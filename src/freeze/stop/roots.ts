@@ -1,11 +1,9 @@
 /** The processes that a user named: what can be said of them before anything is stopped. */
+import { PF } from "../../abi/task-flags.ts";
 import { readlinkSync } from "node:fs";
 import { Refusal } from "../../lib/errors.ts";
 import { readStat } from "../../proc/read.ts";
 import { refuseFrozenGroup } from "./frozen-cgroup.ts";
-
-/** PF_KTHREAD of /proc/PID/stat's flags (include/linux/sched.h). */
-const PF_KTHREAD = 0x0020_0000;
 
 /** Throws a {@link Refusal} for the first process that cannot be frozen for what it is. */
 export function checkRoots(pids: readonly number[]): void {
@@ -31,7 +29,7 @@ function checkRoot(pid: number, ancestors: readonly number[]): void {
     return;
   }
   const name = `Process ${pid} (${stat.comm})`;
-  if ((stat.flags & PF_KTHREAD) !== 0) {
+  if ((stat.flags & PF.PF_KTHREAD) !== 0) {
     refuse(
       "KERNEL_THREAD",
       `${name} cannot be frozen.`,

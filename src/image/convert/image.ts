@@ -7,7 +7,7 @@ import { closeSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { call, withText } from "../../sys/call.ts";
-import { O } from "../../abi/fcntl.ts";
+import { O, RENAME } from "../../abi/fcntl.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { syncDirectory } from "../../lib/sync-directory.ts";
 import type { ReadableFd } from "../../resources/file/readable.ts";
@@ -42,9 +42,6 @@ export interface Conversion {
   /** Bytes of the files of the image. */
   readonly bytes: number;
 }
-
-/** renameat2(2) */
-const RENAME_EXCHANGE = 2;
 
 /**
  * Converts an image to the present format. One that is of that format already is only given back. Throws a
@@ -111,7 +108,9 @@ function ofThisFormat(directory: string): Refusal {
  */
 function exchange({ parent, from, to, unfinished, moved }: Move): void {
   withText(from, (one) =>
-    withText(to, (other) => call("renameat2", `Giving ${to} its name`, parent, one, parent, other, RENAME_EXCHANGE)),
+    withText(to, (other) =>
+      call("renameat2", `Giving ${to} its name`, parent, one, parent, other, RENAME.RENAME_EXCHANGE),
+    ),
   );
   moved();
   unlinkSync(`${to}/${unfinished}`);

@@ -1,4 +1,5 @@
 /** The notes of a core file: registers by thread, the process, its files (core(5), elf(5), include/uapi/linux/elfcore.h). */
+import { SIGINFO_SIZE } from "../../abi/signal.ts";
 import { NT } from "../../abi/ptrace.ts";
 import { type RegisterName, Registers } from "../../abi/registers.x86_64.ts";
 
@@ -33,7 +34,6 @@ export interface CoreProcess {
 const PRSTATUS_SIZE = 336;
 const PRPSINFO_SIZE = 136;
 const FXSAVE_SIZE = 512;
-const SIGINFO_SIZE = 128;
 const PAGE = 4096;
 
 function note(type: number, data: Buffer, owner = "CORE"): Buffer {

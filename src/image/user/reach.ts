@@ -2,7 +2,7 @@
 import { dirname } from "node:path";
 import { attempt, withText } from "../../sys/call.ts";
 import { ERRNO, errnoName } from "../../abi/errno.ts";
-import { AT_FDCWD, O, OPEN_STATUS, O_ACCMODE } from "../../abi/fcntl.ts";
+import { AT_EACCESS, AT_FDCWD, O, OPEN_STATUS, O_ACCMODE, R_OK } from "../../abi/fcntl.ts";
 import { type Identity, asUser, asUserAlone } from "../../sys/identity.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { parseFlags } from "../../lib/flags.ts";
@@ -11,8 +11,6 @@ import { objectKinds } from "../../resources/registry.ts";
 import { filesOf, objectsOf, resourcesOf, threadPartsOf, type Part } from "../kinds.ts";
 import type { FrozenProcess, FrozenState } from "../schema.ts";
 
-const AT_EACCESS = 0x200;
-const R_OK = 4;
 const W_OK = 2;
 const X_OK = 1;
 const ACCESS = [R_OK, W_OK, R_OK | W_OK, R_OK | W_OK];

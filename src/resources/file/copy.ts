@@ -1,12 +1,11 @@
 /** Moving contents between files, holes kept. */
 import { readSync, writeSync } from "node:fs";
 import { attempt, call } from "../../sys/call.ts";
+import { SEEK } from "../../abi/fcntl.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import type { Blob } from "../contract.ts";
 import { fillHugeFile, hugePageOf } from "./hugetlb-file.ts";
 
-const SEEK_DATA = 3;
-const SEEK_HOLE = 4;
 const CHUNK = 1024 * 1024;
 
 /** The data ranges of an open file, holes left out (lseek(2), SEEK_DATA). File systems without holes give one range. */
@@ -14,10 +13,10 @@ export function dataRanges(fd: number, size: number): (readonly [start: number, 
   const ranges: [number, number][] = [];
   let at = 0;
   while (at < size) {
-    const start = attempt("lseek", fd, at, SEEK_DATA);
+    const start = attempt("lseek", fd, at, SEEK.SEEK_DATA);
     if (start === -ERRNO.ENXIO) break;
     if (start < 0) return [[0, size]];
-    const hole = attempt("lseek", fd, start, SEEK_HOLE);
+    const hole = attempt("lseek", fd, start, SEEK.SEEK_HOLE);
     const end = hole < 0 ? size : Math.min(hole, size);
     ranges.push([start, end]);
     at = end;

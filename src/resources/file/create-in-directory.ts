@@ -5,7 +5,7 @@
 import { closeSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { SyscallError, attempt, call, withText } from "../../sys/call.ts";
-import { O } from "../../abi/fcntl.ts";
+import { AT_REMOVEDIR, O } from "../../abi/fcntl.ts";
 import { type FileIdentity, identityOf } from "../../sys/file-identity.ts";
 import { type Rights, isForUser, withRights } from "../../sys/identity.ts";
 import type { MountView, ProcPath } from "../../sys/mount-view.ts";
@@ -59,8 +59,6 @@ export function createInDirectory<T>(
     }
   }
 }
-
-const AT_REMOVEDIR = 0x200;
 
 interface Folder {
   readonly fd: LocalFd;

@@ -5,7 +5,7 @@ import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { asUserAlone, isForUser } from "../../sys/identity.ts";
 import { call, withStruct, withText } from "../../sys/call.ts";
-import { AT_FDCWD, O } from "../../abi/fcntl.ts";
+import { AT_FDCWD, O, RESOLVE } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { ObjectKind } from "../contract.ts";
 import { S_IF } from "../../abi/stat.ts";
@@ -102,7 +102,7 @@ export function openCanonical(mounts: MountView, path: string, flags: number): L
       flags | O.O_CLOEXEC | O.O_NOCTTY,
       0,
       folder,
-      RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
+      RESOLVE.RESOLVE_NO_MAGICLINKS | RESOLVE.RESOLVE_NO_SYMLINKS,
     ),
   );
 }
@@ -114,7 +114,7 @@ function openStrictly(
   flags: number,
   mode: number,
   folder = AT_FDCWD,
-  resolve = RESOLVE_NO_MAGICLINKS,
+  resolve: number = RESOLVE.RESOLVE_NO_MAGICLINKS,
 ): LocalFd {
   // openat2(2) takes no flag that has no meaning.
   const meant = (flags & O.O_PATH) === 0 ? flags : flags & (O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW | O.O_CLOEXEC);
@@ -125,6 +125,3 @@ function openStrictly(
     return call("openat2", `Opening ${path}`, folder, address, at, 24) as LocalFd;
   });
 }
-
-const RESOLVE_NO_MAGICLINKS = 2;
-const RESOLVE_NO_SYMLINKS = 4;

@@ -8,7 +8,7 @@ import { closeSync } from "node:fs";
 import type { OwnPath, ProcPath } from "../../sys/mount-view.ts";
 import { SyscallError, attempt, withText } from "../../sys/call.ts";
 import { errnoName } from "../../abi/errno.ts";
-import { AT_EMPTY_PATH, O, O_ACCMODE } from "../../abi/fcntl.ts";
+import { AT_EACCESS, AT_EMPTY_PATH, O, O_ACCMODE, R_OK } from "../../abi/fcntl.ts";
 import { type Identity, asUser, asUserAlone } from "../../sys/identity.ts";
 import type { FileStat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
@@ -86,9 +86,6 @@ function refuseUnreadable(user: Identity, way: Way, file: LocalFd): void {
   const result = asUser(user, () => asUserAlone(ask));
   if (result < 0) throw notReadable(way, `To read ${way.link} with its user's rights fails with ${errnoName(result)}.`);
 }
-
-const R_OK = 4;
-const AT_EACCESS = 0x200;
 
 /** open(2) as the user alone, of the file itself. */
 function openAsUser(context: FreezeContext, way: Way): LocalFd {

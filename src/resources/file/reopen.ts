@@ -6,7 +6,7 @@
 import { closeSync } from "node:fs";
 import { SyscallError, attempt, withText } from "../../sys/call.ts";
 import { errnoName } from "../../abi/errno.ts";
-import { AT_EMPTY_PATH, O, O_ACCMODE } from "../../abi/fcntl.ts";
+import { AT_EACCESS, AT_EMPTY_PATH, O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { type FileIdentity, identityOf, isSameFile } from "../../sys/file-identity.ts";
 import { type Rights, isForUser, withRights } from "../../sys/identity.ts";
 import type { MountView, OwnPath } from "../../sys/mount-view.ts";
@@ -210,7 +210,6 @@ export function refuseUnlessTheirs(context: Opener, place: Place, found: LocalFd
   for (const rights of context.holders) withRights(rights, () => refuseAccess(place.path, found, flags, rights));
 }
 
-const AT_EACCESS = 0x200;
 const ACCESS = [4, 2, 6, 6];
 
 /** What is found with these rights, if they let it be opened with `flags`. The caller closes it. */

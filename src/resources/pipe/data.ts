@@ -3,7 +3,7 @@ import { closeSync, readSync } from "node:fs";
 import * as v from "valibot";
 import { SyscallError, attempt, call, withStruct } from "../../sys/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
-import { F, O } from "../../abi/fcntl.ts";
+import { F, O, SPLICE_F_NONBLOCK } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { OpenFile, ThawContext } from "../contract.ts";
 import { openToRead } from "../file/readable.ts";
@@ -21,8 +21,6 @@ export interface PipeData {
   readonly packets: boolean;
   readonly data: string[];
 }
-
-const SPLICE_F_NONBLOCK = 2;
 
 /** Both ends of a new pipe of ours. */
 export function makePipe(flags: number): readonly [read: LocalFd, write: LocalFd] {

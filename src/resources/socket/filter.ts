@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { attempt, withStruct } from "../../sys/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
-import { SOL } from "../../abi/socket.ts";
+import { SO, SOL } from "../../abi/socket.ts";
 import { setOption } from "../../sys/socket.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { OpenFile } from "../contract.ts";
@@ -11,9 +11,6 @@ import { socketRefusal } from "./external.ts";
 /** Instructions (struct sock_filter), eight bytes each, in hexadecimal. */
 export const filterSchema = v.pipe(v.string(), v.regex(/^([0-9a-f]{16})+$/));
 
-const SO_ATTACH_FILTER = 26;
-/** The same number, asked for. */
-const SO_GET_FILTER = 26;
 const INSTRUCTION = 8;
 /** BPF_MAXINSNS */
 const MOST = 4096;
@@ -23,7 +20,7 @@ export function freezeFilter(file: OpenFile): string | undefined {
     const size = address + MOST * INSTRUCTION;
     // Lengths are numbers of instructions here.
     bytes.writeUInt32LE(MOST, MOST * INSTRUCTION);
-    const result = attempt("getsockopt", file.local, SOL.SOL_SOCKET, SO_GET_FILTER, address, size);
+    const result = attempt("getsockopt", file.local, SOL.SOL_SOCKET, SO.SO_ATTACH_FILTER, address, size);
     if (result === -ERRNO.EACCES) {
       throw socketRefusal(
         file,
@@ -46,11 +43,10 @@ export function thawFilter(fd: LocalFd, filter: string | undefined): void {
     const program = Buffer.alloc(16);
     program.writeUInt16LE(instructions.length / INSTRUCTION, 0);
     program.writeBigUInt64LE(BigInt(address), 8);
-    setOption(fd, SOL.SOL_SOCKET, SO_ATTACH_FILTER, program, "Attaching a filter");
+    setOption(fd, SOL.SOL_SOCKET, SO.SO_ATTACH_FILTER, program, "Attaching a filter");
   });
 }
 
-const SO_DETACH_FILTER = 27;
 /** BPF_RET|BPF_K with 0 */
 const NOTHING = "0600000000000000";
 
@@ -60,5 +56,5 @@ export function dropAll(fd: LocalFd): void {
 }
 
 export function takeAll(fd: LocalFd): void {
-  setOption(fd, SOL.SOL_SOCKET, SO_DETACH_FILTER, Buffer.alloc(4), "Detaching a filter");
+  setOption(fd, SOL.SOL_SOCKET, SO.SO_DETACH_FILTER, Buffer.alloc(4), "Detaching a filter");
 }

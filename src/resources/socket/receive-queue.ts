@@ -49,8 +49,6 @@ export function peekRaw(fd: LocalFd): ReceivedMessage[] {
   return peekMessages(fd, room);
 }
 
-/** SO_MEMINFO begins with the memory that received messages take (SK_MEMINFO_RMEM_ALLOC). */
-const SO_MEMINFO = 55;
 /** No two messages take less: each has a struct sk_buff and a struct skb_shared_info. */
 const LEAST_OF_TWO = 1536;
 
@@ -59,7 +57,7 @@ export function peekOnly(fd: LocalFd): ReceivedMessage[] | undefined {
   using room = new NativeBuffer(ROOM);
   const first = peek(fd, room);
   if (!first) return [];
-  const memory = getOption(fd, SOL.SOL_SOCKET, SO_MEMINFO, 36)?.readUInt32LE(0) ?? LEAST_OF_TWO;
+  const memory = getOption(fd, SOL.SOL_SOCKET, SO.SO_MEMINFO, 36)?.readUInt32LE(0) ?? LEAST_OF_TWO;
   return memory < LEAST_OF_TWO ? [first] : undefined;
 }
 

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { readFileSync } from "../../sys/files.ts";
 import { cpusOf, setAffinity } from "../../sys/affinity.ts";
 import { call, withStruct } from "../../sys/call.ts";
+import { IOPRIO_CLASS_RT, IOPRIO_CLASS_SHIFT, IOPRIO_WHO_PROCESS, PRIO_PROCESS } from "../../abi/priority.ts";
 import { PR } from "../../abi/prctl.ts";
 import type { ThreadResource } from "../contract.ts";
 
@@ -52,11 +53,6 @@ const DEADLINE_FLAGS = 6n;
 const UTIL_CLAMP = 0x60n;
 const UTIL_MOST = 1024;
 const REALTIME: readonly Scheduling["policy"][] = ["SCHED_FIFO", "SCHED_RR", "SCHED_DEADLINE"];
-const PRIO_PROCESS = 0;
-const IOPRIO_WHO_PROCESS = 1;
-const IOPRIO_CLASS_SHIFT = 13;
-/** ioprio_set(2): the class for which CAP_SYS_ADMIN is asked. */
-const IOPRIO_CLASS_RT = 1;
 /** Policies that need no right of their own (sched(7)). */
 const OF_ANY_USER: ReadonlySet<Scheduling["policy"]> = new Set(["SCHED_OTHER", "SCHED_BATCH", "SCHED_IDLE"]);
 

@@ -8,7 +8,7 @@ import { closeSync, writeSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { lstatSync, mkdirSync, rmdirSync, symlinkSync, unlinkSync } from "../../sys/files.ts";
 import { SyscallError, attempt, call, withText } from "../../sys/call.ts";
-import { AT_FDCWD, AT_SYMLINK_FOLLOW, O } from "../../abi/fcntl.ts";
+import { AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, O, RENAME } from "../../abi/fcntl.ts";
 import { OWN_VIEW, type OwnPath, type ProcPath } from "../../sys/mount-view.ts";
 import { isForUser } from "../../sys/identity.ts";
 import { S_IF, makeDevice } from "../../abi/stat.ts";
@@ -25,7 +25,6 @@ import { Found } from "./open-path.ts";
 import { isMadeAtBoot } from "./file-systems.ts";
 import { inTheWay, otherFolder, whyNot, type Planned } from "./plan.ts";
 
-const RENAME_NOREPLACE = 1;
 const PATH_FOLDER = O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW;
 
 interface Folder {
@@ -198,15 +197,15 @@ export class Maker {
 /** Into the folder where it belongs, unless something has come there since it was looked for. */
 function move(entry: Entry, path: string, from: LocalFd, to: LocalFd): void {
   try {
-    withText(basename(path), (name) => call("renameat2", `Naming ${path}`, from, name, to, name, RENAME_NOREPLACE));
+    withText(basename(path), (name) =>
+      call("renameat2", `Naming ${path}`, from, name, to, name, RENAME.RENAME_NOREPLACE),
+    );
   } catch (error) {
     withText(basename(path), (name) => attempt("unlinkat", from, name, entry.type === "S_IFDIR" ? AT_REMOVEDIR : 0));
     if (!(error instanceof SyscallError) || error.errno !== "EEXIST") throw error;
     throw inTheWay(entry, path, "It has come right now.");
   }
 }
-
-const AT_REMOVEDIR = 0x200;
 
 /** Makes one thing; a folder is ours alone yet. Returns a descriptor of it, for its name only (O_PATH). */
 export function makeThing(context: ThawContext, thing: Thing, name: OwnPath): LocalFd {

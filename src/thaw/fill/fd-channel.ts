@@ -8,13 +8,12 @@ import { ERRNO } from "../../abi/errno.ts";
 import { F } from "../../abi/fcntl.ts";
 import { rightsMessage } from "../../abi/message.ts";
 import { send } from "../../sys/message.ts";
-import { MSG } from "../../abi/socket.ts";
+import { AF, MSG } from "../../abi/socket.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import { SCRATCH_SIZE } from "../../tracee/scope.ts";
 import type { Thawing } from "../context.ts";
 
-const AF_UNIX = 1;
 const SOCK_DGRAM_CLOEXEC = 0o2000002;
 /** struct msghdr, an iovec, one byte, a control message with one descriptor: at the end of scratch memory. */
 const MESSAGE_SIZE = 128;
@@ -95,7 +94,7 @@ function duplicate(scope: BuildScope, fd: number, highest: number, taken: Readon
 
 function socketPair(): [LocalFd, LocalFd] {
   return withStruct(8, (bytes, address) => {
-    call("socketpair", "Making a channel", AF_UNIX, SOCK_DGRAM_CLOEXEC, 0, address);
+    call("socketpair", "Making a channel", AF.AF_UNIX, SOCK_DGRAM_CLOEXEC, 0, address);
     return [bytes.readInt32LE(0) as LocalFd, bytes.readInt32LE(4) as LocalFd];
   });
 }

@@ -1,6 +1,6 @@
 /** Opening the set's files in this process and handing them out. */
 import { call } from "../../sys/call.ts";
-import { F, O, OPEN_STATUS, O_ACCMODE } from "../../abi/fcntl.ts";
+import { F, O, OPEN_STATUS, O_ACCMODE, SEEK } from "../../abi/fcntl.ts";
 import { atHome, within } from "../../sys/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { parseFlags } from "../../lib/flags.ts";
@@ -15,8 +15,6 @@ import type { BuiltProcess } from "./process.ts";
 
 /** Status flags that F_SETFL can change (fcntl(2)). */
 const SETTABLE = O.O_APPEND | O.O_NONBLOCK | O.O_DIRECT | O.O_NOATIME;
-const SEEK_SET = 0;
-const SEEK_CUR = 1;
 
 export class ThawedFiles {
   readonly #context: Thawing;
@@ -124,8 +122,8 @@ function setAsync({ process: { scope, pid }, fd }: FileHolder): void {
 /** In two steps, each a number that JavaScript has: positions in directories use all 63 bits. */
 function seek(fd: LocalFd, position: bigint): void {
   const high = position & ~0xffff_ffffn;
-  call("lseek", "Setting the position of a file", fd, Number(high), SEEK_SET);
-  if (position !== high) call("lseek", "Setting the position of a file", fd, Number(position - high), SEEK_CUR);
+  call("lseek", "Setting the position of a file", fd, Number(high), SEEK.SEEK_SET);
+  if (position !== high) call("lseek", "Setting the position of a file", fd, Number(position - high), SEEK.SEEK_CUR);
 }
 
 /** The first process that has the file, and its first descriptor of it. */

@@ -1,6 +1,7 @@
 /** Making all processes of the set, blank, with their ids, parents, sessions and process groups (credentials(7)). */
 import { readFileSync } from "node:fs";
 import { asOurselves } from "../../sys/identity.ts";
+import { IOPRIO_WHO_PROCESS } from "../../abi/priority.ts";
 import { MAP, MREMAP, PAGE_SIZE, PROT } from "../../abi/mman.ts";
 import { remoteAddress } from "../../lib/brand.ts";
 import { unhex } from "../../lib/hex.ts";
@@ -29,7 +30,6 @@ import { ThawedUserNamespaces } from "./user-namespaces.ts";
 /** Room for any kernel's vDSO with its data pages. */
 const VDSO_ROOM = 256 * 1024;
 
-const IOPRIO_WHO_PROCESS = 1;
 const CPU_SET_BYTES = 128;
 
 /** The forest under construction. */

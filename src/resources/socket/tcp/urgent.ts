@@ -29,14 +29,12 @@ export interface UrgentLook {
   readonly received: Buffer;
 }
 
-const SO_OOBINLINE = 10;
-
 /** `before` is what can be read up to the mark, `total` the number of all bytes. */
 export function lookAtUrgent(file: OpenFile, before: Buffer, total: number): UrgentLook | undefined {
   const pending = (pollNow(file.local, POLL.POLLPRI) & POLL.POLLPRI) !== 0;
   if (!pending && before.length >= total) return undefined;
   const { local } = file;
-  const inline = getInt(local, SOL.SOL_SOCKET, SO_OOBINLINE) === 1;
+  const inline = getInt(local, SOL.SOL_SOCKET, SO.SO_OOBINLINE) === 1;
   const at = before.length;
   const behind = at + 1 < total || inline ? peekFrom(file, at, total - at) : Buffer.alloc(0);
   if (inline) return { urgent: { at, taken: false }, received: Buffer.concat([before, behind]) };
