@@ -28,7 +28,7 @@ import { consistently } from "./verify/consistency.ts";
 import { ThawedFiles } from "./fill/file-table.ts";
 import type { BuiltProcess } from "./fill/process.ts";
 import type { ThawRequest } from "../lib/requests.ts";
-import { endProcess } from "./tree/builder.ts";
+import { endProcess } from "./tree/clone-process.ts";
 import { firstEnded } from "./resume/liveness.ts";
 import { adoptIntoShell, handOver, type ShellJob } from "./resume/shell.ts";
 import { thawStop } from "./resume/stops.ts";

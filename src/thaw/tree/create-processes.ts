@@ -19,9 +19,9 @@ import { enterNamespaces } from "../../resources/namespace/membership.ts";
 import { joinSessionAtClone } from "../../resources/security/keyrings.ts";
 import { beginProcess } from "../fill/build.ts";
 import { visible } from "./pid-namespaces.ts";
-import { cloneBlank, cloneHelper, endProcess, cloneSessionLeader, type TreeBuilder } from "./builder.ts";
+import { cloneBlank, cloneHelper, endProcess, cloneSessionLeader } from "./clone-process.ts";
+import type { TreeBuilder } from "./tree-builder.ts";
 import { BuiltProcess } from "../fill/process.ts";
-import { helperIds } from "./helper-ids.ts";
 import type { TimeNamespaces } from "./time-namespaces.ts";
 
 /** A process that leads a session whose leader has ended, until all is in place. */
@@ -59,7 +59,6 @@ class ProcessCreation {
   readonly #builder: TreeBuilder;
   readonly #timeNamespaces: TimeNamespaces;
   readonly #states: ReadonlyMap<number, FrozenProcess>;
-  readonly #ids: Iterator<number, never>;
   readonly #leaders = new Map<number, BuildScope>();
   readonly #insideOf = new Map<number, FrozenProcess["pidNamespace"]>();
 
@@ -67,7 +66,6 @@ class ProcessCreation {
     this.#builder = builder;
     this.#timeNamespaces = timeNamespaces;
     this.#states = new Map(states.map((state) => [state.pid, state]));
-    this.#ids = helperIds(states);
   }
 
   follow(step: Step): void {
@@ -155,7 +153,7 @@ class ProcessCreation {
   /** A helper of the cloner's makes the child and ends; the parent is the nearest who takes in what it leaves behind. */
   #adopt(state: FrozenProcess, parent: BuildScope, cloner: BuildScope, flags: number): BuildScope {
     const inside = this.#states.get(cloner.pid)?.pidNamespace ?? this.#insideOf.get(cloner.pid);
-    const helper = cloneHelper(this.#builder, cloner, this.#ids, inside, flags);
+    const helper = cloneHelper(this.#builder, cloner, inside, flags);
     const child = cloneBlank(this.#builder, helper, state.pid, state.pidNamespace, SIGNAL.SIGCHLD, flags);
     parent.call("prctl", "Taking a process in", PR.SET_CHILD_SUBREAPER, 1);
     endProcess(helper.pid);

@@ -4,7 +4,8 @@ import { WAIT } from "../../abi/wait.ts";
 import type { FrozenProcess } from "../../image/schema.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import { joinGroup, visible } from "./pid-namespaces.ts";
-import { endProcess, cloneSessionLeader, type TreeBuilder } from "./builder.ts";
+import { endProcess, cloneSessionLeader } from "./clone-process.ts";
+import type { TreeBuilder } from "./tree-builder.ts";
 import type { BuiltProcess } from "../fill/process.ts";
 
 /**

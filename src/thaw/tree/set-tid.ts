@@ -16,7 +16,7 @@ import { parseStatus } from "../../proc/status.ts";
 import type { FrozenProcess } from "../../image/schema.ts";
 import { openPath } from "../../resources/file/path-file.ts";
 import { BuildScope } from "../../tracee/build-scope.x86_64.ts";
-import { endProcess, waitForEnd } from "./builder.ts";
+import { endProcess, waitForEnd } from "./clone-process.ts";
 import { sleepMicroseconds } from "../../tracee/stops.ts";
 import type { ExclusiveProcessor } from "./one-processor.ts";
 import type { ThawedUserNamespaces } from "./user-namespaces.ts";

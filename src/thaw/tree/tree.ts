@@ -14,18 +14,18 @@ import { spawnBlank, CALL_AREA_SIZE, callAreaAt, type CallArea } from "../../tra
 import { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import { TraceeMemory } from "../../tracee/memory.ts";
 import { createAll } from "./create-processes.ts";
-import { PidNamespaces } from "./pid-namespaces.ts";
-import { CowSharing } from "../fill/cow-sharing.ts";
+import type { PidNamespaces } from "./pid-namespaces.ts";
+import type { CowSharing } from "../fill/cow-sharing.ts";
 import { setGroups } from "./process-groups.ts";
-import { endProcess, withTemporaryProcess, type TreeBuilder } from "./builder.ts";
+import { endProcess, withTemporaryProcess } from "./clone-process.ts";
+import { TreeBuilder } from "./tree-builder.ts";
 import type { Thawing } from "../context.ts";
 import { FdChannel } from "../fill/fd-channel.ts";
 import type { BuiltProcess } from "../fill/process.ts";
 import { idsOfSet } from "./helper-ids.ts";
 import { findFreeSpace, type Range } from "../fill/address-space.ts";
-import { helperIds } from "./helper-ids.ts";
 import { TimeNamespaces } from "./time-namespaces.ts";
-import { ThawedUserNamespaces } from "./user-namespaces.ts";
+import type { ThawedUserNamespaces } from "./user-namespaces.ts";
 
 /** Room for any kernel's vDSO with its data pages. */
 const VDSO_ROOM = 256 * 1024;
@@ -55,22 +55,7 @@ export function growTree(context: Thawing, state: FrozenState): Tree {
   const root = startRoot(context, callArea, idsOfSet(states));
   const vdso = clearRoot(root, parking);
   const channel = FdChannel.open(context, root, context.hasUserNamespaces);
-  const pidNamespaces = new PidNamespaces(channel);
-  const cowSharing = new CowSharing(state);
-  const base = {
-    context,
-    callArea,
-    channel,
-    pidNamespaces,
-    root,
-    built: new Map(),
-    notes: [],
-    inNewSessions: new Set<number>(),
-    cowSharing,
-  };
-  const builder: TreeBuilder = Object.assign(base, {
-    userNamespaces: new ThawedUserNamespaces(() => builder, helperIds(states)),
-  });
+  const builder = new TreeBuilder({ context, callArea, channel, root }, state);
   context.userNamespaces = builder.userNamespaces;
   context.withTemporaryProcess = (relative, id, use) =>
     withTemporaryProcess(builder, states.find(({ pid }) => pid === relative)?.pidNamespace, id, use);
@@ -90,9 +75,9 @@ export function growTree(context: Thawing, state: FrozenState): Tree {
     vdso,
     root: root.pid,
     notes: builder.notes,
-    pidNamespaces,
+    pidNamespaces: builder.pidNamespaces,
     userNamespaces: builder.userNamespaces,
-    cowSharing,
+    cowSharing: builder.cowSharing,
   };
 }
 

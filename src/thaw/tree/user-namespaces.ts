@@ -27,29 +27,24 @@ import { openPath } from "../../resources/file/path-file.ts";
 import { SECBIT_KEEP_CAPS_AND_NO_FIXUP, type Credentials } from "../../resources/security/credentials.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import { COUNTER } from "./set-tid.ts";
-import { cloneHelper, endProcess, type TreeBuilder } from "./builder.ts";
+import { cloneHelper, endProcess } from "./clone-process.ts";
+import type { TreeBuilder } from "./tree-builder.ts";
 import { OneProcessor } from "./one-processor.ts";
 
 /** Stays as it is, for setresuid(2). */
 const SAME = -1;
 
 export class ThawedUserNamespaces implements UserNamespaces {
-  readonly #builderOf: () => TreeBuilder;
-  readonly #ids: Iterator<number, never>;
+  readonly #builder: TreeBuilder;
   #oneProcessor: OneProcessor | undefined;
 
-  constructor(builder: () => TreeBuilder, ids: Iterator<number, never>) {
-    this.#builderOf = builder;
-    this.#ids = ids;
+  constructor(builder: TreeBuilder) {
+    this.#builder = builder;
   }
 
   /** Made when it is needed first, and there until the thaw has ended. */
   get oneProcessor(): OneProcessor {
-    return (this.#oneProcessor ??= this.#builder.context.own(new OneProcessor(this.#ids)));
-  }
-
-  get #builder(): TreeBuilder {
-    return this.#builderOf();
+    return (this.#oneProcessor ??= this.#builder.context.own(new OneProcessor(this.#builder.helperIds)));
   }
 
   stateOf(id: string): UserState {
@@ -216,7 +211,7 @@ export class ThawedUserNamespaces implements UserNamespaces {
     where?: FrozenProcess["pidNamespace"],
   ): T {
     const { root, context, channel } = this.#builder;
-    const scope = cloneHelper(this.#builder, root, this.#ids, where);
+    const scope = cloneHelper(this.#builder, root, where);
     try {
       return use({
         scope,

@@ -6,7 +6,7 @@ import { PR } from "../../abi/prctl.ts";
 import { SIGNAL } from "../../abi/signal.ts";
 import { WAIT_CORE_FLAG } from "../../abi/wait.ts";
 import { idInside, type UserNamespaceHandle } from "../../resources/namespace/user.ts";
-import { waitForEnd } from "./builder.ts";
+import { waitForEnd } from "./clone-process.ts";
 import type { BuiltProcess } from "../fill/process.ts";
 
 const UNCHANGED = -1;

@@ -1,4 +1,4 @@
-/** How the processes of a set are cloned, and what that needs. */
+/** How a process of a set is cloned, and how it ends. */
 import { SyscallError, attempt } from "../../sys/call.ts";
 import { CLONE } from "../../abi/clone.ts";
 import { SIGNAL } from "../../abi/signal.ts";
@@ -7,30 +7,11 @@ import { KmonteError } from "../../lib/errors.ts";
 import type { FrozenProcess } from "../../image/schema.ts";
 import { readdirOrEmpty } from "../../proc/read.ts";
 import { awaitEnd, expectNodeToWatch } from "../../tracee/stops.ts";
-import type { CallArea } from "../../tracee/blank.x86_64.ts";
 import { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import { TraceeMemory } from "../../tracee/memory.ts";
-import { idsForClone, pidNamespaceOf, type PidNamespaces } from "./pid-namespaces.ts";
-import type { CowSharing } from "../fill/cow-sharing.ts";
-import type { Thawing } from "../context.ts";
-import type { FdChannel } from "../fill/fd-channel.ts";
+import { idsForClone, pidNamespaceOf } from "./pid-namespaces.ts";
 import { cloneWithIds } from "./set-tid.ts";
-import type { BuiltProcess } from "../fill/process.ts";
-import type { ThawedUserNamespaces } from "./user-namespaces.ts";
-
-export interface TreeBuilder {
-  readonly context: Thawing;
-  readonly callArea: CallArea;
-  readonly channel: FdChannel;
-  readonly pidNamespaces: PidNamespaces;
-  readonly userNamespaces: ThawedUserNamespaces;
-  readonly root: BuildScope;
-  readonly built: Map<number, BuiltProcess>;
-  readonly notes: string[];
-  readonly cowSharing: CowSharing;
-  /** Processes that lead a session because their own could not be entered. */
-  readonly inNewSessions: Set<number>;
-}
+import type { TreeBuilder } from "./tree-builder.ts";
 
 export function endProcess(pid: number): void {
   // The main thread can be waited for only when all others, which are traced too, have been.
@@ -134,18 +115,17 @@ export function cloneBlank(
 }
 
 /**
- * A process that helps for a while, with one of `ids` in all pid namespaces. One that somebody has by now, be it only
+ * A process that helps for a while, with the same id in all pid namespaces. One that somebody has by now, be it only
  * for a group or a session, is passed over: none of them is better than another.
  */
 export function cloneHelper(
   builder: TreeBuilder,
   from: BuildScope,
-  ids: Iterator<number, never>,
   where: FrozenProcess["pidNamespace"],
   flags = 0,
 ): BuildScope {
   for (;;) {
-    const id = ids.next().value;
+    const id = builder.helperIds.next().value;
     try {
       return cloneBlank(builder, from, id, where && { ...where, pids: where.pids.map(() => id) }, 0, flags, 0);
     } catch (error) {
