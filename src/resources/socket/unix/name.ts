@@ -17,6 +17,7 @@ import type { LocalFd } from "../../../lib/brand.ts";
 import { KmonteError } from "../../../lib/errors.ts";
 import type { UnixSocketInfo } from "../../../proc/unix-diag.ts";
 import type { OpenFile, ThawContext } from "../../contract.ts";
+import { Memo } from "../../memo.ts";
 import { linkedPath } from "../../file/contents.ts";
 import { carryingOf } from "../../volatile/collect.ts";
 import { machinePathOfName } from "../../volatile/machine-path.ts";
@@ -207,7 +208,7 @@ function misplaced(path: string, made: LocalFd): KmonteError {
 }
 
 /** Where the sockets are for the moment whose files are gone and whose names others have by now, by path. */
-const hidden = new Map<string, string>();
+const hiddenSockets = new Memo(() => new Map<string, string>());
 
 /** What has the name by now gets it back at once: somebody may have to open it. */
 function hide(context: ThawContext, act: Act, path: string, here: ProcPath, aside: ProcPath): () => void {
@@ -217,6 +218,7 @@ function hide(context: ThawContext, act: Act, path: string, here: ProcPath, asid
   act(() => renameSync(here, there));
   context.undo(`socket file ${path}${ending}`, () => act(() => unlinkSync(there)));
   act(() => renameSync(aside, here));
+  const hidden = context.memo(hiddenSockets);
   hidden.set(key, `${path}${ending}`);
   return () => {
     hidden.delete(key);
@@ -228,7 +230,7 @@ function hide(context: ThawContext, act: Act, path: string, here: ProcPath, asid
 export function reachOf(context: ThawContext, bound: BoundName): Pick<BoundName, "name" | "directory"> {
   if (!isPathName(bound.name)) return bound;
   const path = pathOf(bound);
-  const place = hidden.get(context.mounts.at(path)) ?? (bound.root === undefined && !bound.ownName ? undefined : path);
+  const place = context.memo(hiddenSockets).get(context.mounts.at(path)) ?? (bound.root === undefined && !bound.ownName ? undefined : path);
   return place === undefined ? bound : { name: basename(place), directory: dirname(place) };
 }
 
