@@ -230,7 +230,9 @@ function hide(context: ThawContext, act: Act, path: string, here: ProcPath, asid
 export function reachOf(context: ThawContext, bound: BoundName): Pick<BoundName, "name" | "directory"> {
   if (!isPathName(bound.name)) return bound;
   const path = pathOf(bound);
-  const place = context.memo(hiddenSockets).get(context.mounts.at(path)) ?? (bound.root === undefined && !bound.ownName ? undefined : path);
+  const place =
+    context.memo(hiddenSockets).get(context.mounts.at(path)) ??
+    (bound.root === undefined && !bound.ownName ? undefined : path);
   return place === undefined ? bound : { name: basename(place), directory: dirname(place) };
 }
 
