@@ -1,12 +1,18 @@
 /** Whoever changes what images look like gives the format a new version: old images are converted by version. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { buildSchemas } from "../scripts/schema.ts";
+import { Ajv } from "ajv";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import * as v from "valibot";
 import { stateFrom1 } from "../src/image/convert/from-1.ts";
+import { convertDocument } from "../src/image/convert/steps.ts";
 import { FORMAT_VERSION } from "../src/image/version.ts";
 import { unixConnection } from "../src/resources/socket/unix/pair.ts";
+import { instancesOf, type Schema } from "./schema-instances.ts";
 
 /** SHA-256 digests of the schemas of state.json and manifest.json, by the version of the format. */
 const DIGESTS: Readonly<Record<number, string>> = {
@@ -45,3 +51,27 @@ test("names of connected unix sockets, of which there is no golden image, are co
   assert.deepEqual(objects.one.accepted?.name.ownName, name.own);
   assert.deepEqual(objects.one.openEnds, [true, false]);
 });
+
+const GOLDEN = join(import.meta.dirname, "golden");
+
+for (const which of ["manifest", "state"] as const) {
+  test(`every member that the ${which} of format 1 could have is one of format 2`, () => {
+    // As commit 83f9f46 wrote it, without descriptions.
+    const old = JSON.parse(readFileSync(join(GOLDEN, `1/${which}.schema.json`), "utf8")) as Schema;
+    const isOld = compile(old);
+    const isNew = compile(JSON.parse(buildSchemas()[`${which}.schema.json`] ?? "") as Schema);
+    const documents = instancesOf(old);
+    assert.ok(documents.length > 1);
+    for (const document of documents) {
+      assert.ok(isOld(document), JSON.stringify(isOld.errors));
+      const converted = convertDocument(which, document, 2);
+      assert.ok(isNew(converted), JSON.stringify(isNew.errors?.slice(0, 3)));
+    }
+  });
+}
+
+/** Of format 1 in draft 7 of JSON Schema, of format 2 in that of 2020. */
+function compile(schema: Schema & { readonly $schema?: string }): ReturnType<Ajv["compile"]> {
+  const Kind = schema.$schema?.includes("draft-07") ? Ajv : Ajv2020;
+  return new Kind({ allErrors: true, strict: false, validateFormats: false }).compile(schema);
+}
