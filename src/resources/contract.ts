@@ -6,7 +6,7 @@
  * cannot carry. Thawing builds under undo: whatever it makes goes away by itself if a later step fails.
  */
 import type { GenericSchema } from "valibot";
-import type { LocalFd, Pid, RemoteAddress } from "../lib/brand.ts";
+import type { LocalFd, Pid, RemoteAddress, Task } from "../lib/brand.ts";
 import type { Refusal } from "../lib/errors.ts";
 import type { Mapping } from "../proc/maps.ts";
 import type { FdInfo } from "../proc/fdinfo.ts";
@@ -54,6 +54,8 @@ export interface FreezeContext {
   readonly elapsed: bigint;
   /** The processes that are being frozen. */
   readonly pids: ReadonlySet<Pid>;
+  /** Through which thread each of them is asked what the kernel does not tell of an ended first thread. */
+  readonly tasks: ReadonlyMap<Pid, Task>;
   /** What a kind remembers for the time of this freeze; made when it is asked for first. */
   memo<T>(memo: Memo<T, FreezeContext>): T;
   /** Notes an object that several files or mappings share, once; later calls with the same id make nothing. */
@@ -61,7 +63,7 @@ export interface FreezeContext {
   /** Whether an object has been noted. */
   has(id: string): boolean;
   /** The mount namespace, if not ours, of the mount that a magic link of a process's leads to. */
-  placeOf(pid: Pid, via: string): string | undefined;
+  placeOf(task: Task, via: string): string | undefined;
   /** Runs `action` with paths of a mount namespace of the set, or of ours. */
   within<T>(place: string | undefined, action: () => T): T;
   /** Puts bytes aside for the image; returns the name to keep in the state. */
@@ -112,7 +114,7 @@ export interface FreezeProcess {
   readonly context: FreezeContext;
   readonly pid: Pid;
   /** Its first thread that lives. */
-  readonly main: Pid;
+  readonly task: Task;
   readonly command: string;
   readonly stat: ProcessStat;
   readonly status: ReadonlyMap<string, string>;
@@ -127,6 +129,8 @@ export interface FreezeThread {
   readonly sleepsUntil: bigint | undefined;
   readonly process: FreezeProcess;
   readonly tid: Pid;
+  /** The same, or the first that lives where this one has ended. */
+  readonly task: Task;
   readonly stat: ProcessStat;
   readonly status: ReadonlyMap<string, string>;
   readonly scope: RemoteScope;
@@ -136,6 +140,8 @@ export interface FreezeThread {
 export interface OpenFile {
   readonly context: FreezeContext;
   readonly pid: Pid;
+  /** Through which the process is asked about it. */
+  readonly task: Task;
   readonly command: string;
   readonly fd: number;
   /** A duplicate in our own table: the same description. */

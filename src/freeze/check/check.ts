@@ -63,7 +63,7 @@ function lookOnce(pids: readonly number[], options: LookOptions, tries: number):
   const outside = lookOutside(pids);
   const set = StoppedSet.stop(pids, admitting(options.user));
   try {
-    using context = new Freezing(new Set(set.processes.keys()), { ...options, outside });
+    using context = new Freezing(set.tasks, { ...options, outside });
     const { refusals, state, notes, restless } = new Look(context, set, options.carry).run();
     refusals.push(...refuseForeign(state, options.user));
     const pause = refusals.length === 0 ? undefined : pauseAfter(refusals, tries);

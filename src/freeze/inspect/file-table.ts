@@ -1,12 +1,12 @@
 /** The open files of the set: which descriptors share one open file description, and what kind each is. */
 import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { openTask, taskOf } from "../../sys/living.ts";
-import { attempt, call } from "../../sys/call.ts";
+import { compareTasks, livingThread, openTask, procPath } from "../../sys/task.ts";
+import { call } from "../../sys/call.ts";
 import { KCMP, O, OPEN_STATUS } from "../../abi/fcntl.ts";
 import { TUN } from "../../abi/tun.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { type FileStat, fstat, stat } from "../../sys/stat.ts";
-import type { LocalFd } from "../../lib/brand.ts";
+import type { LocalFd, Task } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { networkHere, openSocketNamespace, socketNamespace, within } from "../../sys/namespaces.ts";
 import { formatFlags } from "../../lib/flags.ts";
@@ -25,6 +25,8 @@ interface Seen {
   readonly file: OpenFile;
 }
 
+type Holder = Pick<OpenFile, "pid" | "task" | "command">;
+
 /** Collects the descriptors of all processes of the set. */
 export class FileTable {
   readonly #context: FreezeContext;
@@ -41,13 +43,13 @@ export class FileTable {
   }
 
   /** Notes all descriptors of a process. What they lead to is looked into later, by {@link freezeFiles}. */
-  addProcess(pid: number, command: string): FrozenDescriptor[] {
-    const pidfd = openTask(pid);
+  addProcess(pid: number, task: Task, command: string): FrozenDescriptor[] {
+    const pidfd = openTask(task);
     try {
-      return readdirSync(`/proc/${taskOf(pid)}/fd`)
+      return readdirSync(procPath(task, "fd"))
         .map(Number)
         .sort((a, b) => a - b)
-        .map((fd) => this.#addDescriptor(pidfd, pid, command, fd));
+        .map((fd) => this.#addDescriptor(pidfd, { pid, task, command }, fd));
     } catch (error) {
       throw errnoOf(error) === "EMFILE" ? tooMany(pid, command, error) : error;
     } finally {
@@ -55,14 +57,14 @@ export class FileTable {
     }
   }
 
-  #addDescriptor(pidfd: number, pid: number, command: string, fd: number): FrozenDescriptor {
+  #addDescriptor(pidfd: number, holder: Holder, fd: number): FrozenDescriptor {
+    const { pid, task } = holder;
     const local = call("pidfd_getfd", `Duplicating descriptor ${fd} of process ${pid}`, pidfd, fd, 0) as LocalFd;
-    const info = parseFdInfo(readFileSync(`/proc/${taskOf(pid)}/fdinfo/${fd}`, "utf8"));
-    const link = readlinkSync(`/proc/${taskOf(pid)}/fd/${fd}`);
+    const info = parseFdInfo(readFileSync(procPath(task, `fdinfo/${fd}`), "utf8"));
+    const link = readlinkSync(procPath(task, `fd/${fd}`));
     const file: OpenFile = {
       context: this.#context,
-      pid,
-      command,
+      ...holder,
       fd,
       local,
       link,
@@ -82,8 +84,7 @@ export class FileTable {
     const key = `${file.stat.device}:${file.stat.inode}:${file.info.flags & ~O.O_CLOEXEC}`;
     const candidates = this.#seen.get(key) ?? [];
     for (const seen of candidates) {
-      if (attempt("kcmp", taskOf(file.pid), taskOf(seen.file.pid), KCMP.FILE, file.fd, seen.file.fd) === 0)
-        return seen.id;
+      if (compareTasks(file.task, seen.file.task, KCMP.FILE, file.fd, seen.file.fd) === 0) return seen.id;
     }
     const seen = { id: `f${this.#order.length + 1}`, file };
     this.#seen.set(key, [...candidates, seen]);
@@ -96,7 +97,8 @@ export class FileTable {
     const info = parseFdInfo(readFileSync(`/proc/self/fdinfo/${local}`, "utf8"));
     const link = readlinkSync(`/proc/self/fd/${local}`);
     const { context, command } = holder;
-    return this.#identify({ context, pid: process.pid, command, fd: local, local, link, stat: fstat(local), info });
+    const ours = { pid: process.pid, task: livingThread(process.pid), fd: local, local };
+    return this.#identify({ context, ...ours, command, link, stat: fstat(local), info });
   }
 
   get all(): readonly (readonly [id: string, file: OpenFile])[] {
@@ -114,8 +116,8 @@ export class FileTable {
       try {
         // What is no file of a path has a mount of the kernel's own.
         const mnt = file.link.startsWith("/")
-          ? this.#places.nameAt(file.pid, file.info.mountId)
-          : this.#places.nameOf(file.pid);
+          ? this.#places.nameAt(file.task, file.info.mountId)
+          : this.#places.nameOf(file.task);
         const frozen = this.#places.within(mnt, () => freezeInPlace(file));
         files[id] = { ...frozen, ...(mnt !== undefined && { mnt }) };
       } catch (error) {

@@ -1,11 +1,12 @@
 /** The control groups that a process and its threads are in (cgroups(7)), where kmonte is not in them too. */
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { livingThread, procPath } from "../../sys/task.ts";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { KmonteError } from "../../lib/errors.ts";
 import { parseCgroups, type CgroupPaths } from "../../proc/cgroup.ts";
 import type { ProcessResource, ThawContext } from "../contract.ts";
-import { CGROUP_TREE, cgroupsOf, freezeCgroupTree, type CgroupTreeHandle } from "./tree.ts";
+import { CGROUP_TREE, cgroupsOf, threadsOf, freezeCgroupTree, type CgroupTreeHandle } from "./tree.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 
 /** The path in each hierarchy, by its controllers; "" for version 2. */
@@ -22,13 +23,11 @@ export const cgroups: ProcessResource<v.InferOutput<typeof schema>, "cgroups"> =
   isPlace: true,
   schema,
   forUser: ofAnyUser,
-  freeze({ pid, context }) {
-    const common = cgroupsOf(context, pid, pid);
+  freeze({ pid, task, context }) {
+    const common = cgroupsOf(context, task);
     const threads: Record<string, CgroupPaths> = {};
-    for (const tid of readdirSync(`/proc/${pid}/task`)) {
-      const others = Object.entries(cgroupsOf(context, pid, Number(tid))).filter(
-        ([hierarchy, path]) => common[hierarchy] !== path,
-      );
+    for (const tid of threadsOf(pid, task)) {
+      const others = Object.entries(cgroupsOf(context, tid)).filter(([hierarchy, path]) => common[hierarchy] !== path);
       if (others.length > 0) threads[tid] = Object.fromEntries(others);
     }
     freezeCgroupTree(context);
@@ -58,7 +57,7 @@ export function move(
   who: string,
 ): void {
   const tree = context.object<CgroupTreeHandle>(CGROUP_TREE);
-  const now = parseCgroups(readFileSync(`/proc/${tid}/cgroup`, "utf8"));
+  const now = parseCgroups(readFileSync(procPath(livingThread(tid), "cgroup"), "utf8"));
   for (const [hierarchy, path] of Object.entries(wanted)) {
     // Where everybody is who is nowhere else: in a hierarchy that is gone, too.
     if ((now[hierarchy] ?? "/") === path) continue;

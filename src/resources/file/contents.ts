@@ -8,7 +8,7 @@ import { closeSync } from "node:fs";
 import { dirname } from "node:path";
 import { O } from "../../abi/fcntl.ts";
 import { asUser } from "../../sys/identity.ts";
-import type { LocalFd } from "../../lib/brand.ts";
+import type { LocalFd, Pid, Task } from "../../lib/brand.ts";
 import type { FileStat } from "../../sys/stat.ts";
 import { OVERLAYFS_SUPER_MAGIC, S_IF } from "../../abi/stat.ts";
 import { fileSystemOf, lstat } from "../../sys/stat.ts";
@@ -30,7 +30,8 @@ export interface ContentsLook {
   readonly via: string;
   readonly link: string;
   readonly stat: FileStat;
-  readonly pid: number;
+  readonly pid: Pid;
+  readonly task: Task;
   readonly command: string;
   readonly sharedAnonymous?: boolean;
   /** It is mapped so that others see what is written (mmap(2), MAP_SHARED). */
@@ -67,7 +68,7 @@ export function isLinked(link: string, seen: FileStat): boolean {
 /** Notes the contents as an object of the frozen set and returns the object's id. */
 export function contentsObject(context: FreezeContext, look: ContentsLook): string {
   const id = `file:${look.stat.device}:${look.stat.inode}`;
-  const place = look.link.startsWith("/") ? context.placeOf(look.pid, look.via) : undefined;
+  const place = look.link.startsWith("/") ? context.placeOf(look.task, look.via) : undefined;
   if (context.has(id)) {
     noteOtherName(context, look, isLinked);
     return inAnotherPlace(context, look, id, place) ?? id;
@@ -128,7 +129,7 @@ function freezeLinkedElsewhere(context: FreezeContext, look: ContentsLook): Obje
   if (look.stat.type !== S_IF.S_IFREG || look.stat.links === 0 || !look.link.startsWith("/")) return undefined;
   if (look.stat.links === 1 && isCountedBelow(look)) return undefined;
   // In folders that the user who asked may list.
-  const path = asUser(context.user, () => searchName(look.pid, look.stat, [dirname(linkedPath(look.link))]));
+  const path = asUser(context.user, () => searchName(look.task, look.stat, [dirname(linkedPath(look.link))]));
   if (path !== undefined) return freezeNamed(context, { ...look, link: path });
   throw new Refusal(
     "HARD_LINK",

@@ -56,11 +56,11 @@ export const statelessDevice: FileKind<v.InferOutput<typeof schema>, "device"> =
   recognise: (file) =>
     file.stat.type === S_IF.S_IFCHR && (STATELESS.has(file.stat.deviceNode) || isAsked(file.stat.deviceNode)),
   freeze(file) {
-    const { context, pid, local, link, stat: seen } = file;
+    const { context, task, local, link, stat: seen } = file;
     const state = { path: linkedPath(link), device: seen.deviceNode };
     if (!isLinked(link, seen)) return { ...state, unlinked: freezeUnlinkedSpecial(local, link, seen) };
     // Nodes of /dev come with the kernel.
-    const path = machinePathOf(context, pid, `/proc/self/fd/${local}`, link);
+    const path = machinePathOf(context, task, `/proc/self/fd/${local}`, link);
     if (path !== undefined && !isMadeAtBoot(path)) carryOpened(context, path, false);
     return state;
   },

@@ -47,8 +47,8 @@ export const directory: FileKind<v.InferOutput<typeof schema>, "directory"> = {
       return { path: file.link, identity: identityOf(file.local), ...(isNode && { device: deviceNode }) };
     }
     const id = removedDirectoryId(file.stat);
-    const { context, link, stat, pid, command } = file;
-    const look = { via: `/proc/self/fd/${file.local}`, link, stat, pid, command };
+    const { context, link, stat, pid, task, command } = file;
+    const look = { via: `/proc/self/fd/${file.local}`, link, stat, pid, task, command };
     const covered = freezeShadowed(context, look);
     if (covered) return { removed: context.object(id, () => covered) };
     if (file.stat.type !== S_IF.S_IFDIR) return { special: freezeUnlinkedSpecial(file.local, file.link, file.stat) };
@@ -75,8 +75,8 @@ export const directory: FileKind<v.InferOutput<typeof schema>, "directory"> = {
 };
 
 /** What would be gone after a boot travels with its name. */
-function noteVolatile({ context, pid, local, link, stat }: OpenFile): void {
-  const path = machinePathOf(context, pid, `/proc/self/fd/${local}`, link);
+function noteVolatile({ context, task, local, link, stat }: OpenFile): void {
+  const path = machinePathOf(context, task, `/proc/self/fd/${local}`, link);
   if (path !== undefined) carryOpened(context, path, stat.type === S_IF.S_IFDIR);
 }
 

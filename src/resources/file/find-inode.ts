@@ -4,13 +4,13 @@
  */
 import { closeSync, lstatSync, readdirSync, readFileSync, readlinkSync, type BigIntStats } from "node:fs";
 import { dirname, join } from "node:path";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { O } from "../../abi/fcntl.ts";
 import { type FileHandle, openHandle } from "../../sys/file-handle.ts";
 import { placed } from "../../sys/namespaces.ts";
 import { formatDevice } from "../../abi/stat.ts";
 import { type FileStat, fstat } from "../../sys/stat.ts";
-import type { LocalFd } from "../../lib/brand.ts";
+import type { LocalFd, Task } from "../../lib/brand.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import { isLinked } from "./contents.ts";
 import { openPath } from "./path-file.ts";
@@ -20,8 +20,8 @@ import { orIfGone } from "../../lib/no-such-file.ts";
 const MOST_NAMES = 100_000;
 
 /** Opens a file by handle, with O_PATH, on any mount of the file system `device` (`major:minor`). */
-export function openByHandle(pid: number, device: string, handle: FileHandle): LocalFd | undefined {
-  for (const mount of mountsOf(pid)) {
+export function openByHandle(task: Task | "self", device: string, handle: FileHandle): LocalFd | undefined {
+  for (const mount of mountsOf(task)) {
     if (mount.device !== device) continue;
     const mountFd = tryOpen(mount.mountPoint);
     if (mountFd === undefined) continue;
@@ -36,15 +36,15 @@ export function openByHandle(pid: number, device: string, handle: FileHandle): L
 }
 
 /** A path that leads to an open file now. The one that the kernel remembers is tried first. */
-export function nameOfOpen(fd: LocalFd, pid: number, hints: readonly string[]): string | undefined {
+export function nameOfOpen(fd: LocalFd, task: Task | "self", hints: readonly string[]): string | undefined {
   const seen = fstat(fd);
   const link = readlinkSync(`/proc/self/fd/${fd}`);
-  return isLinked(link, seen) ? link : searchName(pid, seen, [dirname(link), ...hints]);
+  return isLinked(link, seen) ? link : searchName(task, seen, [dirname(link), ...hints]);
 }
 
 /** Looks for a name of the inode around the folders of `hints` first, and then ever further up. */
-export function searchName(pid: number, seen: FileStat, hints: readonly string[]): string | undefined {
-  const roots = mountsOf(pid).map(({ mountPoint }) => mountPoint);
+export function searchName(task: Task | "self", seen: FileStat, hints: readonly string[]): string | undefined {
+  const roots = mountsOf(task).map(({ mountPoint }) => mountPoint);
   const around = [...new Set([...hints.flatMap(ancestors).toSorted((a, b) => b.length - a.length), ...roots])];
   const walked = new Set<string>();
   const itself = around.find((folder) => {
@@ -77,8 +77,8 @@ function ancestors(folder: string): string[] {
   return folder === dirname(folder) ? [folder] : [folder, ...ancestors(dirname(folder))];
 }
 
-function mountsOf(pid: number): ReturnType<typeof parseMountInfo> {
-  return parseMountInfo(readFileSync(`/proc/${taskOf(pid)}/mountinfo`, "utf8"));
+function mountsOf(task: Task | "self"): ReturnType<typeof parseMountInfo> {
+  return parseMountInfo(readFileSync(procPath(task, "mountinfo"), "utf8"));
 }
 
 function lookAt(path: string): BigIntStats | undefined {

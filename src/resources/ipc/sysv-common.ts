@@ -49,7 +49,8 @@ export const OURSELVES: Caller = { attempt };
 
 /** The process of the set with this id, if it lives in the IPC namespace of this thread. */
 export function memberHere(pid: number, context: FreezeContext): number | undefined {
-  return context.pids.has(pid) && namespaceOf(pid, "ipc") === namespaceOf("thread-self", "ipc") ? pid : undefined;
+  const task = context.tasks.get(pid);
+  return task !== undefined && namespaceOf(task, "ipc") === namespaceOf("thread-self", "ipc") ? pid : undefined;
 }
 
 /** The one who shall make a call: a member of the set where the image names one. */

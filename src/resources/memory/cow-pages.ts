@@ -2,8 +2,9 @@
  * Pages that relatives have in common since fork(2): one page in memory until somebody writes to it. A page has the
  * same frame in all of them (Documentation/admin-guide/mm/pagemap.rst), at the same address.
  */
+import type { Pid, Task } from "../../lib/brand.ts";
 import { closeSync, openSync, readSync } from "node:fs";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
 import { unhex } from "../../lib/hex.ts";
 import type { MappingState } from "./mappings.ts";
@@ -20,11 +21,11 @@ const EXCLUSIVE = 0x0100_0000;
 const NUMBER = 0x007f_ffff;
 
 /** Notes in each mapping which pages an earlier process of the list has too. Parents come before children. */
-export function noteCommonPages(processes: readonly Holder[]): void {
+export function noteCommonPages(tasks: ReadonlyMap<Pid, Task>, processes: readonly Holder[]): void {
   if (processes.length < 2) return;
   const first = new Map<number, { readonly pid: number; readonly address: number }>();
   for (const { pid, mappings } of processes) {
-    const pagemap = openSync(`/proc/${taskOf(pid)}/pagemap`, "r");
+    const pagemap = openSync(procPath(tasks.get(pid) as Task, "pagemap"), "r");
     try {
       for (const mapping of mappings) {
         if (mapping.pages.length === 0 || mapping.hugePage !== undefined) continue;

@@ -1,7 +1,7 @@
 /** The mappings of an address space (mmap(2)): where, with what protection, backed by what. */
 import { closeSync } from "node:fs";
 import * as v from "valibot";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { attempt } from "../../sys/call.ts";
 import { F, F_SEAL } from "../../abi/fcntl.ts";
 import { IORING_OFF } from "../../abi/io-uring.ts";
@@ -64,7 +64,7 @@ export function isKernelOwned(mapping: Mapping): boolean {
 
 /** Looks at every mapping and which of its pages are to be kept. */
 export function freezeMappings(process: FreezeProcess): MappingState[] {
-  using pagemap = new Pagemap(process.pid);
+  using pagemap = new Pagemap(process.task);
   const states: MappingState[] = [];
   for (const mapping of process.mappings) {
     if (isKernelOwned(mapping)) continue;
@@ -126,6 +126,7 @@ function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<Ma
     link: mapping.path,
     stat: stat(via),
     pid: process.pid,
+    task: process.task,
     command: process.command,
     sharedWritable: writable,
     mappedToRead: mapping.shared && mapping.flags.includes("mr"),
@@ -134,8 +135,8 @@ function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<Ma
   return { object, offset: mapping.offset, writable: writable || isSealedReader(mapping, via) };
 }
 
-function mapFile({ pid }: FreezeProcess, { start, end }: Mapping): string {
-  return `/proc/${taskOf(pid)}/map_files/${start.toString(16)}-${end.toString(16)}`;
+function mapFile({ task }: FreezeProcess, { start, end }: Mapping): string {
+  return procPath(task, `map_files/${start.toString(16)}-${end.toString(16)}`);
 }
 
 /**

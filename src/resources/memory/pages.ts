@@ -1,6 +1,7 @@
 /** Which pages of a private mapping are the process's own (Documentation/admin-guide/mm/pagemap.rst). */
+import type { Task } from "../../lib/brand.ts";
 import { closeSync, openSync, readSync } from "node:fs";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
 import { NativeBuffer } from "../../sys/ffi.unsafe.ts";
 import { runsWithin, scanPages, type PageRegion } from "./page-scan.ts";
@@ -23,8 +24,8 @@ export class Pagemap implements Disposable {
   #buffer: Buffer | undefined;
   readonly #regions: readonly PageRegion[] | undefined;
 
-  constructor(pid: number) {
-    this.#fd = openSync(`/proc/${taskOf(pid)}/pagemap`, "r");
+  constructor(task: Task) {
+    this.#fd = openSync(procPath(task, "pagemap"), "r");
     this.#regions = scanPages(this.#fd);
   }
 

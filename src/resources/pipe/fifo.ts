@@ -53,7 +53,7 @@ export function freezeFifo(file: OpenFile, id: string): FifoState {
   const { mode, uid, gid } = file.stat;
   const linked = isLinked(file.link, file.stat);
   const via = `/proc/self/fd/${file.local}`;
-  const here = linked ? machinePathOf(file.context, file.pid, via, file.link) : undefined;
+  const here = linked ? machinePathOf(file.context, file.task, via, file.link) : undefined;
   if (here !== undefined) carryingOf(file.context).above(here);
   const awaits = awaitsWriter(file) && { awaitsWriter: true as const };
   const strict = freezeNoFollow(file.context, file.stat);

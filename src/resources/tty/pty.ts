@@ -1,4 +1,5 @@
 /** A pseudo-terminal whose master side is in the set (pty(7)): number, modes, window size. */
+import { procPath } from "../../sys/task.ts";
 import { pollNow } from "../../sys/poll.ts";
 import { POLL } from "../../abi/poll.ts";
 import { closeSync, existsSync } from "node:fs";
@@ -68,12 +69,12 @@ export function findMaster(context: FreezeContext, index: number, device?: strin
 }
 
 /** The file system devpts that a master side belongs to: each has numbers of its own (newinstance). */
-function instanceOf({ context, pid, fd, local, link, stat: seen }: OpenFile): string {
+function instanceOf({ context, task, fd, local, link, stat: seen }: OpenFile): string {
   if (fileSystemOf(local) === DEVPTS_SUPER_MAGIC) return seen.device;
   const folder = join(dirname(link), "pts");
   // A node of its own, /dev/ptmx, stands beside it.
   const beside = (): string => orIfGone(() => stat(placed(folder)).device, seen.device);
-  return context.within(context.placeOf(pid, `/proc/${pid}/fd/${fd}`), beside);
+  return context.within(context.placeOf(task, procPath(task, `fd/${fd}`)), beside);
 }
 
 /** Notes the pseudo-terminal of a master side; returns the id of the object. */
