@@ -19,6 +19,7 @@ import type { FileStat } from "../sys/stat.ts";
 import type { FileIdentity } from "../sys/file-identity.ts";
 import type { Identity, Rights } from "../sys/identity.ts";
 import type { UserState } from "./namespace/user.ts";
+import type { Difference, KernelNeed } from "./conditions.ts";
 import type { Memo } from "./memo.ts";
 import type { Phase } from "./phases.ts";
 import type { NetworkNeed } from "./socket/quarantine/requirements.ts";
@@ -262,16 +263,6 @@ export interface Answers {
   readonly bytes: Buffer;
 }
 
-/** Something that a kernel must have been built with. */
-export interface KernelNeed {
-  /** As Kconfig names it, CONFIG_…: built in or a module. */
-  readonly option: string;
-  /** The module's name, where there may be one. */
-  readonly module?: string;
-  /** What it is for, with the section of the manual. */
-  readonly what: string;
-}
-
 /** A path that a thaw opens or makes something in. */
 export type WantedPath =
   | {
@@ -305,6 +296,8 @@ interface Kind<S, N extends string> {
   /** The name under which the state stands in state.json. */
   readonly name: N;
   readonly schema: GenericSchema<S>;
+  /** What of it is not as it was after a thaw; nothing, as a rule. */
+  readonly differs?: readonly Difference<S>[];
   /** What a kernel must have for such a state to be thawed on it; nothing, when every Linux has it. */
   needs?(state: S): readonly KernelNeed[];
   /**

@@ -1,4 +1,5 @@
 /** Devices without a state of their own: they are opened again by their path. */
+import { NAMELESS_INODE, NAMELESS_LINK } from "./nameless.ts";
 import { readlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { placed } from "../../sys/namespaces.ts";
@@ -48,6 +49,7 @@ function isAsked(node: string): boolean {
 export const statelessDevice: FileKind<v.InferOutput<typeof schema>, "device"> = {
   name: "device",
   schema,
+  differs: [{ what: NAMELESS_INODE, met: ({ unlinked: gone }) => gone !== undefined }, { what: NAMELESS_LINK }],
   *forUser({ unlinked: gone }) {
     if (gone) yield "It has a device open whose node is gone.";
   },

@@ -1,4 +1,5 @@
 /** An open directory, or any file system object opened with O_PATH. */
+import { NAMELESS_INODE, NAMELESS_LINK } from "./nameless.ts";
 import { identityOf } from "../../sys/file-identity.ts";
 import { lstatSync } from "node:fs";
 import { dirname } from "node:path";
@@ -28,6 +29,7 @@ const schema = v.union([
 export const directory: FileKind<v.InferOutput<typeof schema>, "directory"> = {
   name: "directory",
   schema,
+  differs: [{ what: NAMELESS_INODE, met: (state) => "special" in state }, { what: NAMELESS_LINK }],
   *forUser(state) {
     if ("special" in state && state.special.device !== undefined) yield "It has a device open whose node is gone.";
   },

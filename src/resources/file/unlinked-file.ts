@@ -1,4 +1,5 @@
 /** A file that was unlinked while it was open or mapped: its contents travel in the image. */
+import { NAMELESS_INODE, NAMELESS_LINK } from "./nameless.ts";
 import { existsSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
@@ -75,6 +76,14 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
 export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle, "unlinked-file"> = {
   name: "unlinked-file",
   schema,
+  differs: [
+    { what: NAMELESS_INODE, met: () => true },
+    {
+      what: "whether a file of O_TMPFILE was opened with O_EXCL as well: it may be given a name after the thaw",
+      met: ({ temporary }) => temporary === true,
+    },
+    { what: NAMELESS_LINK },
+  ],
   forUser: ofAnyUser,
   paths: ({ path, parentDirectory: folder }) => [{ folder: dirname(path), identity: folder }],
   thaw(state, context: ThawContext): ContentsHandle {

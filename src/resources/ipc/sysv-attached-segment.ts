@@ -15,7 +15,7 @@ import { Refusal } from "../../lib/errors.ts";
 import { parseMaps, type Mapping } from "../../proc/maps.ts";
 import type { SysvLine } from "../../proc/sysvipc.ts";
 import type { FreezeContext, FreezeProcess, ObjectKind } from "../contract.ts";
-import { listSysv } from "./sysv-common.ts";
+import { listSysv, TIMES_OF_SYSV } from "./sysv-common.ts";
 import { freezeSegment, makeSegment, noteLast, segmentSchema, type SegmentState } from "./sysv-segments.ts";
 
 const schema = v.strictObject({
@@ -83,6 +83,7 @@ export function attachments(context: FreezeContext): ReadonlyMap<number, string>
 export const sysvSegment: ObjectKind<State, SegmentHandle, "sysv-segment"> = {
   name: "sysv-segment",
   schema,
+  differs: [{ what: TIMES_OF_SYSV, met: ({ segment }) => segment !== undefined }],
   thaw({ id, size, namespace, segment }, context) {
     if (namespace !== undefined) context.object<NamespaceHandle>(namespace);
     else if (segment && findHere(segment)) noteLast(segment, context);

@@ -47,6 +47,10 @@ export interface Caller {
 }
 export const OURSELVES: Caller = { attempt };
 
+/** Those of an object that a thaw makes again; one that has gone on living keeps them. */
+export const TIMES_OF_SYSV =
+  "the times that shmctl(2), semctl(2) and msgctl(2) show, of System V objects that are made again";
+
 /** The process of the set with this id, if it lives in the IPC namespace of this thread. */
 export function memberHere(pid: number, context: FreezeContext): number | undefined {
   const task = context.tasks.get(pid);

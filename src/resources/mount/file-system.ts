@@ -2,6 +2,7 @@
  * File systems of the set's own, of which its mounts show one part or another: they are made again once, whatever the
  * number of mounts and mount namespaces. Those in memory come with what is in them; disks keep their own contents.
  */
+import { IN_MEMORY_INODE } from "../volatile/file-systems.ts";
 import { livingThread, procPath } from "../../sys/task.ts";
 import { Memo } from "../memo.ts";
 import { mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
@@ -203,6 +204,7 @@ const FILLED_FROM_IMAGE: ReadonlySet<string> = new Set(["tmpfs", "ramfs", "mqueu
 
 export const fileSystem: ObjectKind<FileSystemState, FileSystemHandle, "file-system"> = {
   name: "file-system",
+  differs: [{ what: IN_MEMORY_INODE, met: ({ contents }) => contents !== undefined }],
   hasPath: false,
   schema,
   needs: ({ type }) => fileSystemNeeds(type),

@@ -1,4 +1,5 @@
 /** A named pipe (fifo(7)), with its name or without one by now. */
+import { NAMELESS_INODE, NAMELESS_LINK } from "../file/nameless.ts";
 import { pollNow } from "../../sys/poll.ts";
 import { POLL } from "../../abi/poll.ts";
 import { placed } from "../../sys/namespaces.ts";
@@ -95,6 +96,7 @@ function awaitsWriter({ context, stat: { inode, device } }: OpenFile): boolean {
 export const fifo: ObjectKind<FifoState, PipeHandle, "fifo"> = {
   name: "fifo",
   schema,
+  differs: [{ what: NAMELESS_INODE, met: ({ linked }) => !linked }, { what: NAMELESS_LINK }],
   forUser: ofAnyUser,
   // It is filled through a descriptor that reads and writes, which waits for nobody.
   paths: ({ path, linked, identity, parentDirectory: folder }) => [

@@ -51,6 +51,9 @@ const DUMPABLE_BY_ROOT = 2;
 
 export const attributes: ProcessResource<Attributes, "attributes"> = {
   name: "attributes",
+  differs: [
+    { what: "who may trace a process by its own leave (PR_SET_PTRACER of prctl(2)): Yama keeps that to itself" },
+  ],
   schema,
   *forUser({ dumpable, oomScoreAdj, autogroupNice: sessionNice = 0 }) {
     if (dumpable !== 1)

@@ -47,6 +47,12 @@ const TIMER_ABSTIME = 1;
 
 export const posixTimers: ProcessResource<v.InferOutput<typeof schema>, "posixTimers"> = {
   name: "posixTimers",
+  differs: [
+    {
+      what: "how often a timer had expired while its signal waited (timer_getoverrun(2)): counted from its last expiration on",
+      met: (timers) => timers.some(({ queued }) => queued),
+    },
+  ],
   schema,
   forUser: (timers) => wakesNobody(timers.map(({ clock }) => clock)),
   needs: (timers) => (timers.length > 0 ? [{ option: "CONFIG_POSIX_TIMERS", what: "timer_create(2)" }] : []),
