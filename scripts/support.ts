@@ -4,6 +4,7 @@
  */
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
+import { allDifferences } from "../src/resources/differences.ts";
 import { failuresIn } from "./errors.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -96,30 +97,18 @@ const link = (name: string): string => `[${name}](../test/programs/${name})`;
 const cell = (text: string): string => text.replaceAll("|", "\\|");
 
 /** What no kernel lets anyone set, or tells anyone. */
-const CHANGED = [
-  "## Not as it was",
-  "",
-  "No kernel lets anyone set these again, or tells them without changing something:",
-  "",
-  "- the times that shmctl(2), semctl(2) and msgctl(2) show, of System V objects that are made again;",
-  "- inode numbers and st_ctim of files without a name, and of what lay in memory (tmpfs) and had to be made again;",
-  "- events of inotify(7) that nobody had read: the kernel tells that some were lost (IN_Q_OVERFLOW) in their place, and",
-  "  the number of a watch that was removed last may be given again;",
-  "- whether a file of O_TMPFILE was opened with O_EXCL as well: it may be given a name after the thaw;",
-  "- the count of a blocking write(2) to a pipe or socket that had been done in part: the call returns it, as it does",
-  "  when the process is stopped and continued;",
-  "- who may trace a process by its own leave (PR_SET_PTRACER of prctl(2)): Yama keeps that to itself;",
-  "- how often a timer had expired while its signal waited (timer_getoverrun(2)): counted from its last expiration on;",
-  "- which thread of a process made a child, which only __WNOTHREAD of waitpid(2) asks for: it is the first one's. A",
-  "  death signal that depends on it is refused (PARENT_THREAD);",
-  "- the numbers of keys (keyctl(2)), which the kernel chooses: programs find keys by their descriptions;",
-  "- the rules of a Landlock domain, which are told to nobody once they are in force (landlock(7));",
-  "- the time at which a process or thread started (field 22 of /proc/PID/stat, ps -o lstart), which is that of the",
-  "  thaw: whoever knows processes by id and start time (ProcessHandle of Java, psutil, runc) takes them for others;",
-  "- CPU time used so far (getrusage(2), CLOCK_PROCESS_CPUTIME_ID), which begins anew;",
-  "- the name that /proc shows for a file or folder without one, when something else stands under that name by now.",
-  "",
-];
+function changed(): string[] {
+  const items = allDifferences();
+  return [
+    "## Not as it was",
+    "",
+    "No kernel lets anyone set these again, or tells them without changing something. `kmonte check` says which of them",
+    "processes will meet, as far as a look can tell:",
+    "",
+    ...items.map((item, at) => `- ${item}${at === items.length - 1 ? "." : ";"}`),
+    "",
+  ];
+}
 
 /** The document, as text. */
 export function buildSupport(): string {
@@ -134,7 +123,7 @@ export function buildSupport(): string {
     "Everything that no row speaks of is refused by name too, or is a defect of kmonte: please report it.",
     "",
     ...Object.entries(FOLDERS).flatMap(([folder, title]) => carried(folder, title, all)),
-    ...CHANGED,
+    ...changed(),
     ...refused(all),
     "## All programs",
     "",

@@ -87,6 +87,24 @@ describe("danger is visible", () => {
   });
 });
 
+describe("a process is asked through a thread that lives", () => {
+  /** What /proc and the kernel tell even of a first thread that has ended. */
+  const TOLD = new Set(["stat", "status", "comm", "task", "attr", "oom_score_adj", "autogroup", "loginuid"]);
+  const textOf = (file: string): string => readFileSync(join(ROOT, file), "utf8");
+  test("paths of what only a living thread tells are made by procPath, which takes a Task", () => {
+    const wrong = sources.flatMap((file) =>
+      [...textOf(file).matchAll(/`\/proc\/\$\{[^}]*\}\/([a-z_]+)[`/]/g)].flatMap(([path, name = ""]) =>
+        TOLD.has(name) ? [] : [`${file}: ${path}`],
+      ),
+    );
+    assert.deepEqual(wrong, []);
+  });
+  test("so is kcmp(2), by compareTasks", () => {
+    const using = sources.filter((file) => /(?:attempt|call)\("kcmp"/.test(textOf(file)));
+    assert.deepEqual(using, ["src/sys/task.ts"]);
+  });
+});
+
 describe("files stay small", () => {
   test("none has more than 400 lines", () => {
     // Tables of the kernel's names are data.

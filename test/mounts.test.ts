@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { mountsOf } from "../src/proc/mounts.ts";
 import { readStat } from "../src/proc/read.ts";
 import { rootMountsOf } from "../src/units/machine-mounts.ts";
+import { livingThread } from "../src/sys/task.ts";
 import { until } from "./harness.ts";
 
 /** Prints the id of a child that ends at once and is not waited for. */
@@ -22,11 +23,11 @@ test("a process that has ended and is not waited for sees none", async () => {
     const [line] = (await once(createInterface(parent.stdout), "line")) as [string];
     const zombie = Number(line);
     await until(() => readStat(zombie)?.state === "Z", "the end of the child");
-    assert.deepEqual(mountsOf(zombie), []);
+    assert.deepEqual(mountsOf(livingThread(zombie)), []);
     assert.deepEqual(rootMountsOf([zombie]), []);
-    assert.ok(mountsOf(parent.pid ?? 0).some(({ mountPoint }) => mountPoint === "/"));
+    assert.ok(mountsOf(livingThread(parent.pid ?? 0)).some(({ mountPoint }) => mountPoint === "/"));
   } finally {
     parent.kill("SIGKILL");
   }
-  assert.deepEqual(mountsOf(4_194_304), [], "nor does one that is not there");
+  assert.deepEqual(mountsOf(livingThread(4_194_304)), [], "nor does one that is not there");
 });

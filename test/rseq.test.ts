@@ -1,4 +1,5 @@
 /** Where the C library's restartable sequences are registered: found without the kernel's help, as before 5.13. */
+import { livingThread } from "../src/sys/task.ts";
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -15,7 +16,7 @@ test("probing finds the registration that the kernel tells of", async (context) 
   await program.waitFor(/^READY$/m);
   using set = StoppedSet.stop([program.pid]);
   if (!kernelTellsRseq(program.pid)) return context.skip("this kernel does not tell");
-  using memory = new TraceeMemory(program.pid);
+  using memory = new TraceeMemory(livingThread(program.pid));
   const gadget = findGadget(program.pid, memory, parseMaps(readFileSync(`/proc/${program.pid}/smaps`, "utf8")));
   for (const { tid } of set.processes.get(program.pid)?.threads ?? []) {
     using scope = new GuardedScope(program.pid, tid, gadget);

@@ -2,6 +2,7 @@
  * A thaw on a kernel with another vDSO, without another kernel: the image's copy is changed such that each of its
  * functions would be a trap if it were ever run.
  */
+import { livingThread } from "../src/sys/task.ts";
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -92,6 +93,6 @@ function ownVdso(): Buffer {
   const [, start = "", end = ""] =
     /^([0-9a-f]+)-([0-9a-f]+) .*\[vdso\]$/m.exec(readFileSync("/proc/self/maps", "utf8")) ?? [];
   const address = Number.parseInt(start, 16);
-  using memory = new TraceeMemory(process.pid);
+  using memory = new TraceeMemory(livingThread(process.pid));
   return memory.read(remoteAddress(address), Number.parseInt(end, 16) - address);
 }

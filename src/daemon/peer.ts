@@ -1,4 +1,5 @@
 /** Who has connected: what the kernel says of the process that connected (unix(7), SO_PEERCRED, SO_PEERGROUPS). */
+import { livingThread, procPath } from "../sys/task.ts";
 import { closeSync, readFileSync, readlinkSync } from "node:fs";
 import { attempt } from "../sys/call.ts";
 import type { Identity } from "../sys/identity.ts";
@@ -63,10 +64,12 @@ function openPeer(socket: number, pid: number): number {
 }
 
 function restrictionOf({ pid, uid }: Peer): string | undefined {
+  // Other threads may live elsewhere: whoever has no first thread any more is not asked for another.
+  const first = livingThread(pid);
   let status: ReadonlyMap<string, string>;
   try {
     status = parseStatus(readFileSync(`/proc/${pid}/status`, "utf8"));
-    if (readlinkSync(`/proc/${pid}/root`) !== "/") return "It has another root directory.";
+    if (readlinkSync(procPath(first, "root")) !== "/") return "It has another root directory.";
   } catch {
     return "It is gone.";
   }
@@ -75,7 +78,7 @@ function restrictionOf({ pid, uid }: Peer): string | undefined {
   if (status.get("NoNewPrivs") !== "0") return "It has given up getting rights (no_new_privs).";
   if (status.get("Seccomp") !== "0") return "It runs under a seccomp filter.";
   for (const type of Object.keys(NAMESPACE)) {
-    if (type !== "cgroup" && namespaceOf(pid, type) !== namespaceOf("self", type))
+    if (type !== "cgroup" && namespaceOf(first, type) !== namespaceOf("self", type))
       return `It has a ${type} namespace of its own.`;
   }
   if (labelOf(pid) !== labelOf("self")) return `A security module confines it (${labelOf(pid)}).`;

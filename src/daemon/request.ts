@@ -1,4 +1,6 @@
 /** One request to the service, in a process of its own: the connection is its standard input, the request comes beside it. */
+import { findTask } from "../proc/read.ts";
+import { procPath } from "../sys/task.ts";
 import { closeSync, readFileSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import * as v from "valibot";
@@ -85,7 +87,7 @@ export function parseRequest(line: string): DaemonRequest {
 /** What is made for a user is counted and limited as the user's (cgroups(7)), where there is one tree of groups. */
 function joinGroupOf(pid: number): void {
   try {
-    const path = /^0::(\/.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1];
+    const path = /^0::(\/.*)$/m.exec(readFileSync(procPath(findTask(pid), "cgroup"), "utf8"))?.[1];
     if (path !== undefined && !path.includes("/../"))
       writeFileSync(`/sys/fs/cgroup${path}/cgroup.procs`, String(process.pid));
   } catch {

@@ -2,6 +2,7 @@
  * The freeze as a transaction: stop, look, write, read back, and only then let go or kill. Runs on one thread from
  * beginning to end, because a tracee belongs to the thread that seized it.
  */
+import type { Task } from "../lib/brand.ts";
 import type { FreezeRequest } from "../lib/requests.ts";
 import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
 import type { TimedStep } from "../lib/progress.ts";
@@ -154,7 +155,7 @@ export class Freeze {
     this.#set = set;
     try {
       const processes = [...set.processes.values()].map(memberOf);
-      const context = new Freezing(new Set(set.processes.keys()), { ...this.#job, outside });
+      const context = new Freezing(set.tasks, { ...this.#job, outside });
       this.#context = context;
       this.#writeImage(new Look(context, set, this.#job.carry), tries);
       if (this.#job.end === "resume") this.#step("resume", () => this.release());
@@ -266,8 +267,9 @@ export class Freeze {
 
   #writeCore(writer: ImageWriter, process: FrozenProcess, state: FrozenState): void {
     const { pid } = process;
+    const task = this.#set?.tasks.get(pid) as Task;
     const mappings = process.body?.mappings ?? [];
-    const notes = buildNotes(describeForCore(process, state));
+    const notes = buildNotes(describeForCore(process, task, state));
     const total = bytesIn(mappings);
     const detail = `${process.command} (${pid})`;
     this.#bytes += total;
@@ -277,14 +279,14 @@ export class Freeze {
       this.#watcher.report({ step: "write", detail, done, total });
       this.#checkAborted();
     };
-    if (this.#copies?.finish(pid, mappings, notes, onBytes)) return;
+    if (this.#copies?.finish({ pid, task }, mappings, notes, onBytes)) return;
     const segments = planSegments(mappings, notes.length);
     const extents = mappings.flatMap((mapping) => extentsOf(mapping, segments));
     const header = buildHeader(segments, notes);
     const size = extents.reduce((most, { offset, length }) => Math.max(most, offset + length), header.length);
     writer.file(`${pid}.core`, size, (out) => {
       out.put(header, 0);
-      dumpMemory(pid, extents, out, onBytes);
+      dumpMemory(task, extents, out, onBytes);
     });
   }
 

@@ -65,6 +65,6 @@ class Sleeper implements Disposable {
 
 function lookAt(pid: number): void {
   using set = StoppedSet.stop([pid]);
-  using context = new Freezing(new Set(set.processes.keys()), { outside: NOTHING_OUTSIDE });
+  using context = new Freezing(set.tasks, { outside: NOTHING_OUTSIDE });
   new Look(context, set).run();
 }

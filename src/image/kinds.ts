@@ -26,7 +26,7 @@ export type Kind =
   | ProcessResource<unknown>
   | ThreadResource<unknown>;
 
-type Body = NonNullable<FrozenState["processes"][number]["body"]>;
+export type Body = NonNullable<FrozenState["processes"][number]["body"]>;
 
 const NO_FLAGS = "0";
 
@@ -46,15 +46,16 @@ export function stateOfFile<S, Name extends string>(
   return file.kind === kind.name ? (file.state as S) : undefined;
 }
 
-/** Open files, by id. */
-export function* filesOf({ files }: FrozenState): Generator<Part> {
-  for (const [id, { kind: name, state, flags }] of Object.entries(files))
-    yield {
-      what: `a file of the kind ${name} (${id})`,
-      kind: fileKinds.find((kind) => kind.name === name),
-      state,
-      flags,
-    };
+/** An open file, by its id. */
+export function fileOf({ files }: FrozenState, id: string): Part {
+  const { kind: name, state, flags } = files[id] as FrozenState["files"][string];
+  const what = `a file of the kind ${name} (${id})`;
+  return { what, kind: fileKinds.find((kind) => kind.name === name), state, flags };
+}
+
+/** All open files. */
+export function* filesOf(state: FrozenState): Generator<Part> {
+  for (const id of Object.keys(state.files)) yield fileOf(state, id);
 }
 
 /** What the files of a set ask of the machine's network. */
@@ -64,10 +65,15 @@ export function networkUses({ files }: FrozenState): NetworkUse[] {
     .flatMap(({ kind: name, state }) => fileKinds.find((kind) => kind.name === name)?.network?.(state) ?? []);
 }
 
-/** Shared objects, by id. */
-export function* objectsOf({ objects }: FrozenState): Generator<Part> {
-  for (const [id, state] of Object.entries(objects))
-    yield { what: id, kind: objectKinds.find(({ name }) => name === state.kind), state, flags: NO_FLAGS };
+/** A shared object, by its id. */
+export function objectOf({ objects }: FrozenState, id: string): Part {
+  const state = objects[id] as ObjectState;
+  return { what: id, kind: objectKinds.find(({ name }) => name === state.kind), state, flags: NO_FLAGS };
+}
+
+/** All shared objects. */
+export function* objectsOf(state: FrozenState): Generator<Part> {
+  for (const id of Object.keys(state.objects)) yield objectOf(state, id);
 }
 
 /** What a process has one of, and its threads that have gone their own way. */

@@ -4,10 +4,13 @@ import { O_ACCMODE } from "../abi/fcntl.ts";
 import { stat } from "../sys/stat.ts";
 import { parseFdInfo } from "./fdinfo.ts";
 import { descriptorsOf, linkOf, readdirOrEmpty, readStat } from "./read.ts";
+import type { Task } from "../lib/brand.ts";
+import { procPath } from "../sys/task.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 
 export interface Holder {
   readonly pid: number;
+  readonly task: Task;
   readonly command: string;
   readonly fd: number;
   /** O_RDONLY, O_WRONLY or O_RDWR. */
@@ -20,7 +23,7 @@ export interface Holder {
 export interface Held {
   readonly pid: number;
   /** The thread of it that was asked ({@link descriptorsOf}). */
-  readonly task: number;
+  readonly task: Task;
   readonly fd: number;
 }
 
@@ -32,7 +35,7 @@ export function findHolders(wanted: (link: string) => boolean, skip: (pid: numbe
     if (!Number.isInteger(pid) || skip(pid)) continue;
     const { task, fds } = descriptorsOf(pid);
     for (const fd of fds) {
-      const link = linkOf(`/proc/${task}/fd/${fd}`);
+      const link = linkOf(procPath(task, `fd/${fd}`));
       if (link === undefined || !wanted(link)) continue;
       const held = { pid, task, fd: Number(fd) };
       const known = holders.get(link);
@@ -48,16 +51,16 @@ export function lookAtHolder({ pid, task, fd }: Held): Holder | undefined {
   const file = fileOf(task, fd);
   return file === undefined
     ? undefined
-    : { pid, command: readStat(pid)?.comm ?? "?", fd, access: accessOf(task, fd), file };
+    : { pid, task, command: readStat(pid)?.comm ?? "?", fd, access: accessOf(task, fd), file };
 }
 
-function fileOf(task: number, fd: number): string | undefined {
+function fileOf(task: Task, fd: number): string | undefined {
   return orIfGone(() => {
-    const { device, inode } = stat(`/proc/${task}/fd/${fd}`);
+    const { device, inode } = stat(procPath(task, `fd/${fd}`));
     return `${device}:${inode}`;
   }, undefined);
 }
 
-function accessOf(task: number, fd: number): number {
-  return orIfGone(() => parseFdInfo(readFileSync(`/proc/${task}/fdinfo/${fd}`, "utf8")).flags & O_ACCMODE, 0);
+function accessOf(task: Task, fd: number): number {
+  return orIfGone(() => parseFdInfo(readFileSync(procPath(task, `fdinfo/${fd}`), "utf8")).flags & O_ACCMODE, 0);
 }

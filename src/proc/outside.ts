@@ -5,7 +5,9 @@
 import { readFileSync } from "node:fs";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { findHolders, type Held } from "./holders.ts";
-import { childrenOf, descriptorsOf, linkOf, readdirOrEmpty, threadAfterLeader } from "./read.ts";
+import { procPath } from "../sys/task.ts";
+import type { Task } from "../lib/brand.ts";
+import { askOutside, childrenOf, linksOf, readdirOrEmpty } from "./read.ts";
 
 /** A shared mapping. */
 interface Mapper {
@@ -34,7 +36,7 @@ export function memoryKey(device: string, inode: number): string {
 /** Looks for all that the processes and their descendants have open or mapped now, and for terminals. */
 export function lookOutside(roots: Iterable<number>): Outside {
   const members = withDescendants(roots);
-  const links = new Set([...members].flatMap(linksOf).filter((link) => !PLAIN.test(link)));
+  const links = new Set([...members].flatMap(allLinksOf).filter((link) => !PLAIN.test(link)));
   const memory = new Set([...members].flatMap(memoryOf));
   const skip = (pid: number): boolean => pid === process.pid || members.has(pid);
   const holders = findHolders((link) => links.has(link) || link.startsWith("/dev/pts/"), skip);
@@ -53,9 +55,8 @@ function withDescendants(roots: Iterable<number>): ReadonlySet<number> {
 }
 
 /** Descriptors, and files that are mapped by one that was closed. */
-function linksOf(pid: number): string[] {
-  const { task, fds } = descriptorsOf(pid);
-  const open = fds.map((fd) => linkOf(`/proc/${task}/fd/${fd}`) ?? "");
+function allLinksOf(pid: number): string[] {
+  const open = linksOf(pid).values();
   const mapped = sharedWithoutFile(mapsOf(pid)).map(({ path }) => path);
   return [...open, ...mapped];
 }
@@ -92,9 +93,8 @@ function findMappers(memory: ReadonlySet<string>, skip: (pid: number) => boolean
   return mappers;
 }
 
-function mapsOf(pid: number): string {
-  const read = (task: number): string => orIfGone(() => readFileSync(`/proc/${task}/maps`, "latin1"), "");
-  const text = read(pid);
-  const task = text === "" ? threadAfterLeader(pid) : undefined;
-  return task === undefined ? text : read(task);
+/** /proc/PID/maps of a process that we have not stopped; empty when it is gone. */
+export function mapsOf(pid: number): string {
+  const read = (task: Task): string => orIfGone(() => readFileSync(procPath(task, "maps"), "latin1"), "");
+  return askOutside(pid, read, (text) => text === "").told;
 }

@@ -1,6 +1,7 @@
 /** /proc/PID/timens_offsets (time_namespaces(7)). */
+import type { Task } from "../lib/brand.ts";
+import { procPath } from "../sys/task.ts";
 import { readFileSync } from "node:fs";
-import { taskOf } from "../sys/living.ts";
 
 /** Nanoseconds that clocks are ahead of the machine's. */
 export interface TimeOffsets {
@@ -9,9 +10,9 @@ export interface TimeOffsets {
 }
 
 /** Those of the time namespace that the children of a process are cloned into, which is its own as a rule. */
-export function readTimeOffsets(pid: number | "self"): TimeOffsets {
+export function readTimeOffsets(task: Task | "self"): TimeOffsets {
   const offsets = new Map<string, bigint>();
-  const text = readFileSync(`/proc/${pid === "self" ? pid : taskOf(pid)}/timens_offsets`, "utf8");
+  const text = readFileSync(procPath(task, "timens_offsets"), "utf8");
   for (const line of text.trim().split("\n")) {
     const [clock = "", seconds = "0", nanoseconds = "0"] = line.trim().split(/\s+/);
     offsets.set(clock, BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds));

@@ -6,7 +6,7 @@
  * cannot carry. Thawing builds under undo: whatever it makes goes away by itself if a later step fails.
  */
 import type { GenericSchema } from "valibot";
-import type { LocalFd, Pid, RemoteAddress } from "../lib/brand.ts";
+import type { LocalFd, Pid, RemoteAddress, Task } from "../lib/brand.ts";
 import type { Refusal } from "../lib/errors.ts";
 import type { Mapping } from "../proc/maps.ts";
 import type { FdInfo } from "../proc/fdinfo.ts";
@@ -20,6 +20,7 @@ import type { FileStat } from "../sys/stat.ts";
 import type { FileIdentity } from "../sys/file-identity.ts";
 import type { Identity, Rights } from "../sys/identity.ts";
 import type { UserState } from "./namespace/user.ts";
+import type { Difference, KernelNeed } from "./conditions.ts";
 import type { Memo } from "./memo.ts";
 import type { Phase } from "./phases.ts";
 import type { NetworkNeed } from "./socket/quarantine/requirements.ts";
@@ -55,6 +56,8 @@ export interface FreezeContext {
   readonly elapsed: bigint;
   /** The processes that are being frozen. */
   readonly pids: ReadonlySet<Pid>;
+  /** Through which thread each of them is asked what the kernel does not tell of an ended first thread. */
+  readonly tasks: ReadonlyMap<Pid, Task>;
   /** What a kind remembers for the time of this freeze; made when it is asked for first. */
   memo<T>(memo: Memo<T, FreezeContext>): T;
   /**
@@ -65,7 +68,7 @@ export interface FreezeContext {
   /** Whether an object has been noted. */
   has(id: string): boolean;
   /** The mount namespace, if not ours, of the mount that a magic link of a process's leads to. */
-  placeOf(pid: Pid, via: OwnPath): string | undefined;
+  placeOf(task: Task, via: OwnPath): string | undefined;
   /** The mount namespace, if not ours, that what is looked at belongs to: a process, or an open file. */
   readonly place: string | undefined;
   /** Where its paths lead. */
@@ -120,7 +123,7 @@ export interface FreezeProcess {
   readonly context: FreezeContext;
   readonly pid: Pid;
   /** Its first thread that lives. */
-  readonly main: Pid;
+  readonly task: Task;
   readonly command: string;
   readonly stat: ProcessStat;
   readonly status: ReadonlyMap<string, string>;
@@ -135,6 +138,8 @@ export interface FreezeThread {
   readonly sleepsUntil: bigint | undefined;
   readonly process: FreezeProcess;
   readonly tid: Pid;
+  /** The same, or the first that lives where this one has ended. */
+  readonly task: Task;
   readonly stat: ProcessStat;
   readonly status: ReadonlyMap<string, string>;
   readonly scope: RemoteScope;
@@ -144,6 +149,8 @@ export interface FreezeThread {
 export interface OpenFile {
   readonly context: FreezeContext;
   readonly pid: Pid;
+  /** Through which the process is asked about it. */
+  readonly task: Task;
   readonly command: string;
   readonly fd: number;
   /** A duplicate in our own table: the same description. */
@@ -266,16 +273,6 @@ export interface Answers {
   readonly bytes: Buffer;
 }
 
-/** Something that a kernel must have been built with. */
-export interface KernelNeed {
-  /** As Kconfig names it, CONFIG_…: built in or a module. */
-  readonly option: string;
-  /** The module's name, where there may be one. */
-  readonly module?: string;
-  /** What it is for, with the section of the manual. */
-  readonly what: string;
-}
-
 /** A path that a thaw opens or makes something in. */
 export type WantedPath =
   | {
@@ -309,6 +306,8 @@ interface Kind<S, N extends string> {
   /** The name under which the state stands in state.json. */
   readonly name: N;
   readonly schema: GenericSchema<S>;
+  /** What of it is not as it was after a thaw; nothing, as a rule. */
+  readonly differs?: readonly Difference<S>[];
   /** What a kernel must have for such a state to be thawed on it; nothing, when every Linux has it. */
   needs?(state: S): readonly KernelNeed[];
   /**

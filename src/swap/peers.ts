@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { hasHeardPeer } from "../abi/tcp.ts";
 import { KmonteError } from "../lib/errors.ts";
 import { INET_DIAG_INFO } from "../proc/inet-diag.ts";
-import { linkOf, readdirOrEmpty } from "../proc/read.ts";
+import { linksOf } from "../proc/read.ts";
 import { dumpTcp, flowKey } from "../resources/socket/inet-snapshot.ts";
 import type { Flow } from "../resources/socket/quarantine/rules.ts";
 import type { Connection, SwapUnit } from "./store.ts";
@@ -67,9 +67,7 @@ export class Peers implements Disposable {
 
   #nameUnits(): void {
     const pids = this.#units.flatMap(({ name, processes }) => processes.map(({ pid }) => ({ pid, name })));
-    const links = pids.flatMap(({ pid, name }) =>
-      readdirOrEmpty(`/proc/${pid}/fd`).map((fd) => [linkOf(`/proc/${pid}/fd/${fd}`), name] as const),
-    );
+    const links = pids.flatMap(({ pid, name }) => [...linksOf(pid).values()].map((link) => [link, name] as const));
     const holders = new Map(links);
     for (const info of this.#sockets()) {
       const noted = this.#noted.get(flowKey(info));

@@ -2,6 +2,7 @@
  * Namespaces as a thread meets them: namespaces(7), setns(2), unshare(2), include/uapi/linux/nsfs.h. The thread that
  * enters one comes back to where it was; other threads of ours are never moved.
  */
+import { procPath, type Ourselves } from "./task.ts";
 import { closeSync, fstatSync, openSync, readlinkSync } from "node:fs";
 import {
   CLONE_OF,
@@ -12,20 +13,19 @@ import {
   NS_GET_USERNS,
   SIOCGSKNS,
 } from "../abi/namespaces.ts";
-import type { LocalFd } from "../lib/brand.ts";
+import type { LocalFd, Task } from "../lib/brand.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { attempt, call, withStruct } from "./call.ts";
-import { taskOf } from "./living.ts";
 
 export type NamespaceType = keyof typeof NAMESPACE;
 
 /** `uts:[4026531838]`, or undefined where the kernel has none of the kind or the task has none any more. */
-export function namespaceOf(pid: number | "self" | "thread-self", name: string): string | undefined {
-  return orIfGone(() => readlinkSync(`/proc/${typeof pid === "number" ? taskOf(pid) : pid}/ns/${name}`), undefined);
+export function namespaceOf(task: Task | Ourselves, name: string): string | undefined {
+  return orIfGone(() => readlinkSync(procPath(task, `ns/${name}`)), undefined);
 }
 
-export function openNamespace(pid: number | "thread-self", type: NamespaceType): LocalFd {
-  return openSync(`/proc/${typeof pid === "number" ? taskOf(pid) : pid}/ns/${type}`, "r") as LocalFd;
+export function openNamespace(task: Task | Ourselves, type: NamespaceType): LocalFd {
+  return openSync(procPath(task, `ns/${type}`), "r") as LocalFd;
 }
 
 /** The name of a namespace that is open, as {@link namespaceOf} writes it; the link shows a path where it is mounted. */
@@ -89,7 +89,7 @@ export function within<T>(type: "cgroup" | "ipc" | "net" | "uts", there: LocalFd
 export function atHome<T>(action: () => T): T {
   if (network === undefined) return action();
   // The first thread never goes anywhere.
-  const home = openNamespace(process.pid, "net");
+  const home = openNamespace("self", "net");
   try {
     return within("net", home, action);
   } finally {

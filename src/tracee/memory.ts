@@ -1,17 +1,17 @@
 /** A tracee's memory through /proc/PID/mem (proc_pid_mem(5)), which reads and writes past page protections. */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
-import { taskOf } from "../sys/living.ts";
+import { procPath } from "../sys/task.ts";
 import { asOurselves } from "../sys/identity.ts";
-import type { RemoteAddress } from "../lib/brand.ts";
+import type { RemoteAddress, Task } from "../lib/brand.ts";
 import { KmonteError } from "../lib/errors.ts";
 
 export class TraceeMemory implements Disposable {
-  readonly #pid: number;
+  readonly #task: Task;
   readonly #fd: number;
 
-  constructor(pid: number) {
-    this.#pid = pid;
-    this.#fd = asOurselves(() => openSync(`/proc/${taskOf(pid)}/mem`, "r+"));
+  constructor(task: Task) {
+    this.#task = task;
+    this.#fd = asOurselves(() => openSync(procPath(task, "mem"), "r+"));
   }
 
   /** Reads exactly `length` bytes. */
@@ -38,13 +38,13 @@ export class TraceeMemory implements Disposable {
         throw new KmonteError(
           "TRACEE_MEMORY",
           {
-            what: `The memory of process ${this.#pid} could not be used.`,
+            what: `The memory of process ${this.#task} could not be used.`,
             why: `${doing} ${length} bytes at 0x${address.toString(16)} answered ${(cause as NodeJS.ErrnoException).code}.`,
           },
-          { facts: { pid: this.#pid, address: `0x${address.toString(16)}` }, cause },
+          { facts: { pid: this.#task, address: `0x${address.toString(16)}` }, cause },
         );
       }
-      if (moved === 0) throw new KmonteError("TRACEE_MEMORY", { what: `Process ${this.#pid} is gone.` });
+      if (moved === 0) throw new KmonteError("TRACEE_MEMORY", { what: `Process ${this.#task} is gone.` });
       done += moved;
     }
   }

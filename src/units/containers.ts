@@ -11,7 +11,7 @@ import { namespaceOf, openNamespace } from "../sys/namespaces.ts";
 import { namespaceId } from "../sys/rtnetlink.ts";
 import { Refusal } from "../lib/errors.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
-import { readStat } from "../proc/read.ts";
+import { findTask, namespaceOutside, readStat } from "../proc/read.ts";
 import { listLinks } from "../resources/net/links.ts";
 import type { Unit } from "./unit.ts";
 
@@ -71,7 +71,7 @@ export function tellStartTimes(pids: readonly number[]): void {
 export function bridged(unit: Unit): Refusal | undefined {
   const seen = new Set([namespaceOf("self", "net")]);
   for (const pid of unit.pids) {
-    const network = orIfGone(() => namespaceOf(pid, "net"), undefined);
+    const network = namespaceOutside(pid, "net");
     if (network === undefined || seen.has(network)) continue;
     seen.add(network);
     const id = orIfGone(() => idOf(pid), undefined);
@@ -92,7 +92,7 @@ export function bridged(unit: Unit): Refusal | undefined {
 }
 
 function idOf(pid: number): number | undefined {
-  const network = openNamespace(pid, "net");
+  const network = openNamespace(findTask(pid), "net");
   try {
     return namespaceId(network);
   } finally {

@@ -15,6 +15,8 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { findTask } from "../proc/read.ts";
+import { procPath } from "../sys/task.ts";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError } from "../lib/errors.ts";
@@ -178,7 +180,9 @@ type Namespaces = Readonly<Record<string, string>>;
 function namespacesOf({ joinable = [], processes, mainPid }: MemberUnit): Namespaces {
   // Another one may have ended already.
   const first = processes.find(({ pid }) => pid === mainPid) ?? processes[0];
-  return first ? Object.fromEntries(joinable.map((kind) => [SETTINGS[kind], `/proc/${first.pid}/ns/${kind}`])) : {};
+  if (!first) return {};
+  const task = findTask(first.pid);
+  return Object.fromEntries(joinable.map((kind) => [SETTINGS[kind], procPath(task, `ns/${kind}`)]));
 }
 
 /** The drop-ins that {@link prepareHandOver} writes for units. */

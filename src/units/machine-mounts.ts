@@ -2,6 +2,7 @@
  * The root directory of a container is an overlay that its engine has mounted on the machine, not in the container. No
  * boot mounts it: it is mounted again before the container is thawed, where it was, for the engine to find it there.
  */
+import { findTask } from "../proc/read.ts";
 import { spawnSync } from "node:child_process";
 import { join, relative } from "node:path";
 import { KmonteError } from "../lib/errors.ts";
@@ -24,7 +25,7 @@ export function rootMountsOf(pids: readonly number[]): MachineMount[] {
   const ours = mountsOf("self");
   const overlays = ours.filter(({ type }) => type === "overlay");
   const devices = new Set(
-    pids.flatMap((pid) => mountsOf(pid).find(({ mountPoint }) => mountPoint === "/")?.device ?? []),
+    pids.flatMap((pid) => mountsOf(findTask(pid)).find(({ mountPoint }) => mountPoint === "/")?.device ?? []),
   );
   return overlays
     .filter(({ device, mountPoint }) => devices.has(device) && mountPoint !== "/")

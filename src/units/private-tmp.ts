@@ -3,6 +3,7 @@
  * are what it removes at the unit's stop, and what units find that are started later and join the namespaces of this one
  * (JoinsNamespaceOf=). So the folders that came along take their places.
  */
+import { findTask } from "../proc/read.ts";
 import { existsSync, lstatSync, readdirSync, renameSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { bootId } from "../sys/file-identity.ts";
@@ -36,7 +37,7 @@ function sorted(names: readonly string[], used: ReadonlySet<string>): string[] {
 
 /** The names of the folders that a process has mounted as its /tmp and /var/tmp. */
 function privateTmpOf(pid: number): string[] {
-  return mountsOf(pid).flatMap(
+  return mountsOf(findTask(pid)).flatMap(
     ({ root }) => /(?:^|\/)(systemd-private-[0-9a-f]{32}-[^/]+)\/tmp$/.exec(root)?.[1] ?? [],
   );
 }

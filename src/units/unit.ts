@@ -1,11 +1,12 @@
 /** A unit as systemd has it now, and the processes in its control group. */
+import { procPath } from "../sys/task.ts";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Refusal } from "../lib/errors.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { cgroupFolder, parseCgroups } from "../proc/cgroup.ts";
 import { type Mount, parseMountInfo } from "../proc/mountinfo.ts";
-import { childrenOf, readStat } from "../proc/read.ts";
+import { childrenOf, findTask, readStat } from "../proc/read.ts";
 import { listUnits, showUnits, type UnitProperties } from "../lib/systemctl.ts";
 
 export interface Unit {
@@ -129,7 +130,7 @@ function mountsHere(): Mount[] {
 
 /** The control group of systemd's that a process is in, such as /system.slice/redis-server.service. */
 export function controlGroupOf(pid: number | "self"): string {
-  const paths = parseCgroups(readFileSync(`/proc/${pid}/cgroup`, "utf8"));
+  const paths = parseCgroups(readFileSync(procPath(pid === "self" ? pid : findTask(pid), "cgroup"), "utf8"));
   return paths[systemdHierarchy(mountsHere())] ?? "/";
 }
 

@@ -33,6 +33,9 @@ export function addCheck(program: Command): void {
 The processes are stopped for the time of one look, some milliseconds, and resume. The exit status is 3 when something
 stands in the way; with --all it is 0.
 
+Of processes that would freeze it says as well what would not be as it was after a thaw, because no kernel lets anyone
+set it again, as far as a look can tell.
+
 Examples:
   kmonte check 4711
   kmonte check --to 6.12 4711
@@ -73,10 +76,20 @@ async function checkProcesses(pids: readonly number[], options: Options): Promis
   if (outcome.refusals.length === 0) {
     const where = target ? ` Linux ${target.release} has what they need.` : "";
     printLine(`Would freeze.${where} Stood still for ${formatMilliseconds(outcome.pausedMs)}.`);
+    printDifferences(outcome.differences);
     return;
   }
   printLine("Would not freeze:");
   for (const obstacle of outcome.refusals) for (const line of describeFailure(obstacle, "- ", "  ")) printLine(line);
+}
+
+function printDifferences(differences: CheckOutcome["differences"]): void {
+  printLine("Not as it was after a thaw:");
+  for (const { what, processes } of differences) {
+    const who = processes.map(({ pid, command }) => `${command} (${pid})`).join(", ");
+    printLine(who === "" ? `- ${what}` : `- ${who}: ${what}`);
+  }
+  printLine("- what no program keeps, such as the time at which it started and CPU time used so far");
 }
 
 async function checkMachine(options: Options): Promise<void> {

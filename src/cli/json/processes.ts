@@ -23,6 +23,18 @@ const CHECK = {
     ),
     "What a kernel must have been built with to take them.",
   ),
+  differences: described(
+    v.array(
+      v.object({
+        what: text("What it is, without a full stop."),
+        processes: described(
+          v.array(v.object({ pid, command })),
+          "Whose it is; empty where it is of the set as a whole.",
+        ),
+      }),
+    ),
+    "What of them is not as it was after a thaw, beside what holds for every program (docs/support.md).",
+  ),
   pausedMs: milliseconds("How long the processes were paused"),
 };
 

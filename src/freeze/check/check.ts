@@ -9,22 +9,28 @@ import { Freezing } from "../inspect/context.ts";
 import { Look } from "../inspect/look.ts";
 import type { LookOptions } from "../inspect/options.ts";
 import { pauseAfter } from "../retry/retry.ts";
+import { differencesOf, type HeldDifference } from "./differences.ts";
 import { needsOf, type HeldNeed } from "./kernel-needs.ts";
 import { checkRoots } from "../stop/roots.ts";
 import { StoppedSet } from "../stop/stopped-set.ts";
 import { sleepMicroseconds } from "../../tracee/stops.ts";
 
 export interface CheckOutcome {
-  readonly processes: { readonly pid: number; readonly command: string; readonly threads: number }[];
+  readonly processes: readonly { readonly pid: number; readonly command: string; readonly threads: number }[];
   /** What stands in the way; empty when the set would freeze. */
   readonly refusals: FailureObject[];
   /** What a person should know of the freeze. */
   readonly notes: readonly string[];
   /** What a kernel must have been built with to take them. */
   readonly needs: readonly HeldNeed[];
+  /** What of them is not as it was after a thaw, beside what holds for every program. */
+  readonly differences: readonly HeldDifference[];
   /** How long the processes stood still, in milliseconds. */
   readonly pausedMs: number;
 }
+
+/** Of processes that could not be looked at. */
+export const NOTHING_SEEN = { processes: [], notes: [], needs: [], differences: [] } as const;
 
 export interface CheckJob extends CheckRequest {
   /** The ordinary user on whose behalf it is done. */
@@ -63,7 +69,7 @@ function lookOnce(pids: readonly number[], options: LookOptions, tries: number):
   const outside = lookOutside(pids);
   const set = StoppedSet.stop(pids, admitting(options.user));
   try {
-    using context = new Freezing(new Set(set.processes.keys()), { ...options, outside });
+    using context = new Freezing(set.tasks, { ...options, outside });
     const { refusals, state, notes, restless } = new Look(context, set, options.carry).run();
     refusals.push(...refuseForeign(state, options.user));
     const pause = refusals.length === 0 ? undefined : pauseAfter(refusals, tries);
@@ -78,11 +84,12 @@ function lookOnce(pids: readonly number[], options: LookOptions, tries: number):
       calm: pause !== undefined && restless.length > 0 ? new Quiesce(restless) : undefined,
       notes,
       needs: needsOf(state),
+      differences: differencesOf(state),
     };
   } catch (error) {
     if (!(error instanceof KmonteError)) throw error;
     const refusals = error instanceof RefusalList ? error.refusals : [error];
-    return { processes: [], notes: [], needs: [], refusals, pause: pauseAfter(refusals, tries), calm: undefined };
+    return { ...NOTHING_SEEN, refusals, pause: pauseAfter(refusals, tries), calm: undefined };
   } finally {
     set.release();
   }

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { FrozenState } from "../../image/schema.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
-import type { KernelNeed } from "../../resources/contract.ts";
+import type { KernelNeed } from "../../resources/conditions.ts";
 import { fileSystemNeeds } from "../../resources/mount/kernel-needs.ts";
 import { fileKinds, objectKinds, processResources, threadResources } from "../../resources/registry.ts";
 import { isNamedFile } from "../../resources/volatile/volatile-file.ts";

@@ -3,7 +3,7 @@ import { PF } from "../../abi/task-flags.ts";
 import { readdirSync } from "node:fs";
 import { KmonteError } from "../../lib/errors.ts";
 import { childrenOf, readStat } from "../../proc/read.ts";
-import type { CheckOutcome } from "./check.ts";
+import { NOTHING_SEEN, type CheckOutcome } from "./check.ts";
 import { takeThread, giveBack } from "../worker-threads.ts";
 
 /**
@@ -34,7 +34,7 @@ export async function* checkEach(sets: readonly (readonly number[])[]): AsyncGen
     for (const pids of sets) {
       yield await thread.ask("check", { pids }).catch((error: unknown) => {
         if (!(error instanceof KmonteError)) throw error;
-        return { processes: [], notes: [], needs: [], refusals: [error.toJSON()], pausedMs: 0 };
+        return { ...NOTHING_SEEN, refusals: [error.toJSON()], pausedMs: 0 };
       });
     }
     isWell = true;

@@ -5,6 +5,7 @@
 import { namespaceOf } from "../../sys/namespaces.ts";
 import { CLOCK } from "../../abi/time.ts";
 import { clockNow } from "../../sys/time.ts";
+import type { Task } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { readStat } from "../../proc/read.ts";
 import { readTimeOffsets, type TimeOffsets } from "../../proc/time-offsets.ts";
@@ -30,7 +31,7 @@ export class SetClocks {
     };
     const ours = readTimeOffsets("self");
     this.#offsets.set(timeOf("self").children, ours);
-    for (const { pid } of living) this.#offsets.set(timeOf(pid).children, readTimeOffsets(pid));
+    for (const { task } of living) this.#offsets.set(timeOf(task).children, readTimeOffsets(task));
     const clocksOf = (name: string): { monotonic: string; boottime: string } => {
       const offsets = this.#offsets.get(name) ?? ours;
       return {
@@ -38,9 +39,9 @@ export class SetClocks {
         boottime: String(now.boottime + offsets.boottime - ours.boottime),
       };
     };
-    const first = living[0] ? timeOf(living[0].pid).own : timeOf("self").own;
+    const first = living[0] ? timeOf(living[0].task).own : timeOf("self").own;
     this.#first = first;
-    const names = new Set(living.flatMap(({ pid }) => Object.values(timeOf(pid))).filter((name) => name !== first));
+    const names = new Set(living.flatMap(({ task }) => Object.values(timeOf(task))).filter((name) => name !== first));
     const others = [...names].map((name) => [name, clocksOf(name)] as const);
     this.clocks = {
       realtime: String(now.realtime),
@@ -50,8 +51,8 @@ export class SetClocks {
   }
 
   /** The time namespaces of a process, where they are not the usual ones. */
-  of(pid: number): Pick<FrozenProcess, "timeNamespace" | "timeNamespaceForChildren"> {
-    const { own, children } = timeOf(pid);
+  of(task: Task): Pick<FrozenProcess, "timeNamespace" | "timeNamespaceForChildren"> {
+    const { own, children } = timeOf(task);
     return {
       ...(own !== this.#first && { timeNamespace: own }),
       ...(children !== own && { timeNamespaceForChildren: children }),
@@ -59,8 +60,8 @@ export class SetClocks {
   }
 
   /** What stands in the way of putting a process into its time namespaces again. */
-  refusalFor({ pid, stat, threads }: StoppedProcess): Refusal | undefined {
-    const { own, children } = timeOf(pid);
+  refusalFor({ pid, task, stat, threads }: StoppedProcess): Refusal | undefined {
+    const { own, children } = timeOf(task);
     const because = (why: string): Refusal =>
       new Refusal(
         "TIME_NAMESPACE",
@@ -73,17 +74,17 @@ export class SetClocks {
       );
     if (!this.#offsets.has(own)) return because(`Nobody is left from whom the clocks of ${own} could be learnt`);
     const above = this.#set.processes.get(stat.ppid);
-    const before = above && !above.zombie ? timeOf(above.pid).children : this.#first;
+    const before = above && !above.zombie ? timeOf(above.task).children : this.#first;
     // Only root may go into a time namespace. A process enters its user namespace after that, unless it was cloned there, as
     // those of a pid namespace may be that belongs to one.
-    const isBornAbove = ["user", "pid"].some((type) => namespaceOf(pid, type) === namespaceOf("self", type));
+    const isBornAbove = ["user", "pid"].some((type) => namespaceOf(task, type) === namespaceOf("self", type));
     if (own !== before && !isBornAbove)
       return because(`It lives in ${own} and in a user namespace of its own, and was not cloned into ${own}`);
     if (children === own) return undefined;
     const born = `Its children will be cloned into ${children}`;
     if (threads.length > 1) return because(`${born}, and it has ${threads.length} threads`);
     const stranger = [...this.#set.processes.values()].find(
-      (other) => !other.zombie && timeOf(other.pid).own === children && !isBelow(other.pid, pid),
+      (other) => !other.zombie && timeOf(other.task).own === children && !isBelow(other.pid, pid),
     );
     return stranger && because(`${born}, where process ${stranger.pid} lives, which it has not started`);
   }
@@ -94,9 +95,9 @@ interface Times {
   readonly children: string;
 }
 
-function timeOf(pid: number | "self"): Times {
-  const own = namespaceOf(pid, "time") ?? "";
-  return { own, children: namespaceOf(pid, "time_for_children") ?? own };
+function timeOf(task: Task | "self"): Times {
+  const own = namespaceOf(task, "time") ?? "";
+  return { own, children: namespaceOf(task, "time_for_children") ?? own };
 }
 
 function isBelow(pid: number, ancestor: number): boolean {

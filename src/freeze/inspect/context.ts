@@ -6,7 +6,7 @@ import { later } from "../../sys/namespaces.ts";
 import { mountIdOf } from "../../sys/stat.ts";
 import { CLOCK } from "../../abi/time.ts";
 import { clockNow } from "../../sys/time.ts";
-import type { LocalFd } from "../../lib/brand.ts";
+import type { LocalFd, Task } from "../../lib/brand.ts";
 import type { Refusal } from "../../lib/errors.ts";
 import { lookOutside, type Outside } from "../../proc/outside.ts";
 import type { BlobSource, FreezeContext, ObjectState, OpenFile, Settling } from "../../resources/contract.ts";
@@ -35,6 +35,7 @@ function hasPath({ kind }: ObjectState): boolean {
 /** Holds our duplicates of the set's files until the freeze has ended. */
 export class Freezing implements FreezeContext, Disposable {
   readonly pids: ReadonlySet<number>;
+  readonly tasks: ReadonlyMap<number, Task>;
   readonly #objects = new Map<string, ObjectState>();
   readonly #memory = new Memory<FreezeContext>();
   readonly #blobs = new Map<string, BlobSource>();
@@ -58,12 +59,16 @@ export class Freezing implements FreezeContext, Disposable {
   readonly ends: boolean;
   readonly outside: Outside;
 
-  constructor(pids: ReadonlySet<number>, { closeExternal = false, end = "resume", user, outside }: LookOptions = {}) {
-    this.outside = outside ?? lookOutside(pids);
+  constructor(
+    tasks: ReadonlyMap<number, Task>,
+    { closeExternal = false, end = "resume", user, outside }: LookOptions = {},
+  ) {
+    this.outside = outside ?? lookOutside(tasks.keys());
     this.closeExternal = closeExternal;
     this.user = user;
     this.ends = end !== "resume";
-    this.pids = pids;
+    this.pids = new Set(tasks.keys());
+    this.tasks = tasks;
     this.mountViews = new MountViews(this);
     this.files = new FileTable(this, this.mountViews);
   }
@@ -108,8 +113,8 @@ export class Freezing implements FreezeContext, Disposable {
     return this.#objects.has(id);
   }
 
-  placeOf(pid: number, via: OwnPath): string | undefined {
-    return this.mountViews.nameAt(pid, mountIdOf(via));
+  placeOf(task: Task, via: OwnPath): string | undefined {
+    return this.mountViews.nameAt(task, mountIdOf(via));
   }
 
   readonly place = undefined;

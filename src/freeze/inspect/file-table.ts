@@ -1,13 +1,13 @@
 /** The open files of the set: which descriptors share one open file description, and what kind each is. */
 import { closeSync } from "node:fs";
 import { readFileSync, readdirSync, readlinkSync } from "../../sys/files.ts";
-import { openTask, taskOf } from "../../sys/living.ts";
-import { attempt, call } from "../../sys/call.ts";
+import { call } from "../../sys/call.ts";
+import { compareTasks, livingThread, openTask, procPath } from "../../sys/task.ts";
 import { KCMP, O, OPEN_STATUS } from "../../abi/fcntl.ts";
 import { TUN } from "../../abi/tun.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { type FileStat, fstat, stat } from "../../sys/stat.ts";
-import type { LocalFd } from "../../lib/brand.ts";
+import type { LocalFd, Task } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { networkHere, openSocketNamespace, socketNamespace, within } from "../../sys/namespaces.ts";
 import { formatFlags } from "../../lib/flags.ts";
@@ -26,6 +26,8 @@ interface Seen {
   readonly file: OpenFile;
 }
 
+type Holder = Pick<OpenFile, "pid" | "task" | "command">;
+
 /** Collects the descriptors of all processes of the set. */
 export class FileTable {
   readonly #context: FreezeContext;
@@ -42,13 +44,13 @@ export class FileTable {
   }
 
   /** Notes all descriptors of a process. What they lead to is looked into later, by {@link freezeFiles}. */
-  addProcess(pid: number, command: string): FrozenDescriptor[] {
-    const pidfd = openTask(pid);
+  addProcess(pid: number, task: Task, command: string): FrozenDescriptor[] {
+    const pidfd = openTask(task);
     try {
-      return readdirSync(`/proc/${taskOf(pid)}/fd`)
+      return readdirSync(procPath(task, "fd"))
         .map(Number)
         .sort((a, b) => a - b)
-        .map((fd) => this.#addDescriptor(pidfd, pid, command, fd));
+        .map((fd) => this.#addDescriptor(pidfd, { pid, task, command }, fd));
     } catch (error) {
       throw errnoOf(error) === "EMFILE" ? tooMany(pid, command, error) : error;
     } finally {
@@ -56,11 +58,12 @@ export class FileTable {
     }
   }
 
-  #addDescriptor(pidfd: number, pid: number, command: string, fd: number): FrozenDescriptor {
+  #addDescriptor(pidfd: number, holder: Holder, fd: number): FrozenDescriptor {
+    const { pid, task } = holder;
     const local = call("pidfd_getfd", `Duplicating descriptor ${fd} of process ${pid}`, pidfd, fd, 0) as LocalFd;
-    const info = parseFdInfo(readFileSync(`/proc/${taskOf(pid)}/fdinfo/${fd}`, "utf8"));
-    const link = readlinkSync(`/proc/${taskOf(pid)}/fd/${fd}`);
-    const file = this.#openFile({ pid, command, fd, local, link, stat: statOf(local, link, info), info });
+    const info = parseFdInfo(readFileSync(procPath(task, `fdinfo/${fd}`), "utf8"));
+    const link = readlinkSync(procPath(task, `fd/${fd}`));
+    const file = this.#openFile({ ...holder, fd, local, link, stat: statOf(local, link, info), info });
     const before = this.#order.length;
     const id = this.#identify(file);
     this.#ids.set(`${pid}:${fd}`, id);
@@ -74,8 +77,7 @@ export class FileTable {
     const key = `${file.stat.device}:${file.stat.inode}:${file.info.flags & ~O.O_CLOEXEC}`;
     const candidates = this.#seen.get(key) ?? [];
     for (const seen of candidates) {
-      if (attempt("kcmp", taskOf(file.pid), taskOf(seen.file.pid), KCMP.FILE, file.fd, seen.file.fd) === 0)
-        return seen.id;
+      if (compareTasks(file.task, seen.file.task, KCMP.FILE, file.fd, seen.file.fd) === 0) return seen.id;
     }
     const seen = { id: `f${this.#order.length + 1}`, file };
     this.#seen.set(key, [...candidates, seen]);
@@ -88,9 +90,8 @@ export class FileTable {
     const info = parseFdInfo(readFileSync(`/proc/self/fdinfo/${local}`, "utf8"));
     const link = readlinkSync(`/proc/self/fd/${local}`);
     const { command } = holder;
-    return this.#identify(
-      this.#openFile({ pid: process.pid, command, fd: local, local, link, stat: fstat(local), info }),
-    );
+    const ours = { pid: process.pid, task: livingThread(process.pid), fd: local, local };
+    return this.#identify(this.#openFile({ ...ours, command, link, stat: fstat(local), info }));
   }
 
   #openFile(facts: Omit<OpenFile, "context">): OpenFile {
@@ -106,11 +107,11 @@ export class FileTable {
   readonly #contexts = new Map<LocalFd, FreezeContext>();
 
   /** The context of the place that a file's path belongs to. That is final when all processes have been looked at. */
-  #contextOf({ pid, link, info, local }: Omit<OpenFile, "context">): FreezeContext {
+  #contextOf({ task, link, info, local }: Omit<OpenFile, "context">): FreezeContext {
     const known = this.#contexts.get(local);
     if (known) return known;
     // What is no file of a path has a mount of the kernel's own.
-    const place = link.startsWith("/") ? this.#places.nameAt(pid, info.mountId) : this.#places.nameOf(pid);
+    const place = link.startsWith("/") ? this.#places.nameAt(task, info.mountId) : this.#places.nameOf(task);
     const context = this.#context.in(place);
     if (this.#isComplete) this.#contexts.set(local, context);
     return context;

@@ -2,12 +2,14 @@
 import { usersOf } from "../../proc/id-users.ts";
 import { readFileSync } from "../../sys/files.ts";
 import { namespaceOf } from "../../sys/namespaces.ts";
+import type { Task } from "../../lib/brand.ts";
 import type { FrozenProcess } from "../../image/schema.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { parseStatus } from "../../proc/status.ts";
-import type { FreezeContext } from "../../resources/contract.ts";
+import type { FreezeContext, FreezeProcess } from "../../resources/contract.ts";
 import { pidNamespaceOwners } from "../../resources/namespace/user.ts";
 
+type Asked = Pick<FreezeProcess, "pid" | "task">;
 type Inside = NonNullable<FrozenProcess["pidNamespace"]>;
 
 /** One id per pid namespace below ours, outermost first: the last is what the task itself sees. */
@@ -23,13 +25,13 @@ export function idsBelow(
 }
 
 /** Undefined for a process of our own pid namespace. */
-export function pidNamespaceOf(pid: number, context?: FreezeContext): Inside | undefined {
+export function pidNamespaceOf({ pid, task }: Asked, context?: FreezeContext): Inside | undefined {
   const status = parseStatus(readFileSync(`/proc/${pid}/status`, "utf8"));
   const pids = idsBelow(status, "NSpid");
   if (pids.length === 0) return undefined;
-  const owners = context ? pidNamespaceOwners(context, pid) : [];
+  const owners = context ? pidNamespaceOwners(context, task) : [];
   return {
-    namespace: namespaceOf(pid, "pid") ?? "",
+    namespace: namespaceOf(task, "pid") ?? "",
     pids,
     pgids: idsBelow(status, "NSpgid"),
     sids: idsBelow(status, "NSsid"),
@@ -38,9 +40,9 @@ export function pidNamespaceOf(pid: number, context?: FreezeContext): Inside | u
 }
 
 /** The pid namespace that children are cloned into, when it is not the process's own (unshare(2), setns(2)). */
-export function childrenNamespace(pid: number): string | undefined {
-  const own = namespaceOf(pid, "pid");
-  const children = namespaceOf(pid, "pid_for_children");
+export function childrenNamespace(task: Task): string | undefined {
+  const own = namespaceOf(task, "pid");
+  const children = namespaceOf(task, "pid_for_children");
   // The link leads nowhere as long as no process has been cloned there.
   return children === own ? undefined : (children ?? "pid:new");
 }

@@ -1,8 +1,9 @@
 /** Looking at everything that a stopped set holds, without changing anything; what cannot be frozen is listed. */
 import { readFileSync } from "../../sys/files.ts";
-import { taskOf } from "../../sys/living.ts";
+import { livingThread, procPath } from "../../sys/task.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Share } from "../../image/clone-plan.ts";
+import type { Task } from "../../lib/brand.ts";
 import type { FrozenBody, FrozenProcess, FrozenState } from "../../image/schema.ts";
 import { FORMAT_VERSION } from "../../image/version.ts";
 import { parseMaps } from "../../proc/maps.ts";
@@ -62,9 +63,12 @@ export class Look {
     const { clocks } = times;
     this.#times = times;
     const ordered = inTreeOrder(this.#set);
-    this.#shares = findShares(ordered.filter(({ zombie }) => !zombie).map(({ pid }) => ({ pid, tid: taskOf(pid) })));
+    this.#shares = findShares(ordered.filter(({ zombie }) => !zombie));
     const processes = ordered.map((process) => this.#freezeProcess(process));
-    noteCommonPages(processes.flatMap(({ pid, body }) => (body ? [{ pid, mappings: body.mappings }] : [])));
+    noteCommonPages(
+      this.#context.tasks,
+      processes.flatMap(({ pid, body }) => (body ? [{ pid, mappings: body.mappings }] : [])),
+    );
     refuseHeadless(processes, (refusal) => this.#context.refuse(refusal));
     refuseUnplannable(processes, (refusal) => this.#context.refuse(refusal));
     refuseParentThread(processes, (refusal) => this.#context.refuse(refusal));
@@ -90,9 +94,9 @@ export class Look {
   #freezeProcess(stopped: StoppedProcess): FrozenProcess {
     const stat = parseStat(readFileSync(`/proc/${stopped.pid}/stat`, "utf8"));
     const groupStop = stopped.threads.find((thread) => thread.groupStop !== undefined)?.groupStop;
-    const pidNamespace = pidNamespaceOf(stopped.pid, this.#context);
+    const pidNamespace = pidNamespaceOf(stopped, this.#context);
     const shares = this.#shares.get(stopped.pid);
-    const forChildren = stopped.zombie ? undefined : childrenNamespace(stopped.pid);
+    const forChildren = stopped.zombie ? undefined : childrenNamespace(stopped.task);
     const base = {
       pid: stopped.pid,
       ppid: stat.ppid,
@@ -114,43 +118,42 @@ export class Look {
     const waitable = this.#unwaited.get(stopped.pid);
     return {
       ...base,
-      ...this.#times?.of(stopped.pid),
+      ...this.#times?.of(stopped.task),
       ...(waitable && { waitable }),
       body: this.#freezeBody(stopped, stat),
     };
   }
 
   #freezeBody(stopped: StoppedProcess, stat: ReturnType<typeof parseStat>): FrozenBody {
-    const { pid } = stopped;
-    using memory = new TraceeMemory(pid);
-    const mappings = parseMaps(readFileSync(`/proc/${taskOf(pid)}/smaps`, "utf8"));
-    const main = taskOf(pid);
-    const gadget = findGadget(main, memory, mappings);
-    const status = parseStatus(readFileSync(`/proc/${main}/status`, "utf8"));
+    const { pid, task } = stopped;
+    using memory = new TraceeMemory(task);
+    const mappings = parseMaps(readFileSync(procPath(task, "smaps"), "utf8"));
+    const gadget = findGadget(task, memory, mappings);
+    const status = parseStatus(readFileSync(`/proc/${task}/status`, "utf8"));
     const borrowed = (share: Share): boolean => (this.#shares.get(pid)?.[share] ?? pid) !== pid;
-    const descriptors = this.#context.files.addProcess(pid, stat.comm);
+    const descriptors = this.#context.files.addProcess(pid, task, stat.comm);
     let resources: Record<string, unknown> = {};
     let endedLeader: EndedLeader | undefined;
     let frozenMappings: FrozenBody["mappings"] = [];
     let vdso: FrozenBody["vdso"] = { parts: [], code: "" };
     const caught = BigInt(`0x${status.get("SigCgt") ?? "0"}`);
     const page = new CallPage(caught, stopped.threads.length - 1, gadget.areaSize);
-    using _ = leaving(page, () => new GuardedScope(pid, main, gadget));
-    const context = this.#context.in(this.#context.mountViews.add(pid));
-    const common = { context, pid, main, command: stat.comm, status, mappings };
-    const mainStat = main === pid ? stat : parseStat(readFileSync(`/proc/${main}/stat`, "utf8"));
+    using _ = leaving(page, () => new GuardedScope(pid, task, gadget));
+    const context = this.#context.in(this.#context.mountViews.add(task));
+    const common = { context, pid, task, command: stat.comm, status, mappings };
+    const mainStat = task === pid ? stat : parseStat(readFileSync(`/proc/${task}/stat`, "utf8"));
     const states = new Map<number, unknown>();
     const lookAt = (process: FreezeProcess, answers: ReadonlyMap<string, Answers>): void => {
-      const { tid } = process.scope;
+      const tid = livingThread(process.scope.tid);
       states.set(tid, this.#freezeThread(lookAtThread(process, tid, this.#set), stopped.threads, answers));
     };
     {
-      using scope = new GuardedScope(pid, main, gadget, page);
+      using scope = new GuardedScope(pid, task, gadget, page);
       const answers = askAll(scope, [...processResources, ...threadResources]);
       const process: FreezeProcess = { ...common, stat: mainStat, scope };
       for (const [child, news] of findUnwaited(process, this.#set)) this.#unwaited.set(child, news);
       resources = this.#freezeAll(processResources, process, answers);
-      if (main !== pid) {
+      if (task !== pid) {
         const leader = { stat, status: parseStatus(readFileSync(`/proc/${pid}/status`, "utf8")) };
         endedLeader = this.#orRefuse(() => freezeEndedLeader(process, leader, answers));
       }
@@ -162,7 +165,7 @@ export class Look {
       }
       lookAt(process, answers);
     }
-    const others = stopped.threads.map(({ tid }) => tid).filter((tid) => tid !== main);
+    const others = stopped.threads.map(({ tid }) => tid).filter((tid) => tid !== task);
     askThreads({ pid, gadget, page }, others, threadResources, (scope, answers) =>
       lookAt({ ...common, stat: mainStat, scope }, answers),
     );
@@ -177,7 +180,7 @@ export class Look {
     } as FrozenBody;
   }
 
-  #freezeThread(thread: FreezeThread, all: readonly { tid: number }[], answers: ReadonlyMap<string, Answers>): unknown {
+  #freezeThread(thread: FreezeThread, all: readonly { tid: Task }[], answers: ReadonlyMap<string, Answers>): unknown {
     const inside = idsBelow(thread.status, "NSpid");
     const unshared = this.#orRefuse(() => this.#freezeUnshared(thread, all));
     return {
@@ -188,9 +191,9 @@ export class Look {
     };
   }
 
-  #freezeUnshared(thread: FreezeThread, all: readonly { tid: number }[]): Unshared | undefined {
-    const { tid, process } = thread;
-    if (!hasOwnDirectory(process.main, tid)) return freezeUnshared(thread, []);
+  #freezeUnshared(thread: FreezeThread, all: readonly { tid: Task }[]): Unshared | undefined {
+    const { task: tid, process } = thread;
+    if (!hasOwnDirectory(process.task, tid)) return freezeUnshared(thread, []);
     const before = all.map((other) => other.tid);
     const context = this.#context.in(this.#context.mountViews.add(tid));
     const placed = { ...thread, process: { ...process, context } };
@@ -269,15 +272,16 @@ function leaving(page: CallPage, open: () => GuardedScope): Disposable {
   };
 }
 
-function lookAtThread(process: FreezeProcess, tid: number, set: StoppedSet): FreezeThread {
+function lookAtThread(process: FreezeProcess, tid: Task, set: StoppedSet): FreezeThread {
   const base = `/proc/${process.pid}/task/${tid}` as const;
   return {
     process,
     tid,
+    task: tid,
     sleepsUntil: set.sleepsUntil(tid),
     scope: process.scope,
-    stat: tid === process.main ? process.stat : parseStat(readFileSync(`${base}/stat`, "utf8")),
-    status: tid === process.main ? process.status : parseStatus(readFileSync(`${base}/status`, "utf8")),
+    stat: tid === process.task ? process.stat : parseStat(readFileSync(`${base}/stat`, "utf8")),
+    status: tid === process.task ? process.status : parseStatus(readFileSync(`${base}/status`, "utf8")),
   };
 }
 

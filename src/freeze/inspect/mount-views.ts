@@ -2,14 +2,14 @@
 import { closeSync } from "node:fs";
 import { O } from "../../abi/fcntl.ts";
 import { openSync, readlinkSync } from "../../sys/files.ts";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { readMountInfo, withinMounts } from "../../sys/mount.ts";
 import { MountView, OWN_VIEW, type ProcPath } from "../../sys/mount-view.ts";
 import { namespaceOf, openNamespace } from "../../sys/namespaces.ts";
 import { call } from "../../sys/call.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { mountIdOf, stat } from "../../sys/stat.ts";
-import type { LocalFd } from "../../lib/brand.ts";
+import type { LocalFd, Pid, Task } from "../../lib/brand.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import { readdirOrEmpty } from "../../proc/read.ts";
@@ -18,26 +18,33 @@ import { openNamespaceRoot } from "../../resources/mount/namespace.ts";
 import { freezeDetachedMount } from "../../resources/mount/detached.ts";
 import { openPath } from "../../resources/file/path-file.ts";
 
+/** One that the set has open or stands in. */
+interface Folder {
+  readonly pid: Pid;
+  readonly task: Task;
+  readonly path: ProcPath;
+}
+
 export class MountViews {
   /** The processes of the set, and those of their threads that live elsewhere. */
-  readonly #members: Set<number>;
+  readonly #members: Map<Task, Pid>;
   readonly #views = new Map<string, MountView>();
   /** A way to the root of each mount namespace that is not ours. */
   readonly #ways = new Map<string, string>();
   /** The mounts of each mount namespace, by their ids; "" for ours. */
   readonly #mounts = new Map<string, ReadonlySet<number>>();
-  #known: Map<number, { readonly pid: number; readonly path: ProcPath }> | undefined;
+  #known: Map<number, Folder> | undefined;
   readonly #context: FreezeContext;
 
   constructor(context: FreezeContext) {
-    this.#members = new Set(context.pids);
+    this.#members = new Map([...context.tasks].map(([pid, task]) => [task, pid]));
     this.#context = context;
   }
 
   /** The mount namespace that a process or thread of the set lives in, when it is not ours. */
-  add(pid: number): string | undefined {
-    this.#members.add(pid);
-    return this.nameOf(pid);
+  add(task: Task): string | undefined {
+    if (!this.#members.has(task)) this.#members.set(task, task);
+    return this.nameOf(task);
   }
 
   /** Where the paths of a mount namespace of the set lead, or ours for undefined. */
@@ -52,10 +59,10 @@ export class MountViews {
    * The mount namespace that a mount belongs to, which a process uses: not always its own, as what it has open may come
    * from where it was before (setns(2), unshare(2)) or from another process.
    */
-  nameAt(pid: number, mount: number): string | undefined {
-    const own = this.nameOf(pid);
+  nameAt(task: Task, mount: number): string | undefined {
+    const own = this.nameOf(task);
     if (this.#mountsOf(own).has(mount)) return own;
-    const others = [undefined, ...new Set([...this.#members].map((member) => this.nameOf(member)))];
+    const others = [undefined, ...new Set([...this.#members.keys()].map((member) => this.nameOf(member)))];
     const found = others.findIndex((name) => this.#mountsOf(name).has(mount));
     return found < 0 ? (this.#detached(mount) ?? own) : others[found];
   }
@@ -92,34 +99,33 @@ export class MountViews {
     }
     this.#ways.set(name, `/proc/self/fd/${root}`);
     this.#context.keep(root);
-    this.#context.object(name, () => freezeDetachedMount(this.#context, found.pid, root));
+    this.#context.object(name, () => freezeDetachedMount(this.#context, found, root));
     return name;
   }
 
   /** A folder of each mount that the set has open or stands in. */
-  #folders(): ReadonlyMap<number, { readonly pid: number; readonly path: ProcPath }> {
+  #folders(): ReadonlyMap<number, Folder> {
     if (this.#known) return this.#known;
     this.#known = new Map();
-    for (const pid of this.#members) {
-      const base = `/proc/${taskOf(pid)}` as const;
-      const fds = readdirOrEmpty(`${base}/fd`).map((fd): ProcPath => `${base}/fd/${fd}`);
-      const ways: readonly ProcPath[] = [`${base}/cwd`, `${base}/root`, ...fds];
+    for (const [task, pid] of this.#members) {
+      const descriptors = readdirOrEmpty(procPath(task, "fd")).map((fd) => `fd/${fd}`);
+      const ways = ["cwd", "root", ...descriptors].map((name) => procPath(task, name));
       for (const path of ways) {
         if (orIfGone(() => stat(path).type, undefined) !== S_IF.S_IFDIR) continue;
         const mount = mountIdOf(path);
-        if (!this.#known.has(mount)) this.#known.set(mount, { pid, path });
+        if (!this.#known.has(mount)) this.#known.set(mount, { pid, task, path });
       }
     }
     return this.#known;
   }
 
-  #memberOf(namespace: string): number {
-    return [...this.#members].find((pid) => namespaceOf(pid, "mnt") === namespace) as number;
+  #memberOf(namespace: string): Task {
+    return [...this.#members.keys()].find((task) => namespaceOf(task, "mnt") === namespace) as Task;
   }
 
   /** The mount namespace of a process, when it is not ours. */
-  nameOf(pid: number): string | undefined {
-    const namespace = namespaceOf(pid, "mnt");
+  nameOf(task: Task): string | undefined {
+    const namespace = namespaceOf(task, "mnt");
     return namespace === namespaceOf("self", "mnt") ? undefined : namespace;
   }
 
@@ -127,8 +133,10 @@ export class MountViews {
   #wayTo(namespace: string): string {
     const known = this.#ways.get(namespace);
     if (known !== undefined) return known;
-    const member = [...this.#members].find((other) => namespaceOf(other, "mnt") === namespace && rootOf(other) === "/");
-    const way = member === undefined ? `/proc/self/fd/${this.#openRootOf(namespace)}` : `/proc/${taskOf(member)}/root`;
+    const member = [...this.#members.keys()].find(
+      (other) => namespaceOf(other, "mnt") === namespace && rootOf(other) === "/",
+    );
+    const way = member === undefined ? `/proc/self/fd/${this.#openRootOf(namespace)}` : procPath(member, "root");
     this.#ways.set(namespace, way);
     return way;
   }
@@ -144,6 +152,6 @@ export class MountViews {
   }
 }
 
-function rootOf(pid: number): string | undefined {
-  return orIfGone(() => readlinkSync(`/proc/${taskOf(pid)}/root`), undefined);
+function rootOf(task: Task): string | undefined {
+  return orIfGone(() => readlinkSync(procPath(task, "root")), undefined);
 }

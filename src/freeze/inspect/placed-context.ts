@@ -1,7 +1,7 @@
 /** A freeze as the kinds of resource see it that look at what has paths of one mount namespace. */
 import type { Identity } from "../../sys/identity.ts";
 import type { MountView, OwnPath } from "../../sys/mount-view.ts";
-import type { LocalFd, Pid } from "../../lib/brand.ts";
+import type { LocalFd, Pid, Task } from "../../lib/brand.ts";
 import type { Refusal } from "../../lib/errors.ts";
 import type { Outside } from "../../proc/outside.ts";
 import type { BlobSource, FreezeContext, ObjectState, OpenFile, Settling } from "../../resources/contract.ts";
@@ -41,12 +41,16 @@ export class PlacedFreeze implements FreezeContext {
     return this.#freeze.pids;
   }
 
+  get tasks(): ReadonlyMap<Pid, Task> {
+    return this.#freeze.tasks;
+  }
+
   memo<T>(memo: Memo<T, FreezeContext>): T {
     return this.#freeze.memo(memo);
   }
 
-  placeOf(pid: Pid, via: OwnPath): string | undefined {
-    return this.#freeze.placeOf(pid, via);
+  placeOf(task: Task, via: OwnPath): string | undefined {
+    return this.#freeze.placeOf(task, via);
   }
 
   blob(name: string, source: BlobSource): string {

@@ -4,9 +4,8 @@
  * terminals look after themselves.
  */
 import { readFileSync } from "../../sys/files.ts";
-import { attempt } from "../../sys/call.ts";
 import { KCMP, O, O_ACCMODE } from "../../abi/fcntl.ts";
-import { taskOf } from "../../sys/living.ts";
+import { compareTasks, procPath } from "../../sys/task.ts";
 import { unixNameOf } from "../../abi/sockaddr.ts";
 import { AF, SO, SOCK, SOL } from "../../abi/socket.ts";
 import { getInt, socketAddress } from "../../sys/socket.ts";
@@ -78,7 +77,7 @@ function isOneWay(socket: OpenFile["local"]): boolean {
 /** The file of ours that a descriptor outside leads to, of those with the same link. */
 function sameAs(held: Held, files: readonly OpenFile[]): OpenFile | undefined {
   return files.find((file) => {
-    if (attempt("kcmp", taskOf(file.pid), held.task, KCMP.FILE, file.fd, held.fd) === 0) return true;
+    if (compareTasks(file.task, held.task, KCMP.FILE, file.fd, held.fd) === 0) return true;
     if (file.stat.type !== S_IF.S_IFREG || file.stat.links !== 0) return false;
     // Opened by a way of its own, but what is written there the other one reads.
     const holder = lookAtHolder(held);
@@ -128,8 +127,8 @@ function ofOther(why: string): NotAgain {
 }
 
 /** Whether the process was started with it (sd_listen_fds(3)). */
-function wasPassed({ pid, fd }: OpenFile): boolean {
-  const text = orIfGone(() => readFileSync(`/proc/${taskOf(pid)}/environ`, "utf8"), "");
+function wasPassed({ task, fd }: OpenFile): boolean {
+  const text = orIfGone(() => readFileSync(procPath(task, "environ"), "utf8"), "");
   const count = /(?:^|\0)LISTEN_FDS=(\d+)/.exec(text)?.[1] ?? "0";
   return fd >= FIRST_LISTENED && fd < FIRST_LISTENED + Number(count);
 }

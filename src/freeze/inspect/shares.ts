@@ -1,8 +1,10 @@
 /** What the processes of a set share though they are no threads of one another: kcmp(2) puts them in order. */
+import { compareTasks, livingThread } from "../../sys/task.ts";
 import { attempt } from "../../sys/call.ts";
 import { CLONE } from "../../abi/clone.ts";
 import { KCMP } from "../../abi/fcntl.ts";
 import { planClones, SHARES, type ProcessIdentity, type Share } from "../../image/clone-plan.ts";
+import type { Pid, Task } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { readStat } from "../../proc/read.ts";
 
@@ -18,15 +20,14 @@ const TYPES: Readonly<Record<Share, number>> = {
 const OFTEN_NONE: readonly Share[] = ["semaphoreUndo", "io"];
 
 /** kcmp(2) answers 1 for less, 2 for greater, and 3 for neither. */
-function compare(a: number, b: number, type: number): number {
-  const result = attempt("kcmp", a, b, type, 0, 0);
+function compare(a: Task, b: Task, type: number): number {
+  const result = compareTasks(a, b, type);
   return result === 1 ? -1 : result <= 0 ? result : 1;
 }
 
 export interface Member {
-  readonly pid: number;
-  /** A thread of it that lives. */
-  readonly tid: number;
+  readonly pid: Pid;
+  readonly task: Task;
 }
 
 /** For each process, who holds the state of what it shares: the first of those who share it. */
@@ -34,17 +35,17 @@ export function findShares(members: readonly Member[]): Map<number, Partial<Reco
   const found = new Map<number, Partial<Record<Share, number>>>();
   if (members.length < 2) return found;
   attempt("unshare", CLONE.SYSVSEM);
-  const self = attempt("gettid");
+  const self = livingThread(attempt("gettid"));
   const rank = new Map(members.map(({ pid }, i) => [pid, i]));
   for (const share of SHARES) {
     const having = OFTEN_NONE.includes(share)
-      ? members.filter(({ tid }) => attempt("kcmp", tid, self, TYPES[share], 0, 0) > 0)
+      ? members.filter(({ task }) => compareTasks(task, self, TYPES[share]) > 0)
       : members;
-    const sorted = having.toSorted((a, b) => compare(a.tid, b.tid, TYPES[share]));
+    const sorted = having.toSorted((a, b) => compare(a.task, b.task, TYPES[share]));
     for (let first = 0; first < sorted.length;) {
       let next = first + 1;
       const one = sorted[first] as Member;
-      while (next < sorted.length && compare(one.tid, (sorted[next] as Member).tid, TYPES[share]) === 0) next += 1;
+      while (next < sorted.length && compare(one.task, (sorted[next] as Member).task, TYPES[share]) === 0) next += 1;
       const group = sorted.slice(first, next).map(({ pid }) => pid);
       first = next;
       if (group.length < 2) continue;

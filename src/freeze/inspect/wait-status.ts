@@ -11,12 +11,15 @@ export type Unwaited = "stopped" | "continued";
 /** Asks in the parent, child by child only when there is something at all. */
 export function findUnwaited(parent: FreezeProcess, set: StoppedSet): Map<number, Unwaited> {
   const found = new Map<number, Unwaited>();
-  const children = childrenOf(parent.pid).filter((pid) => set.processes.get(pid)?.zombie === false);
+  const children = childrenOf(parent.pid).flatMap((pid) => {
+    const child = set.processes.get(pid);
+    return child?.zombie === false ? child : [];
+  });
   if (children.length === 0 || ask(parent, P.ALL, 0) === undefined) return found;
-  const level = pidNamespaceOf(parent.pid)?.pids.length ?? 0;
+  const level = pidNamespaceOf(parent)?.pids.length ?? 0;
   for (const child of children) {
-    const news = ask(parent, P.PID, level === 0 ? child : (pidNamespaceOf(child)?.pids[level - 1] ?? child));
-    if (news) found.set(child, news);
+    const news = ask(parent, P.PID, level === 0 ? child.pid : (pidNamespaceOf(child)?.pids[level - 1] ?? child.pid));
+    if (news) found.set(child.pid, news);
   }
   return found;
 }

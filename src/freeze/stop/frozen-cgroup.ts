@@ -1,4 +1,6 @@
 /** Processes that stand still because their control group is frozen (cgroups(7)): they answer to nothing, us included. */
+import { findTask } from "../../proc/read.ts";
+import { procPath } from "../../sys/task.ts";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Refusal } from "../../lib/errors.ts";
@@ -7,7 +9,7 @@ import { cgroupFolder, parseCgroups } from "../../proc/cgroup.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 
 export function refuseFrozenGroup(pid: number, command: string): Refusal | undefined {
-  const paths = parseCgroups(orIfGone(() => readFileSync(`/proc/${pid}/cgroup`, "utf8"), ""));
+  const paths = parseCgroups(orIfGone(() => readFileSync(procPath(findTask(pid), "cgroup"), "utf8"), ""));
   const mounts = parseMountInfo(readFileSync("/proc/thread-self/mountinfo", "utf8"));
   for (const [hierarchy, path] of Object.entries(paths)) {
     if (path === "/") continue;

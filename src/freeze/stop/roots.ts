@@ -1,8 +1,9 @@
 /** The processes that a user named: what can be said of them before anything is stopped. */
 import { PF } from "../../abi/task-flags.ts";
+import { procPath } from "../../sys/task.ts";
 import { readlinkSync } from "node:fs";
 import { Refusal } from "../../lib/errors.ts";
-import { readStat } from "../../proc/read.ts";
+import { findTask, readStat } from "../../proc/read.ts";
 import { refuseFrozenGroup } from "./frozen-cgroup.ts";
 
 /** Throws a {@link Refusal} for the first process that cannot be frozen for what it is. */
@@ -65,7 +66,7 @@ function checkRoot(pid: number, ancestors: readonly number[]): void {
   const frozen = refuseFrozenGroup(pid, stat.comm);
   if (frozen) throw frozen;
   try {
-    readlinkSync(`/proc/${pid}/exe`);
+    readlinkSync(procPath(findTask(pid), "exe"));
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "EACCES") {
       refuse(

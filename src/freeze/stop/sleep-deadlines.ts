@@ -6,6 +6,7 @@
  * nothing but sleep on meanwhile; one whose time ends goes on as if we had come a moment later.
  */
 import { readFileSync } from "node:fs";
+import type { Task } from "../../lib/brand.ts";
 import { KmonteError } from "../../lib/errors.ts";
 import type { Registers } from "../../abi/registers.x86_64.ts";
 import { CLOCK } from "../../abi/time.ts";
@@ -23,28 +24,27 @@ const SHORT_NS = 2_000_000n;
 const TRIES = 3;
 
 export interface Sleeper {
-  readonly pid: number;
-  readonly tid: number;
+  readonly tid: Task;
   /** CLOCK_MONOTONIC when the stop was seen. */
   readonly stoppedAt: bigint;
 }
 
 export interface SleepControl {
   /** Lets threads go on with their sleep, until all of them sleep. */
-  run(tids: readonly number[]): void;
-  halt(tids: readonly number[]): void;
+  run(tids: readonly Task[]): void;
+  halt(tids: readonly Task[]): void;
 }
 
 /** The moments, on our CLOCK_MONOTONIC, at which relative sleeps end, by thread id; without those that nobody knows. */
 export function measureSleeps(stopped: readonly Sleeper[], control: SleepControl): Map<number, bigint> {
   const deadlines = new Map<number, bigint>();
-  const unknown = new Map<number, bigint>();
-  const asleep = new Map<number, Registers>();
-  for (const { pid, tid, stoppedAt } of stopped) {
+  const unknown = new Map<Task, bigint>();
+  const asleep = new Map<Task, Registers>();
+  for (const { tid, stoppedAt } of stopped) {
     const registers = getRegisters(tid);
     const rewriting = rewritingCall(registers);
     if (!rewriting && !isResumed(registers)) continue;
-    using memory = new TraceeMemory(pid);
+    using memory = new TraceeMemory(tid);
     const rewritten = rewriting && rewrittenRest(rewriting, memory);
     if (rewritten !== undefined) deadlines.set(tid, stoppedAt + rewritten);
     const call = resumedCall(registers, memory);
@@ -100,11 +100,11 @@ function sleepsOn(tid: number, before: Registers): boolean {
 }
 
 /** Takes the time of the stop off a call that finds the rest of its time in memory, before its thread goes on. */
-export function correctSleep(pid: number, tid: number, deadline: bigint): void {
+export function correctSleep(tid: Task, deadline: bigint): void {
   try {
     const call = rewritingCall(getRegisters(tid));
     if (!call) return;
-    using memory = new TraceeMemory(pid);
+    using memory = new TraceeMemory(tid);
     const left = deadline - clockNow(CLOCK.CLOCK_MONOTONIC);
     rewriteRest(call, memory, left > 0n ? left : 0n);
   } catch (error) {
@@ -122,7 +122,7 @@ function readTimerList(): string {
 }
 
 /** One look at the timers while some sleepers sleep, for each bit of their numbers: from 1, and never all bits set. */
-function findTimers(tids: readonly number[], control: SleepControl): Map<number, bigint[]> {
+function findTimers(tids: readonly Task[], control: SleepControl): Map<Task, bigint[]> {
   const rounds = Math.ceil(Math.log2(tids.length + 2));
   const codes = new Map<string, number>();
   const deadlines = new Map<string, bigint>();
@@ -137,7 +137,7 @@ function findTimers(tids: readonly number[], control: SleepControl): Map<number,
       deadlines.set(timer, now + distance);
     }
   }
-  const found = new Map<number, bigint[]>(tids.map((tid) => [tid, []]));
+  const found = new Map<Task, bigint[]>(tids.map((tid) => [tid, []]));
   for (const [timer, code] of codes) {
     const tid = tids[code - 1];
     const deadline = deadlines.get(timer);

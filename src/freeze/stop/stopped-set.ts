@@ -1,7 +1,7 @@
 /** Stopping a set of processes, all threads and all descendants, without their knowing: PTRACE_SEIZE and _INTERRUPT. */
-import type { LocalFd } from "../../lib/brand.ts";
+import type { LocalFd, Task } from "../../lib/brand.ts";
 import { ERRNO } from "../../abi/errno.ts";
-import { canOpenThread, seeThrough } from "../../sys/living.ts";
+import { canOpenThread, livingThread } from "../../sys/task.ts";
 import { PTRACE_EVENT, PTRACE_O } from "../../abi/ptrace.ts";
 import { CLOCK } from "../../abi/time.ts";
 import { clockNow } from "../../sys/time.ts";
@@ -43,7 +43,7 @@ const RELEASE_PATIENCE_MS = 500;
 const MOST_TRIES = 400;
 
 interface StoppedThread {
-  readonly tid: number;
+  readonly tid: Task;
   /** CLOCK_MONOTONIC when we saw it stop. */
   readonly stoppedAt: bigint;
   /** The signal of the group stop that the thread was in before we came, if any. */
@@ -52,6 +52,8 @@ interface StoppedThread {
 
 export interface StoppedProcess {
   readonly pid: number;
+  /** Its first thread that lives; of one that has ended it is the process itself, which tells what there is to tell. */
+  task: Task;
   readonly stat: ProcessStat;
   readonly zombie: boolean;
   readonly threads: StoppedThread[];
@@ -103,7 +105,7 @@ export class StoppedSet implements Disposable {
     const free = [...this.processes.values()].flatMap((process) =>
       process.threads
         .filter((thread) => thread.groupStop === undefined)
-        .map(({ tid, stoppedAt }) => ({ tid, stoppedAt, process, pid: process.pid })),
+        .map(({ tid, stoppedAt }) => ({ tid, stoppedAt, process })),
     );
     const processOf = new Map(free.map(({ tid, process }) => [tid, process]));
     this.#sleepsUntil = measureSleeps(free, {
@@ -125,6 +127,11 @@ export class StoppedSet implements Disposable {
     return went;
   }
 
+  /** Through which thread each process is asked. */
+  get tasks(): ReadonlyMap<number, Task> {
+    return new Map([...this.processes.values()].map(({ pid, task }) => [pid, task]));
+  }
+
   get threadCount(): number {
     return this.#seized.size;
   }
@@ -141,7 +148,7 @@ export class StoppedSet implements Disposable {
       const [first] = threads;
       if (zombie || !first || threads.some(({ tid }) => tid === pid)) continue;
       if (!canOpenThread(first.tid)) throw leaderEnded(process, "this kernel shows nobody the files of the others");
-      seeThrough(pid, first.tid);
+      process.task = first.tid;
     }
   }
 
@@ -182,16 +189,17 @@ export class StoppedSet implements Disposable {
     if (!stat) return;
     if (stat.ppid === globalThis.process.pid) expectNodeToWatch(pid);
     this.#admit(pid, stat.comm);
-    const process = { pid, stat, zombie: stat.state === "Z" && stat.threads <= 1, threads: [] };
+    const zombie = stat.state === "Z" && stat.threads <= 1;
+    const process = { pid, task: livingThread(pid), stat, zombie, threads: [] };
     if (!process.zombie) this.#takeThreads(process);
     this.processes.set(pid, process);
   }
 
   #takeThreads(process: StoppedProcess): void {
-    const fresh: number[] = [];
+    const fresh: Task[] = [];
     // The youngest first: they live longest.
     for (const name of readdirOrEmpty(`/proc/${process.pid}/task`).toReversed()) {
-      const tid = Number(name);
+      const tid = livingThread(Number(name));
       if (this.#seized.has(tid) || isKernelWorker(tid)) continue;
       if (this.#seize(process, tid)) fresh.push(tid);
       else if (tid !== process.pid || !this.#endedLeaders.has(tid)) this.#missed = process;
@@ -238,7 +246,7 @@ export class StoppedSet implements Disposable {
     throw cannotSeize(process, tid, result);
   }
 
-  #awaitStop(process: StoppedProcess, tid: number): string | undefined {
+  #awaitStop(process: StoppedProcess, tid: Task): string | undefined {
     for (let tries = 0; ;) {
       let stop: Stop | undefined;
       try {
@@ -247,7 +255,7 @@ export class StoppedSet implements Disposable {
         if (!stop && readStat(tid)?.state === "Z") throw new TraceeGone(tid);
         // Who has taken the id of the first thread meanwhile was asked to stop by its old one, or not at all (execve(2)).
         if (!stop && !tryInterrupt(tid)) throw new TraceeGone(tid);
-        if (!stop && waitsInVfork(process.pid, tid)) {
+        if (!stop && waitsInVfork(tid)) {
           stop = awaitStop(tid, VFORK_PATIENCE_MS);
           if (!stop) throw vforkInProgress(process, tid);
         }
@@ -283,10 +291,10 @@ export class StoppedSet implements Disposable {
 
   /** Lets all go on, as if nothing had happened. Those that were stopped before stay stopped. */
   release(): void {
-    for (const { pid, threads } of this.processes.values()) {
+    for (const { threads } of this.processes.values()) {
       for (const { tid } of threads) {
         const until = this.#seized.has(tid) ? this.#sleepsUntil.get(tid) : undefined;
-        if (until !== undefined) correctSleep(pid, tid, until);
+        if (until !== undefined) correctSleep(tid, until);
       }
     }
     for (const tid of [...this.#seized].toReversed()) {
@@ -295,7 +303,6 @@ export class StoppedSet implements Disposable {
     }
     this.#seized.clear();
     this.#standing.clear();
-    for (const pid of this.processes.keys()) seeThrough(pid, undefined);
   }
 
   /** Ends all processes for good, after the move if there is one, tells it into pipes, and waits until they have gone. */
@@ -311,7 +318,6 @@ export class StoppedSet implements Disposable {
     for (const { pid, threads } of living.toReversed()) {
       for (const { tid } of threads) if (tid !== pid) awaitEnd(tid, STOP_DEADLINE_MS);
       awaitEnd(pid, STOP_DEADLINE_MS);
-      seeThrough(pid, undefined);
     }
     this.#seized.clear();
   }

@@ -1,10 +1,9 @@
 /** Copying a stopped process's memory into its core file: process_vm_readv(2) and pwrite(2), 1 MiB at a time: what was read is still in the cache when it is written. */
-import { taskOf } from "../../sys/living.ts";
 import { SyscallError, attempt } from "../../sys/call.ts";
 import { NativeBuffer } from "../../sys/ffi.unsafe.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import type { Output } from "../../image/output.ts";
-import { remoteAddress } from "../../lib/brand.ts";
+import { remoteAddress, type Task } from "../../lib/brand.ts";
 import { TraceeMemory } from "../../tracee/memory.ts";
 import type { Extent } from "../../image/core/file.ts";
 
@@ -21,7 +20,7 @@ interface Window {
 
 /** Copies all extents, in order; after each piece of work tells `onBytes` how much it was. */
 export function dumpMemory(
-  pid: number,
+  task: Task,
   extents: readonly Extent[],
   core: Output,
   onBytes: (bytes: number) => void,
@@ -32,7 +31,7 @@ export function dumpMemory(
   let filled = 0;
   const flush = (): void => {
     if (batch.length === 0) return;
-    readWindows(pid, batch, filled, buffer, vectors);
+    readWindows(task, batch, filled, buffer, vectors);
     writeWindows(batch, buffer, core);
     onBytes(filled);
     batch = [];
@@ -51,7 +50,7 @@ export function dumpMemory(
 }
 
 function readWindows(
-  pid: number,
+  task: Task,
   batch: readonly Window[],
   total: number,
   buffer: NativeBuffer,
@@ -63,13 +62,13 @@ function readWindows(
     vectors.bytes.writeBigUInt64LE(BigInt(window.address), IOVEC + i * IOVEC);
     vectors.bytes.writeBigUInt64LE(BigInt(window.length), IOVEC + i * IOVEC + 8);
   });
-  const got = attempt("process_vm_readv", taskOf(pid), vectors.address, 1, vectors.address + IOVEC, batch.length, 0);
+  const got = attempt("process_vm_readv", task, vectors.address, 1, vectors.address + IOVEC, batch.length, 0);
   if (got === total) return;
   if (got < 0 && got !== -ERRNO.EFAULT) {
-    throw new SyscallError("process_vm_readv", got, `Reading the memory of process ${pid}`, pid);
+    throw new SyscallError("process_vm_readv", got, `Reading the memory of process ${task}`, task);
   }
   // A page that the program itself may not read stands in the way: /proc/PID/mem reads past protections.
-  using memory = new TraceeMemory(pid);
+  using memory = new TraceeMemory(task);
   let at = 0;
   for (const window of batch) {
     memory.read(remoteAddress(window.address), window.length).copy(buffer.bytes, at);

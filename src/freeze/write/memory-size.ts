@@ -1,8 +1,10 @@
 /** How much memory of processes an image will hold, going by what is resident and not shared (proc_pid_statm(5)). */
+import { procPath } from "../../sys/task.ts";
+import type { Task } from "../../lib/brand.ts";
 import { readFileSync } from "node:fs";
 import { PAGE_SIZE } from "../../abi/mman.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
-import { childrenOf } from "../../proc/read.ts";
+import { askOutside, childrenOf } from "../../proc/read.ts";
 
 /** A process with less memory of its own, in pages, is quickly copied while it stands still. */
 const WORTHWHILE_PAGES = 4096;
@@ -31,7 +33,8 @@ function ownPages(roots: readonly number[]): Map<number, number> {
   for (const pid of found) for (const child of childrenOf(pid)) found.add(child);
   return new Map(
     [...found].map((pid) => {
-      const statm = orIfGone(() => readFileSync(`/proc/${pid}/statm`, "utf8"), "0 0 0");
+      const read = (task: Task): string => orIfGone(() => readFileSync(procPath(task, "statm"), "utf8"), "0 0 0");
+      const { told: statm } = askOutside(pid, read, (text) => text.startsWith("0 "));
       const [, resident = 0, shared = 0] = statm.split(" ").map(Number);
       return [pid, resident - shared] as const;
     }),

@@ -3,9 +3,11 @@
  * stand still: then each chunk is compared with memory, and only what has changed meanwhile is written again. Nothing
  * is asked of the programs for it, and no feature of the kernel: their memory is read as a debugger reads it.
  */
+import { findTask } from "../../proc/read.ts";
+import { procPath } from "../../sys/task.ts";
+import type { Pid, Task } from "../../lib/brand.ts";
 import { readdirSync, readFileSync, writeSync } from "node:fs";
 import { call } from "../../sys/call.ts";
-import { taskOf } from "../../sys/living.ts";
 import { ChunkCopier, type ChunkSource } from "../../image/chunks/copy.ts";
 import { FileChunks, type ChunkPool } from "../../image/chunks/pool.ts";
 import {
@@ -38,6 +40,11 @@ const NOTE_BYTES = 1024 * 1024;
 /** Is told of bytes that are done; throws when it shall not go on. */
 export type OnBytes = (bytes: number) => void;
 
+interface Member {
+  readonly pid: Pid;
+  readonly task: Task;
+}
+
 export class PreCopy implements Disposable {
   readonly #writer: ImageWriter;
   readonly #pool: ChunkPool;
@@ -51,10 +58,11 @@ export class PreCopy implements Disposable {
   /** Copies the memory of running processes, in passes that find less and less changed. Whoever ends meanwhile is left. */
   run(pids: readonly number[], onBytes: OnBytes): void {
     for (const pid of pids) {
-      const mappings = mappingsNow(pid);
+      const task = findTask(pid);
+      const mappings = mappingsNow(task);
       if (!mappings) continue;
       const draft = this.#writer.draft(`${pid}.core`);
-      this.#cores.set(pid, new BegunCore(pid, draft, this.#writer, this.#pool, mappings));
+      this.#cores.set(pid, new BegunCore({ pid, task }, draft, this.#writer, this.#pool, mappings));
     }
     let changed = Number.POSITIVE_INFINITY;
     for (let pass = 0; pass < MOST_PASSES; pass += 1) {
@@ -71,12 +79,12 @@ export class PreCopy implements Disposable {
   }
 
   /** Completes the core file of a process that stands still; false when it has none, or none that will do. */
-  finish(pid: number, mappings: readonly CoreMapping[], notes: Buffer, onBytes: OnBytes): boolean {
+  finish({ pid, task }: Member, mappings: readonly CoreMapping[], notes: Buffer, onBytes: OnBytes): boolean {
     const core = this.#cores.get(pid);
     this.#cores.delete(pid);
     if (!core) return false;
     using draft = core.draft;
-    if (core.finish(mappings, notes, onBytes)) return true;
+    if (core.finish(task, mappings, notes, onBytes)) return true;
     this.#writer.reject(draft);
     return false;
   }
@@ -95,15 +103,22 @@ export class PreCopy implements Disposable {
 
 /** A core file that was begun while its process was running. */
 class BegunCore {
-  readonly pid: number;
+  /** As it was asked last; the thread may end while the program goes on. */
+  #task: Task;
   readonly draft: Draft;
   readonly #writer: ImageWriter;
   readonly #pool: ChunkPool;
   readonly #layout: Layout;
   #chunks: FileChunks;
 
-  constructor(pid: number, draft: Draft, writer: ImageWriter, pool: ChunkPool, mappings: readonly CoreMapping[]) {
-    this.pid = pid;
+  constructor(
+    { pid, task }: Member,
+    draft: Draft,
+    writer: ImageWriter,
+    pool: ChunkPool,
+    mappings: readonly CoreMapping[],
+  ) {
+    this.#task = task;
     this.draft = draft;
     this.#writer = writer;
     this.#pool = pool;
@@ -119,7 +134,7 @@ class BegunCore {
 
   /** One pass; returns how many chunks were written to. */
   copyRunning(onBytes: OnBytes): number {
-    const mappings = mappingsNow(this.pid);
+    const mappings = mappingsNow(this.#task);
     if (!mappings) return 0;
     this.#chunks = new FileChunks(this.#pool, this.draft.path, this.#layout.end / CHUNK_SIZE, this.#chunks);
     this.#copy(extentsWithin(mappings, this.#layout), this.#layout.end, false, onBytes);
@@ -128,7 +143,8 @@ class BegunCore {
     return this.#chunks.changed;
   }
 
-  finish(mappings: readonly CoreMapping[], notes: Buffer, onBytes: OnBytes): boolean {
+  finish(task: Task, mappings: readonly CoreMapping[], notes: Buffer, onBytes: OnBytes): boolean {
+    this.#task = task;
     const segments = planSegmentsWithin(mappings, notes.length, this.#layout);
     if (!segments) return false;
     const extents = mappings.flatMap((mapping) => extentsOf(mapping, segments));
@@ -151,7 +167,7 @@ class BegunCore {
       const parts = sources.get(chunk);
       // Where there was memory and is none any more, zeros are to be.
       if (!parts && !this.#chunks.has(chunk)) continue;
-      const source: ChunkSource = { pid: taskOf(this.pid), parts: Float64Array.from(parts ?? []), stopped };
+      const source: ChunkSource = { task: this.#task, parts: Float64Array.from(parts ?? []), stopped };
       this.#chunks.ask(chunk, Math.min(CHUNK_SIZE, size - chunk * CHUNK_SIZE), source);
     }
     const failed = this.#chunks.wait((done) => onBytes(done * CHUNK_SIZE));
@@ -171,10 +187,10 @@ class BegunCore {
 }
 
 /** The pages that a running process owns; undefined when it has gone. */
-function mappingsNow(pid: number): CoreMapping[] | undefined {
-  const text = orIfGone(() => readFileSync(`/proc/${pid}/smaps`, "utf8"), undefined);
+function mappingsNow(task: Task): CoreMapping[] | undefined {
+  const text = orIfGone(() => readFileSync(procPath(task, "smaps"), "utf8"), undefined);
   if (!text) return undefined;
-  using pagemap = orIfGone(() => new Pagemap(pid), undefined);
+  using pagemap = orIfGone(() => new Pagemap(task), undefined);
   if (!pagemap) return undefined;
   return parseMaps(text)
     .filter(({ shared, flags }) => !shared && !flags.some((flag) => UNTOUCHED.has(flag)))

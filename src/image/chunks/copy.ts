@@ -1,17 +1,18 @@
 /** Bringing one chunk of a core file up to date with the memory that it shows, and taking its digest. */
+import { procPath } from "../../sys/task.ts";
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 import { attempt, call } from "../../sys/call.ts";
 import { NativeBuffer } from "../../sys/ffi.unsafe.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
 import { asOurselves } from "../../sys/identity.ts";
-import type { LocalFd } from "../../lib/brand.ts";
+import type { LocalFd, Task } from "../../lib/brand.ts";
 import { KmonteError } from "../../lib/errors.ts";
 import { CHUNK_SIZE } from "./digest.ts";
 
 /** Memory that stands behind a chunk: triples of address, offset within the chunk, length; the rest is zeros. */
 export interface ChunkSource {
-  readonly pid: number;
+  readonly task: Task;
   readonly parts: Float64Array;
   /** Memory that cannot be read is an error; of a program that still runs it is not: it may just have given it back. */
   readonly stopped: boolean;
@@ -78,7 +79,7 @@ export class ChunkCopier implements Disposable {
       this.#readParts(source, parts.subarray(first, first + 3 * MOST_PARTS));
   }
 
-  #readParts({ pid, stopped }: ChunkSource, parts: Float64Array): void {
+  #readParts({ task, stopped }: ChunkSource, parts: Float64Array): void {
     const count = parts.length / 3;
     const remote = this.#vectors.address + MOST_PARTS * IOVEC;
     let total = 0;
@@ -90,20 +91,20 @@ export class ChunkCopier implements Disposable {
       this.#vectors.bytes.writeBigUInt64LE(BigInt(size), (MOST_PARTS + i) * IOVEC + 8);
       total += size;
     }
-    if (attempt("process_vm_readv", pid, this.#vectors.address, count, remote, count, 0) === total) return;
+    if (attempt("process_vm_readv", task, this.#vectors.address, count, remote, count, 0) === total) return;
     // A page that the program itself may not read stands in the way: /proc/PID/mem reads past protections.
-    this.#readOneByOne(pid, parts, stopped);
+    this.#readOneByOne(task, parts, stopped);
   }
 
-  #readOneByOne(pid: number, parts: Float64Array, stopped: boolean): void {
+  #readOneByOne(task: Task, parts: Float64Array, stopped: boolean): void {
     let fd: number | undefined;
     try {
-      fd = asOurselves(() => openSync(`/proc/${pid}/mem`, "r"));
+      fd = asOurselves(() => openSync(procPath(task, "mem"), "r"));
       for (let i = 0; i < parts.length; i += 3) {
         const [address = 0, offset = 0, size = 0] = parts.subarray(i, i + 3);
         for (let done = 0; done < size;) {
           const got = readSync(fd, this.#memory.bytes, offset + done, size - done, address + done);
-          if (got === 0) throw gone(pid);
+          if (got === 0) throw gone(task);
           done += got;
         }
       }

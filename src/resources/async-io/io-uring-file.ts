@@ -14,7 +14,7 @@ export const ioUringFile: FileKind<v.InferOutput<typeof schema>, "io-uring"> = {
   recognise: isRing,
   freeze(file) {
     // Whoever is cloned in a user namespace gets descriptors sent, and the kernel sends no rings (unix(7)).
-    if (pidNamespaceOwners(file.context, file.pid).some((owner) => owner !== "")) throw cannotSend(file);
+    if (pidNamespaceOwners(file.context, file.task).some((owner) => owner !== "")) throw cannotSend(file);
     return { ring: file.context.object(ringId(file.stat.device, file.stat.inode), () => freezeIoUring(file)) };
   },
   thaw: (state, context) => context.object<ContentsHandle>(state.ring).open(0),

@@ -1,12 +1,13 @@
 /** The control groups that a process and its threads are in (cgroups(7)), where kmonte is not in them too. */
+import { livingThread, procPath } from "../../sys/task.ts";
 import { join } from "node:path";
 import * as v from "valibot";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
-import { readFileSync, readdirSync, writeFileSync } from "../../sys/files.ts";
+import { readFileSync, writeFileSync } from "../../sys/files.ts";
 import { KmonteError } from "../../lib/errors.ts";
 import { parseCgroups, type CgroupPaths } from "../../proc/cgroup.ts";
 import type { ProcessResource, ThawContext } from "../contract.ts";
-import { CGROUP_TREE, cgroupsOf, freezeCgroupTree, type CgroupTreeHandle } from "./tree.ts";
+import { CGROUP_TREE, cgroupsOf, threadsOf, freezeCgroupTree, type CgroupTreeHandle } from "./tree.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 
 /** The path in each hierarchy, by its controllers; "" for version 2. */
@@ -23,13 +24,11 @@ export const cgroups: ProcessResource<v.InferOutput<typeof schema>, "cgroups"> =
   isPlace: true,
   schema,
   forUser: ofAnyUser,
-  freeze({ pid, context }) {
-    const common = cgroupsOf(context, pid, pid);
+  freeze({ pid, task, context }) {
+    const common = cgroupsOf(context, task);
     const threads: Record<string, CgroupPaths> = {};
-    for (const tid of readdirSync(`/proc/${pid}/task`)) {
-      const others = Object.entries(cgroupsOf(context, pid, Number(tid))).filter(
-        ([hierarchy, path]) => common[hierarchy] !== path,
-      );
+    for (const tid of threadsOf(pid, task)) {
+      const others = Object.entries(cgroupsOf(context, tid)).filter(([hierarchy, path]) => common[hierarchy] !== path);
       if (others.length > 0) threads[tid] = Object.fromEntries(others);
     }
     freezeCgroupTree(context);
@@ -59,7 +58,7 @@ export function move(
   who: string,
 ): void {
   const tree = context.object<CgroupTreeHandle>(CGROUP_TREE);
-  const now = parseCgroups(readFileSync(`/proc/${tid}/cgroup`, "utf8"));
+  const now = parseCgroups(readFileSync(procPath(livingThread(tid), "cgroup"), "utf8"));
   for (const [hierarchy, path] of Object.entries(wanted)) {
     // Where everybody is who is nowhere else: in a hierarchy that is gone, too.
     if ((now[hierarchy] ?? "/") === path) continue;

@@ -1,4 +1,5 @@
 /** Cgroup namespaces (cgroup_namespaces(7)): in each hierarchy, the group that its inhabitants see as the root. */
+import { procPath } from "../../sys/task.ts";
 import * as v from "valibot";
 import { readFileSync } from "../../sys/files.ts";
 import { nameOfNamespace, namespaceOf, within } from "../../sys/namespaces.ts";
@@ -18,11 +19,11 @@ const schema = v.strictObject({
 type CgroupNamespaceState = v.InferOutput<typeof schema>;
 
 /** The file shows paths from the root of whoever reads it: what the process sees is the end of what we see. */
-export function freezeCgroupNamespace(namespace: LocalFd, { pid, command }: Holder): CgroupNamespaceState {
+export function freezeCgroupNamespace(namespace: LocalFd, { pid, task, command }: Holder): CgroupNamespaceState {
   const name = nameOfNamespace(namespace);
-  if (namespaceOf(pid, "cgroup") !== name) throw refuseEmpty(pid, command, name);
-  const ours = parseCgroups(readFileSync(`/proc/${pid}/cgroup`, "utf8"));
-  const theirs = within("cgroup", namespace, () => parseCgroups(readFileSync(`/proc/${pid}/cgroup`, "utf8")));
+  if (namespaceOf(task, "cgroup") !== name) throw refuseEmpty(pid, command, name);
+  const ours = parseCgroups(readFileSync(procPath(task, "cgroup"), "utf8"));
+  const theirs = within("cgroup", namespace, () => parseCgroups(readFileSync(procPath(task, "cgroup"), "utf8")));
   const roots: Record<string, string> = {};
   for (const [hierarchy, path] of Object.entries(ours)) roots[hierarchy] = rootOf(path, theirs[hierarchy] ?? "/");
   return { kind: "cgroup-namespace", roots };

@@ -2,6 +2,9 @@
  * Control groups that the set lives in, and those below them (cgroups(7)): their settings, for the case that they are
  * gone at the thaw. What is still there stays as it is; groups of systemd are systemd's to make.
  */
+import { readdirOrEmpty } from "../../proc/read.ts";
+import type { Pid, Task } from "../../lib/brand.ts";
+import { livingThread, procPath } from "../../sys/task.ts";
 import { Memo } from "../memo.ts";
 import { dirname, join } from "node:path";
 import * as v from "valibot";
@@ -52,21 +55,27 @@ const MOST_GROUPS = 500;
 /** Read once a freeze: the tree and every process ask. */
 const pathsByContext = new Memo(() => new Map<string, CgroupPaths>());
 
-/** The groups that a task is in; none when it has gone. */
-export function cgroupsOf(context: FreezeContext, pid: number, tid: number): CgroupPaths {
+/** The groups that a task is in; none when it has gone. One that has ended is in the root of each hierarchy of version 1. */
+export function cgroupsOf(context: FreezeContext, task: Task): CgroupPaths {
   const known = context.memo(pathsByContext);
-  const path = `/proc/${pid}/task/${tid}/cgroup` as const;
+  const path = procPath(task, "cgroup");
   const paths = known.get(path) ?? parseCgroups(orIfGone(() => readFileSync(path, "utf8"), ""));
   known.set(path, paths);
   return paths;
 }
 
+/** The threads of a process that live, of which `first` is the first. */
+export function threadsOf(pid: Pid, first: Task): Task[] {
+  return readdirOrEmpty(`/proc/${pid}/task`)
+    .map(Number)
+    .filter((tid) => tid !== pid || tid === first)
+    .map(livingThread);
+}
+
 export function freezeCgroupTree(context: FreezeContext): string {
   return context.object(CGROUP_TREE, () => {
     const mounts = mountsFor(
-      [...context.pids].flatMap((pid) =>
-        Object.keys(parseCgroups(orIfGone(() => readFileSync(`/proc/${pid}/cgroup`, "utf8"), ""))),
-      ),
+      [...context.tasks.values()].flatMap((task) => Object.keys(cgroupsOf(context, task))),
       context,
     );
     const groups = new Map<string, Group>();
@@ -82,9 +91,9 @@ export function freezeCgroupTree(context: FreezeContext): string {
       }
     };
     const ours = parseCgroups(readFileSync("/proc/self/cgroup", "utf8"));
-    for (const pid of context.pids) {
-      for (const task of orIfGone(() => readdirSync(`/proc/${pid}/task`), [])) {
-        const paths = cgroupsOf(context, pid, Number(task));
+    for (const [pid, first] of context.tasks) {
+      for (const task of threadsOf(pid, first)) {
+        const paths = cgroupsOf(context, task);
         // What we live in ourselves is the machine's.
         for (const [hierarchy, path] of Object.entries(paths)) look(hierarchy, path, ours[hierarchy] !== path);
       }

@@ -2,6 +2,7 @@
  * An epoll set (epoll(7)). Its entries are pairs of a descriptor number and an open file description, as fdinfo lists
  * them; the number may have been closed or used again since, and kcmp(2) tells which description is meant.
  */
+import { compareTasks, livingThread } from "../../sys/task.ts";
 import { pollNow } from "../../sys/poll.ts";
 import { POLL } from "../../abi/poll.ts";
 import * as v from "valibot";
@@ -110,10 +111,11 @@ function readEntries(file: OpenFile): Entry[] {
 
 /** The open file that an entry means; `offset` counts entries of the same number, in the order of fdinfo. */
 function findTarget(file: OpenFile, fd: number, offset: number, inode: bigint): string {
+  const ours = livingThread(process.pid);
   const isTarget = (candidate: LocalFd): boolean =>
     withStruct(12, (slot, address) => {
       [file.local, fd, offset].forEach((word, i) => slot.writeUInt32LE(word, i * 4));
-      return attempt("kcmp", process.pid, process.pid, KCMP.EPOLL_TFD, candidate, address) === 0;
+      return compareTasks(ours, ours, KCMP.EPOLL_TFD, candidate, address) === 0;
     });
   const usual = file.context.fileId(file.pid, fd);
   const others = file.context.openFiles();

@@ -1,7 +1,7 @@
 /** A fanotify group (fanotify(7)) with no event that waits to be read or answered: what it marks, and how it tells. */
 import * as v from "valibot";
 import { readFileSync } from "../../sys/files.ts";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { call, withText } from "../../sys/call.ts";
 import { FAN, FAN_INIT, FAN_MARK } from "../../abi/fanotify.ts";
 import { AT_FDCWD, OPEN_STATUS } from "../../abi/fcntl.ts";
@@ -92,7 +92,7 @@ function readMark(file: OpenFile, line: string): Mark {
     const watched = findWatched(file, line, device, inode);
     return watched ? { markType: "inode", ...watched, ...base } : lost(file, `inode ${inode} of device ${device}`);
   }
-  const mounts = parseMountInfo(readFileSync(`/proc/${taskOf(file.pid)}/mountinfo`, "utf8"));
+  const mounts = parseMountInfo(readFileSync(procPath(file.task, "mountinfo"), "utf8"));
   const onMount = line.startsWith("mnt_id:");
   const found = onMount
     ? mounts.find(({ id }) => id === field(line, "mnt_id"))

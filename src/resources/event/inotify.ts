@@ -31,6 +31,13 @@ const ASKED = Object.values(IN).reduce((all: number, bit) => (all | bit) >>> 0, 
 export const inotify: FileKind<v.InferOutput<typeof schema>, "inotify"> = {
   name: "inotify",
   schema,
+  differs: [
+    {
+      what: "events of inotify(7) that nobody had read: the kernel tells that some were lost (IN_Q_OVERFLOW) in their place",
+      met: ({ overflowed }) => overflowed === true,
+    },
+    { what: "the number of a watch of inotify(7) that was removed last: it may be given again" },
+  ],
   forUser: ofAnyUser,
   *paths({ watches }) {
     for (const { path, identity } of watches) if (path !== undefined) yield { path, identity, flags: 0 };

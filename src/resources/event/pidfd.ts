@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { existsSync } from "../../sys/files.ts";
 import { call } from "../../sys/call.ts";
-import { PIDFD_THREAD } from "../../sys/living.ts";
+import { PIDFD_THREAD } from "../../sys/task.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";

@@ -2,7 +2,7 @@
 import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { readlinkSync } from "../../sys/files.ts";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { type FileIdentity, identityOf } from "../../sys/file-identity.ts";
 import { asUser } from "../../sys/identity.ts";
 import { call, withStruct } from "../../sys/call.ts";
@@ -47,7 +47,7 @@ export function queuedBytes(fd: LocalFd): number {
 /** `text` is the line of fdinfo, which has the handle where the file system gives any. */
 export function findWatched(file: OpenFile, text: string, device: string, inode: bigint): Watched | undefined {
   const found = findIt(file, text, device, inode);
-  const path = found?.path === undefined ? undefined : machinePathOfName(file.context, file.pid, found.path);
+  const path = found?.path === undefined ? undefined : machinePathOfName(file.context, file.task, found.path);
   if (path !== undefined) carryOpened(file.context, path, lookAt(path)?.isDirectory() === true);
   return found;
 }
@@ -58,7 +58,7 @@ function findIt(file: OpenFile, text: string, device: string, inode: bigint): Wa
   const local =
     type === undefined
       ? undefined
-      : openByHandle(file.context.mounts, file.pid, device, { type: Number.parseInt(type, 16), bytes });
+      : openByHandle(file.context.mounts, file.task, device, { type: Number.parseInt(type, 16), bytes });
   try {
     return find(file, local, device, inode);
   } finally {
@@ -68,11 +68,11 @@ function findIt(file: OpenFile, text: string, device: string, inode: bigint): Wa
 
 function find(file: OpenFile, local: LocalFd | undefined, device: string, inode: bigint): Watched | undefined {
   const { user, mounts } = file.context;
-  const hints = [readlinkSync(`/proc/${taskOf(file.pid)}/cwd`)];
+  const hints = [readlinkSync(procPath(file.task, "cwd"))];
   if (local !== undefined) {
     const seen = fstat(local);
     // A file without any link is not searched for.
-    const path = seen.links === 0 ? undefined : asUser(user, () => nameOfOpen(mounts, local, file.pid, hints));
+    const path = seen.links === 0 ? undefined : asUser(user, () => nameOfOpen(mounts, local, file.task, hints));
     if (path !== undefined) return { path, identity: identityOf(local) };
     const open = file.context
       .openFiles()
@@ -81,7 +81,7 @@ function find(file: OpenFile, local: LocalFd | undefined, device: string, inode:
   }
   const open = file.context.openFiles().find(([, { stat }]) => stat.inode === inode && stat.device === device);
   const seen = open?.[1].stat ?? { ...fstat(file.local), inode, device };
-  const path = asUser(user, () => searchName(mounts, file.pid, seen, hints));
+  const path = asUser(user, () => searchName(mounts, file.task, seen, hints));
   if (path !== undefined) return { path, identity: identityAt(mounts.at(path)) };
   return open && { file: open[0] };
 }

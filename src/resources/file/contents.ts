@@ -8,7 +8,7 @@ import { closeSync } from "node:fs";
 import { dirname } from "node:path";
 import { O } from "../../abi/fcntl.ts";
 import { asUser } from "../../sys/identity.ts";
-import type { LocalFd } from "../../lib/brand.ts";
+import type { LocalFd, Pid, Task } from "../../lib/brand.ts";
 import type { FileStat } from "../../sys/stat.ts";
 import { OVERLAYFS_SUPER_MAGIC, S_IF } from "../../abi/stat.ts";
 import { fileSystemOf, lstat } from "../../sys/stat.ts";
@@ -30,7 +30,8 @@ export interface ContentsLook {
   readonly via: OwnPath;
   readonly link: string;
   readonly stat: FileStat;
-  readonly pid: number;
+  readonly pid: Pid;
+  readonly task: Task;
   readonly command: string;
   readonly sharedAnonymous?: boolean;
   /** It is mapped so that others see what is written (mmap(2), MAP_SHARED). */
@@ -68,7 +69,7 @@ export function isLinked(mounts: MountView, link: string, seen: FileStat): boole
 export function contentsObject(looker: FreezeContext, look: ContentsLook): string {
   const id = `file:${look.stat.device}:${look.stat.inode}`;
   // What has no path belongs to whoever has it.
-  const place = look.link.startsWith("/") ? looker.placeOf(look.pid, look.via) : undefined;
+  const place = look.link.startsWith("/") ? looker.placeOf(look.task, look.via) : undefined;
   const context = look.link.startsWith("/") ? looker.in(place) : looker;
   if (context.has(id)) {
     noteOtherName(context, look, isLinked);
@@ -129,7 +130,7 @@ function freezeLinkedElsewhere(context: FreezeContext, look: ContentsLook): Obje
   if (look.stat.links === 1 && isCountedBelow(look)) return undefined;
   // In folders that the user who asked may list.
   const path = asUser(context.user, () =>
-    searchName(context.mounts, look.pid, look.stat, [dirname(linkedPath(look.link))]),
+    searchName(context.mounts, look.task, look.stat, [dirname(linkedPath(look.link))]),
   );
   if (path !== undefined) return freezeNamed(context, { ...look, link: path });
   throw new Refusal(

@@ -1,4 +1,5 @@
 /** Devices without a state of their own: they are opened again by their path. */
+import { NAMELESS_INODE, NAMELESS_LINK } from "./nameless.ts";
 import { basename, dirname } from "node:path";
 import { readlinkSync } from "../../sys/files.ts";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
@@ -48,6 +49,7 @@ function isAsked(node: string): boolean {
 export const statelessDevice: FileKind<v.InferOutput<typeof schema>, "device"> = {
   name: "device",
   schema,
+  differs: [{ what: NAMELESS_INODE, met: ({ unlinked: gone }) => gone !== undefined }, { what: NAMELESS_LINK }],
   *forUser({ unlinked: gone }) {
     if (gone) yield "It has a device open whose node is gone.";
   },
@@ -56,11 +58,11 @@ export const statelessDevice: FileKind<v.InferOutput<typeof schema>, "device"> =
   recognise: (file) =>
     file.stat.type === S_IF.S_IFCHR && (STATELESS.has(file.stat.deviceNode) || isAsked(file.stat.deviceNode)),
   freeze(file) {
-    const { context, pid, local, link, stat: seen } = file;
+    const { context, task, local, link, stat: seen } = file;
     const state = { path: linkedPath(link), device: seen.deviceNode };
     if (!isLinked(context.mounts, link, seen)) return { ...state, unlinked: freezeUnlinkedSpecial(file) };
     // Nodes of /dev come with the kernel.
-    const path = machinePathOf(context, pid, `/proc/self/fd/${local}`, link);
+    const path = machinePathOf(context, task, `/proc/self/fd/${local}`, link);
     if (path !== undefined && !isMadeAtBoot(path)) carryOpened(context, path, false);
     return state;
   },

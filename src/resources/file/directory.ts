@@ -1,6 +1,7 @@
 /** An open directory, or any file system object opened with O_PATH. */
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { lstatSync } from "../../sys/files.ts";
+import { NAMELESS_INODE, NAMELESS_LINK } from "./nameless.ts";
 import { identityOf } from "../../sys/file-identity.ts";
 import { dirname } from "node:path";
 import * as v from "valibot";
@@ -29,6 +30,7 @@ const schema = v.union([
 export const directory: FileKind<v.InferOutput<typeof schema>, "directory"> = {
   name: "directory",
   schema,
+  differs: [{ what: NAMELESS_INODE, met: (state) => "special" in state }, { what: NAMELESS_LINK }],
   *forUser(state) {
     if ("special" in state && state.special.device !== undefined) yield "It has a device open whose node is gone.";
   },
@@ -48,8 +50,8 @@ export const directory: FileKind<v.InferOutput<typeof schema>, "directory"> = {
       return { path: file.link, identity: identityOf(file.local), ...(isNode && { device: deviceNode }) };
     }
     const id = removedDirectoryId(file.stat);
-    const { context, link, stat, pid, command } = file;
-    const look = { via: `/proc/self/fd/${file.local}` as const, link, stat, pid, command };
+    const { context, link, stat, pid, task, command } = file;
+    const look = { via: `/proc/self/fd/${file.local}` as const, link, stat, pid, task, command };
     const covered = freezeShadowed(context, look);
     if (covered) return { removed: context.object(id, () => covered) };
     if (file.stat.type !== S_IF.S_IFDIR) return { special: freezeUnlinkedSpecial(file) };
@@ -76,8 +78,8 @@ export const directory: FileKind<v.InferOutput<typeof schema>, "directory"> = {
 };
 
 /** What would be gone after a boot travels with its name. */
-function noteVolatile({ context, pid, local, link, stat }: OpenFile): void {
-  const path = machinePathOf(context, pid, `/proc/self/fd/${local}`, link);
+function noteVolatile({ context, task, local, link, stat }: OpenFile): void {
+  const path = machinePathOf(context, task, `/proc/self/fd/${local}`, link);
   if (path !== undefined) carryOpened(context, path, stat.type === S_IF.S_IFDIR);
 }
 

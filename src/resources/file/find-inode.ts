@@ -5,13 +5,13 @@
 import { closeSync, type BigIntStats } from "node:fs";
 import { dirname, join } from "node:path";
 import { lstatSync, readFileSync, readdirSync, readlinkSync } from "../../sys/files.ts";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { O } from "../../abi/fcntl.ts";
 import { type FileHandle, openHandle } from "../../sys/file-handle.ts";
 import type { MountView } from "../../sys/mount-view.ts";
 import { formatDevice } from "../../abi/stat.ts";
 import { type FileStat, fstat } from "../../sys/stat.ts";
-import type { LocalFd } from "../../lib/brand.ts";
+import type { LocalFd, Task } from "../../lib/brand.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import { isLinked } from "./contents.ts";
 import { openPath } from "./path-file.ts";
@@ -21,8 +21,13 @@ import { orIfGone } from "../../lib/no-such-file.ts";
 const MOST_NAMES = 100_000;
 
 /** Opens a file by handle, with O_PATH, on any mount of the file system `device` (`major:minor`). */
-export function openByHandle(mounts: MountView, pid: number, device: string, handle: FileHandle): LocalFd | undefined {
-  for (const mount of mountsOf(pid)) {
+export function openByHandle(
+  mounts: MountView,
+  task: Task | "self",
+  device: string,
+  handle: FileHandle,
+): LocalFd | undefined {
+  for (const mount of mountsOf(task)) {
     if (mount.device !== device) continue;
     const mountFd = tryOpen(mounts, mount.mountPoint);
     if (mountFd === undefined) continue;
@@ -37,20 +42,25 @@ export function openByHandle(mounts: MountView, pid: number, device: string, han
 }
 
 /** A path that leads to an open file now. The one that the kernel remembers is tried first. */
-export function nameOfOpen(mounts: MountView, fd: LocalFd, pid: number, hints: readonly string[]): string | undefined {
+export function nameOfOpen(
+  mounts: MountView,
+  fd: LocalFd,
+  task: Task | "self",
+  hints: readonly string[],
+): string | undefined {
   const seen = fstat(fd);
   const link = readlinkSync(`/proc/self/fd/${fd}`);
-  return isLinked(mounts, link, seen) ? link : searchName(mounts, pid, seen, [dirname(link), ...hints]);
+  return isLinked(mounts, link, seen) ? link : searchName(mounts, task, seen, [dirname(link), ...hints]);
 }
 
 /** Looks for a name of the inode around the folders of `hints` first, and then ever further up. */
 export function searchName(
   mounts: MountView,
-  pid: number,
+  task: Task | "self",
   seen: FileStat,
   hints: readonly string[],
 ): string | undefined {
-  const roots = mountsOf(pid).map(({ mountPoint }) => mountPoint);
+  const roots = mountsOf(task).map(({ mountPoint }) => mountPoint);
   const around = [...new Set([...hints.flatMap(ancestors).toSorted((a, b) => b.length - a.length), ...roots])];
   const walked = new Set<string>();
   const itself = around.find((folder) => {
@@ -83,8 +93,8 @@ function ancestors(folder: string): string[] {
   return folder === dirname(folder) ? [folder] : [folder, ...ancestors(dirname(folder))];
 }
 
-function mountsOf(pid: number): ReturnType<typeof parseMountInfo> {
-  return parseMountInfo(readFileSync(`/proc/${taskOf(pid)}/mountinfo`, "utf8"));
+function mountsOf(task: Task | "self"): ReturnType<typeof parseMountInfo> {
+  return parseMountInfo(readFileSync(procPath(task, "mountinfo"), "utf8"));
 }
 
 function lookAt(mounts: MountView, path: string): BigIntStats | undefined {

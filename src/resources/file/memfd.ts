@@ -1,4 +1,5 @@
 /** An anonymous file of memory: memfd_create(2). */
+import { NAMELESS_INODE } from "./nameless.ts";
 import * as v from "valibot";
 import { attempt, call, withText } from "../../sys/call.ts";
 import { F, F_SEAL, MFD, O, O_ACCMODE } from "../../abi/fcntl.ts";
@@ -52,6 +53,7 @@ export function freezeMemfd(context: FreezeContext, id: string, look: ContentsLo
 export const memfd: ObjectKind<MemfdState, ContentsHandle, "memfd"> = {
   name: "memfd",
   schema,
+  differs: [{ what: NAMELESS_INODE, met: () => true }],
   forUser: ofAnyUser,
   needs: () => [{ option: "CONFIG_MEMFD_CREATE", what: "memfd_create(2)" }],
   thaw(state, context: ThawContext): ContentsHandle {

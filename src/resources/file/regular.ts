@@ -1,6 +1,6 @@
 /** An open regular file: with a path, unlinked, or a memfd. Its position and flags belong to the open file. */
 import * as v from "valibot";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { FS_FL } from "../../abi/file-flags.ts";
 import { fileFlags } from "../../sys/file-flags.ts";
@@ -28,10 +28,10 @@ export const regularFile: FileKind<v.InferOutput<typeof schema>, "regular"> = {
     file.stat.type === S_IF.S_IFREG && !file.link.startsWith("/secretmem") && !isPressureTrigger(file),
   freeze(file) {
     refuseForbidden(file);
-    const { context, link, stat, pid, command } = file;
-    const via = `/proc/${taskOf(pid)}/fd/${file.fd}` as const;
+    const { context, link, stat, pid, task, command } = file;
+    const via = procPath(task, `fd/${file.fd}`);
     const local = reads(file) ? file.local : undefined;
-    return { contents: contentsObject(context, { via, link, stat, pid, command, local }) };
+    return { contents: contentsObject(context, { via, link, stat, pid, task, command, local }) };
   },
   thaw(state, context, flags) {
     const contents = context.object<ContentsHandle>(state.contents);

@@ -1,5 +1,6 @@
 /** A directory that was removed while someone had it open or stood in it. It is empty: rmdir(2) takes no other. */
 import { basename, dirname } from "node:path";
+import { NAMELESS_INODE, NAMELESS_LINK } from "./nameless.ts";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import { mkdirSync, rmdirSync } from "../../sys/files.ts";
@@ -49,6 +50,7 @@ export function freezeRemovedDirectory(
 export const removedDirectory: ObjectKind<RemovedDirectoryState, ContentsHandle, "removed-directory"> = {
   name: "removed-directory",
   schema,
+  differs: [{ what: NAMELESS_INODE, met: () => true }, { what: NAMELESS_LINK }],
   forUser: ofAnyUser,
   paths: ({ path, parentDirectory: folder }) => [{ folder: dirname(path), identity: folder }],
   thaw(state, context: ThawContext): ContentsHandle {

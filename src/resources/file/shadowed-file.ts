@@ -10,11 +10,11 @@ import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { SyscallError, call, withText } from "../../sys/call.ts";
 import { O } from "../../abi/fcntl.ts";
 import { type FileHandle, handleOf, openHandle } from "../../sys/file-handle.ts";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { cloneMountOf, withinMounts } from "../../sys/mount.ts";
 import { namespaceOf } from "../../sys/namespaces.ts";
 import { mountIdOf } from "../../sys/stat.ts";
-import type { LocalFd } from "../../lib/brand.ts";
+import type { LocalFd, Task } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import type { FreezeContext, ObjectKind } from "../contract.ts";
@@ -41,16 +41,16 @@ type ShadowedState = v.InferOutput<typeof schema>;
 
 /** Undefined for what has no name any more, or no name at all; `look.link` leads to something else. */
 export function freezeShadowed(context: FreezeContext, look: ContentsLook): ShadowedState | undefined {
-  const { link, pid, via } = look;
+  const { link, task, via } = look;
   if (!link.startsWith("/") || link.endsWith(" (deleted)") || look.stat.links === 0) return undefined;
-  const namespace = context.placeOf(pid, via);
+  const namespace = context.placeOf(task, via);
   const member = namespace === undefined ? "self" : memberOf(context, namespace);
   if (member === undefined) throw refuse(look, "FILE_COVERED", "Nobody sees the whole of its mount namespace.");
-  const mounts = inBuildingOrder(parseMountInfo(readFileSync(`/proc/${member}/mountinfo`, "utf8")));
+  const mounts = inBuildingOrder(parseMountInfo(readFileSync(procPath(member, "mountinfo"), "utf8")));
   const id = mountIdOf(via);
   const mount = mounts.find((one) => one.id === id);
   // Another mount may show it still: then it is linked elsewhere.
-  if (!mount && searchName(context.mounts, pid, look.stat, []) !== undefined) return undefined;
+  if (!mount && searchName(context.mounts, task, look.stat, []) !== undefined) return undefined;
   if (!mount) throw refuse(look, "MOUNT_DETACHED", "The mount on which it lies is not mounted anywhere any more.");
   const same = mounts.filter(({ mountPoint }) => mountPoint === mount.mountPoint);
   const below = same.indexOf(mount);
@@ -69,11 +69,10 @@ export function freezeShadowed(context: FreezeContext, look: ContentsLook): Shad
 }
 
 /** A process of the set whose root is that of the namespace. */
-function memberOf(context: FreezeContext, namespace: string): number | undefined {
-  const member = [...context.pids].find(
-    (pid) => namespaceOf(pid, "mnt") === namespace && readlinkSync(`/proc/${taskOf(pid)}/root`) === "/",
+function memberOf(context: FreezeContext, namespace: string): Task | undefined {
+  return [...context.tasks.values()].find(
+    (task) => namespaceOf(task, "mnt") === namespace && readlinkSync(procPath(task, "root")) === "/",
   );
-  return member === undefined ? undefined : taskOf(member);
 }
 
 function relativePath(path: string, mountPoint: string): string | undefined {

@@ -1,5 +1,6 @@
 /** A file that was unlinked while it was open or mapped: its contents travel in the image. */
 import { basename, dirname } from "node:path";
+import { NAMELESS_INODE, NAMELESS_LINK } from "./nameless.ts";
 import * as v from "valibot";
 import { existsSync, unlinkSync } from "../../sys/files.ts";
 import type { ProcPath } from "../../sys/mount-view.ts";
@@ -76,6 +77,14 @@ export function freezeUnlinkedFile(context: FreezeContext, id: string, look: Con
 export const unlinkedFile: ObjectKind<UnlinkedFileState, ContentsHandle, "unlinked-file"> = {
   name: "unlinked-file",
   schema,
+  differs: [
+    { what: NAMELESS_INODE, met: () => true },
+    {
+      what: "whether a file of O_TMPFILE was opened with O_EXCL as well: it may be given a name after the thaw",
+      met: ({ temporary }) => temporary === true,
+    },
+    { what: NAMELESS_LINK },
+  ],
   forUser: ofAnyUser,
   paths: ({ path, parentDirectory: folder }) => [{ folder: dirname(path), identity: folder }],
   thaw(state, context: ThawContext): ContentsHandle {

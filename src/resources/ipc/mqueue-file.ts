@@ -41,7 +41,7 @@ export const messageQueue: FileKind<v.InferOutput<typeof schema>, "message-queue
     if (isNotifying(file.local)) {
       throw refuse(file, "Somebody waits for its next message (mq_notify(3)), and what for cannot be asked.");
     }
-    const own = namespaceOf(file.pid, "ipc");
+    const own = namespaceOf(file.task, "ipc");
     const ipc = own !== undefined && own !== namespaceOf("self", "ipc") ? { ipc: own } : {};
     const { context, stat, local } = file;
     const id = `queue:${stat.device}:${stat.inode}`;

@@ -2,6 +2,7 @@
  * IPC namespaces (ipc_namespaces(7)): their limits and the objects that stand in them (sysvipc(7)), which belong to no
  * process. Message queues of POSIX (mq_overview(7)) come along with their messages.
  */
+import { TIMES_OF_SYSV } from "./sysv-common.ts";
 import * as v from "valibot";
 import { within } from "../../sys/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
@@ -48,6 +49,7 @@ export const ipcNamespace: ObjectKind<IpcState, NamespaceHandle, "ipc-namespace"
   name: "ipc-namespace",
   hasPath: false,
   schema,
+  differs: [{ what: TIMES_OF_SYSV, met: ({ sysv }) => Object.values(sysv).some(({ length }) => length > 0) }],
   needs: () => [{ option: "CONFIG_IPC_NS", what: "ipc_namespaces(7)" }],
   thaw(state, context) {
     const handle = newNamespace(context, "ipc", state.owner, () => {

@@ -4,10 +4,12 @@
  * When the frozen processes end, the kernel does it, and whoever waits outside goes on; thawing takes it back, so that
  * a semaphore that stood for a lock is locked again, or says that somebody else has it now.
  */
+import type { Task } from "../../lib/brand.ts";
+import { compareTasks, livingThread } from "../../sys/task.ts";
 import { Memo } from "../memo.ts";
 import { closeSync } from "node:fs";
 import * as v from "valibot";
-import { SyscallError, attempt } from "../../sys/call.ts";
+import { SyscallError } from "../../sys/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { CLONE } from "../../abi/clone.ts";
 import { KCMP } from "../../abi/fcntl.ts";
@@ -40,14 +42,14 @@ export const semaphoreUndo: ThreadResource<State, "semaphoreUndo"> = {
   },
   freeze(thread) {
     const { pid, context } = thread.process;
-    if (hasNone(thread.tid)) return undefined;
+    if (hasNone(thread.task)) return undefined;
     const known = context.memo(firstThreads);
     // Whoever shares them gets them by clone(2) (CLONE_SYSVSEM): the first has carried them.
-    const sharer = [...known.values()].some((other) => attempt("kcmp", thread.tid, other, KCMP.SYSVSEM, 0, 0) === 0);
+    const sharer = [...known.values()].some((other) => compareTasks(thread.task, other, KCMP.SYSVSEM) === 0);
     const separate = known.has(pid);
-    if (!separate) known.set(pid, thread.tid);
+    if (!separate) known.set(pid, thread.task);
     if (sharer) return undefined;
-    const adjustments = inNamespace(pid, () => findAdjustments(thread));
+    const adjustments = inNamespace(thread.process.task, () => findAdjustments(thread));
     if (adjustments.length === 0) return undefined;
     return { separate, adjustments };
   },
@@ -64,20 +66,20 @@ export const semaphoreUndo: ThreadResource<State, "semaphoreUndo"> = {
 };
 
 /** The first thread of each process that was looked at. */
-const firstThreads = new Memo(() => new Map<number, number>());
+const firstThreads = new Memo(() => new Map<number, Task>());
 
 /** The kernel's own threads have no adjustments, which is how to tell that a thread has none. */
-const KERNEL_THREAD = 2;
+const KERNEL_THREAD = livingThread(2);
 let hasKernelThread: boolean | undefined;
 
-function hasNone(tid: number): boolean {
+function hasNone(task: Task): boolean {
   hasKernelThread ??= readStat(KERNEL_THREAD)?.comm === "kthreadd";
-  return hasKernelThread && attempt("kcmp", tid, KERNEL_THREAD, KCMP.SYSVSEM, 0, 0) === 0;
+  return hasKernelThread && compareTasks(task, KERNEL_THREAD, KCMP.SYSVSEM) === 0;
 }
 
-function inNamespace<T>(pid: number, action: () => T): T {
-  if (namespaceOf(pid, "ipc") === namespaceOf("thread-self", "ipc")) return action();
-  const namespace = openNamespace(pid, "ipc");
+function inNamespace<T>(task: Task, action: () => T): T {
+  if (namespaceOf(task, "ipc") === namespaceOf("thread-self", "ipc")) return action();
+  const namespace = openNamespace(task, "ipc");
   try {
     return within("ipc", namespace, action);
   } finally {

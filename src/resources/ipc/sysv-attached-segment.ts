@@ -4,10 +4,11 @@
  * namespace of the set's own is made with that.
  */
 import { closeSync } from "node:fs";
+import type { Task } from "../../lib/brand.ts";
 import * as v from "valibot";
 import { readFileSync } from "../../sys/files.ts";
 import type { ProcPath } from "../../sys/mount-view.ts";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { attempt } from "../../sys/call.ts";
 import { namespaceOf, openNamespace, within } from "../../sys/namespaces.ts";
 import { IPC } from "../../abi/sysv.ts";
@@ -16,7 +17,7 @@ import { Refusal } from "../../lib/errors.ts";
 import { parseMaps, type Mapping } from "../../proc/maps.ts";
 import type { SysvLine } from "../../proc/sysvipc.ts";
 import type { FreezeContext, FreezeProcess, ObjectKind } from "../contract.ts";
-import { listSysv } from "./sysv-common.ts";
+import { listSysv, TIMES_OF_SYSV } from "./sysv-common.ts";
 import { freezeSegment, makeSegment, noteLast, segmentSchema, type SegmentState } from "./sysv-segments.ts";
 
 const schema = v.strictObject({
@@ -44,11 +45,11 @@ export function isAttachment(mapping: Mapping): boolean {
 }
 
 /** Notes the segment as an object of the set and returns the object's id. */
-export function segmentObject({ pid, command, context }: FreezeProcess, mapping: Mapping): string {
-  const name = namespaceOf(pid, "ipc") ?? "";
+export function segmentObject({ pid, task, command, context }: FreezeProcess, mapping: Mapping): string {
+  const name = namespaceOf(task, "ipc") ?? "";
   const own = name !== namespaceOf("self", "ipc");
   return context.object(`${SEGMENT_PREFIX}${own ? name : "machine"}:${mapping.inode}`, () => {
-    const namespace = openNamespace(pid, "ipc");
+    const namespace = openNamespace(task, "ipc");
     try {
       return within("ipc", namespace, () => {
         const line = listSysv("shm").find((candidate) => candidate.get("shmid") === mapping.inode);
@@ -56,7 +57,7 @@ export function segmentObject({ pid, command, context }: FreezeProcess, mapping:
         const size = line.get("size") ?? 0;
         const base = { kind: "sysv-segment" as const, id: mapping.inode, size };
         if (own) return { ...base, namespace: name };
-        return { ...base, segment: freezeSegment(line, mapFile(pid, mapping), context) };
+        return { ...base, segment: freezeSegment(line, mapFile(task, mapping), context) };
       });
     } finally {
       closeSync(namespace);
@@ -64,18 +65,18 @@ export function segmentObject({ pid, command, context }: FreezeProcess, mapping:
   });
 }
 
-function mapFile(pid: number, { start, end }: Mapping): ProcPath {
-  return `/proc/${taskOf(pid)}/map_files/${start.toString(16)}-${end.toString(16)}`;
+function mapFile(task: Task, { start, end }: Mapping): ProcPath {
+  return procPath(task, `map_files/${start.toString(16)}-${end.toString(16)}`);
 }
 
 /** Ways to the segments that the set has attached, by their ids, in the IPC namespace of this thread. */
 export function attachments(context: FreezeContext): ReadonlyMap<number, ProcPath> {
   const here = namespaceOf("thread-self", "ipc");
   const found = new Map<number, ProcPath>();
-  for (const pid of context.pids) {
-    if (namespaceOf(pid, "ipc") !== here) continue;
-    for (const mapping of parseMaps(readFileSync(`/proc/${taskOf(pid)}/maps`, "utf8"))) {
-      if (isAttachment(mapping) && !found.has(mapping.inode)) found.set(mapping.inode, mapFile(pid, mapping));
+  for (const task of context.tasks.values()) {
+    if (namespaceOf(task, "ipc") !== here) continue;
+    for (const mapping of parseMaps(readFileSync(procPath(task, "maps"), "utf8"))) {
+      if (isAttachment(mapping) && !found.has(mapping.inode)) found.set(mapping.inode, mapFile(task, mapping));
     }
   }
   return found;
@@ -84,6 +85,7 @@ export function attachments(context: FreezeContext): ReadonlyMap<number, ProcPat
 export const sysvSegment: ObjectKind<State, SegmentHandle, "sysv-segment"> = {
   name: "sysv-segment",
   schema,
+  differs: [{ what: TIMES_OF_SYSV, met: ({ segment }) => segment !== undefined }],
   thaw({ id, size, namespace, segment }, context) {
     if (namespace !== undefined) context.object<NamespaceHandle>(namespace);
     else if (segment && findHere(segment)) noteLast(segment, context);

@@ -47,9 +47,14 @@ export interface Caller {
 }
 export const OURSELVES: Caller = { attempt };
 
+/** Those of an object that a thaw makes again; one that has gone on living keeps them. */
+export const TIMES_OF_SYSV =
+  "the times that shmctl(2), semctl(2) and msgctl(2) show, of System V objects that are made again";
+
 /** The process of the set with this id, if it lives in the IPC namespace of this thread. */
 export function memberHere(pid: number, context: FreezeContext): number | undefined {
-  return context.pids.has(pid) && namespaceOf(pid, "ipc") === namespaceOf("thread-self", "ipc") ? pid : undefined;
+  const task = context.tasks.get(pid);
+  return task !== undefined && namespaceOf(task, "ipc") === namespaceOf("thread-self", "ipc") ? pid : undefined;
 }
 
 /** The one who shall make a call: a member of the set where the image names one. */

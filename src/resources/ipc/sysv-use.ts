@@ -26,8 +26,8 @@ export const sysvUse: ProcessResource<v.InferOutput<typeof schema>, "sysvUse"> =
   *forUser(ids) {
     if (ids.length > 0) yield "It uses objects of System V in the machine's IPC namespace.";
   },
-  freeze({ pid, context }) {
-    if (namespaceOf(pid, "ipc") !== namespaceOf("self", "ipc")) return [];
+  freeze({ pid, task, context }) {
+    if (namespaceOf(task, "ipc") !== namespaceOf("self", "ipc")) return [];
     const by = (line: SysvLine, ...names: string[]): boolean => names.some((name) => line.get(name) === pid);
     return [
       ...listSysv("sem")

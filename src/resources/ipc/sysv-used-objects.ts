@@ -10,7 +10,7 @@ import { Refusal } from "../../lib/errors.ts";
 import type { SysvLine } from "../../proc/sysvipc.ts";
 import type { ObjectKind } from "../contract.ts";
 import type { NamespaceHandle } from "../namespace/handle.ts";
-import { listSysv, type SysvCommon } from "./sysv-common.ts";
+import { listSysv, TIMES_OF_SYSV, type SysvCommon } from "./sysv-common.ts";
 import { queueSchema, thawQueue } from "./sysv-queues.ts";
 import { semaphoresSchema, thawSemaphores } from "./sysv-semaphores.ts";
 
@@ -37,6 +37,7 @@ export const SEMAPHORES_PREFIX = "sysv-sem:";
 export const sysvSemaphores: ObjectKind<SysvSemaphoresState, SemaphoresHandle, "sysv-semaphores"> = {
   name: "sysv-semaphores",
   schema: semaphores,
+  differs: [{ what: TIMES_OF_SYSV, met: ({ set }) => set !== undefined }],
   thaw({ id, namespace, set }, context) {
     if (namespace !== undefined) context.object<NamespaceHandle>(namespace);
     if (namespace !== undefined || !set) return { id, fresh: true, values: [] };
@@ -53,6 +54,7 @@ const queue = v.strictObject({ kind: v.literal("sysv-queue"), queue: queueSchema
 export const sysvQueue: ObjectKind<v.InferOutput<typeof queue>, number, "sysv-queue"> = {
   name: "sysv-queue",
   schema: queue,
+  differs: [{ what: TIMES_OF_SYSV, met: () => true }],
   thaw({ queue: made }, context) {
     if (findHere("msg", made)) return made.id;
     context.undo(`message queue ${made.id}`, () => attempt("msgctl", made.id, IPC.IPC_RMID, 0));

@@ -4,7 +4,8 @@
  */
 import { closeSync, readSync } from "node:fs";
 import { openSync } from "../../sys/files.ts";
-import { taskOf } from "../../sys/living.ts";
+import type { Pid, Task } from "../../lib/brand.ts";
+import { procPath } from "../../sys/task.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
 import { unhex } from "../../lib/hex.ts";
 import type { MappingState } from "./mappings.ts";
@@ -21,11 +22,11 @@ const EXCLUSIVE = 0x0100_0000;
 const NUMBER = 0x007f_ffff;
 
 /** Notes in each mapping which pages an earlier process of the list has too. Parents come before children. */
-export function noteCommonPages(processes: readonly Holder[]): void {
+export function noteCommonPages(tasks: ReadonlyMap<Pid, Task>, processes: readonly Holder[]): void {
   if (processes.length < 2) return;
   const first = new Map<number, { readonly pid: number; readonly address: number }>();
   for (const { pid, mappings } of processes) {
-    const pagemap = openSync(`/proc/${taskOf(pid)}/pagemap`, "r");
+    const pagemap = openSync(procPath(tasks.get(pid) as Task, "pagemap"), "r");
     try {
       for (const mapping of mappings) {
         if (mapping.pages.length === 0 || mapping.hugePage !== undefined) continue;

@@ -1,7 +1,7 @@
 /** Whether memory that is mapped later will be locked: mlockall(2) with MCL_FUTURE. */
 import * as v from "valibot";
 import { readFileSync } from "../../sys/files.ts";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { MAP, MCL, PAGE_SIZE } from "../../abi/mman.ts";
 import { parseMaps } from "../../proc/maps.ts";
@@ -16,7 +16,7 @@ export const mlockall: ProcessResource<v.InferOutput<typeof schema>, "mlockall">
   schema,
   forUser: ofAnyUser,
   /** No call tells; a page that comes and goes at once does. Processes without locked memory are not asked. */
-  freeze({ scope, mappings, pid }) {
+  freeze({ scope, mappings, task }) {
     if (!mappings.some((mapping) => mapping.flags.includes("lo"))) return { lockFuture: "no" };
     const page = scope.attempt("mmap", 0, PAGE_SIZE, 0, MAP.MAP_PRIVATE | MAP.MAP_ANONYMOUS | MAP.MAP_NORESERVE, -1, 0);
     // Over the limit of locked memory: only a mapping that would be locked meets it (mmap(2), EAGAIN).
@@ -24,7 +24,7 @@ export const mlockall: ProcessResource<v.InferOutput<typeof schema>, "mlockall">
     if (page < 0) return { lockFuture: "no" };
     try {
       const { flags = [] } =
-        parseMaps(readFileSync(`/proc/${taskOf(pid)}/smaps`, "utf8")).find(({ start }) => start === page) ?? {};
+        parseMaps(readFileSync(procPath(task, "smaps"), "utf8")).find(({ start }) => start === page) ?? {};
       return { lockFuture: flags.includes("lo") ? (flags.includes("lf") ? "on-fault" : "now") : "no" };
     } finally {
       scope.call("munmap", "Taking a page away", page, PAGE_SIZE);

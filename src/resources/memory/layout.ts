@@ -1,7 +1,7 @@
 /** Where an address space keeps its parts, as /proc shows them: prctl(2) PR_SET_MM_MAP. */
 import * as v from "valibot";
 import { readFileSync, readlinkSync } from "../../sys/files.ts";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { PR, PR_SET_MM_MAP } from "../../abi/prctl.ts";
 import { stat } from "../../sys/stat.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
@@ -42,13 +42,14 @@ export const layout: ProcessResource<v.InferOutput<typeof schema>, "layout"> = {
   paths: ({ exe }, _, view) => view.pathsOf(exe, 0),
   asks: { bytes: 0, calls: () => ({ brk: ["brk", 0] }) },
   freeze(process, answers) {
-    const { stat: fields, pid } = process;
-    const via = `/proc/${taskOf(pid)}/exe` as const;
+    const { stat: fields, pid, task } = process;
+    const via = procPath(task, "exe");
     const exe = contentsObject(process.context, {
       via,
       link: readlinkSync(via),
       stat: stat(via),
       pid,
+      task,
       command: process.command,
     });
     const places = { ...fields, brk: answers.attempt("brk") };
@@ -57,7 +58,7 @@ export const layout: ProcessResource<v.InferOutput<typeof schema>, "layout"> = {
         (typeof FIELDS)[number],
         string
       >),
-      auxv: readFileSync(`/proc/${taskOf(pid)}/auxv`).toString("base64"),
+      auxv: readFileSync(procPath(task, "auxv")).toString("base64"),
       exe,
     };
   },

@@ -2,7 +2,7 @@
 import { closeSync } from "node:fs";
 import * as v from "valibot";
 import type { ProcPath } from "../../sys/mount-view.ts";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { attempt } from "../../sys/call.ts";
 import { F, F_SEAL } from "../../abi/fcntl.ts";
 import { IORING_OFF } from "../../abi/io-uring.ts";
@@ -65,7 +65,7 @@ export function isKernelOwned(mapping: Mapping): boolean {
 
 /** Looks at every mapping and which of its pages are to be kept. */
 export function freezeMappings(process: FreezeProcess): MappingState[] {
-  using pagemap = new Pagemap(process.pid);
+  using pagemap = new Pagemap(process.task);
   const states: MappingState[] = [];
   for (const mapping of process.mappings) {
     if (isKernelOwned(mapping)) continue;
@@ -127,6 +127,7 @@ function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<Ma
     link: mapping.path,
     stat: stat(via),
     pid: process.pid,
+    task: process.task,
     command: process.command,
     sharedWritable: writable,
     mappedToRead: mapping.shared && mapping.flags.includes("mr"),
@@ -135,8 +136,8 @@ function freezeBacking(process: FreezeProcess, mapping: Mapping): NonNullable<Ma
   return { object, offset: mapping.offset, writable: writable || isSealedReader(mapping, via) };
 }
 
-function mapFile({ pid }: FreezeProcess, { start, end }: Mapping): ProcPath {
-  return `/proc/${taskOf(pid)}/map_files/${start.toString(16)}-${end.toString(16)}`;
+function mapFile({ task }: FreezeProcess, { start, end }: Mapping): ProcPath {
+  return procPath(task, `map_files/${start.toString(16)}-${end.toString(16)}`);
 }
 
 /**

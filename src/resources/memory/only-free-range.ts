@@ -1,5 +1,6 @@
 /** Getting a mapping to its old address when the kernel insists on choosing the address itself, as io_uring does. */
 import { readFileSync } from "../../sys/files.ts";
+import { livingThread, procPath } from "../../sys/task.ts";
 import { MAP } from "../../abi/mman.ts";
 import { parseMaps } from "../../proc/maps.ts";
 import type { RemoteScope } from "../../tracee/scope.ts";
@@ -13,7 +14,7 @@ const HIGHEST = 0x7fff_ffff_f000;
  * space; returns what it answered. Everything else is filled with reservations for the moment, which cost nothing.
  */
 export function mapIntoOnlyGap(scope: RemoteScope, start: number, length: number, map: () => number): number {
-  const taken = parseMaps(readFileSync(`/proc/${scope.pid}/maps`, "utf8"))
+  const taken = parseMaps(readFileSync(procPath(livingThread(scope.tid), "maps"), "utf8"))
     .filter((mapping) => mapping.start < HIGHEST)
     .concat([{ ...NOTHING, start, end: start + length }])
     .toSorted((a, b) => a.start - b.start);

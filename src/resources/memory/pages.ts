@@ -1,7 +1,8 @@
 /** Which pages of a private mapping are the process's own (Documentation/admin-guide/mm/pagemap.rst). */
 import { closeSync, readSync } from "node:fs";
 import { openSync } from "../../sys/files.ts";
-import { taskOf } from "../../sys/living.ts";
+import type { Task } from "../../lib/brand.ts";
+import { procPath } from "../../sys/task.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
 import { NativeBuffer } from "../../sys/ffi.unsafe.ts";
 import { runsWithin, scanPages, type PageRegion } from "./page-scan.ts";
@@ -24,8 +25,8 @@ export class Pagemap implements Disposable {
   #buffer: Buffer | undefined;
   readonly #regions: readonly PageRegion[] | undefined;
 
-  constructor(pid: number) {
-    this.#fd = openSync(`/proc/${taskOf(pid)}/pagemap`, "r");
+  constructor(task: Task) {
+    this.#fd = openSync(procPath(task, "pagemap"), "r");
     this.#regions = scanPages(this.#fd);
   }
 

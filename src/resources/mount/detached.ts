@@ -2,6 +2,7 @@
  * A mount that was taken away while it was in use (umount2(2), MNT_DETACH): no namespace shows it, and the kernel tells
  * paths in it from its own root. It is a place for paths, as a mount namespace is.
  */
+import type { FreezeProcess } from "../contract.ts";
 import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { identityOf } from "../../sys/file-identity.ts";
@@ -31,11 +32,15 @@ const schema = v.strictObject({
 type DetachedMountState = v.InferOutput<typeof schema>;
 
 /** `root` is the root of the mount, which process `pid` uses. */
-export function freezeDetachedMount(context: FreezeContext, pid: Pid, root: LocalFd): DetachedMountState {
+export function freezeDetachedMount(
+  context: FreezeContext,
+  { pid, task }: Pick<FreezeProcess, "pid" | "task">,
+  root: LocalFd,
+): DetachedMountState {
   const seen = fstat(root);
-  const own = namespaceOf(pid, "mnt");
+  const own = namespaceOf(task, "mnt");
   for (const mnt of new Set([own === namespaceOf("self", "mnt") ? undefined : own, undefined])) {
-    const path = searchName(context.in(mnt).mounts, mnt === undefined ? process.pid : pid, seen, []);
+    const path = searchName(context.in(mnt).mounts, mnt === undefined ? "self" : task, seen, []);
     if (path !== undefined)
       return {
         kind: "detached-mount",
@@ -46,7 +51,7 @@ export function freezeDetachedMount(context: FreezeContext, pid: Pid, root: Loca
   if (facts?.type !== TMPFS_MAGIC) throw refuse(pid);
   const id = `file-system:${seen.device}`;
   context.object(id, () =>
-    freezeMemory({ context, pid, command: "" }, root, {
+    freezeMemory({ context, pid, task, command: "" }, root, {
       id,
       options: [`size=${facts.blocks * facts.blockSize}`, `nr_inodes=${facts.files}`],
     }),

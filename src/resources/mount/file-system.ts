@@ -2,6 +2,8 @@
  * File systems of the set's own, of which its mounts show one part or another: they are made again once, whatever the
  * number of mounts and mount namespaces. Those in memory come with what is in them; disks keep their own contents.
  */
+import { IN_MEMORY_INODE } from "../volatile/file-systems.ts";
+import { livingThread, procPath } from "../../sys/task.ts";
 import { Memo } from "../memo.ts";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -80,7 +82,7 @@ export function isKernels(type: string): boolean {
 
 /** `open` gives a descriptor of the mount's root without what is mounted below it. */
 export function freezeFileSystem(process: Holder, mounted: Mount, open: () => LocalFd): FileSystemState {
-  const { pid, command, context } = process;
+  const { pid, task, command, context } = process;
   const { type, source, superOptions, root, device } = mounted;
   const own: FileSystemState = {
     kind: "file-system",
@@ -95,11 +97,11 @@ export function freezeFileSystem(process: Holder, mounted: Mount, open: () => Lo
   const shows = MAKEABLE[type];
   if (shows === "pid") {
     const namespace = pidNamespaceOf(open());
-    const member = [...context.pids].find((id) => namespaceOf(id, "pid") === namespace);
+    const member = [...context.tasks].find(([, one]) => namespaceOf(one, "pid") === namespace)?.[0];
     return { ...own, ...(member !== undefined && namespace !== namespaceOf("self", "pid") && { process: member }) };
   }
   if (shows !== undefined) {
-    const namespace = namespaceOf(pid, shows);
+    const namespace = namespaceOf(task, shows);
     return { ...own, ...(namespace !== undefined && namespace !== namespaceOf("self", shows) && { namespace }) };
   }
   if (!IN_MEMORY.has(type)) return own;
@@ -132,7 +134,7 @@ function contentsOf(
   fd: LocalFd,
   shown: Pick<Mount, "device" | "mountPoint">,
 ): Pick<FileSystemState, "contents" | "sockets"> {
-  const folder = `/proc/${globalThis.process.pid}/fd/${fd}/.` as const;
+  const folder = procPath(livingThread(globalThis.process.pid), `fd/${fd}/.`);
   const names = namesIn(folder);
   refuseLeases(holder, shown, names);
   const bytes = packTree(folder, names);
@@ -203,6 +205,7 @@ const FILLED_FROM_IMAGE: ReadonlySet<string> = new Set(["tmpfs", "ramfs", "mqueu
 
 export const fileSystem: ObjectKind<FileSystemState, FileSystemHandle, "file-system"> = {
   name: "file-system",
+  differs: [{ what: IN_MEMORY_INODE, met: ({ contents }) => contents !== undefined }],
   hasPath: false,
   schema,
   needs: ({ type }) => fileSystemNeeds(type),
@@ -215,7 +218,7 @@ export const fileSystem: ObjectKind<FileSystemState, FileSystemHandle, "file-sys
     const staging = context.memo(stagings);
     const pool = keepInStaging(context, made);
     if (state.contents !== undefined) {
-      const base = `/proc/${process.pid}/fd/${made}${state.base}` as const;
+      const base = procPath(livingThread(process.pid), `fd/${made}${state.base}`);
       mkdirSync(base, { recursive: true });
       unpackTree(context.blob(state.contents), base);
       for (const socket of state.sockets ?? []) makeSocket(base, socket);

@@ -1,5 +1,5 @@
 /** What a kernel must have been built with to mount a file system; nothing for those that every Linux has. */
-import type { KernelNeed } from "../contract.ts";
+import type { KernelNeed } from "../conditions.ts";
 
 /** By the names of /proc/filesystems, where Kconfig calls them otherwise than CONFIG_…_FS. */
 const OPTIONS: Readonly<Record<string, string>> = {

@@ -162,7 +162,9 @@ function namespaceMount(mounts: LocalFd, process: Holder, one: Mount, note: Note
 /** Whether a process of the set lives in the namespace that a mount shows: then it is the set's own. */
 function livesIn({ context }: Holder, { root }: Mount): boolean {
   const type = root.slice(0, root.indexOf(":"));
-  return [...context.pids].some((pid) => namespaceOf(pid, type) === root) && namespaceOf("self", type) !== root;
+  return (
+    [...context.tasks.values()].some((task) => namespaceOf(task, type) === root) && namespaceOf("self", type) !== root
+  );
 }
 
 function isAlike(one: Mount, other: Mount): boolean {

@@ -1,4 +1,5 @@
 /** A namespace that is held open (namespaces(7)): that of a process of the set, or the one that kmonte lives in. */
+import { livingThread, procPath } from "../../sys/task.ts";
 import * as v from "valibot";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { existsSync } from "../../sys/files.ts";
@@ -38,11 +39,12 @@ export const namespaceFile: FileKind<v.InferOutput<typeof schema>, "namespace"> 
     const name = nameOfNamespace(local);
     const type = LINK.exec(name)?.[1] as (typeof TYPES)[number];
     // Whose clocks went on with the machine's has a time namespace of its own after the thaw.
-    if (type === "time" && namespaceOf(file.pid, type) === name) return { type, process: file.pid };
+    if (type === "time" && namespaceOf(file.task, type) === name) return { type, process: file.pid };
     if (namespaceOf("self", type) === name) return { type };
     // By a mount that is made again with its namespace.
     if (file.link.startsWith("/") && isMountOwn(file)) return { type, path: file.link };
-    const process = [file.pid, ...file.context.pids].find((pid) => namespaceOf(pid, type) === name);
+    const tasks = [[file.pid, file.task] as const, ...file.context.tasks];
+    const process = tasks.find(([, task]) => namespaceOf(task, type) === name)?.[0];
     if (process !== undefined) return { type, process };
     // The machine's own, by the mount that keeps it (ip-netns(8)).
     if (file.link.startsWith("/") && isStillNamed(file)) return { type, path: file.link };
@@ -65,7 +67,8 @@ export const namespaceFile: FileKind<v.InferOutput<typeof schema>, "namespace"> 
   thaw({ type, process, object, path }, context, flags) {
     const how = flags & O.O_PATH;
     if (path !== undefined) return reopen(context, { path }, how);
-    if (object === undefined) return openPath(`/proc/${process ?? "self"}/ns/${type}`, how);
+    if (object === undefined)
+      return openPath(procPath(process === undefined ? "self" : livingThread(process), `ns/${type}`), how);
     return openPath(`/proc/self/fd/${context.object<NamespaceHandle>(object).fd}`, how);
   },
 };
@@ -87,8 +90,8 @@ function readable({ context, info, local }: OpenFile): LocalFd {
   return (info.flags & O.O_PATH) === 0 ? local : context.keep(openPath(`/proc/self/fd/${local}`, 0));
 }
 
-function isMountOwn({ context, pid, fd }: OpenFile): boolean {
-  return context.placeOf(pid, `/proc/${pid}/fd/${fd}`) !== undefined;
+function isMountOwn({ context, task, fd }: OpenFile): boolean {
+  return context.placeOf(task, procPath(task, `fd/${fd}`)) !== undefined;
 }
 
 function unknown(file: OpenFile): Refusal {

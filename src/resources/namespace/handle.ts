@@ -5,7 +5,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import type { FreezeProcess, ThawContext } from "../contract.ts";
 
 /** Who has a namespace: a process that lives there, or an open file. */
-export type Holder = Pick<FreezeProcess, "pid" | "command" | "context">;
+export type Holder = Pick<FreezeProcess, "pid" | "task" | "command" | "context">;
 
 export interface NamespaceHandle {
   /** Keeps the namespace alive until the thaw has ended; setns(2) takes it. */

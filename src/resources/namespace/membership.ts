@@ -7,7 +7,7 @@ import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { NAMESPACE } from "../../abi/namespaces.ts";
 import { nameOfNamespace, namespaceOf, openNamespace } from "../../sys/namespaces.ts";
-import type { LocalFd } from "../../lib/brand.ts";
+import type { LocalFd, Task } from "../../lib/brand.ts";
 import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
 import type { NamespaceHandle } from "./handle.ts";
 import { CARRIED, namespaceObject, outsiderIn, sharedWith, type Carried } from "./own.ts";
@@ -34,7 +34,7 @@ export const namespaces: ProcessResource<NamespacesState, "namespaces"> = {
   },
   freeze(process) {
     const state = freezeNamespaces(process);
-    if (isOwn(process.pid, "user")) state.user = freezeUser(process);
+    if (isOwn(process.task, "user")) state.user = freezeUser(process);
     return state;
   },
   thaw: (process, state) => enterNamespaces(process, state),
@@ -44,8 +44,8 @@ export const namespaces: ProcessResource<NamespacesState, "namespaces"> = {
 export function freezeNamespaces(process: FreezeProcess): NamespacesState {
   const state: NamespacesState = {};
   for (const type of CARRIED) {
-    if (!isOwn(process.pid, type)) continue;
-    const namespace = openNamespace(process.pid, type);
+    if (!isOwn(process.task, type)) continue;
+    const namespace = openNamespace(process.task, type);
     try {
       state[type] = namespaceObject(process, type, namespace);
     } finally {
@@ -83,7 +83,7 @@ function enter(process: ThawProcess, type: Carried, namespace: LocalFd): void {
 
 /** Back to the machine's, from where its parent has gone before it was cloned. */
 function goHome(process: ThawProcess, type: Carried): void {
-  const home = openNamespace(globalThis.process.pid, type);
+  const home = openNamespace("self", type);
   try {
     enter(process, type, home);
   } finally {
@@ -92,7 +92,7 @@ function goHome(process: ThawProcess, type: Carried): void {
 }
 
 function freezeUser(process: FreezeProcess): string | undefined {
-  const namespace = openNamespace(process.pid, "user");
+  const namespace = openNamespace(process.task, "user");
   try {
     const name = nameOfNamespace(namespace);
     const sharer = outsiderIn(process, "user", name);
@@ -104,7 +104,7 @@ function freezeUser(process: FreezeProcess): string | undefined {
 }
 
 /** Whether it differs from ours; a kernel without this kind has nothing to compare. */
-function isOwn(pid: number, type: string): boolean {
-  const theirs = namespaceOf(pid, type);
+function isOwn(task: Task, type: string): boolean {
+  const theirs = namespaceOf(task, type);
   return theirs !== undefined && theirs !== namespaceOf("self", type);
 }

@@ -7,14 +7,14 @@ import { closeSync } from "node:fs";
 
 import { readFileSync, readdirSync, readlinkSync } from "../../sys/files.ts";
 import { nameOfNamespace, namespaceOf, openNamespace, within } from "../../sys/namespaces.ts";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { namespaceId } from "../../sys/rtnetlink.ts";
-import type { LocalFd } from "../../lib/brand.ts";
+import type { LocalFd, Pid, Task } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import { mountsOf } from "../../proc/mounts.ts";
-import { readdirOrEmpty, readStat } from "../../proc/read.ts";
+import { namespaceOutside, readdirOrEmpty, readStat } from "../../proc/read.ts";
 import type { FreezeContext, ObjectState } from "../contract.ts";
 import { openPath } from "../file/path-file.ts";
 import { freezeCgroupNamespace } from "../cgroup/namespace.ts";
@@ -78,7 +78,7 @@ function atOtherEnd(
 }
 
 /** Every network namespace that a process of the set lives in, holds or shows; the caller closes what it gets. */
-function* netNamespacesOf({ pids }: FreezeContext): Generator<LocalFd> {
+function* netNamespacesOf({ tasks }: FreezeContext): Generator<LocalFd> {
   const seen = new Set([namespaceOf("self", "net")]);
   // Those that the machine shows are the machine's (ip-netns(8)), unless somebody of the set lives there.
   const ours = parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
@@ -88,15 +88,14 @@ function* netNamespacesOf({ pids }: FreezeContext): Generator<LocalFd> {
     seen.add(name);
     return true;
   };
-  for (const pid of pids) if (isNew(namespaceOf(pid, "net"))) yield openNamespace(pid, "net");
-  for (const pid of pids) {
-    for (const fd of readdirOrEmpty(`/proc/${taskOf(pid)}/fd`)) {
-      const path = `/proc/${taskOf(pid)}/fd/${fd}` as const;
+  for (const task of tasks.values()) if (isNew(namespaceOf(task, "net"))) yield openNamespace(task, "net");
+  for (const task of tasks.values()) {
+    for (const fd of readdirOrEmpty(procPath(task, "fd"))) {
+      const path = procPath(task, `fd/${fd}`);
       if (isNew(orIfGone(() => readlinkSync(path), undefined))) yield openPath(path, 0);
     }
-    for (const { type, root, mountPoint } of mountsOf(taskOf(pid))) {
-      if (type === "nsfs" && !machines.has(root) && isNew(root))
-        yield openPath(`/proc/${taskOf(pid)}/root${mountPoint}`, 0);
+    for (const { type, root, mountPoint } of mountsOf(task)) {
+      if (type === "nsfs" && !machines.has(root) && isNew(root)) yield openPath(procPath(task, `root${mountPoint}`), 0);
     }
   }
 }
@@ -107,18 +106,21 @@ function* netNamespacesOf({ pids }: FreezeContext): Generator<LocalFd> {
  */
 export function outsiderIn({ context }: Holder, type: string, wanted: string): number | undefined {
   const waiting = new Set(
-    [...context.pids].filter((member) => leadsContainer(member, context)).flatMap((init) => ancestorsOf(init)),
+    [...context.tasks]
+      .filter(([member, task]) => leadsContainer(member, task, context))
+      .flatMap(([init]) => ancestorsOf(init)),
   );
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .find((other) => !context.pids.has(other) && !waiting.has(other) && namespaceOf(other, type) === wanted);
+    .filter((other) => !context.pids.has(other) && !waiting.has(other))
+    .find((other) => namespaceOutside(other, type) === wanted);
 }
 
 /** The init of a pid namespace, whose parent is left out. */
-function leadsContainer(pid: number, { pids }: FreezeContext): boolean {
+function leadsContainer(pid: Pid, task: Task, { pids }: FreezeContext): boolean {
   const parent = readStat(pid)?.ppid ?? 0;
-  return !pids.has(parent) && namespaceOf(pid, "pid") !== namespaceOf(parent, "pid");
+  return !pids.has(parent) && namespaceOf(task, "pid") !== namespaceOutside(parent, "pid");
 }
 
 function ancestorsOf(pid: number): number[] {
@@ -126,7 +128,7 @@ function ancestorsOf(pid: number): number[] {
   return parent === 0 ? [] : [parent, ...ancestorsOf(parent)];
 }
 
-export function sharedWith({ pid, command }: Holder, type: string, name: string, other: number): Refusal {
+export function sharedWith({ pid, task, command }: Holder, type: string, name: string, other: number): Refusal {
   return new Refusal(
     "NAMESPACE_SHARED",
     {
@@ -134,6 +136,6 @@ export function sharedWith({ pid, command }: Holder, type: string, name: string,
       why: `Process ${other} lives in ${name} too.`,
       remedy: `Freeze process ${other} together with it, or run kmonte inside the namespace (nsenter(1)).`,
     },
-    { pid, command, resource: "namespace", path: `/proc/${pid}/ns/${type}` },
+    { pid, command, resource: "namespace", path: procPath(task, `ns/${type}`) },
   );
 }

@@ -2,13 +2,15 @@
  * User namespaces (user_namespaces(7)): how ids inside are mapped, who made it, and which one it is nested in. All ids
  * in the image are those that kmonte sees; the maps tell what they are inside.
  */
+import { livingThread, procPath } from "../../sys/task.ts";
+import { findTask } from "../../proc/read.ts";
 import { Memo } from "../memo.ts";
 import { spawnSync } from "node:child_process";
 import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { readFileSync, readdirSync } from "../../sys/files.ts";
 import { nameOfNamespace, namespaceOf, openNamespace, ownerIdOf, ownerOf, parentOf } from "../../sys/namespaces.ts";
-import type { LocalFd, Pid } from "../../lib/brand.ts";
+import type { LocalFd, Task } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { FreezeContext, ObjectKind } from "../contract.ts";
 import type { NamespaceHandle } from "./handle.ts";
@@ -78,10 +80,10 @@ export function ownerObject(context: FreezeContext, namespace: LocalFd): string 
 }
 
 /** The owner of each pid namespace below ours that a process sees, outermost first; "" for our user namespace. */
-export function pidNamespaceOwners(context: FreezeContext, pid: Pid): string[] {
+export function pidNamespaceOwners(context: FreezeContext, task: Task): string[] {
   const owners: string[] = [];
   const home = namespaceOf("self", "pid");
-  let at: LocalFd | undefined = openNamespace(pid, "pid");
+  let at: LocalFd | undefined = openNamespace(task, "pid");
   while (at !== undefined && nameOfNamespace(at) !== home) {
     owners.unshift(ownerObject(context, at) ?? "");
     const above = parentOf(at);
@@ -105,10 +107,13 @@ type Maps = Pick<UserState, "uidMap" | "gidMap" | "setgroups">;
 /** Shown by whoever lives in it, to us with our own ids; an empty one is entered by nsenter(1) for the question. */
 function readMaps(context: FreezeContext, user: LocalFd, name: string, parent: string | undefined): Maps {
   const member =
-    [...context.pids].find((pid) => namespaceOf(pid, "user") === name) ??
-    readdirSync("/proc").find((pid) => /^\d+$/.test(pid) && namespaceOf(Number(pid), "user") === name);
+    [...context.tasks.values()].find((task) => namespaceOf(task, "user") === name) ??
+    readdirSync("/proc")
+      .filter((pid) => /^\d+$/.test(pid))
+      .map((pid) => findTask(Number(pid)))
+      .find((task) => namespaceOf(task, "user") === name);
   const files = ["uid_map", "gid_map", "setgroups"];
-  if (member !== undefined) return mapsOf(files.map((file) => readFileSync(`/proc/${member}/${file}`, "utf8")));
+  if (member !== undefined) return mapsOf(files.map((file) => readFileSync(procPath(member, file), "utf8")));
   const maps = mapsOf(readInside(user, name, files));
   // Who lives in a namespace is shown the ids of the one above.
   const above = parent === undefined ? undefined : known(context).get(parent);
@@ -127,7 +132,12 @@ function mapsOf([uids = "", gids = "", setgroups = ""]: readonly string[]): Maps
 
 function readInside(user: LocalFd, name: string, files: readonly string[]): string[] {
   return files.map((file) => {
-    const args = [`--user=/proc/${process.pid}/fd/${user}`, "--preserve-credentials", "cat", `/proc/self/${file}`];
+    const args = [
+      `--user=${procPath(livingThread(process.pid), `fd/${user}`)}`,
+      "--preserve-credentials",
+      "cat",
+      `/proc/self/${file}`,
+    ];
     const { status, stdout, stderr, error } = spawnSync("nsenter", args, { encoding: "utf8", cwd: "/" });
     if (status === 0) return stdout;
     throw new Refusal("USER_NAMESPACE", {

@@ -1,4 +1,5 @@
 /** Making the devices of a network namespace again. */
+import { livingThread, procPath } from "../../sys/task.ts";
 import { closeSync } from "node:fs";
 import { O } from "../../abi/fcntl.ts";
 import { atHome } from "../../sys/namespaces.ts";
@@ -77,7 +78,7 @@ function makePair(
     ...add,
     ...["peer", "name", name, "index", String(far?.index)],
     ...(far?.address === undefined ? [] : ["address", far.address]),
-    ...(namespace === undefined ? [] : ["netns", `/proc/${globalThis.process.pid}/fd/${there.fd}`]),
+    ...(namespace === undefined ? [] : ["netns", procPath(livingThread(globalThis.process.pid), `fd/${there.fd}`)]),
   ]);
   there.made.add(name);
 }

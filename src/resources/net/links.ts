@@ -246,7 +246,7 @@ function peerOf(
 
 /** Whether a netnsid of the namespace that this thread is in stands for the one that kmonte was started in. */
 function isHome(netnsid: number): boolean {
-  const home = openNamespace(globalThis.process.pid, "net");
+  const home = openNamespace("self", "net");
   try {
     return namespaceId(home) === netnsid;
   } finally {

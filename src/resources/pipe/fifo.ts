@@ -1,5 +1,6 @@
 /** A named pipe (fifo(7)), with its name or without one by now. */
 import { lstatSync, unlinkSync } from "../../sys/files.ts";
+import { NAMELESS_INODE, NAMELESS_LINK } from "../file/nameless.ts";
 import { pollNow } from "../../sys/poll.ts";
 import { POLL } from "../../abi/poll.ts";
 import type { MountView, OwnPath, ProcPath } from "../../sys/mount-view.ts";
@@ -54,7 +55,7 @@ export function freezeFifo(file: OpenFile, id: string): FifoState {
   const { mode, uid, gid } = file.stat;
   const linked = isLinked(file.context.mounts, file.link, file.stat);
   const via = `/proc/self/fd/${file.local}` as const;
-  const here = linked ? machinePathOf(file.context, file.pid, via, file.link) : undefined;
+  const here = linked ? machinePathOf(file.context, file.task, via, file.link) : undefined;
   if (here !== undefined) carryingOf(file.context).above(here);
   const awaits = awaitsWriter(file) && { awaitsWriter: true as const };
   const strict = freezeNoFollow(file.context, file.stat);
@@ -96,6 +97,7 @@ function awaitsWriter({ context, stat: { inode, device } }: OpenFile): boolean {
 export const fifo: ObjectKind<FifoState, PipeHandle, "fifo"> = {
   name: "fifo",
   schema,
+  differs: [{ what: NAMELESS_INODE, met: ({ linked }) => !linked }, { what: NAMELESS_LINK }],
   forUser: ofAnyUser,
   // It is filled through a descriptor that reads and writes, which waits for nobody.
   paths: ({ path, linked, identity, parentDirectory: folder }) => [

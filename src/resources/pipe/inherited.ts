@@ -7,11 +7,11 @@
 import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { bootId } from "../../sys/file-identity.ts";
-import { taskOf } from "../../sys/living.ts";
+import { compareTasks, procPath, tryOpenTask } from "../../sys/task.ts";
 import { attempt } from "../../sys/call.ts";
 import { F, KCMP, O_ACCMODE } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { linkOf, readStat } from "../../proc/read.ts";
+import { findTask, linkOf, readStat } from "../../proc/read.ts";
 import type { OpenFile, ThawContext } from "../contract.ts";
 import { holdersOutside } from "./outside.ts";
 import { makePipe } from "./data.ts";
@@ -33,7 +33,7 @@ export type Inherited = v.InferOutput<typeof inheritedSchema>;
 export function findInherited(file: OpenFile): Inherited | undefined {
   if (file.fd < FIRST_UNMEANT) return undefined;
   const from = holdersOutside(file)
-    .filter(({ pid, fd }) => fd === file.fd && attempt("kcmp", taskOf(file.pid), pid, KCMP.FILE, fd, fd) === 0)
+    .filter(({ task, fd }) => fd === file.fd && compareTasks(file.task, task, KCMP.FILE, fd, fd) === 0)
     .map(({ pid, command }) => ({ pid, command, startTime: readStat(pid)?.startTime ?? 0 }))
     .toSorted((a, b) => a.startTime - b.startTime);
   return from.length === 0 ? undefined : { link: file.link, fd: file.fd, bootId: bootId(), processes: from };
@@ -54,8 +54,9 @@ export function thawInherited(state: Inherited, context: ThawContext, flags: num
 
 function fetch({ processes: from, link, fd }: Inherited, flags: number): LocalFd | undefined {
   for (const { pid, startTime } of from) {
-    if (readStat(pid)?.startTime !== startTime || linkOf(`/proc/${pid}/fd/${fd}`) !== link) continue;
-    const pidfd = attempt("pidfd_open", pid, 0);
+    const task = findTask(pid);
+    if (readStat(pid)?.startTime !== startTime || linkOf(procPath(task, `fd/${fd}`)) !== link) continue;
+    const pidfd = tryOpenTask(task);
     if (pidfd < 0) continue;
     const fetched = attempt("pidfd_getfd", pidfd, fd, 0);
     closeSync(pidfd);

@@ -11,6 +11,11 @@ const schema = v.union([v.strictObject({ pipe: v.string() }), v.strictObject({ i
 export const pipeEnd: FileKind<v.InferOutput<typeof schema>, "pipe"> = {
   name: "pipe",
   schema,
+  differs: [
+    {
+      what: "the count of a blocking write(2) to a pipe or socket that had been done in part: the call returns it, as it does when the process is stopped and continued",
+    },
+  ],
   forUser: ofAnyUser,
   recognise: (file) => file.stat.type === S_IF.S_IFIFO && file.link.startsWith("pipe:["),
   freeze(file) {

@@ -4,7 +4,7 @@
  */
 import * as v from "valibot";
 import { openSync, readFileSync, writeFileSync } from "../../sys/files.ts";
-import { taskOf } from "../../sys/living.ts";
+import { livingThread, procPath } from "../../sys/task.ts";
 import { asOurselves } from "../../sys/identity.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { TILE_DATA, XFEATURE_XTILE_DATA } from "../../abi/xstate.x86_64.ts";
@@ -15,7 +15,7 @@ import {
   PR_THP_DISABLE_EXCEPT_ADVISED,
   PR_TIMER_CREATE_RESTORE_IDS,
 } from "../../abi/prctl.ts";
-import type { LocalFd } from "../../lib/brand.ts";
+import type { LocalFd, Task } from "../../lib/brand.ts";
 import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
 
 const schema = v.strictObject({
@@ -51,6 +51,9 @@ const DUMPABLE_BY_ROOT = 2;
 
 export const attributes: ProcessResource<Attributes, "attributes"> = {
   name: "attributes",
+  differs: [
+    { what: "who may trace a process by its own leave (PR_SET_PTRACER of prctl(2)): Yama keeps that to itself" },
+  ],
   schema,
   *forUser({ dumpable, oomScoreAdj, autogroupNice: sessionNice = 0 }) {
     if (dumpable !== 1)
@@ -71,8 +74,8 @@ export const attributes: ProcessResource<Attributes, "attributes"> = {
     }),
   },
   freeze(process, answers) {
-    const coredumpFilter = read(process, "coredump_filter");
-    const loginUser = Number(read(process, "loginuid") ?? NO_LOGIN);
+    const coredumpFilter = read(process.task, "coredump_filter");
+    const loginUser = Number(read(process.task, "loginuid") ?? NO_LOGIN);
     const sessionNice = niceOfSession(process);
     return {
       childSubreaper: answers.result("childSubreaper") === 0 && answers.bytes.readInt32LE(0) === 1,
@@ -112,7 +115,7 @@ export const attributes: ProcessResource<Attributes, "attributes"> = {
     }
     if (state.memoryMerge) scope.call("prctl", "Offering memory for merging", PR.SET_MEMORY_MERGE, 1, 0, 0, 0);
     if (state.coredumpFilter !== undefined) {
-      asOurselves(() => writeFileSync(`/proc/${pid}/coredump_filter`, `0x${state.coredumpFilter}`));
+      asOurselves(() => writeFileSync(procPath(livingThread(pid), "coredump_filter"), `0x${state.coredumpFilter}`));
     }
     // When all threads have their credentials: changing them takes it away, and it must stay away until then, as who
     // can write to the memory of one thread is master of all.
@@ -132,18 +135,18 @@ export const attributes: ProcessResource<Attributes, "attributes"> = {
 };
 
 /** Undefined where the kernel was built without. */
-function read({ pid }: Pick<FreezeProcess, "pid">, name: string): string | undefined {
-  return orIfGone(() => readFileSync(`/proc/${taskOf(pid)}/${name}`, "utf8").trim(), undefined);
+function read(task: Task, name: string): string | undefined {
+  return orIfGone(() => readFileSync(procPath(task, name), "utf8").trim(), undefined);
 }
 
 function niceOfSession(process: FreezeProcess): number {
   if (process.stat.session !== process.pid) return 0;
-  return Number(/nice (-?\d+)/.exec(read(process, "autogroup") ?? "")?.[1] ?? 0);
+  return Number(/nice (-?\d+)/.exec(read(process.task, "autogroup") ?? "")?.[1] ?? 0);
 }
 
 /** Only a process itself may say who has logged in (pam_loginuid(8)). */
 function logIn(process: ThawProcess, user: number): void {
-  const now = read(process, "loginuid");
+  const now = read(livingThread(process.pid), "loginuid");
   if (now === undefined || Number(now) === user) return;
   const local = process.context.keep(asOurselves(() => openSync(`/proc/${process.pid}/loginuid`, "w")) as LocalFd);
   const text = Buffer.from(String(user));

@@ -1,6 +1,6 @@
 /** Working directory, root and umask of a process (chdir(2), chroot(2), umask(2)). */
 import { readlinkSync } from "../../sys/files.ts";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { namespaceOf } from "../../sys/namespaces.ts";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
@@ -79,22 +79,22 @@ function nameOf(where: Place): string {
 }
 
 /** A path, or the object of a directory that was removed. */
-function readPlace({ pid, command, context: looker }: FreezeProcess, name: "cwd" | "root"): Place {
-  const via = `/proc/${taskOf(pid)}/${name}` as const;
+function readPlace({ pid, task, command, context: looker }: FreezeProcess, name: "cwd" | "root"): Place {
+  const via = procPath(task, name);
   const path = readlinkSync(via);
   const seen = stat(via);
-  const own = namespaceOf(pid, "mnt");
-  const mnt = looker.placeOf(pid, via);
+  const own = namespaceOf(task, "mnt");
+  const mnt = looker.placeOf(task, via);
   const context = looker.in(mnt);
   if (isLinked(context.mounts, path, seen)) {
-    const here = machinePathOf(context, pid, via, path);
+    const here = machinePathOf(context, task, via, path);
     if (here !== undefined) carryOpened(context, here, true);
     if (path === "/" && (mnt ?? namespaceOf("self", "mnt")) === own) return path;
     const identity = identityAt(via);
     if ((mnt ?? namespaceOf("self", "mnt")) === own) return { path, identity, inOwnNamespace: true };
     return { path, identity, ...(mnt !== undefined && { mnt }) };
   }
-  const look = { via, link: path, stat: seen, pid, command };
+  const look = { via, link: path, stat: seen, pid, task, command };
   const covered = freezeShadowed(context, look);
   return {
     removed: context.object(removedDirectoryId(seen), () => covered ?? freezeRemovedDirectory(context, look)),

@@ -1,7 +1,7 @@
 /** Locks of fcntl(2) with F_SETLK: they belong to the process, and any close of the file would release them. */
 import * as v from "valibot";
 import { readFileSync } from "../../sys/files.ts";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { F } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { parseFdInfo } from "../../proc/fdinfo.ts";
@@ -25,17 +25,17 @@ export const posixLocks: ProcessResource<v.InferOutput<typeof schema>, "posixLoc
   schema,
   forUser: ofAnyUser,
   freeze(process) {
-    const { pid, context } = process;
+    const { pid, task, context } = process;
     const seen = new Set<string>();
     const files = new Map(context.openFiles());
-    return readdirOrEmpty(`/proc/${taskOf(pid)}/fd`).flatMap((name) => {
+    return readdirOrEmpty(procPath(task, "fd")).flatMap((name) => {
       const fd = Number(name);
       const id = context.fileId(pid, fd) ?? "";
       const file = files.get(id);
       // Duplicates of one open file show the same locks; pipes and sockets cannot have any.
       if (!file || seen.has(id) || !LOCKABLE.has(file.stat.type)) return [];
       seen.add(id);
-      const locks = parseLocks(parseFdInfo(readFileSync(`/proc/${taskOf(pid)}/fdinfo/${fd}`, "utf8")));
+      const locks = parseLocks(parseFdInfo(readFileSync(procPath(task, `fdinfo/${fd}`), "utf8")));
       return locks.filter(({ type }) => type === "POSIX").map((lock) => ({ fd, ...toRange(file, lock) }));
     });
   },

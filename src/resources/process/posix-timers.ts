@@ -3,7 +3,7 @@ import { Memo } from "../memo.ts";
 import { SIGEV, SIGEVENT_SIZE } from "../../abi/signal.ts";
 import * as v from "valibot";
 import { readFileSync } from "../../sys/files.ts";
-import { taskOf } from "../../sys/living.ts";
+import { procPath } from "../../sys/task.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { PR, PR_TIMER_CREATE_RESTORE_IDS } from "../../abi/prctl.ts";
 import { signalName, signalNumber } from "../../abi/signal.ts";
@@ -47,11 +47,17 @@ const TIMER_ABSTIME = 1;
 
 export const posixTimers: ProcessResource<v.InferOutput<typeof schema>, "posixTimers"> = {
   name: "posixTimers",
+  differs: [
+    {
+      what: "how often a timer had expired while its signal waited (timer_getoverrun(2)): counted from its last expiration on",
+      met: (timers) => timers.some(({ queued }) => queued),
+    },
+  ],
   schema,
   forUser: (timers) => wakesNobody(timers.map(({ clock }) => clock)),
   needs: (timers) => (timers.length > 0 ? [{ option: "CONFIG_POSIX_TIMERS", what: "timer_create(2)" }] : []),
   freeze: (process) =>
-    parseTimers(readFileSync(`/proc/${taskOf(process.pid)}/timers`, "utf8"))
+    parseTimers(readFileSync(procPath(process.task, "timers"), "utf8"))
       .toSorted((a, b) => a.id - b.id)
       .map((timer) => freezeTimer(process, timer, isQueued(process, timer))),
   thaw(process, timers) {
@@ -69,9 +75,9 @@ export const posixTimers: ProcessResource<v.InferOutput<typeof schema>, "posixTi
 };
 
 /** Whether the kernel holds a signal of the timer, as siginfo_t of those that wait tells (sigaction(2), SI_TIMER). */
-function isQueued({ main }: FreezeProcess, { id, toThread, target, notify }: ListedTimer): boolean {
+function isQueued({ task }: FreezeProcess, { id, toThread, target, notify }: ListedTimer): boolean {
   if (notify === "none") return false;
-  return peekSignals(toThread ? target : main, !toThread).some((info) => timerOf(info) === id);
+  return peekSignals(toThread ? target : task, !toThread).some((info) => timerOf(info) === id);
 }
 
 /** The timer that sent a queued signal. */

@@ -4,11 +4,10 @@
  * within the set is a matter of the clone plan (`image/clone-plan.ts`).
  */
 import * as v from "valibot";
-import { taskOf } from "../../sys/living.ts";
-import { attempt } from "../../sys/call.ts";
+import { compareTasks } from "../../sys/task.ts";
 import { KCMP } from "../../abi/fcntl.ts";
 import { Refusal } from "../../lib/errors.ts";
-import { childrenOf, readStat } from "../../proc/read.ts";
+import { childrenOf, findTask, readStat } from "../../proc/read.ts";
 import type { ProcessResource } from "../contract.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 
@@ -22,12 +21,13 @@ export const sharing: ProcessResource<undefined, "sharing"> = {
   name: "sharing",
   schema: v.optional(v.undefined()),
   forUser: ofAnyUser,
-  freeze({ pid, command, stat, context }) {
+  freeze({ pid, task, command, stat, context }) {
     // Sharing begins at clone(2): relatives are where to look.
     const relatives = [stat.ppid, ...childrenOf(stat.ppid)].filter((other) => !context.pids.has(other));
     for (const other of relatives) {
+      const theirs = findTask(other);
       for (const [what, type] of SHARED) {
-        if (attempt("kcmp", taskOf(pid), other, type, 0, 0) !== 0) continue;
+        if (compareTasks(task, theirs, type) !== 0) continue;
         context.refuse(
           new Refusal(
             "SHARED_WITH_PROCESS",

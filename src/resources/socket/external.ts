@@ -1,22 +1,17 @@
 /** The other end of a connection, when it is not in the frozen set. */
-import { readFileSync, readdirSync } from "../../sys/files.ts";
+import { readdirSync } from "../../sys/files.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { OpenFile } from "../contract.ts";
-import { isGone } from "../../lib/no-such-file.ts";
-import { linkOf } from "../../proc/read.ts";
+import { linksOf, readStat } from "../../proc/read.ts";
 
 /** Who has a socket open: `pid (command)`, by its inode. */
 export function holderOf(inode: number): { pid: number; command: string; fd: number } | undefined {
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
-    try {
-      for (const fd of readdirSync(`/proc/${name}/fd`)) {
-        if (linkOf(`/proc/${name}/fd/${fd}`) !== `socket:[${inode}]`) continue;
-        return { pid: Number(name), command: readFileSync(`/proc/${name}/comm`, "utf8").trim(), fd: Number(fd) };
-      }
-    } catch (error) {
-      if (!isGone(error)) throw error;
-      // It has ended meanwhile, or is not ours to look into.
+    const pid = Number(name);
+    for (const [fd, link] of linksOf(pid)) {
+      const command = link === `socket:[${inode}]` ? readStat(pid)?.comm : undefined;
+      if (command !== undefined) return { pid, command, fd };
     }
   }
   return undefined;

@@ -14,7 +14,8 @@ import { TCP_STATE } from "../../abi/tcp.ts";
 import { tcpInfo, upperLayer } from "../../sys/tcp.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { nameOf } from "../../lib/flags.ts";
-import type { KernelNeed, OpenFile } from "../contract.ts";
+import type { KernelNeed } from "../conditions.ts";
+import type { OpenFile } from "../contract.ts";
 import { socketRefusal } from "./external.ts";
 import {
   MULTICAST_OPTIONS,

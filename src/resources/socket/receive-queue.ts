@@ -159,7 +159,7 @@ function isThere(pid: number): boolean {
 
 /** What number a sender that has ended had in another pid namespace, nothing tells any more. */
 function refuseForgotten(file: OpenFile, sender: number): void {
-  if (isThere(sender) || namespaceOf(file.pid, "pid") === namespaceOf("self", "pid")) return;
+  if (isThere(sender) || namespaceOf(file.task, "pid") === namespaceOf("self", "pid")) return;
   throw socketRefusal(
     file,
     "UNIX_SENDER_GONE",

@@ -29,7 +29,7 @@ export function freezeEndedLeader(
   leader: { readonly stat: ProcessStat; readonly status: ReadonlyMap<string, string> },
   answers: ReadonlyMap<string, Answers>,
 ): EndedLeader {
-  const { pid, command } = process;
+  const { pid, task, command } = process;
   const { stat, status } = leader;
   // The others go on after a filter's SECCOMP_RET_KILL_THREAD, but nothing else than such a filter ends it that way.
   if ((stat.exitCode & 0x7f) !== 0)
@@ -42,7 +42,7 @@ export function freezeEndedLeader(
       },
       { pid, command },
     );
-  const thread = { process, tid: pid, stat, status, scope: process.scope, sleepsUntil: undefined };
+  const thread = { process, tid: pid, task, stat, status, scope: process.scope, sleepsUntil: undefined };
   return {
     status: stat.exitCode >> 8,
     name: stat.comm,

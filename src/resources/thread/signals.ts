@@ -29,7 +29,7 @@ export const threadSignals: ThreadResource<v.InferOutput<typeof schema>, "signal
     const flags = stack.readUInt32LE(8);
     return {
       queued: encode(false),
-      ...(tid === process.main && { queuedToProcess: encode(true) }),
+      ...(tid === process.task && { queuedToProcess: encode(true) }),
       ...((flags & SS_DISABLE) === 0 && {
         alternateStack: { address: hex(stack.readBigUInt64LE(0)), size: Number(stack.readBigUInt64LE(16)), flags },
       }),

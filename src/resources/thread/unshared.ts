@@ -2,10 +2,11 @@
  * A thread that has gone its own way (unshare(2), setns(2)): with a working directory, root and umask of its own, or in
  * other namespaces than the first thread.
  */
+import type { Task } from "../../lib/brand.ts";
+import { compareTasks } from "../../sys/task.ts";
 import { Memo } from "../memo.ts";
 import { closeSync } from "node:fs";
 import * as v from "valibot";
-import { attempt } from "../../sys/call.ts";
 import { CLONE } from "../../abi/clone.ts";
 import { KCMP } from "../../abi/fcntl.ts";
 import { nameOfNamespace, namespaceOf, openNamespace, ownerOf } from "../../sys/namespaces.ts";
@@ -24,21 +25,21 @@ export const unsharedSchema = v.strictObject({
 export type Unshared = v.InferOutput<typeof unsharedSchema>;
 
 /** Whether its working directory is its own; only then its mount namespace can be. */
-export function hasOwnDirectory(main: number, tid: number): boolean {
-  return tid !== main && attempt("kcmp", main, tid, KCMP.FS, 0, 0) > 0;
+export function hasOwnDirectory(main: Task, tid: Task): boolean {
+  return tid !== main && compareTasks(main, tid, KCMP.FS) > 0;
 }
 
 /** To be called where the thread's paths lead (`freeze/inspect/mount-views.ts`). */
-export function freezeUnshared(thread: FreezeThread, before: readonly number[]): Unshared | undefined {
-  const { tid, process, status } = thread;
-  const { main, context } = process;
+export function freezeUnshared(thread: FreezeThread, before: readonly Task[]): Unshared | undefined {
+  const { task: tid, process, status } = thread;
+  const { task: main, context } = process;
   if (tid === main) return undefined;
-  if (attempt("kcmp", main, tid, KCMP.FILES, 0, 0) > 0) refuse(thread, "UNSHARED_THREAD", "its own open files");
+  if (compareTasks(main, tid, KCMP.FILES) > 0) refuse(thread, "UNSHARED_THREAD", "its own open files");
   for (const type of ["pid_for_children", "time_for_children"])
     if (namespaceOf(tid, type) !== namespaceOfMain(process, type))
       refuse(thread, "THREAD_NAMESPACE", `another ${type.split("_")[0]} namespace for its children`);
   const own = hasOwnDirectory(main, tid);
-  const twin = own && before.find((other) => attempt("kcmp", other, tid, KCMP.FS, 0, 0) === 0);
+  const twin = own && before.find((other) => compareTasks(other, tid, KCMP.FS) === 0);
   if (twin) refuse(thread, "UNSHARED_THREAD", `a working directory in common with thread ${twin} alone`);
   const others = CARRIED.filter((type) => namespaceOf(tid, type) !== namespaceOfMain(process, type));
   const elsewhere = others.length > 0;
@@ -46,7 +47,7 @@ export function freezeUnshared(thread: FreezeThread, before: readonly number[]):
   // Threads come to be when their process has gone where nothing of ours can be entered.
   if (namespaceOf(tid, "user") !== namespaceOf("self", "user") && others.some((type) => !isOwned(tid, type)))
     refuse(thread, "THREAD_NAMESPACE", "a namespace that is not of its user namespace");
-  const itself = { ...process, pid: tid, status };
+  const itself = { ...process, pid: tid, task: tid, status };
   return {
     ...(own && { filesystem: freezeFilesystem(itself) }),
     ...(elsewhere && { namespaces: freezeNamespaces(itself) }),
@@ -74,7 +75,7 @@ export function freezeUnshared(thread: FreezeThread, before: readonly number[]):
 const namespacesOfMain = new Memo(() => new Map<string, string | undefined>());
 
 /** Asked once for all threads: while it stands still, it stays where it is. */
-function namespaceOfMain({ context, main }: FreezeThread["process"], type: string): string | undefined {
+function namespaceOfMain({ context, task: main }: FreezeThread["process"], type: string): string | undefined {
   const known = context.memo(namespacesOfMain);
   const key = `${main} ${type}`;
   if (!known.has(key)) known.set(key, namespaceOf(main, type));
@@ -82,7 +83,7 @@ function namespaceOfMain({ context, main }: FreezeThread["process"], type: strin
 }
 
 /** Whether a namespace that a task lives in belongs to its user namespace. */
-function isOwned(tid: number, type: (typeof CARRIED)[number]): boolean {
+function isOwned(tid: Task, type: (typeof CARRIED)[number]): boolean {
   const namespace = openNamespace(tid, type);
   try {
     const owner = ownerOf(namespace);

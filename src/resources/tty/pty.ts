@@ -1,5 +1,6 @@
 /** A pseudo-terminal whose master side is in the set (pty(7)): number, modes, window size. */
 import { existsSync } from "../../sys/files.ts";
+import { procPath } from "../../sys/task.ts";
 import { pollNow } from "../../sys/poll.ts";
 import { POLL } from "../../abi/poll.ts";
 import { closeSync } from "node:fs";
@@ -69,11 +70,11 @@ export function findMaster(context: FreezeContext, index: number, device?: strin
 }
 
 /** The file system devpts that a master side belongs to: each has numbers of its own (newinstance). */
-function instanceOf({ context, pid, fd, local, link, stat: seen }: OpenFile): string {
+function instanceOf({ context, task, fd, local, link, stat: seen }: OpenFile): string {
   if (fileSystemOf(local) === DEVPTS_SUPER_MAGIC) return seen.device;
   const folder = join(dirname(link), "pts");
   // A node of its own, /dev/ptmx, stands beside it.
-  const { mounts } = context.in(context.placeOf(pid, `/proc/${pid}/fd/${fd}`));
+  const { mounts } = context.in(context.placeOf(task, procPath(task, `fd/${fd}`)));
   return orIfGone(() => stat(mounts.at(folder)).device, seen.device);
 }
 

@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import type { ObjectKind } from "../contract.ts";
 import { CARRIED } from "./collect.ts";
+import { IN_MEMORY_INODE } from "./file-systems.ts";
 import { entrySchema } from "./entry.ts";
 import { Maker } from "./make.ts";
 import { planFor } from "./plan.ts";
@@ -19,6 +20,7 @@ export type CarriedFilesState = v.InferOutput<typeof schema>;
 export const carriedFiles: ObjectKind<CarriedFilesState, object, typeof CARRIED> = {
   name: CARRIED,
   schema,
+  differs: [{ what: IN_MEMORY_INODE, met: ({ entries }) => entries.some(({ role }) => role === "used") }],
   /** Folders above may be anybody's: they are made with the user's rights, or not at all. */
   *forUser({ entries }, { user: { uid, gid, groups } }) {
     for (const entry of entries) {

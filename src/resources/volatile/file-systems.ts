@@ -45,3 +45,6 @@ export function isTemporary(path: string): boolean {
 export function ofThisBoot(path: string): string {
   return path.replace(PRIVATE_TMP, (_, before: string) => before + bootId().replaceAll("-", ""));
 }
+
+/** Of what is on a file system in memory. */
+export const IN_MEMORY_INODE = "inode numbers and st_ctim of what lay in memory (tmpfs(5)) and has to be made again";

@@ -4,13 +4,12 @@ import { closeSync } from "node:fs";
 import { join, relative } from "node:path";
 import { O } from "../../abi/fcntl.ts";
 import { openSync, readFileSync, statSync } from "../../sys/files.ts";
-import { taskOf } from "../../sys/living.ts";
 import { readMountInfo, withinMounts } from "../../sys/mount.ts";
 import { OWN_VIEW, type OwnPath } from "../../sys/mount-view.ts";
 import { namespaceOf, openNamespace } from "../../sys/namespaces.ts";
 import { formatDevice } from "../../abi/stat.ts";
 import { mountIdOf } from "../../sys/stat.ts";
-import type { LocalFd, Pid } from "../../lib/brand.ts";
+import type { LocalFd, Task } from "../../lib/brand.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { parseMountInfo, type Mount } from "../../proc/mountinfo.ts";
 import type { FreezeContext } from "../contract.ts";
@@ -39,12 +38,12 @@ function mountsOf(context: FreezeContext, place: string | undefined): readonly M
   return mounts;
 }
 
-function readMounts({ pids }: FreezeContext, place: string | undefined): readonly Mount[] {
+function readMounts({ tasks }: FreezeContext, place: string | undefined): readonly Mount[] {
   if (place === undefined) return parseMountInfo(readFileSync("/proc/self/mountinfo", "utf8"));
-  const member = [...pids].find((pid) => namespaceOf(pid, "mnt") === place);
+  const member = [...tasks.values()].find((task) => namespaceOf(task, "mnt") === place);
   if (member === undefined) return [];
   const proc = openSync("/proc", O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC) as LocalFd;
-  const there = openNamespace(taskOf(member), "mnt");
+  const there = openNamespace(member, "mnt");
   try {
     return withinMounts(there, () => parseMountInfo(readMountInfo(proc)));
   } finally {
@@ -53,9 +52,9 @@ function readMounts({ pids }: FreezeContext, place: string | undefined): readonl
   }
 }
 
-/** Of what a magic link of process `pid` leads to, whose path in its place is `path`. */
-export function machinePathOf(context: FreezeContext, pid: Pid, via: OwnPath, path: string): string | undefined {
-  const place = context.placeOf(pid, via);
+/** Of what a magic link of a process leads to, whose path in its place is `path`. */
+export function machinePathOf(context: FreezeContext, task: Task, via: OwnPath, path: string): string | undefined {
+  const place = context.placeOf(task, via);
   if (place === undefined) return path;
   const id = mountIdOf(via);
   const mount = mountsOf(context, place).find((one) => one.id === id);
@@ -65,11 +64,11 @@ export function machinePathOf(context: FreezeContext, pid: Pid, via: OwnPath, pa
 }
 
 /** The same for a path that leads to something in the place that is looked at now. */
-export function machinePathOfName(context: FreezeContext, pid: Pid, path: string): string | undefined {
+export function machinePathOfName(context: FreezeContext, task: Task, path: string): string | undefined {
   const fd = orIfGone(() => openPath(context.mounts.at(path), O.O_PATH | O.O_NOFOLLOW), undefined);
   if (fd === undefined) return undefined;
   try {
-    return machinePathOf(context, pid, `/proc/self/fd/${fd}`, path);
+    return machinePathOf(context, task, `/proc/self/fd/${fd}`, path);
   } finally {
     closeSync(fd);
   }

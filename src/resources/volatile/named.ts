@@ -57,8 +57,8 @@ function missing(path: string, why: string, cause?: unknown): Refusal {
 export function carryCredentials(context: FreezeContext): void {
   if (context.user !== undefined) return;
   const units = new Set(
-    [...context.pids].flatMap((pid) =>
-      Object.values(cgroupsOf(context, pid, pid)).flatMap((path) => unitOf(path) ?? []),
+    [...context.tasks.values()].flatMap((task) =>
+      Object.values(cgroupsOf(context, task)).flatMap((path) => unitOf(path) ?? []),
     ),
   );
   for (const unit of units) {

@@ -31,7 +31,7 @@ const MOST_TEMPORARY = 1024 ** 2;
 
 /** Undefined for a file that outlives a boot, or that the machine does not show. */
 export function freezeVolatileFile(context: FreezeContext, look: ContentsLook): VolatileFileState | undefined {
-  const path = machinePathOf(context, look.pid, look.via, look.link);
+  const path = machinePathOf(context, look.task, look.via, look.link);
   if (path === undefined || !mayGo(path, look)) return undefined;
   if (!carryingOf(context).one(path, "used", look.local)) return undefined;
   namesOf(context).set(keyOf(look), new Set([look.link]));
@@ -55,9 +55,9 @@ export function noteOtherName(context: FreezeContext, look: ContentsLook, isLink
   const known = namesOf(context).get(keyOf(look));
   if (!known || known.has(look.link)) return;
   known.add(look.link);
-  const { mounts } = context.in(context.placeOf(look.pid, look.via));
+  const { mounts } = context.in(context.placeOf(look.task, look.via));
   if (!isLinked(mounts, look.link, look.stat)) return;
-  const path = machinePathOf(context, look.pid, look.via, look.link);
+  const path = machinePathOf(context, look.task, look.via, look.link);
   if (path !== undefined) carryingOf(context).one(path, "used", look.local);
 }
 type IsLinked = (mounts: MountView, link: string, seen: ContentsLook["stat"]) => boolean;

@@ -2,7 +2,7 @@
  * Whether something less than a change of kernel would do. Of libraries this asks /proc itself, for protected units alone:
  * needrestart(1) says it of the whole machine, and looks at what a swap starts anew anyway.
  */
-import { readFileSync } from "node:fs";
+import { mapsOf } from "../../proc/outside.ts";
 import { join } from "node:path";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { isSystemdRunning } from "../../lib/systemd-unit.ts";
@@ -110,7 +110,7 @@ function replacedLibraries(machine: Machine): Advice[] {
 const DELETED = " (deleted)";
 
 function replacedIn(pid: number): string[] {
-  const mappings = parseMaps(orIfGone(() => readFileSync(`/proc/${pid}/maps`, "utf8"), ""));
+  const mappings = parseMaps(mapsOf(pid));
   return mappings.flatMap(({ path, prot }) =>
     prot.includes("x") && path.endsWith(DELETED) && /^\/(usr\/(local\/)?)?lib(64|32)?\//.test(path)
       ? [path.slice(0, -DELETED.length)]

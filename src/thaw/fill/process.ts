@@ -1,4 +1,5 @@
 /** One process under construction, as the kinds of resource see it. */
+import { livingThread, openTask } from "../../sys/task.ts";
 import { closeSync } from "node:fs";
 import { call } from "../../sys/call.ts";
 import { F, O } from "../../abi/fcntl.ts";
@@ -74,7 +75,7 @@ export class BuiltProcess implements ThawProcess {
 
   /** Brings a descriptor of the process to us. */
   fetch(fd: number): LocalFd {
-    const pidfd = call("pidfd_open", `Reaching into process ${this.pid}`, this.pid, 0);
+    const pidfd = openTask(livingThread(this.pid));
     try {
       return call("pidfd_getfd", `Fetching descriptor ${fd} of process ${this.pid}`, pidfd, fd, 0) as LocalFd;
     } finally {

@@ -1,4 +1,5 @@
 /** How a process of a set is cloned, and how it ends. */
+import { livingThread } from "../../sys/task.ts";
 import { SyscallError, attempt } from "../../sys/call.ts";
 import { CLONE } from "../../abi/clone.ts";
 import { SIGNAL } from "../../abi/signal.ts";
@@ -107,7 +108,7 @@ export function cloneBlank(
   pidNamespaces.created(pid, inside);
   builder.cowSharing.created(pid, from.pid);
   context.undo(`process ${pid}`, () => endProcess(pid));
-  const scope = new BuildScope(pid, pid, new TraceeMemory(pid), builder.callArea);
+  const scope = new BuildScope(pid, pid, new TraceeMemory(livingThread(pid)), builder.callArea);
   scope.user = more === 0 ? from.user : wanted.owner;
   Object.assign(scope.entered, from.entered);
   if (more !== 0) userNamespaces.adopt(wanted.owner as string, pid);

@@ -2,6 +2,7 @@
  * Clones in pid namespaces (pid_namespaces(7)). A process is cloned where its parent's pid_for_children says, never
  * moves, and gets its id in each level above; the first one of a namespace is its init.
  */
+import { livingThread } from "../../sys/task.ts";
 import { closeSync } from "node:fs";
 import { attempt } from "../../sys/call.ts";
 import { CLONE } from "../../abi/clone.ts";
@@ -90,7 +91,7 @@ export function pidNamespaceOf(inside: FrozenProcess["pidNamespace"]): Wanted {
 }
 
 function enter(scope: BuildScope, member: number, lend: Lend): void {
-  const local = openNamespace(member, "pid");
+  const local = openNamespace(livingThread(member), "pid");
   try {
     lend(local, (fd) => scope.call("setns", "Choosing the pid namespace of children", fd, CLONE.NEWPID));
   } finally {

@@ -2,6 +2,7 @@
  * Time namespaces whose clocks go on where those of the frozen set stopped (time_namespaces(7)). A process is cloned into
  * the one that its parent has for children, or goes to another as long as it has no threads (setns(2)).
  */
+import { livingThread, procPath } from "../../sys/task.ts";
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { asOurselves } from "../../sys/identity.ts";
 import { CLONE } from "../../abi/clone.ts";
@@ -58,8 +59,9 @@ export class TimeNamespaces {
       boottime: BigInt(clocks.boottime) - this.#start.boottime,
     });
     asOurselves(() => {
-      writeFileSync(`/proc/${maker.pid}/timens_offsets`, offsets);
-      this.#made.set(name, openSync(`/proc/${maker.pid}/ns/time_for_children`, "r") as LocalFd);
+      const task = livingThread(maker.pid);
+      writeFileSync(procPath(task, "timens_offsets"), offsets);
+      this.#made.set(name, openSync(procPath(task, "ns/time_for_children"), "r") as LocalFd);
     });
   }
 

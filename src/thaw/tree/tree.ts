@@ -1,4 +1,5 @@
 /** Making all processes of the set, blank, with their ids, parents, sessions and process groups (credentials(7)). */
+import { livingThread, procPath } from "../../sys/task.ts";
 import { readFileSync } from "node:fs";
 import { asOurselves } from "../../sys/identity.ts";
 import { IOPRIO_WHO_PROCESS } from "../../abi/priority.ts";
@@ -99,12 +100,12 @@ function startRoot(context: Thawing, callArea: CallArea, taken: ReadonlySet<numb
   for (; taken.has(pid); pid = spawn()) wrong.push(pid);
   for (const id of wrong) endProcess(id);
   context.undo("blank process", () => endProcess(pid));
-  return new BuildScope(pid, pid, new TraceeMemory(pid), callArea);
+  return new BuildScope(pid, pid, new TraceeMemory(livingThread(pid)), callArea);
 }
 
 /** Takes away what exec left behind: stack, descriptors, ignored signals, the alarm. Parks the vDSO. */
 function clearRoot(root: BuildScope, parking: number): ParkedVdso {
-  const mappings = parseMaps(readFileSync(`/proc/${root.pid}/maps`, "utf8"));
+  const mappings = parseMaps(readFileSync(procPath(livingThread(root.pid), "maps"), "utf8"));
   const parts = mappings
     .filter((mapping) => ["[vvar]", "[vvar_vclock]", "[vdso]"].includes(mapping.path))
     .map(({ path, start, end }) => ({ name: path, start, end }));

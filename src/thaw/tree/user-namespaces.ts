@@ -2,6 +2,7 @@
  * Making user namespaces, and the namespaces that belong to them, by blank processes that go there for the moment:
  * kmonte itself cannot, as setns(2) takes no process of several threads into a user namespace.
  */
+import { livingThread, openTask, procPath } from "../../sys/task.ts";
 import { closeSync, writeFileSync } from "node:fs";
 import { call } from "../../sys/call.ts";
 import { CLONE } from "../../abi/clone.ts";
@@ -65,7 +66,7 @@ export class ThawedUserNamespaces implements UserNamespaces {
       if (state.parent !== undefined) enter(state.parent);
       this.#asOwner(scope, state, () => scope.call("unshare", "Making a user namespace", CLONE.NEWUSER));
       this.#writeMaps(scope.pid, state);
-      return context.keep(openNamespace(scope.pid, "user"));
+      return context.keep(openNamespace(livingThread(scope.pid), "user"));
     });
   }
 
@@ -85,7 +86,7 @@ export class ThawedUserNamespaces implements UserNamespaces {
     const { context } = this.#builder;
     const state = this.stateOf(id);
     this.#writeMaps(pid, state);
-    const handle: UserNamespaceHandle = { fd: context.keep(openNamespace(pid, "user")), state };
+    const handle: UserNamespaceHandle = { fd: context.keep(openNamespace(livingThread(pid), "user")), state };
     context.adopt(id, handle);
   }
 
@@ -95,7 +96,7 @@ export class ThawedUserNamespaces implements UserNamespaces {
       before?.(scope.pid);
       if (user !== undefined) enter(user);
       scope.call("unshare", `Making a ${type} namespace`, NAMESPACE[type]);
-      return context.keep(openNamespace(scope.pid, type));
+      return context.keep(openNamespace(livingThread(scope.pid), type));
     });
   }
 
@@ -183,7 +184,7 @@ export class ThawedUserNamespaces implements UserNamespaces {
     ];
     const wanted = files.filter(([, text]) => text !== "");
     if (state.parent === undefined) {
-      for (const [name, text] of wanted) writeFileSync(`/proc/${pid}/${name}`, text);
+      for (const [name, text] of wanted) writeFileSync(procPath(livingThread(pid), name), text);
       return;
     }
     const { parent } = state;
@@ -236,7 +237,7 @@ function setGroups(scope: BuildScope, groups: readonly number[], about: string):
 
 /** Brings a descriptor of a process of ours here. */
 function fetchFrom(pid: number, fd: number): LocalFd {
-  const pidfd = call("pidfd_open", `Reaching into process ${pid}`, pid, 0);
+  const pidfd = openTask(livingThread(pid));
   try {
     return call("pidfd_getfd", `Fetching descriptor ${fd} of process ${pid}`, pidfd, fd, 0) as LocalFd;
   } finally {

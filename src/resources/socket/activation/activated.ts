@@ -5,9 +5,8 @@
 import { Memo } from "../../memo.ts";
 import * as v from "valibot";
 import { presentBoot } from "../../../sys/boot.ts";
-import { attempt } from "../../../sys/call.ts";
 import { KCMP } from "../../../abi/fcntl.ts";
-import { taskOf } from "../../../sys/living.ts";
+import { compareTasks } from "../../../sys/task.ts";
 import { networkHere, socketNamespace } from "../../../sys/namespaces.ts";
 import { S_IF } from "../../../abi/stat.ts";
 import { KmonteError } from "../../../lib/errors.ts";
@@ -55,7 +54,7 @@ function findActivation(file: OpenFile): Finding {
   // Sockets of root's are nothing for a user's image.
   if (file.stat.type !== S_IF.S_IFSOCK || file.context.user || !isSystemdRunning()) return undefined;
   const isKept = (file.context.outside.holders.get(file.link) ?? []).some(
-    ({ pid, fd }) => isManager(pid) && attempt("kcmp", taskOf(file.pid), pid, KCMP.FILE, file.fd, fd) === 0,
+    ({ pid, task, fd }) => isManager(pid) && compareTasks(file.task, task, KCMP.FILE, file.fd, fd) === 0,
   );
   if (!isKept) return undefined;
   if (socketNamespace(file.local) !== networkHere()) return notMade("it is of a network namespace of its own");

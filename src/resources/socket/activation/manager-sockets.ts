@@ -1,14 +1,15 @@
 /** The sockets that systemd has open for units (systemd.socket(5)): what tells them apart, and duplicates of them. */
+import { openTask } from "../../../sys/task.ts";
 import { closeSync } from "node:fs";
 import * as v from "valibot";
-import { attempt, call } from "../../../sys/call.ts";
+import { attempt } from "../../../sys/call.ts";
 import { networkHere, socketNamespace } from "../../../sys/namespaces.ts";
 import { parseInet, unixNameOf } from "../../../abi/sockaddr.ts";
 import { AF, SO, SOCK, SOL } from "../../../abi/socket.ts";
 import { getInt, socketAddress } from "../../../sys/socket.ts";
 import { fstat } from "../../../sys/stat.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import { linkOf, readdirOrEmpty } from "../../../proc/read.ts";
+import { findTask, linksOf } from "../../../proc/read.ts";
 
 /** Where systemd is, which keeps the sockets of the machine's units. */
 const MANAGER = 1;
@@ -76,21 +77,17 @@ function isLike(one: Sought, other: Sought): boolean {
 const SOCKET_LINK = /^socket:\[(\d+)\]$/;
 
 function managersSockets(): string[] {
-  const inodes = readdirOrEmpty(`/proc/${MANAGER}/fd`).flatMap((fd) => inodeAt(fd) ?? []);
+  const inodes = [...linksOf(MANAGER).values()].flatMap((link) => SOCKET_LINK.exec(link)?.[1] ?? []);
   return [...new Set(inodes)];
-}
-
-function inodeAt(fd: string): string | undefined {
-  return SOCKET_LINK.exec(linkOf(`/proc/${MANAGER}/fd/${fd}`) ?? "")?.[1];
 }
 
 /** A duplicate of systemd's socket of an inode; undefined when it has none any more. */
 export function fetchSocket(inode: string): LocalFd | undefined {
-  const number = readdirOrEmpty(`/proc/${MANAGER}/fd`).find((fd) => inodeAt(fd) === inode);
+  const number = [...linksOf(MANAGER)].find(([, link]) => SOCKET_LINK.exec(link)?.[1] === inode)?.[0];
   if (number === undefined) return undefined;
-  const pidfd = call("pidfd_open", "Opening systemd", MANAGER, 0);
+  const pidfd = openTask(findTask(MANAGER));
   try {
-    const fd = attempt("pidfd_getfd", pidfd, Number(number), 0);
+    const fd = attempt("pidfd_getfd", pidfd, number, 0);
     if (fd < 0) return undefined;
     // The number may be another file's by now.
     if (String(fstat(fd).inode) === inode) return fd as LocalFd;

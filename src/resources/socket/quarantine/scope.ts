@@ -63,7 +63,7 @@ function portsOf(context: FreezeContext, network: string | undefined): Quarantin
 
 /** Whether anybody outside of the set can send something here: the set has all processes of a namespace of its own. */
 function isReached(): boolean {
-  if (networkHere() === namespaceOf(process.pid, "net")) return true;
+  if (networkHere() === namespaceOf("self", "net")) return true;
   const lines = (name: string): string[] => readFileSync(`/proc/thread-self/net/${name}`, "utf8").trim().split("\n");
   return lines("route").length > 1 || lines("ipv6_route").some((line) => line !== "" && !/\blo$/.test(line));
 }

@@ -13,11 +13,11 @@ import { call } from "../../../sys/call.ts";
 import { errnoName } from "../../../abi/errno.ts";
 import { F, O } from "../../../abi/fcntl.ts";
 import { asUserAlone, withRights } from "../../../sys/identity.ts";
-import { taskOf } from "../../../sys/living.ts";
+import { procPath } from "../../../sys/task.ts";
 import { unixAddress } from "../../../abi/sockaddr.ts";
 import { SIOCOUTQ } from "../../../abi/socket.ts";
 import { ioctlInt, tryAddress } from "../../../sys/socket.ts";
-import type { LocalFd } from "../../../lib/brand.ts";
+import type { LocalFd, Task } from "../../../lib/brand.ts";
 import { Refusal } from "../../../lib/errors.ts";
 import { orIfGone } from "../../../lib/no-such-file.ts";
 import { parseCgroups } from "../../../proc/cgroup.ts";
@@ -65,7 +65,7 @@ export function freezeJournalStream({ file }: SeenSocket, path: string, inode: n
   return {
     path,
     identifier: unescape(kept.get("IDENTIFIER") ?? (kept.size === 0 ? file.command : "")),
-    unit: unescape(kept.get("UNIT") ?? (kept.size === 0 ? unitOf(file.pid) : "")),
+    unit: unescape(kept.get("UNIT") ?? (kept.size === 0 ? unitOf(file.task) : "")),
     priority: Number(kept.get("PRIORITY") ?? USUAL_PRIORITY),
     levelPrefix: kept.size === 0 || flag("LEVEL_PREFIX"),
     forwardToSyslog: flag("FORWARD_TO_SYSLOG"),
@@ -98,8 +98,8 @@ function unescape(text: string): string {
 }
 
 /** The unit that a process belongs to, as its control group says (systemd.resource-control(5)). */
-function unitOf(pid: number): string {
-  const paths = parseCgroups(orIfGone(() => readFileSync(`/proc/${taskOf(pid)}/cgroup`, "utf8"), ""));
+function unitOf(task: Task): string {
+  const paths = parseCgroups(orIfGone(() => readFileSync(procPath(task, "cgroup"), "utf8"), ""));
   const parts = (paths["name=systemd"] ?? paths[""] ?? "").split("/");
   return parts.find((part) => /\.(service|scope|socket|mount|swap)$/.test(part)) ?? "";
 }

@@ -3,7 +3,7 @@ import { closeSync, type BigIntStats } from "node:fs";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import * as v from "valibot";
 import { lstatSync, openSync, readlinkSync, renameSync, statSync, unlinkSync } from "../../../sys/files.ts";
-import { taskOf } from "../../../sys/living.ts";
+import { procPath } from "../../../sys/task.ts";
 import { attempt, call } from "../../../sys/call.ts";
 import { CLONE } from "../../../abi/clone.ts";
 import { O } from "../../../abi/fcntl.ts";
@@ -71,7 +71,7 @@ export function freezeName(file: OpenFile, info: UnixSocketInfo): BoundName | un
   const name = parseUnixName(info.name).toString();
   const base = { name: info.name, ...placeOf(file, name) };
   const own = pathOf(base);
-  const parentHere = machinePathOfName(file.context, file.pid, dirname(own));
+  const parentHere = machinePathOfName(file.context, file.task, dirname(own));
   if (parentHere !== undefined) carryingOf(file.context).above(join(parentHere, basename(own)));
   const { mounts } = file.context;
   const path = mounts.at(own);
@@ -98,7 +98,7 @@ function placeOf(file: OpenFile, name: string): Pick<BoundName, "directory" | "r
  * says less than that; any directory below will do then, made for the moment if need be.
  */
 function beginningOf(file: OpenFile, name: string): string {
-  const cwd = readlinkSync(`/proc/${taskOf(file.pid)}/cwd`);
+  const cwd = readlinkSync(procPath(file.task, "cwd"));
   const path = boundFile(file);
   if (path === undefined || join(cwd, name) === path) return cwd;
   const parts = name.split("/").filter((part) => part !== "" && part !== ".");
