@@ -6,7 +6,7 @@ import { S_IF } from "../abi/stat.ts";
 import { fstat } from "../sys/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { Refusal } from "../lib/errors.ts";
-import type { Blob } from "../resources/contract.ts";
+import type { Blob } from "../resources/thaw-context.ts";
 import { openPath } from "../resources/file/path-file.ts";
 import { AgeFile, encryptAs } from "./encryption/age.ts";
 import type { AgeIdentity } from "./encryption/age-keys.ts";

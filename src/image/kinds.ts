@@ -1,12 +1,6 @@
 /** Each part of a frozen state with the kind of resource that knows it, found in the registry. */
-import type {
-  FileKind,
-  NetworkUse,
-  ObjectKind,
-  ObjectState,
-  ProcessResource,
-  ThreadResource,
-} from "../resources/contract.ts";
+import type { ObjectState } from "../resources/freeze-context.ts";
+import type { FileKind, NetworkUse, ObjectKind, ProcessResource, ThreadResource } from "../resources/contract.ts";
 import { fileKinds, objectKinds, processResources, threadResources } from "../resources/registry.ts";
 import { filesystemContext } from "../resources/process/filesystem-context.ts";
 import type { FrozenState } from "./schema.ts";

@@ -20,7 +20,7 @@ import { O } from "../abi/fcntl.ts";
 import { KmonteError, Refusal } from "../lib/errors.ts";
 import { ownVersion } from "../lib/own-version.ts";
 import { remedyFor } from "../lib/system-failure.ts";
-import type { BlobSource } from "../resources/contract.ts";
+import type { BlobSource } from "../resources/freeze-context.ts";
 import { endAll, type Move } from "../tracee/end-all.x86_64.ts";
 import { dataRanges } from "../resources/file/copy.ts";
 import { fstat } from "../sys/stat.ts";

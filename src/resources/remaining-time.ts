@@ -2,7 +2,8 @@
  * Times that remain, tied to one moment. A program's clocks run on while kmonte looks at it and while it builds it
  * anew; a deadline stays where it was only if both are taken into account.
  */
-import type { FreezeContext, ThawContext } from "./contract.ts";
+import type { FreezeContext } from "./freeze-context.ts";
+import type { ThawContext } from "./thaw-context.ts";
 
 export const settledTime = {
   /** What remained when the image's clocks were read, of what remains now. 0, for a timer that is off, stays 0. */

@@ -14,7 +14,7 @@ import { removeContents } from "../image/thawed/remove.ts";
 import { markThawed, refuseThawed } from "../image/thawed/mark.ts";
 import { Claim, refuseRegistered } from "../image/thawed/register.ts";
 import { bytesIn } from "../resources/memory/pages.ts";
-import type { ThawThread } from "../resources/contract.ts";
+import type { ThawThread } from "../resources/thaw-context.ts";
 import { processResources, threadResources } from "../resources/registry.ts";
 import { CARRIED } from "../resources/volatile/collect.ts";
 import { thawEndedLeader } from "../resources/thread/ended-leader.ts";

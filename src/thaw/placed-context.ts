@@ -2,7 +2,8 @@
 import { MountView, OWN_VIEW } from "../sys/mount-view.ts";
 import type { LocalFd, Pid } from "../lib/brand.ts";
 import type { Rights } from "../sys/identity.ts";
-import type { Blob, ObjectState, ThawClocks, ThawContext, UserNamespaces } from "../resources/contract.ts";
+import type { ObjectState } from "../resources/freeze-context.ts";
+import type { Blob, ThawClocks, ThawContext, UserNamespaces } from "../resources/thaw-context.ts";
 import type { Memo } from "../resources/memo.ts";
 import type { MountNamespaceHandle } from "../resources/mount/namespace.ts";
 import type { Phase } from "../resources/phases.ts";

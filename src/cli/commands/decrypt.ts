@@ -7,7 +7,7 @@ import { AGE } from "../../image/files.ts";
 import { openKeys } from "../../image/trust/keys.ts";
 import { readImage, type Image } from "../../image/read.ts";
 import { checkTarget, openParent } from "../../image/write.ts";
-import type { Blob } from "../../resources/contract.ts";
+import type { Blob } from "../../resources/thaw-context.ts";
 import { endAll } from "../../tracee/end-all.x86_64.ts";
 import { collect } from "../arguments.ts";
 import { printOutcome } from "../output.ts";

@@ -9,7 +9,7 @@ import { clockNow } from "../../sys/time.ts";
 import type { LocalFd, Task } from "../../lib/brand.ts";
 import type { Refusal } from "../../lib/errors.ts";
 import { lookOutside, type Outside } from "../../proc/outside.ts";
-import type { BlobSource, FreezeContext, ObjectState, OpenFile, Settling } from "../../resources/contract.ts";
+import type { BlobSource, FreezeContext, ObjectState, OpenFile, Settling } from "../../resources/freeze-context.ts";
 import { objectKinds } from "../../resources/registry.ts";
 import { type Memo, Memory } from "../../resources/memo.ts";
 import { FileTable } from "./file-table.ts";

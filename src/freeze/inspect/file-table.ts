@@ -14,7 +14,7 @@ import { formatFlags } from "../../lib/flags.ts";
 import { errnoOf } from "../../lib/no-such-file.ts";
 import type { FrozenDescriptor, FrozenFile } from "../../image/schema.ts";
 import { fdInfoValue, parseFdInfo, type FdInfo } from "../../proc/fdinfo.ts";
-import type { FreezeContext, OpenFile } from "../../resources/contract.ts";
+import type { FreezeContext, OpenFile } from "../../resources/freeze-context.ts";
 import { freezeLocks } from "../../resources/file/locks.ts";
 import { readOwner } from "../../resources/file/signal-owner.ts";
 import { namespaceObject } from "../../resources/namespace/own.ts";

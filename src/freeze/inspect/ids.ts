@@ -6,7 +6,7 @@ import type { Task } from "../../lib/brand.ts";
 import type { FrozenProcess } from "../../image/schema.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { parseStatus } from "../../proc/status.ts";
-import type { FreezeContext, FreezeProcess } from "../../resources/contract.ts";
+import type { FreezeContext, FreezeProcess } from "../../resources/freeze-context.ts";
 import { pidNamespaceOwners } from "../../resources/namespace/user.ts";
 
 type Asked = Pick<FreezeProcess, "pid" | "task">;

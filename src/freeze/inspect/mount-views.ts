@@ -13,7 +13,7 @@ import type { LocalFd, Pid, Task } from "../../lib/brand.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import { readdirOrEmpty } from "../../proc/read.ts";
-import type { FreezeContext } from "../../resources/contract.ts";
+import type { FreezeContext } from "../../resources/freeze-context.ts";
 import { openNamespaceRoot } from "../../resources/mount/namespace.ts";
 import { freezeDetachedMount } from "../../resources/mount/detached.ts";
 import { openPath } from "../../resources/file/path-file.ts";

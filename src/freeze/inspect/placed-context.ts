@@ -4,7 +4,7 @@ import type { MountView, OwnPath } from "../../sys/mount-view.ts";
 import type { LocalFd, Pid, Task } from "../../lib/brand.ts";
 import type { Refusal } from "../../lib/errors.ts";
 import type { Outside } from "../../proc/outside.ts";
-import type { BlobSource, FreezeContext, ObjectState, OpenFile, Settling } from "../../resources/contract.ts";
+import type { BlobSource, FreezeContext, ObjectState, OpenFile, Settling } from "../../resources/freeze-context.ts";
 import type { Memo } from "../../resources/memo.ts";
 import type { Freezing } from "./context.ts";
 

@@ -19,7 +19,7 @@ import { parseLocks } from "../../proc/locks.ts";
 import { formatMapDevice, type Mapping } from "../../proc/maps.ts";
 import { memoryKey } from "../../proc/outside.ts";
 import { readStat } from "../../proc/read.ts";
-import type { FreezeContext, FreezeProcess, OpenFile } from "../../resources/contract.ts";
+import type { FreezeContext, FreezeProcess, OpenFile } from "../../resources/freeze-context.ts";
 import { activationOf, whyNotActivated } from "../../resources/socket/activation/activated.ts";
 import { isManager } from "../../resources/socket/activation/manager-sockets.ts";
 import type { NotAgain } from "../../resources/socket/activation/socket-units.ts";

@@ -2,7 +2,7 @@
 import { SIGINFO_SIZE } from "../../abi/signal.ts";
 import { CLD, P, WAIT } from "../../abi/wait.ts";
 import { childrenOf } from "../../proc/read.ts";
-import type { FreezeProcess } from "../../resources/contract.ts";
+import type { FreezeProcess } from "../../resources/freeze-context.ts";
 import { pidNamespaceOf } from "./ids.ts";
 import type { StoppedSet } from "../stop/stopped-set.ts";
 

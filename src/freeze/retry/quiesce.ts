@@ -1,7 +1,7 @@
 /** The time until a set is looked at again: the programs go on, and what they must get done is held together meanwhile. */
 import { Refusal } from "../../lib/errors.ts";
 import { sleepMicroseconds } from "../../tracee/stops.ts";
-import type { Settling } from "../../resources/contract.ts";
+import type { Settling } from "../../resources/freeze-context.ts";
 
 const PAUSE_US = 2000;
 

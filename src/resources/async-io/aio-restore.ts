@@ -5,7 +5,7 @@ import { O } from "../../abi/fcntl.ts";
 import { remoteAddress } from "../../lib/brand.ts";
 import { KmonteError } from "../../lib/errors.ts";
 import { unhex } from "../../lib/hex.ts";
-import type { ThawProcess } from "../contract.ts";
+import type { ThawProcess } from "../thaw-context.ts";
 import { AIO_RING, IO_EVENT_SIZE } from "../../abi/aio.ts";
 import { AIO_PREFIX, type AioState } from "./aio.ts";
 import { openPath } from "../file/path-file.ts";

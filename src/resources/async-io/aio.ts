@@ -9,7 +9,8 @@ import { hex } from "../../lib/hex.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Mapping } from "../../proc/maps.ts";
 import { sleepMicroseconds } from "../../tracee/stops.ts";
-import type { FreezeProcess, ObjectKind } from "../contract.ts";
+import type { FreezeProcess } from "../freeze-context.ts";
+import type { ObjectKind } from "../contract.ts";
 
 const schema = v.strictObject({
   kind: v.literal("aio"),

@@ -1,7 +1,8 @@
 /** The descriptor of an io_uring at rest. */
 import * as v from "valibot";
 import { Refusal } from "../../lib/errors.ts";
-import type { FileKind, OpenFile } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { FileKind } from "../contract.ts";
 import { pidNamespaceOwners } from "../namespace/user.ts";
 import type { ContentsHandle } from "../file/contents.ts";
 import { freezeIoUring, isRing, ringId } from "./io-uring.ts";

@@ -6,7 +6,8 @@ import * as v from "valibot";
 import { ERRNO } from "../../abi/errno.ts";
 import { IORING_ENTER_REGISTERED_RING, IORING_REGISTER_EVENTFD, UNREADABLE } from "../../abi/io-uring.ts";
 import type { Row } from "../../tracee/scope.ts";
-import type { FreezeThread, ThreadResource } from "../contract.ts";
+import type { FreezeThread } from "../freeze-context.ts";
+import type { ThreadResource } from "../contract.ts";
 import { isRing, noteAnswer, refuseRing } from "./io-uring.ts";
 
 /** A thread registers as many descriptors of rings at most (IO_RINGFD_REG_MAX). */

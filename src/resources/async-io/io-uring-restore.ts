@@ -3,7 +3,7 @@ import { closeSync } from "node:fs";
 import { O } from "../../abi/fcntl.ts";
 import { MAP, protBits } from "../../abi/mman.ts";
 import { hex, unhex } from "../../lib/hex.ts";
-import type { ThawProcess } from "../contract.ts";
+import type { ThawProcess } from "../thaw-context.ts";
 import type { ContentsHandle } from "../file/contents.ts";
 import { RING_PREFIX } from "./io-uring.ts";
 import type { MappingState } from "../memory/mappings.ts";

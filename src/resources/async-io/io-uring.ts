@@ -20,7 +20,9 @@ import { RingMemory, setupRing } from "../../sys/io-uring.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
-import type { ObjectKind, OpenFile, ThawContext } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
+import type { ObjectKind } from "../contract.ts";
 import type { ContentsHandle } from "../file/contents.ts";
 
 const layoutSchema = v.strictObject({

@@ -8,7 +8,9 @@ import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { nameOf } from "../../lib/flags.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
-import type { ObjectKind, OpenFile, ThawContext } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
+import type { ObjectKind } from "../contract.ts";
 import type { ContentsHandle } from "../file/contents.ts";
 
 type TypeName = keyof typeof BPF_MAP_TYPE;

@@ -6,7 +6,8 @@ import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { readFileSync, writeFileSync } from "../../sys/files.ts";
 import { KmonteError } from "../../lib/errors.ts";
 import { parseCgroups, type CgroupPaths } from "../../proc/cgroup.ts";
-import type { ProcessResource, ThawContext } from "../contract.ts";
+import type { ThawContext } from "../thaw-context.ts";
+import type { ProcessResource } from "../contract.ts";
 import { CGROUP_TREE, cgroupsOf, threadsOf, freezeCgroupTree, type CgroupTreeHandle } from "./tree.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 

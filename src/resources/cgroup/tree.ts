@@ -24,7 +24,9 @@ import { makeFileSystem } from "../../sys/mount.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { cgroupFolder, parseCgroups, type CgroupPaths } from "../../proc/cgroup.ts";
 import { parseMountInfo, type Mount } from "../../proc/mountinfo.ts";
-import type { FreezeContext, ObjectKind, ThawContext } from "../contract.ts";
+import type { FreezeContext } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
+import type { ObjectKind } from "../contract.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 
 const group = v.strictObject({

@@ -21,7 +21,8 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { hexSchema } from "../../lib/hex.ts";
-import type { FileHolder, FileKind, OpenFile } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { FileHolder, FileKind } from "../contract.ts";
 import { atNumber } from "../process/descriptor-at-number.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 

@@ -9,7 +9,9 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
-import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
+import type { FileKind } from "../contract.ts";
 import { identityAt } from "../file/reopen.ts";
 import { deviceOf, findWatched, queuedBytes, watchedSchema, reachWatched } from "./watched-file.ts";
 

@@ -7,7 +7,9 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
 import { readStat } from "../../proc/read.ts";
-import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
+import type { FileKind } from "../contract.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 
 const schema = v.strictObject({

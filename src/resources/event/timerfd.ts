@@ -8,7 +8,8 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { formatFlags, nameOf, parseFlags } from "../../lib/flags.ts";
 import { fdInfoValue, parseFdInfo, type FdInfo } from "../../proc/fdinfo.ts";
 import { settledTime } from "../remaining-time.ts";
-import type { FileKind, ThawContext } from "../contract.ts";
+import type { ThawContext } from "../thaw-context.ts";
+import type { FileKind } from "../contract.ts";
 import { wakesNobody } from "../ordinary-user.ts";
 
 const nanoseconds = v.pipe(v.string(), v.regex(/^\d+$/));

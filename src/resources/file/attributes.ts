@@ -6,7 +6,7 @@ import { attempt, call, withStruct, withText } from "../../sys/call.ts";
 import { AT_FDCWD, O } from "../../abi/fcntl.ts";
 import { asUser, asUserAlone } from "../../sys/identity.ts";
 import { fileTimes } from "../../sys/stat.ts";
-import type { FreezeContext } from "../contract.ts";
+import type { FreezeContext } from "../freeze-context.ts";
 import { notReadable, type Way } from "./readable.ts";
 import { openPath } from "./path-file.ts";
 

@@ -13,7 +13,7 @@ import type { FileStat } from "../../sys/stat.ts";
 import { OVERLAYFS_SUPER_MAGIC, S_IF } from "../../abi/stat.ts";
 import { fileSystemOf, lstat } from "../../sys/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { FreezeContext, ObjectState } from "../contract.ts";
+import type { FreezeContext, ObjectState } from "../freeze-context.ts";
 import { freezeShadowed } from "./shadowed-file.ts";
 import { searchName } from "./find-inode.ts";
 import { freezeMemfd } from "./memfd.ts";

@@ -3,7 +3,7 @@ import { readSync, writeSync } from "node:fs";
 import { attempt, call } from "../../sys/call.ts";
 import { SEEK } from "../../abi/fcntl.ts";
 import { ERRNO } from "../../abi/errno.ts";
-import type { Blob } from "../contract.ts";
+import type { Blob } from "../thaw-context.ts";
 import { fillHugeFile, hugePageOf } from "./hugetlb-file.ts";
 
 const CHUNK = 1024 * 1024;

@@ -12,7 +12,7 @@ import type { MountView, ProcPath } from "../../sys/mount-view.ts";
 import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { ThawContext } from "../contract.ts";
+import type { ThawContext } from "../thaw-context.ts";
 import { linkedPath } from "./contents.ts";
 import { checkAccess, find, isSame, openForAll, replaced, type Opener, type Place } from "./reopen.ts";
 import { openCanonical, openPath } from "./path-file.ts";

@@ -5,7 +5,7 @@ import { call } from "../../sys/call.ts";
 import { viewMemory } from "../../sys/ffi.unsafe.ts";
 import { MAP, PROT } from "../../abi/mman.ts";
 import { HUGETLBFS_MAGIC } from "../../abi/stat.ts";
-import type { Blob } from "../contract.ts";
+import type { Blob } from "../thaw-context.ts";
 
 const CHUNK = 2 * 1024 * 1024;
 

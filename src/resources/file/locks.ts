@@ -8,7 +8,9 @@ import { FLOCK_SIZE, LOCK, LOCK_TYPE, encodeFlock } from "../../abi/locks.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { parseLocks, type Lock } from "../../proc/locks.ts";
-import type { FileHolder, OpenFile, ThawContext } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
+import type { FileHolder } from "../contract.ts";
 import { readOwner, setOwner } from "./signal-owner.ts";
 
 const range = {

@@ -8,7 +8,8 @@ import type { OwnPath } from "../../sys/mount-view.ts";
 import type { FileStat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
-import type { FreezeContext, ThawContext } from "../contract.ts";
+import type { FreezeContext } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
 import { refuseOther } from "./reopen.ts";
 import { openPath } from "./path-file.ts";
 

@@ -6,7 +6,8 @@ import { lstatSync } from "../../sys/files.ts";
 import { fileSystemOf, stat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { FileKind, OpenFile } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { FileKind } from "../contract.ts";
 import { openOnProc } from "./reopen.ts";
 import { linkedPath } from "./contents.ts";
 

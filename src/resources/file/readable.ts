@@ -13,7 +13,7 @@ import { type Identity, asUser, asUserAlone } from "../../sys/identity.ts";
 import type { FileStat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { FreezeContext, OpenFile } from "../contract.ts";
+import type { FreezeContext, OpenFile } from "../freeze-context.ts";
 import { openPath } from "./path-file.ts";
 
 declare const readable: unique symbol;

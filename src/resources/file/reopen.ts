@@ -14,7 +14,7 @@ import { PROC_SUPER_MAGIC, S_IF } from "../../abi/stat.ts";
 import { fileSystemOf, fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { ThawContext } from "../contract.ts";
+import type { ThawContext } from "../thaw-context.ts";
 import { openCanonical, openPath } from "./path-file.ts";
 
 /** Where something stood, and which file it was; images from before that was kept do not say. */

@@ -3,7 +3,7 @@ import { closeSync } from "node:fs";
 import { call } from "../../sys/call.ts";
 import { F } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import type { Settling } from "../contract.ts";
+import type { Settling } from "../freeze-context.ts";
 
 /** Until a file answers yes; it is asked through a duplicate of ours. */
 export function settling(file: LocalFd, settled: (file: LocalFd) => boolean, end = (): void => undefined): Settling {

@@ -3,7 +3,8 @@ import * as v from "valibot";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { FileKind, OpenFile } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { FileKind } from "../contract.ts";
 
 interface Refused {
   readonly code: string;

@@ -2,7 +2,7 @@
 import { MREMAP, PAGE_SIZE, protBits } from "../../abi/mman.ts";
 import { SHM } from "../../abi/sysv.ts";
 import { unhex } from "../../lib/hex.ts";
-import type { ThawProcess } from "../contract.ts";
+import type { ThawProcess } from "../thaw-context.ts";
 import { SEGMENT_PREFIX, type SegmentHandle } from "./sysv-attached-segment.ts";
 import type { MappingState } from "../memory/mappings.ts";
 

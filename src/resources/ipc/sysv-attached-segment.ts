@@ -16,7 +16,8 @@ import type { NamespaceHandle } from "../namespace/handle.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { parseMaps, type Mapping } from "../../proc/maps.ts";
 import type { SysvLine } from "../../proc/sysvipc.ts";
-import type { FreezeContext, FreezeProcess, ObjectKind } from "../contract.ts";
+import type { FreezeContext, FreezeProcess } from "../freeze-context.ts";
+import type { ObjectKind } from "../contract.ts";
 import { listSysv, TIMES_OF_SYSV } from "./sysv-common.ts";
 import { freezeSegment, makeSegment, noteLast, segmentSchema, type SegmentState } from "./sysv-segments.ts";
 

@@ -6,7 +6,8 @@ import { namespaceOf } from "../../sys/namespaces.ts";
 import type { SyscallName } from "../../abi/syscalls.x86_64.ts";
 import { IPC, IPC_PERMISSIONS, LARGEST_DS, MSG_QBYTES, PERM } from "../../abi/sysv.ts";
 import { parseSysv, type SysvLine } from "../../proc/sysvipc.ts";
-import type { FreezeContext, ThawContext } from "../contract.ts";
+import type { FreezeContext } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
 
 export type SysvSort = "sem" | "msg" | "shm";
 

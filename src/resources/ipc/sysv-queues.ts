@@ -5,7 +5,8 @@ import { ERRNO } from "../../abi/errno.ts";
 import { IPC, LARGEST_DS, MSG_COPY, MSG_QBYTES } from "../../abi/sysv.ts";
 import type { SysvLine } from "../../proc/sysvipc.ts";
 import type { RemoteScope } from "../../tracee/scope.ts";
-import type { FreezeContext, ThawContext } from "../contract.ts";
+import type { FreezeContext } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
 import {
   commonFields,
   commonOf,

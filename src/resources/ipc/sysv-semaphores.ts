@@ -3,7 +3,8 @@ import * as v from "valibot";
 import { SyscallError, attempt, call, withStruct } from "../../sys/call.ts";
 import { IPC, SEM } from "../../abi/sysv.ts";
 import type { SysvLine } from "../../proc/sysvipc.ts";
-import type { FreezeContext, ThawContext } from "../contract.ts";
+import type { FreezeContext } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
 import {
   callerFor,
   commonFields,

@@ -3,7 +3,8 @@
  * shared memory. All of it is the namespace's and no process's. This thread must be inside.
  */
 import * as v from "valibot";
-import type { FreezeContext, ThawContext } from "../contract.ts";
+import type { FreezeContext } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
 import { attachments } from "./sysv-attached-segment.ts";
 import { listSysv } from "./sysv-common.ts";
 import { freezeQueue, queueSchema, thawQueue } from "./sysv-queues.ts";

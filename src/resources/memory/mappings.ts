@@ -11,7 +11,7 @@ import { stat } from "../../sys/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
 import { formatMapDevice, type Mapping } from "../../proc/maps.ts";
-import type { FreezeProcess } from "../contract.ts";
+import type { FreezeProcess } from "../freeze-context.ts";
 import { aioObject, isAioRing } from "../async-io/aio.ts";
 import { contentsObject } from "../file/contents.ts";
 import { hugePageOf } from "../file/hugetlb-file.ts";

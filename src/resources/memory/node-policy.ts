@@ -4,7 +4,8 @@ import { ERRNO } from "../../abi/errno.ts";
 import { MASK_BITS, MPOL_F_ADDR, maskOf, nodesOf } from "../../abi/memory-policy.ts";
 import { hex, hexSchema, unhex } from "../../lib/hex.ts";
 import type { Row } from "../../tracee/scope.ts";
-import type { FreezeProcess, ProcessResource } from "../contract.ts";
+import type { FreezeProcess } from "../freeze-context.ts";
+import type { ProcessResource } from "../contract.ts";
 import { isKernelOwned } from "./mappings.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 

@@ -4,7 +4,8 @@ import { ERRNO } from "../../abi/errno.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { RemoteScope, Row } from "../../tracee/scope.ts";
-import type { ProcessResource, ThawProcess } from "../contract.ts";
+import type { ThawProcess } from "../thaw-context.ts";
+import type { ProcessResource } from "../contract.ts";
 import type { MappingState } from "./mappings.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 

@@ -8,7 +8,7 @@ import { PR, PR_SET_VMA_ANON_NAME } from "../../abi/prctl.ts";
 import { remoteAddress, type LocalFd } from "../../lib/brand.ts";
 import { unhex } from "../../lib/hex.ts";
 import type { Row } from "../../tracee/scope.ts";
-import type { ThawProcess } from "../contract.ts";
+import type { ThawProcess } from "../thaw-context.ts";
 import type { ContentsHandle } from "../file/contents.ts";
 import { hugeSizeFlag } from "../file/hugetlb-file.ts";
 import type { MappingState } from "./mappings.ts";

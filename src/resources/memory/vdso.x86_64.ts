@@ -11,7 +11,8 @@ import { remoteAddress } from "../../lib/brand.ts";
 import { KmonteError } from "../../lib/errors.ts";
 import { hex, hexSchema, unhex } from "../../lib/hex.ts";
 import type { Mapping } from "../../proc/maps.ts";
-import type { FreezeProcess, ThawProcess } from "../contract.ts";
+import type { FreezeProcess } from "../freeze-context.ts";
+import type { ThawProcess } from "../thaw-context.ts";
 import { readDynamicSymbols, type DynamicSymbol } from "../../lib/elf-symbols.ts";
 
 export const vdsoSchema = v.strictObject({

@@ -2,7 +2,7 @@
  * A mount that was taken away while it was in use (umount2(2), MNT_DETACH): no namespace shows it, and the kernel tells
  * paths in it from its own root. It is a place for paths, as a mount namespace is.
  */
-import type { FreezeProcess } from "../contract.ts";
+import type { FreezeProcess } from "../freeze-context.ts";
 import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { identityOf } from "../../sys/file-identity.ts";
@@ -12,7 +12,8 @@ import { TMPFS_MAGIC } from "../../abi/stat.ts";
 import { fileSystemFacts, fstat } from "../../sys/stat.ts";
 import type { LocalFd, Pid } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { FreezeContext, ObjectKind } from "../contract.ts";
+import type { FreezeContext } from "../freeze-context.ts";
+import type { ObjectKind } from "../contract.ts";
 import type { FileSystemHandle } from "./file-system.ts";
 import { freezeMemory } from "./file-system.ts";
 import type { MountNamespaceHandle } from "./namespace.ts";

@@ -12,7 +12,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import type { Mount } from "../../proc/mountinfo.ts";
-import type { ThawContext } from "../contract.ts";
+import type { ThawContext } from "../thaw-context.ts";
 import type { Holder } from "../namespace/handle.ts";
 import type { UserNamespaceHandle, UserState } from "../namespace/user.ts";
 

@@ -8,7 +8,7 @@ import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { changeMount, changeMountHere, joinMountGroup } from "../../sys/mount.ts";
 import { O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import type { ThawContext } from "../contract.ts";
+import type { ThawContext } from "../thaw-context.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { ofThisBoot } from "../volatile/file-systems.ts";
 import { openPath } from "../file/path-file.ts";

@@ -27,7 +27,7 @@ import {
 import { CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC, NSFS_MAGIC } from "../../abi/stat.ts";
 import { ofThisBoot } from "../volatile/file-systems.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import type { ThawContext } from "../contract.ts";
+import type { ThawContext } from "../thaw-context.ts";
 import { type Place } from "../file/reopen.ts";
 import { findToMount } from "../file/create-in-directory.ts";
 import { noteUnfinished } from "../undo-notes.ts";

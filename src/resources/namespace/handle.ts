@@ -2,7 +2,8 @@
 import * as v from "valibot";
 import { makeNamespace, within } from "../../sys/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import type { FreezeProcess, ThawContext } from "../contract.ts";
+import type { FreezeProcess } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
 
 /** Who has a namespace: a process that lives there, or an open file. */
 export type Holder = Pick<FreezeProcess, "pid" | "task" | "command" | "context">;

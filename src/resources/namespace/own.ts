@@ -15,7 +15,7 @@ import { orIfGone } from "../../lib/no-such-file.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import { mountsOf } from "../../proc/mounts.ts";
 import { namespaceOutside, readdirOrEmpty, readStat } from "../../proc/read.ts";
-import type { FreezeContext, ObjectState } from "../contract.ts";
+import type { FreezeContext, ObjectState } from "../freeze-context.ts";
 import { openPath } from "../file/path-file.ts";
 import { freezeCgroupNamespace } from "../cgroup/namespace.ts";
 import type { Holder } from "./handle.ts";

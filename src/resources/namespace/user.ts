@@ -12,7 +12,8 @@ import { readFileSync, readdirSync } from "../../sys/files.ts";
 import { nameOfNamespace, namespaceOf, openNamespace, ownerIdOf, ownerOf, parentOf } from "../../sys/namespaces.ts";
 import type { LocalFd, Task } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { FreezeContext, ObjectKind } from "../contract.ts";
+import type { FreezeContext } from "../freeze-context.ts";
+import type { ObjectKind } from "../contract.ts";
 import type { NamespaceHandle } from "./handle.ts";
 
 /** The first id inside, the first one as kmonte sees it, and how many follow each other. */

@@ -6,7 +6,7 @@ import { atHome, openNamespace } from "../../sys/namespaces.ts";
 import { type Told, asWanted } from "../../abi/rtnetlink.ts";
 import { linkData, namespaceId, tunOwners } from "../../sys/rtnetlink.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { FreezeProcess } from "../contract.ts";
+import type { FreezeProcess } from "../freeze-context.ts";
 import { ip } from "./ip-and-nft.ts";
 
 /** Those that stand on other devices or on none and are made from what the kernel says of them. */

@@ -5,7 +5,8 @@ import { SyscallError, attempt, call, withStruct } from "../../sys/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { F, O, SPLICE_F_NONBLOCK } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import type { OpenFile, ThawContext } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
 import { openToRead } from "../file/readable.ts";
 
 export const pipeData = {

@@ -12,7 +12,8 @@ import { attempt } from "../../sys/call.ts";
 import { F, KCMP, O_ACCMODE } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { findTask, linkOf, readStat } from "../../proc/read.ts";
-import type { OpenFile, ThawContext } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
 import { holdersOutside } from "./outside.ts";
 import { makePipe } from "./data.ts";
 

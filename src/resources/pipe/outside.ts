@@ -3,7 +3,7 @@ import { O } from "../../abi/fcntl.ts";
 import type { FileStat } from "../../sys/stat.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { lookAtHolder, type Holder } from "../../proc/holders.ts";
-import type { FreezeContext, OpenFile } from "../contract.ts";
+import type { FreezeContext, OpenFile } from "../freeze-context.ts";
 
 /** Processes that have the same file open and are not frozen with it; kmonte itself does not count. */
 export function holdersOutside(file: OpenFile): readonly Holder[] {

@@ -16,7 +16,9 @@ import {
   PR_TIMER_CREATE_RESTORE_IDS,
 } from "../../abi/prctl.ts";
 import type { LocalFd, Task } from "../../lib/brand.ts";
-import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
+import type { FreezeProcess } from "../freeze-context.ts";
+import type { ThawProcess } from "../thaw-context.ts";
+import type { ProcessResource } from "../contract.ts";
 
 const schema = v.strictObject({
   dumpable: v.picklist([0, 1, 2]),

@@ -1,7 +1,7 @@
 /** Lending a file to a process under a number of choice, whatever stands there. */
 import { F, O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import type { ThawProcess } from "../contract.ts";
+import type { ThawProcess } from "../thaw-context.ts";
 
 const FD_CLOEXEC = 1;
 

@@ -1,7 +1,8 @@
 /** setitimer(2) and alarm(2): three timers that send signals. */
 import * as v from "valibot";
 import { settledTime } from "../remaining-time.ts";
-import type { ProcessResource, ThawProcess } from "../contract.ts";
+import type { ThawProcess } from "../thaw-context.ts";
+import type { ProcessResource } from "../contract.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 
 const timer = v.strictObject({

@@ -2,7 +2,8 @@
 import * as v from "valibot";
 import { SyscallError, attempt, withStruct } from "../../sys/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
-import type { FreezeProcess, ProcessResource } from "../contract.ts";
+import type { FreezeProcess } from "../freeze-context.ts";
+import type { ProcessResource } from "../contract.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 
 const limit = v.union([v.literal("unlimited"), v.pipe(v.string(), v.regex(/^\d+$/))]);

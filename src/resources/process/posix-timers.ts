@@ -15,7 +15,9 @@ import { peekSignals } from "../../tracee/ptrace.ts";
 import { parseTimers, type ListedTimer } from "../../proc/timers.ts";
 import type { RemoteScope } from "../../tracee/scope.ts";
 import { settledTime } from "../remaining-time.ts";
-import type { FreezeProcess, ProcessResource, ThawProcess } from "../contract.ts";
+import type { FreezeProcess } from "../freeze-context.ts";
+import type { ThawProcess } from "../thaw-context.ts";
+import type { ProcessResource } from "../contract.ts";
 import { wakesNobody } from "../ordinary-user.ts";
 
 const nanoseconds = v.pipe(v.string(), v.regex(/^\d+$/));

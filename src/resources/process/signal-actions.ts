@@ -13,7 +13,8 @@ import {
 } from "../../abi/signal.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
-import type { ProcessResource, ThawProcess } from "../contract.ts";
+import type { ThawProcess } from "../thaw-context.ts";
+import type { ProcessResource } from "../contract.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 
 const schema = v.record(

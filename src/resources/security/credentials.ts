@@ -10,7 +10,8 @@ import { remoteAddress } from "../../lib/brand.ts";
 import type { Row } from "../../tracee/scope.ts";
 import { parseStatus } from "../../proc/status.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
-import type { ThawThread, ThreadResource } from "../contract.ts";
+import type { ThawThread } from "../thaw-context.ts";
+import type { ThreadResource } from "../contract.ts";
 import { idInside, type UserNamespaceHandle } from "../namespace/user.ts";
 
 /** Real, effective, saved and file system id. */

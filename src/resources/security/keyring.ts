@@ -11,7 +11,9 @@ import { type ListedKey, askKey, listKeys, setKeyOwner, setKeyRights } from "../
 import { Refusal } from "../../lib/errors.ts";
 import { parseStatus } from "../../proc/status.ts";
 import { SCRATCH_SIZE } from "../../tracee/scope.ts";
-import type { FreezeThread, ObjectKind, ThawThread } from "../contract.ts";
+import type { FreezeThread } from "../freeze-context.ts";
+import type { ThawThread } from "../thaw-context.ts";
+import type { ObjectKind } from "../contract.ts";
 
 const owned = { perm: v.number(), uid: v.number(), gid: v.number() };
 const LINKS = ["USER_KEYRING", "USER_SESSION_KEYRING"] as const;

@@ -15,7 +15,8 @@ import { listKeys, setKeyOwner, setKeyRights } from "../../sys/keyctl.ts";
 import { KmonteError, Refusal } from "../../lib/errors.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import type { Row } from "../../tracee/scope.ts";
-import type { ThawProcess, ThawThread, ThreadResource } from "../contract.ts";
+import type { ThawProcess, ThawThread } from "../thaw-context.ts";
+import type { ThreadResource } from "../contract.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 import { fillKeyring, freezeKeyring, identityOf, type KeyringHandle } from "./keyring.ts";
 

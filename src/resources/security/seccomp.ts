@@ -10,7 +10,8 @@ import { BUILD_OPTIONS } from "../../tracee/blank.x86_64.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import { setOptions } from "../../tracee/ptrace.ts";
 import { SCRATCH_SIZE } from "../../tracee/scope.ts";
-import type { FreezeThread, ThreadResource } from "../contract.ts";
+import type { FreezeThread } from "../freeze-context.ts";
+import type { ThreadResource } from "../contract.ts";
 
 const filterSchema = v.strictObject({
   /** struct sock_filter of each instruction, base64 (classic BPF). */

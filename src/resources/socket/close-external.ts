@@ -3,7 +3,7 @@
  * ended. Without it, TCP goes on talking to the outside, and a unix socket refuses the freeze.
  */
 import { isInRepair } from "../../sys/tcp.ts";
-import type { FreezeContext, OpenFile } from "../contract.ts";
+import type { FreezeContext, OpenFile } from "../freeze-context.ts";
 import { holderOf } from "./external.ts";
 import { isTcpConnection, localAddress, peerAddress, showAddress } from "./inet-common.ts";
 import { flowKey, once, tcpSockets, turned } from "./inet-snapshot.ts";

@@ -4,7 +4,8 @@ import { PR } from "../../abi/prctl.ts";
 import { SO, SOL } from "../../abi/socket.ts";
 import { getOption } from "../../sys/socket.ts";
 import type { RemoteScope } from "../../tracee/scope.ts";
-import type { OpenFile, ThawProcess } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { ThawProcess } from "../thaw-context.ts";
 import { idInside, type UserNamespaceHandle } from "../namespace/user.ts";
 import { SECBIT_KEEP_CAPS_AND_NO_FIXUP } from "../security/credentials.ts";
 

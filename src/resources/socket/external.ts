@@ -1,7 +1,7 @@
 /** The other end of a connection, when it is not in the frozen set. */
 import { readdirSync } from "../../sys/files.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { OpenFile } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
 import { linksOf, readStat } from "../../proc/read.ts";
 
 /** Who has a socket open: `pid (command)`, by its inode. */

@@ -5,7 +5,7 @@ import { ERRNO } from "../../abi/errno.ts";
 import { SO, SOL } from "../../abi/socket.ts";
 import { setOption } from "../../sys/socket.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import type { OpenFile } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
 import { socketRefusal } from "./external.ts";
 
 /** Instructions (struct sock_filter), eight bytes each, in hexadecimal. */

@@ -15,7 +15,7 @@ import { tcpInfo, upperLayer } from "../../sys/tcp.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { nameOf } from "../../lib/flags.ts";
 import type { KernelNeed } from "../conditions.ts";
-import type { OpenFile } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
 import { socketRefusal } from "./external.ts";
 import {
   MULTICAST_OPTIONS,

@@ -4,7 +4,7 @@ import { networkHere } from "../../sys/namespaces.ts";
 import { sockDiagDump } from "../../sys/netlink-diag.ts";
 import { AF, IPPROTO } from "../../abi/socket.ts";
 import { inetDiagRequest, parseInetDiag, plainEnd, type InetSocketInfo } from "../../proc/inet-diag.ts";
-import type { FreezeContext } from "../contract.ts";
+import type { FreezeContext } from "../freeze-context.ts";
 import type { Flow } from "./quarantine/rules.ts";
 
 export interface TcpSockets {

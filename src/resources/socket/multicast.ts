@@ -19,7 +19,7 @@ import { inetAddress, parseInet } from "../../abi/sockaddr.ts";
 import { AF, IPPROTO } from "../../abi/socket.ts";
 import { setOption } from "../../sys/socket.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import type { OpenFile } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 
 export const membershipSchema = v.strictObject({

@@ -10,7 +10,8 @@ import { getInt, getOption, setOption, socketAddress, tryAddress, useAddress } f
 import { S_IF } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { nameOf } from "../../lib/flags.ts";
-import type { FileKind, OpenFile } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { FileKind } from "../contract.ts";
 import { socketRefusal } from "./external.ts";
 import { refuseForeignNetwork } from "./inet-common.ts";
 import { filterSchema, freezeFilter, thawFilter } from "./filter.ts";

@@ -6,7 +6,9 @@ import { remoteAddress, type LocalFd } from "../../lib/brand.ts";
 import { hex } from "../../lib/hex.ts";
 import { Refusal } from "../../lib/errors.ts";
 import type { Mapping } from "../../proc/maps.ts";
-import type { FreezeProcess, ObjectKind, ThawContext } from "../contract.ts";
+import type { FreezeProcess } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
+import type { ObjectKind } from "../contract.ts";
 import type { ContentsHandle } from "../file/contents.ts";
 
 const schema = v.strictObject({ kind: v.literal("packet-ring"), file: v.string() });

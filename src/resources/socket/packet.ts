@@ -12,7 +12,8 @@ import { getInt, ioctlInt, setOption, trySetOption, useAddress } from "../../sys
 import { S_IF } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { nameOf } from "../../lib/flags.ts";
-import type { FileKind, OpenFile } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { FileKind } from "../contract.ts";
 import { packetRingId } from "./packet-ring.ts";
 import { socketRefusal } from "./external.ts";
 import { filterSchema, freezeFilter, thawFilter } from "./filter.ts";

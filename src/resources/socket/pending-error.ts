@@ -11,7 +11,7 @@ import { getOption } from "../../sys/socket.ts";
 import { TCP_STATE } from "../../abi/tcp.ts";
 import { formatFlags } from "../../lib/flags.ts";
 import { isLoopback } from "../../abi/sockaddr.ts";
-import type { OpenFile } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
 import { socketRefusal } from "./external.ts";
 import type { InetSort } from "./inet-common.ts";
 

@@ -3,7 +3,7 @@ import { IPPROTO } from "../../abi/socket.ts";
 import { getInt } from "../../sys/socket.ts";
 import { TCP_STATE } from "../../abi/tcp.ts";
 import { tcpInfo } from "../../sys/tcp.ts";
-import type { OpenFile } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
 import { inetSort, localAddress } from "./inet-common.ts";
 import type { QuarantinedPort } from "./quarantine/rules.ts";
 

@@ -13,7 +13,8 @@ import { MSG, SIOCINQ, SO, SOCK, SOL } from "../../abi/socket.ts";
 import { getInt, getOption, ioctlInt, setInt } from "../../sys/socket.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { closeSync } from "node:fs";
-import type { OpenFile, ThawContext } from "../contract.ts";
+import type { OpenFile } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
 import { socketRefusal } from "./external.ts";
 
 const messageSchema = v.strictObject({

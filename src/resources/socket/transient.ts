@@ -4,7 +4,7 @@ import { openSocketNamespace, within } from "../../sys/namespaces.ts";
 import { TCP_STATE } from "../../abi/tcp.ts";
 import { tcpInfo } from "../../sys/tcp.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import type { Settling } from "../contract.ts";
+import type { Settling } from "../freeze-context.ts";
 import { settling } from "../file/transient.ts";
 import { dumpTcp } from "./inet-snapshot.ts";
 import { nftIsThere, Quarantine } from "./quarantine/quarantine.ts";

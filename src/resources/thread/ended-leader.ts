@@ -10,7 +10,9 @@ import type { ProcessStat } from "../../proc/status.ts";
 import { readStat } from "../../proc/read.ts";
 import { sleepMicroseconds } from "../../tracee/stops.ts";
 import { setOptions } from "../../tracee/ptrace.ts";
-import type { Answers, FreezeProcess, ThawProcess } from "../contract.ts";
+import type { FreezeProcess } from "../freeze-context.ts";
+import type { ThawProcess } from "../thaw-context.ts";
+import type { Answers } from "../contract.ts";
 import { credentials } from "../security/credentials.ts";
 import { scheduling } from "./scheduling.ts";
 

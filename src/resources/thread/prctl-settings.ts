@@ -8,7 +8,8 @@ import { ARCH, PR, PR_MCE_KILL, PR_SCHED_CORE_GET, PR_SPEC, PR_SPEC_CONTROL } fr
 import { Refusal } from "../../lib/errors.ts";
 import { getXstate } from "../../tracee/ptrace.ts";
 import { TILE_DATA, xstateFeatures } from "../../abi/xstate.x86_64.ts";
-import type { FreezeThread, ThreadResource } from "../contract.ts";
+import type { FreezeThread } from "../freeze-context.ts";
+import type { ThreadResource } from "../contract.ts";
 
 const speculation = v.picklist(["disabled", "forceDisabled"]);
 const schema = v.strictObject({

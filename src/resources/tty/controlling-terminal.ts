@@ -7,7 +7,8 @@ import { statSync } from "../../sys/files.ts";
 import { O } from "../../abi/fcntl.ts";
 import { TTY, ptyIndex, ttyDevice } from "../../abi/tty.ts";
 import type { ProcessStat } from "../../proc/status.ts";
-import type { FreezeContext, ThawProcess } from "../contract.ts";
+import type { FreezeContext } from "../freeze-context.ts";
+import type { ThawProcess } from "../thaw-context.ts";
 import { openTerminal, outsideSchema } from "./terminal.ts";
 import { findMaster, ptyObject } from "./pty.ts";
 

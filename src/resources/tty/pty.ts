@@ -17,7 +17,9 @@ import { ttyGet, ttyGetInt, ttyQueued, ttySet, ttySetInt } from "../../sys/tty.t
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
-import type { FreezeContext, ObjectKind, OpenFile, ThawContext } from "../contract.ts";
+import type { FreezeContext, OpenFile } from "../freeze-context.ts";
+import type { ThawContext } from "../thaw-context.ts";
+import type { ObjectKind } from "../contract.ts";
 import { ownOpen } from "../file/unlinked-special.ts";
 import { holdersOf } from "../pipe/outside.ts";
 import { openCanonical, openPath } from "../file/path-file.ts";

@@ -16,7 +16,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { leasedFiles } from "../../proc/locks.ts";
-import type { FreezeContext, ObjectState } from "../contract.ts";
+import type { FreezeContext, ObjectState } from "../freeze-context.ts";
 import { freezeAttributes } from "../file/attributes.ts";
 import { readLink } from "../file/unlinked-special.ts";
 import { identityAt } from "../file/reopen.ts";

@@ -12,7 +12,7 @@ import { mountIdOf } from "../../sys/stat.ts";
 import type { LocalFd, Task } from "../../lib/brand.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { parseMountInfo, type Mount } from "../../proc/mountinfo.ts";
-import type { FreezeContext } from "../contract.ts";
+import type { FreezeContext } from "../freeze-context.ts";
 import { openPath } from "../file/path-file.ts";
 
 /** The path by which the machine shows what of a file system; undefined when it does not. */

@@ -14,7 +14,7 @@ import { isForUser } from "../../sys/identity.ts";
 import { S_IF, makeDevice } from "../../abi/stat.ts";
 import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import type { ThawContext } from "../contract.ts";
+import type { ThawContext } from "../thaw-context.ts";
 import { copyContents } from "../file/copy.ts";
 import { thawAttributes } from "../file/attributes.ts";
 import { ownOpen } from "../file/unlinked-special.ts";

@@ -4,7 +4,7 @@ import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { realpathSync } from "../../sys/files.ts";
 import { Refusal } from "../../lib/errors.ts";
 import { errnoOf } from "../../lib/no-such-file.ts";
-import type { FreezeContext } from "../contract.ts";
+import type { FreezeContext } from "../freeze-context.ts";
 import { cgroupsOf } from "../cgroup/tree.ts";
 import { carryingOf, carryWhole } from "./collect.ts";
 import { lookAt } from "./entry.ts";

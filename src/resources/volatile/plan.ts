@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { SyscallError } from "../../sys/call.ts";
 import { O } from "../../abi/fcntl.ts";
 import { Refusal } from "../../lib/errors.ts";
-import type { Blob } from "../contract.ts";
+import type { Blob } from "../thaw-context.ts";
 import { readLink } from "../file/unlinked-special.ts";
 import { openPath } from "../file/path-file.ts";
 import { isSame, typeOf, whyOther, WORDS, type Entry } from "./entry.ts";

@@ -6,7 +6,7 @@ import { F, O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { Share } from "../../image/clone-plan.ts";
 import type { FrozenBody, FrozenProcess } from "../../image/schema.ts";
-import type { ThawContext, ThawProcess } from "../../resources/contract.ts";
+import type { ThawContext, ThawProcess } from "../../resources/thaw-context.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import type { Thawing } from "../context.ts";
 import type { FdChannel } from "./fd-channel.ts";

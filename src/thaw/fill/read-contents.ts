@@ -3,7 +3,7 @@ import { SyscallError } from "../../sys/call.ts";
 import { KmonteError } from "../../lib/errors.ts";
 import { extentsOf, headerSize, parseSegments, type Extent, type Segment } from "../../image/core/file.ts";
 import { PR } from "../../abi/prctl.ts";
-import type { Blob } from "../../resources/contract.ts";
+import type { Blob } from "../../resources/thaw-context.ts";
 import { remoteAddress } from "../../lib/brand.ts";
 import type { MappingState } from "../../resources/memory/mappings.ts";
 import type { Row } from "../../tracee/scope.ts";

@@ -16,7 +16,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { KmonteError } from "../../lib/errors.ts";
 import { stateOfKind } from "../../image/kinds.ts";
 import type { FrozenProcess } from "../../image/schema.ts";
-import type { UserNamespaces } from "../../resources/contract.ts";
+import type { UserNamespaces } from "../../resources/thaw-context.ts";
 import {
   formatMap,
   idInside,

@@ -17,7 +17,7 @@ import { isNamedFile, type NamedFileState } from "../../resources/volatile/volat
 import { CARRIED } from "../../resources/volatile/collect.ts";
 import { isSame } from "../../resources/volatile/entry.ts";
 import { find } from "../../resources/volatile/open-path.ts";
-import type { ObjectState } from "../../resources/contract.ts";
+import type { ObjectState } from "../../resources/freeze-context.ts";
 import type { ExecutionState } from "../../resources/thread/execution.ts";
 import { checkIds } from "./ids.ts";
 import { checkReplaced } from "./replaced-files.ts";

@@ -11,7 +11,7 @@ import { networkHere, socketNamespace } from "../../../sys/namespaces.ts";
 import { S_IF } from "../../../abi/stat.ts";
 import { KmonteError } from "../../../lib/errors.ts";
 import { isSystemdRunning } from "../../../lib/systemd-unit.ts";
-import type { OpenFile } from "../../contract.ts";
+import type { OpenFile } from "../../freeze-context.ts";
 import { describeSocket, isManager, KINDS, soughtSchema, type Sought } from "./manager-sockets.ts";
 import { forgottenBy, socketUnits, type NotAgain, type SocketUnit } from "./socket-units.ts";
 

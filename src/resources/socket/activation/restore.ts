@@ -6,7 +6,7 @@ import type { LocalFd } from "../../../lib/brand.ts";
 import { Refusal } from "../../../lib/errors.ts";
 import { showUnits, startUnitSoon, stopUnit } from "../../../lib/systemctl.ts";
 import { HAND_OVER_DROP_IN, isSystemdRunning } from "../../../lib/systemd-unit.ts";
-import type { ThawContext } from "../../contract.ts";
+import type { ThawContext } from "../../thaw-context.ts";
 import type { Activation } from "./activated.ts";
 import { fetchSocket, socketsLike } from "./manager-sockets.ts";
 import { socketUnits, startSocketUnit } from "./socket-units.ts";

@@ -4,7 +4,7 @@
  * stays beyond the end of the processes, which the thaw takes away. A guard takes both away at once if kmonte is killed
  * before that end, so that the connections live on.
  */
-import type { ThawContext } from "../../contract.ts";
+import type { ThawContext } from "../../thaw-context.ts";
 import { Memo } from "../../memo.ts";
 import { execFileSync, spawn } from "node:child_process";
 import { closeSync, writeSync } from "node:fs";

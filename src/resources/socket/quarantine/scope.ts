@@ -6,7 +6,7 @@ import { readFileSync } from "../../../sys/files.ts";
 import { namespaceOf, networkHere, socketNamespace } from "../../../sys/namespaces.ts";
 import { isInRepair } from "../../../sys/tcp.ts";
 import type { Refusal } from "../../../lib/errors.ts";
-import type { FreezeContext, OpenFile } from "../../contract.ts";
+import type { FreezeContext, OpenFile } from "../../freeze-context.ts";
 import { isClosedExternal } from "../close-external.ts";
 import { socketRefusal } from "../external.ts";
 import { isTcpConnection, localAddress, peerAddress, showAddress } from "../inet-common.ts";

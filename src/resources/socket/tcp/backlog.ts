@@ -7,7 +7,7 @@ import { getOption, ioctlInt } from "../../../sys/socket.ts";
 import { TCP_STATE } from "../../../abi/tcp.ts";
 import { tcpInfo } from "../../../sys/tcp.ts";
 import type { Refusal } from "../../../lib/errors.ts";
-import type { FreezeContext, OpenFile, Settling } from "../../contract.ts";
+import type { FreezeContext, OpenFile, Settling } from "../../freeze-context.ts";
 import { plainEnd } from "../../../proc/inet-diag.ts";
 import { socketRefusal } from "../external.ts";
 import { inetSort, isTcpConnection, localAddress, peerAddress, showAddress } from "../inet-common.ts";

@@ -18,7 +18,8 @@ import { getInt, ioctlInt, tryAddress, useAddress } from "../../../sys/socket.ts
 import { LEAVE, QUEUE } from "../../../abi/tcp.ts";
 import { chooseQueue, enterRepair, leaveRepair, setQueueEnd } from "../../../sys/tcp.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import type { OpenFile, ThawContext } from "../../contract.ts";
+import type { OpenFile } from "../../freeze-context.ts";
+import type { ThawContext } from "../../thaw-context.ts";
 import { errorSchema, type PendingError } from "../pending-error.ts";
 import { localAddress, newInetSocket } from "../inet-common.ts";
 import { isPlainV4, PASS_MARK } from "../quarantine/rules.ts";

@@ -15,7 +15,9 @@ import { setInt, tryAddress, useAddress } from "../../../sys/socket.ts";
 import { LEAVE, TCP_STATE } from "../../../abi/tcp.ts";
 import { enterRepair, leaveRepair, tcpInfo } from "../../../sys/tcp.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import type { FileKind, OpenFile, ThawContext } from "../../contract.ts";
+import type { OpenFile } from "../../freeze-context.ts";
+import type { ThawContext } from "../../thaw-context.ts";
+import type { FileKind } from "../../contract.ts";
 import { filterSchema, freezeFilter, thawFilter } from "../filter.ts";
 import {
   familyName,

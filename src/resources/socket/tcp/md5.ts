@@ -6,7 +6,7 @@ import { AF, IPPROTO } from "../../../abi/socket.ts";
 import { getOption, setOption } from "../../../sys/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { InetSocketInfo } from "../../../proc/inet-diag.ts";
-import type { OpenFile } from "../../contract.ts";
+import type { OpenFile } from "../../freeze-context.ts";
 import { socketRefusal } from "../external.ts";
 
 export const md5KeysSchema = v.array(

@@ -20,7 +20,7 @@ import {
   shutdownWriting,
 } from "../../../sys/tcp.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import type { ThawContext } from "../../contract.ts";
+import type { ThawContext } from "../../thaw-context.ts";
 import { thawFilter } from "../filter.ts";
 import { setBufferSize, thawOptions } from "../options.ts";
 import { endLasting } from "../quarantine/quarantine.ts";

@@ -9,7 +9,7 @@ import { chooseQueue, enterRepair, leaveRepair } from "../../../sys/tcp.ts";
 import { readInside, readOutside } from "../../../sys/tcp-series.ts";
 import { nameOf } from "../../../lib/flags.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import type { FreezeContext, OpenFile } from "../../contract.ts";
+import type { FreezeContext, OpenFile } from "../../freeze-context.ts";
 import { socketRefusal } from "../external.ts";
 import { connectionFlows, quarantineScope } from "../quarantine/scope.ts";
 import { RepairGuard } from "./repair-guard.x86_64.ts";

@@ -11,7 +11,7 @@ import { receive } from "../../../sys/message.ts";
 import { MSG, SO, SOL } from "../../../abi/socket.ts";
 import { getInt, setInt } from "../../../sys/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import type { OpenFile } from "../../contract.ts";
+import type { OpenFile } from "../../freeze-context.ts";
 import { socketRefusal } from "../external.ts";
 
 export const urgentSchema = v.strictObject({

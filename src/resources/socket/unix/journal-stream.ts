@@ -21,7 +21,8 @@ import type { LocalFd, Task } from "../../../lib/brand.ts";
 import { Refusal } from "../../../lib/errors.ts";
 import { orIfGone } from "../../../lib/no-such-file.ts";
 import { parseCgroups } from "../../../proc/cgroup.ts";
-import type { OpenFile, ThawContext } from "../../contract.ts";
+import type { OpenFile } from "../../freeze-context.ts";
+import type { ThawContext } from "../../thaw-context.ts";
 import { socketRefusal } from "../external.ts";
 import type { SeenSocket } from "./snapshot.ts";
 

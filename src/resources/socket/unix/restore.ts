@@ -11,7 +11,7 @@ import { AF, SHUT, SO, SOCK, SOCK_CLOEXEC, SOL } from "../../../abi/socket.ts";
 import { getInt } from "../../../sys/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import { parseFlags } from "../../../lib/flags.ts";
-import type { ThawContext } from "../../contract.ts";
+import type { ThawContext } from "../../thaw-context.ts";
 import { connectAs, type UnixConnection } from "./pair.ts";
 import type { Activation } from "../activation/activated.ts";
 import { noteUnset, takeActivated } from "../activation/restore.ts";

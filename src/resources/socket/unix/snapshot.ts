@@ -8,7 +8,7 @@ import { getInt } from "../../../sys/socket.ts";
 import { S_IF } from "../../../abi/stat.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import { parseUnixDiag, TCP_LISTEN, unixDiagRequest, type UnixSocketInfo } from "../../../proc/unix-diag.ts";
-import type { FreezeContext, OpenFile } from "../../contract.ts";
+import type { FreezeContext, OpenFile } from "../../freeze-context.ts";
 import { peekQueue, type Queue } from "../receive-queue.ts";
 
 export interface SeenSocket {
