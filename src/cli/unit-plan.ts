@@ -3,14 +3,15 @@ import { createInterface } from "node:readline/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { check } from "../freeze/freeze.ts";
 import { eachOnce, type HeldNeed } from "../freeze/check/kernel-needs.ts";
-import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { Refusal, RefusalList } from "../errors/failure.ts";
 import { inTheWay } from "../units/obstacles.ts";
 import { planUnits, type UnitPlan } from "../units/others.ts";
 import { matches, type Protection, readProtections } from "../units/protected.ts";
 import { presentRoots, type RunningUnit, runningUnits, survey, type SurveyedUnit } from "../units/survey.ts";
 import { requireSystemd } from "../lib/systemctl.ts";
 import { notRunning, readUnits } from "../units/unit.ts";
-import type { Advice, Warning } from "../swap/doctor/finding.ts";
+import type { Advice, Warning } from "../errors/failure.ts";
 import { requireRoom } from "../swap/room.ts";
 import { DEFAULT_SWAP_ROOT } from "../swap/store.ts";
 import { type Departing, expectPauses, type ExpectedPauses } from "../swap/expected-pause.ts";
@@ -91,14 +92,7 @@ function requireNamedUnits(protections: readonly Protection[]): void {
 }
 
 function notAll(refusals: readonly Refusal[]): RefusalList {
-  return new RefusalList(
-    "UNITS_IN_THE_WAY",
-    {
-      what: "Not all protected units can go along; nothing was stopped.",
-      remedy: "kmonte unprotect UNIT leaves one out.",
-    },
-    refusals,
-  );
+  return failures.UNITS_IN_THE_WAY({ refusals });
 }
 
 /** The same from outside of the session that is to be frozen; this process goes along with it. */
@@ -129,22 +123,14 @@ const LONGEST_WAIT_MS = 60_000;
 const PAUSE_MS = 200;
 
 function nothingProtected(): Refusal {
-  return new Refusal("NOTHING_PROTECTED", {
-    what: "There is nothing to take along.",
-    why: "No protected unit is running, and no process was named.",
-    remedy: "Choose units: kmonte services, kmonte protect UNIT.",
-  });
+  return failures.NOTHING_PROTECTED();
 }
 
 /** A unit that is to be tolerated, and does not go along, is a mistake that somebody wants to hear of. */
 function requireTolerable(tolerate: readonly string[], running: readonly RunningUnit[]): void {
   const unknown = tolerate.find((pattern) => !running.some(({ unit }) => matches(unit.name, [pattern])));
   if (unknown === undefined) return;
-  throw new Refusal("TOLERATED_NOT_ALONG", {
-    what: `${unknown} cannot be tolerated.`,
-    why: "No protected unit that runs has this name.",
-    remedy: "kmonte services --protected shows those that there are.",
-  });
+  throw failures.TOLERATED_NOT_ALONG({ unknown });
 }
 
 async function refuseObstacles(looked: readonly SurveyedUnit[], protections: readonly Protection[]): Promise<void> {
@@ -153,15 +139,7 @@ async function refuseObstacles(looked: readonly SurveyedUnit[], protections: rea
   const isOnlyTolerance =
     looked.some(({ tolerated }) => tolerated) && inTheWay(await survey(looked, protections)).length === 0;
   if (!isOnlyTolerance) throw notAll(refusals);
-  throw new RefusalList(
-    "CANNOT_TOLERATE",
-    {
-      what: "A unit that shares something with others cannot be tolerated; nothing was stopped.",
-      why: "It would be thawed without them, and what they have in common would come apart.",
-      remedy: "Leave --tolerate out for the units that are named, or tolerate none of them.",
-    },
-    refusals,
-  );
+  throw failures.CANNOT_TOLERATE({ refusals });
 }
 
 function planJson(
@@ -221,11 +199,7 @@ function printPlan({ along, stop, kept }: UnitPlan, { purpose, how, pauses, warn
 
 function requireTerminal(purpose: string): void {
   if (process.stdin.isTTY && process.stderr.isTTY) return;
-  throw new KmonteError(
-    "USAGE",
-    { what: `Nobody is there to agree to ${purpose}.`, why: "Standard input is no terminal.", remedy: "Give --yes." },
-    { kind: "usage" },
-  );
+  throw failures.USAGE.nobodyAgrees({ purpose });
 }
 
 async function ask(purpose: string): Promise<void> {
@@ -236,5 +210,5 @@ async function ask(purpose: string): Promise<void> {
   } finally {
     lines.close();
   }
-  throw new KmonteError("INTERRUPTED", { what: "Nothing was done." }, { kind: "interrupted" });
+  throw failures.INTERRUPTED.declined();
 }

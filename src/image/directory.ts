@@ -8,7 +8,8 @@ import { O } from "../abi/fcntl.ts";
 import { type Identity, asUser } from "../sys/identity.ts";
 import { fstat } from "../sys/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import type { Refusal } from "../errors/failure.ts";
 import { openPath } from "../resources/file/path-file.ts";
 import { noteUnfinished } from "../resources/undo-notes.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
@@ -198,17 +199,9 @@ function quietly(action: () => void): void {
 }
 
 function notPrivate(name: string): Refusal {
-  return new Refusal("DIRECTORY_NOT_PRIVATE", {
-    what: "The image was not written: others could have read it.",
-    why: `The file system that ${name} is on has no modes for files (chmod(2)).`,
-    remedy: "Choose a directory on another file system.",
-  });
+  return failures.DIRECTORY_NOT_PRIVATE({ name });
 }
 
 function replaced(name: string): Refusal {
-  return new Refusal("DIRECTORY_REPLACED", {
-    what: "The image was not written.",
-    why: `Somebody put something else in the place of ${name} while it was being made.`,
-    remedy: "Choose a directory that nobody else can write to.",
-  });
+  return failures.DIRECTORY_REPLACED({ name });
 }

@@ -5,7 +5,8 @@ import { asOurselves } from "../sys/identity.ts";
 import { S_IF } from "../abi/stat.ts";
 import { fstat } from "../sys/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import type { Refusal } from "../errors/failure.ts";
 import type { Blob } from "../resources/contract.ts";
 import { openPath } from "../resources/file/path-file.ts";
 import { AgeFile, encryptAs } from "./encryption/age.ts";
@@ -109,22 +110,9 @@ export class ImageFiles {
 }
 
 function damaged(directory: string, path: string, why: string, cause?: unknown): Refusal {
-  return new Refusal(
-    "IMAGE_DAMAGED",
-    { what: `The image in ${directory} is damaged.`, why, remedy: "Take the image from a copy." },
-    { path },
-    cause,
-  );
+  return failures.IMAGE_DAMAGED({ directory, why, path, cause });
 }
 
 function sealed(directory: string, keys: number): Refusal {
-  return new Refusal(
-    "IMAGE_ENCRYPTED",
-    {
-      what: `The image in ${directory} is encrypted.`,
-      why: keys === 0 ? "No key was named." : "It was not encrypted to any of the keys named.",
-      remedy: "Name the file with the key: --identity FILE.",
-    },
-    { path: directory },
-  );
+  return failures.IMAGE_ENCRYPTED({ directory, keys });
 }

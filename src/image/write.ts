@@ -16,7 +16,8 @@ import type { LocalFd } from "../lib/brand.ts";
 import { call } from "../sys/call.ts";
 import { type Identity, asUser } from "../sys/identity.ts";
 import { O } from "../abi/fcntl.ts";
-import { KmonteError, Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { KmonteError, Refusal } from "../errors/failure.ts";
 import { ownVersion } from "../lib/own-version.ts";
 import { remedyFor } from "../lib/system-failure.ts";
 import type { BlobSource } from "../resources/contract.ts";
@@ -37,13 +38,7 @@ import { SIGNATURE, signManifest } from "./trust/trust.ts";
 
 /** Refuses a directory that holds something: no image is ever overwritten. */
 export function checkTarget(directory: string): void {
-  const unusable = (why: string, cause?: unknown): Refusal =>
-    new Refusal(
-      "DIRECTORY_NOT_USABLE",
-      { what: `${directory} cannot hold an image.`, why, remedy: "Choose another directory." },
-      { path: directory },
-      cause,
-    );
+  const unusable = (why: string, cause?: unknown): Refusal => failures.DIRECTORY_NOT_USABLE({ directory, why, cause });
   /** Some folder on the way may not be ours to look into. */
   const reached = <T>(look: () => T): T => {
     try {
@@ -54,15 +49,7 @@ export function checkTarget(directory: string): void {
   };
   const parent = dirname(resolve(directory));
   if (reached(() => statSync(parent, { throwIfNoEntry: false }))?.isDirectory() !== true) {
-    throw new Refusal(
-      "DIRECTORY_PARENT",
-      {
-        what: `The image cannot be written to ${directory}.`,
-        why: `${parent} ${existsSync(parent) ? "is no directory" : "does not exist"}.`,
-        remedy: "Make it first, or choose another place.",
-      },
-      { path: directory },
-    );
+    throw failures.DIRECTORY_PARENT({ directory, parent, exists: existsSync(parent) });
   }
   const found = reached(() => lstatSync(directory, { throwIfNoEntry: false }));
   if (!found) return;
@@ -71,15 +58,7 @@ export function checkTarget(directory: string): void {
   }
   const entries = reached(() => readdirSync(directory));
   if (entries.length > 0) {
-    throw new Refusal(
-      "DIRECTORY_NOT_EMPTY",
-      {
-        what: `${directory} is not empty.`,
-        why: `It holds ${entries.length} ${entries.length === 1 ? "entry" : "entries"}, such as ${entries[0]}.`,
-        remedy: "Choose a directory that is empty or does not exist yet.",
-      },
-      { path: directory },
-    );
+    throw failures.DIRECTORY_NOT_EMPTY({ directory, count: entries.length, first: entries[0] });
   }
 }
 
@@ -312,17 +291,12 @@ function wrapped<T>(path: string, action: () => T): T {
     const code =
       cause instanceof KmonteError && cause.facts.errno ? cause.facts.errno : (cause as NodeJS.ErrnoException).code;
     if (code === undefined || cause instanceof Refusal || !/^E[A-Z0-9]+$/.test(code)) throw cause;
-    const full = code === "ENOSPC" || code === "EDQUOT";
-    throw new KmonteError(
-      full ? "DISK_FULL" : "IMAGE_WRITE",
-      {
-        what: "The image could not be written; the processes go on as they were.",
-        why: `Writing ${path} answered ${code}${full ? ": there is no room left" : ""}.`,
-        remedy: full
-          ? "Free some space or choose another file system."
-          : (remedyFor(code) ?? "Choose another directory."),
-      },
-      { facts: { path, errno: code }, cause },
-    );
+    if (code === "ENOSPC" || code === "EDQUOT") throw failures.DISK_FULL({ path, errno: code, cause });
+    throw failures.IMAGE_WRITE.call({
+      path,
+      errno: code,
+      remedy: remedyFor(code) ?? "Choose another directory.",
+      cause,
+    });
   }
 }

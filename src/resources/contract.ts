@@ -7,7 +7,7 @@
  */
 import type { GenericSchema } from "valibot";
 import type { LocalFd, Pid, RemoteAddress } from "../lib/brand.ts";
-import type { Refusal } from "../lib/errors.ts";
+import type { Refusal } from "../errors/failure.ts";
 import type { Mapping } from "../proc/maps.ts";
 import type { FdInfo } from "../proc/fdinfo.ts";
 import type { Outside } from "../proc/outside.ts";

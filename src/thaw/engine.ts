@@ -3,7 +3,7 @@ import { type Identity, asUser } from "../sys/identity.ts";
 import { call } from "../sys/call.ts";
 import { PR } from "../abi/prctl.ts";
 import { PTRACE_O } from "../abi/ptrace.ts";
-import { KmonteError, RefusalList } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
 import type { AgeIdentity } from "../image/encryption/age-keys.ts";
@@ -178,23 +178,14 @@ function identitiesOf({ user, identities, keys = [] }: ThawJob): AgeIdentity[] {
 
 function refuseForeign(image: Image, user: Identity): void {
   const refusals = checkOwned(image.state, user);
-  if (refusals.length > 1)
-    throw new RefusalList(
-      "CANNOT_THAW",
-      { what: `${image.directory} is not yours to thaw; nothing was made.` },
-      refusals,
-    );
+  if (refusals.length > 1) throw failures.CANNOT_THAW.foreign({ directory: image.directory, refusals });
   if (refusals[0]) throw refusals[0];
 }
 
 /** Until all processes go on together, ^C takes everything back. */
 function checkAborted(watcher: Watcher): void {
   if (!watcher.aborted()) return;
-  throw new KmonteError(
-    "INTERRUPTED",
-    { what: "The thaw was interrupted; nothing was left running, and the image is as it was." },
-    { kind: "interrupted" },
-  );
+  throw failures.INTERRUPTED.thaw();
 }
 
 interface BuiltTree extends Tree {

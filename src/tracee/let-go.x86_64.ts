@@ -14,7 +14,8 @@ import { withAllSignalsBlocked } from "../sys/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
 import { wait4 } from "../sys/wait.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import type { KmonteError } from "../errors/failure.ts";
 import { cString, int32, JUMP, LEA, MachineCode } from "./machine-code.x86_64.ts";
 import { codeProgram, startProgram, withInherited } from "./tiny-program.x86_64.ts";
 
@@ -172,9 +173,5 @@ export class Guardian implements Disposable {
 }
 
 function notReleased(why: string): KmonteError {
-  return new KmonteError("NOT_RELEASED", {
-    what: "The processes were not let go on; none is left running, and the image is as it was.",
-    why,
-    remedy: "Thaw again; see that /var/lib/kmonte can be written to.",
-  });
+  return failures.NOT_RELEASED({ why });
 }

@@ -11,7 +11,8 @@ import { withAllSignalsBlocked } from "../sys/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
 import { wait4 } from "../sys/wait.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import type { KmonteError } from "../errors/failure.ts";
 import { int32 } from "./machine-code.x86_64.ts";
 import { buildProgram, headerBytes, PF_R, PF_W, PF_X, startProgram } from "./tiny-program.x86_64.ts";
 
@@ -96,9 +97,5 @@ export function peekQueue(queue: LocalFd, { messages: count, messageSize }: Queu
 }
 
 function unseen(count: number): KmonteError {
-  return new KmonteError("MQ_UNSEEN", {
-    what: "A message queue could not be looked into.",
-    why: `The small program that takes its ${count} messages and puts them back did not run to its end.`,
-    remedy: "Try again; if it stays so, let the program receive them first (mq_receive(3)).",
-  });
+  return failures.MQ_UNSEEN({ count });
 }

@@ -17,7 +17,8 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import type { KmonteError } from "../errors/failure.ts";
 import { projectFile } from "../lib/program-files.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { HAND_OVER_DROP_IN, UNIT_DIRECTORY, unitArgument } from "../lib/systemd-unit.ts";
@@ -117,11 +118,7 @@ function groupOrNone(pid: number): string {
 }
 
 function changed(unit: string, why: string): KmonteError {
-  return new KmonteError("UNIT_CHANGED", {
-    what: `${unit} is not as it was looked at; everything goes on as before.`,
-    why,
-    remedy: "Try again when it does not restart or start processes.",
-  });
+  return failures.UNIT_CHANGED({ unit, why });
 }
 
 /**

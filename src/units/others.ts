@@ -1,6 +1,7 @@
 /** The units that systemd stops, in their order, before the protected ones are frozen: each as at any shutdown. */
 import { spawn } from "node:child_process";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import type { KmonteError } from "../errors/failure.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { AtOurEnd } from "./run-at-exit.ts";
 import { isOfSystem, type SurveyedUnit } from "./survey.ts";
@@ -152,11 +153,7 @@ function run(args: readonly string[], signal?: AbortSignal): Promise<void> {
 }
 
 function notStopped(verb: string, errors: string): KmonteError {
-  return new KmonteError("UNITS_NOT_STOPPED", {
-    what: `systemd could not ${verb} all units; everything that was stopped is started again.`,
-    why: errors.trim().replace(/\n/g, " ") || "systemctl did not say why.",
-    remedy: "systemctl --failed and journalctl -xe say more.",
-  });
+  return failures.UNITS_NOT_STOPPED({ verb, why: errors.trim().replace(/\n/g, " ") || "systemctl did not say why." });
 }
 
 /** Makes systemd read its units' files again. */

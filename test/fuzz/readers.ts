@@ -36,7 +36,7 @@ import {
 } from "../../src/image/trust/minisign.ts";
 import { checkOwned } from "../../src/image/user/ownership.ts";
 import { stateSchema, type FrozenState } from "../../src/image/schema.ts";
-import { KmonteError } from "../../src/lib/errors.ts";
+import { KmonteError } from "../../src/errors/failure.ts";
 import { mutateBytes, mutateValue } from "./mutate.ts";
 
 export interface Reader {

@@ -1,6 +1,7 @@
 /** `kmonte back`: the way back to the kernel that the processes of a swap came from */
 import type { Command } from "commander";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { refreshMetrics } from "../../report/textfile.ts";
 import { formatReport, reportOf } from "../../swap/report.ts";
 import { endTrials } from "../../swap/resume.ts";
@@ -38,9 +39,5 @@ back: they go on, on the old kernel, from the moment of the freeze.`,
 }
 
 function nothingOnTrial(): Refusal {
-  return new Refusal("NOTHING_ON_TRIAL", {
-    what: "There is no way back to go.",
-    why: "No swap waits to be thawed or for its health command on this kernel.",
-    remedy: "Swap to the old kernel like to any other: kmonte swap --to VERSION --pid PID",
-  });
+  return failures.NOTHING_ON_TRIAL();
 }

@@ -3,7 +3,8 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { askDaemon, hasDaemon } from "../../daemon/client.ts";
 import { freeze, type FrozenSet } from "../../freeze/freeze.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { collect, parseDuration, parsePid } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
 import { formatBytes, formatMilliseconds, printOutcome, tell } from "../output.ts";
@@ -88,9 +89,5 @@ files, the RuntimeDirectory= of a unit, folders with all that is in them.
 }
 
 function notForUsers(): Refusal {
-  return new Refusal("CARRY_USER", {
-    what: "Only root can take other files along.",
-    why: "With --carry, files are read that the processes may not be able to read themselves.",
-    remedy: "Leave --carry out, or ask root to freeze them.",
-  });
+  return failures.CARRY_USER();
 }

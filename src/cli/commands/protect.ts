@@ -1,6 +1,7 @@
 /** `kmonte protect UNIT…` and `kmonte unprotect UNIT…`: which units a swap takes along. */
 import type { Command } from "commander";
-import { KmonteError, RefusalList } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { KmonteError } from "../../errors/failure.ts";
 import {
   addProtections,
   PROTECT_DIRECTORY,
@@ -75,8 +76,7 @@ Examples:
 }
 
 function nothingNamed(command: string): KmonteError {
-  const what = "Name units, or give --all.";
-  return new KmonteError("USAGE", { what, remedy: `See kmonte ${command} --help.` }, { kind: "usage" });
+  return failures.USAGE.unitsOrAll({ command });
 }
 
 /** Patterns may stand for units that come later; a unit that is named must run, as it could not be looked at otherwise. */
@@ -89,11 +89,7 @@ function requireUnits(names: readonly string[]): void {
 async function requireAble(running: readonly RunningUnit[], protections: readonly Protection[]): Promise<void> {
   const refusals = inTheWay(await survey(running, protections));
   if (refusals.length === 0) return;
-  throw new RefusalList(
-    "CANNOT_PROTECT",
-    { what: "Nothing was protected: a swap could not take all of them along." },
-    refusals,
-  );
+  throw failures.CANNOT_PROTECT({ refusals });
 }
 
 async function allThatCan(running: readonly RunningUnit[]): Promise<string[]> {

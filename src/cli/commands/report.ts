@@ -1,6 +1,7 @@
 /** `kmonte report` */
 import { type Command, Option } from "commander";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { KmonteError } from "../../errors/failure.ts";
 import { METRICS_MODE, metricsText } from "../../report/metrics.ts";
 import { reportPage } from "../../report/page.ts";
 import { METRICS_SETTINGS } from "../../report/textfile.ts";
@@ -78,12 +79,5 @@ function put(file: string, text: string, { json }: Options, mode?: number): void
 }
 
 function bothOnOutput(): KmonteError {
-  return new KmonteError(
-    "USAGE",
-    {
-      what: "Standard output takes a report or JSON, not both.",
-      remedy: "Name a file for the report, or leave --json out.",
-    },
-    { kind: "usage" },
-  );
+  return failures.USAGE.reportOrJson();
 }

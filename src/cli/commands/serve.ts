@@ -3,7 +3,8 @@ import type { Command } from "commander";
 import { socketPath } from "../../daemon/protocol.ts";
 import { serve } from "../../daemon/serve.ts";
 import { installDaemon, SERVICE_UNIT, SOCKET_UNIT, uninstallDaemon } from "../../daemon/units.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { KmonteError } from "../../errors/failure.ts";
 import { printOutcome } from "../output.ts";
 
 interface Options {
@@ -56,9 +57,5 @@ nothing is turned away within five seconds, and sooner when others come. Root do
 }
 
 function both(): KmonteError {
-  return new KmonteError(
-    "USAGE",
-    { what: "Give either --install or --uninstall.", remedy: "See kmonte serve --help." },
-    { kind: "usage" },
-  );
+  return failures.USAGE.installOrUninstall();
 }

@@ -6,7 +6,7 @@ import { mountIdOf } from "../../sys/stat.ts";
 import { CLOCK } from "../../abi/time.ts";
 import { clockNow } from "../../sys/time.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import type { Refusal } from "../../lib/errors.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { lookOutside, type Outside } from "../../proc/outside.ts";
 import type { BlobSource, FreezeContext, ObjectState, OpenFile, Settling } from "../../resources/contract.ts";
 import { objectKinds } from "../../resources/registry.ts";

@@ -4,7 +4,8 @@ import type { Identity } from "../../sys/identity.ts";
 import { checkOwned } from "../../image/user/ownership.ts";
 import { checkReach } from "../../image/user/reach.ts";
 import type { FrozenState } from "../../image/schema.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { parseStatus } from "../../proc/status.ts";
 import { labelOf } from "../../proc/read.ts";
@@ -17,11 +18,7 @@ export function admitting(user: Identity | undefined): Admit | undefined {
 
 function admit(user: Identity, pid: number, command: string): void {
   const refuse = (why: string): never => {
-    throw new Refusal(
-      "NOT_YOURS",
-      { what: `Process ${pid} (${command}) is not yours to freeze or thaw.`, why, remedy: "Ask root to do it." },
-      { pid, command },
-    );
+    throw failures.NOT_YOURS.process({ pid, command, why });
   };
   // One that has just ended is nobody's.
   const status = parseStatus(orIfGone(() => readFileSync(`/proc/${pid}/status`, "utf8"), ""));

@@ -6,7 +6,7 @@
  * nothing but sleep on meanwhile; one whose time ends goes on as if we had come a moment later.
  */
 import { readFileSync } from "node:fs";
-import { KmonteError } from "../../lib/errors.ts";
+import { KmonteError } from "../../errors/failure.ts";
 import type { Registers } from "../../abi/registers.x86_64.ts";
 import { CLOCK } from "../../abi/time.ts";
 import { clockNow } from "../../sys/time.ts";

@@ -6,7 +6,8 @@ import { NativeBuffer } from "../../sys/ffi.unsafe.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
 import { asOurselves } from "../../sys/identity.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { KmonteError } from "../../errors/failure.ts";
 import { CHUNK_SIZE } from "./digest.ts";
 
 /** Memory that stands behind a chunk: triples of address, offset within the chunk, length; the rest is zeros. */
@@ -151,17 +152,9 @@ function punchHole(fd: LocalFd, offset: number, length: number): boolean {
 }
 
 function changedBack(chunk: number): KmonteError {
-  return new KmonteError(
-    "IMAGE_WRITE",
-    {
-      what: "The image could not be written; the processes go on as they were.",
-      why: `Chunk ${chunk} of a core file did not read back as it was written.`,
-      remedy: "Look for failures of the disk, or choose another file system.",
-    },
-    { facts: { errno: "EIO" } },
-  );
+  return failures.IMAGE_WRITE.chunk({ chunk });
 }
 
 function gone(pid: number): KmonteError {
-  return new KmonteError("TRACEE_MEMORY", { what: `Process ${pid} is gone.` });
+  return failures.TRACEE_MEMORY.gone({ pid });
 }

@@ -7,7 +7,8 @@ import { closeSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { call, withText } from "../../sys/call.ts";
 import { O } from "../../abi/fcntl.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { syncDirectory } from "../../lib/sync-directory.ts";
 import type { ReadableFd } from "../../resources/file/readable.ts";
 import { openPath } from "../../resources/file/path-file.ts";
@@ -93,15 +94,7 @@ function refuseLived({ place, directory, id }: Image): void {
 }
 
 function ofThisFormat(directory: string): Refusal {
-  return new Refusal(
-    "FORMAT_PRESENT",
-    {
-      what: `The image in ${directory} was not converted.`,
-      why: `It is of format ${FORMAT_VERSION} already.`,
-      remedy: "Copy the directory (cp -a) if you want it in another place.",
-    },
-    { path: directory },
-  );
+  return failures.FORMAT_PRESENT({ directory, supported: FORMAT_VERSION });
 }
 
 /**

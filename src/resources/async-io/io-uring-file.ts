@@ -1,6 +1,7 @@
 /** The descriptor of an io_uring at rest. */
 import * as v from "valibot";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import { pidNamespaceOwners } from "../namespace/user.ts";
 import type { ContentsHandle } from "../file/contents.ts";
@@ -21,13 +22,5 @@ export const ioUringFile: FileKind<v.InferOutput<typeof schema>, "io-uring"> = {
 };
 
 function cannotSend({ pid, command, fd }: OpenFile): Refusal {
-  return new Refusal(
-    "IO_URING_USER_NAMESPACE",
-    {
-      what: `Process ${pid} (${command}) has an io_uring that cannot be given to it again.`,
-      why: `Descriptor ${fd} is one, and the process lives in a pid namespace that belongs to a user namespace of the set.`,
-      remedy: "Let the program close it, or start the container without a user namespace.",
-    },
-    { pid, fd, command, resource: "io_uring" },
-  );
+  return failures.IO_URING_USER_NAMESPACE({ pid, command, fd });
 }

@@ -18,7 +18,8 @@ import {
 } from "../../abi/io-uring.ts";
 import { RingMemory, setupRing } from "../../sys/io-uring.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { KmonteError } from "../../errors/failure.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
 import type { ObjectKind, OpenFile, ThawContext } from "../contract.ts";
 import type { ContentsHandle } from "../file/contents.ts";
@@ -114,15 +115,7 @@ export function refuseRing(
   { pid, command, ...file }: { readonly pid: number; readonly command: string; readonly fd?: number },
   why: string,
 ): never {
-  throw new Refusal(
-    "IO_URING",
-    {
-      what: `Process ${pid} (${command}) has an io_uring that cannot be frozen.`,
-      why: `${why}.`,
-      remedy: "Try again when it is idle, or switch io_uring off in the program (UV_USE_IO_URING=0 for Node).",
-    },
-    { pid, command, ...(file.fd !== undefined && { fd: file.fd }), resource: "io-uring" },
-  );
+  throw failures.IO_URING.ring({ pid, command, why, fd: file.fd });
 }
 
 function memoryOf(file: OpenFile, offset: number, size: number): RingMemory {
@@ -167,11 +160,7 @@ export const ioUring: ObjectKind<IoUringState, ContentsHandle, "io-uring"> = {
     const { fd, layout } = setupRing(state.sqEntries, state.cqEntries);
     context.keep(fd);
     if (JSON.stringify(layout) !== JSON.stringify(state.layout)) {
-      throw new Refusal("IO_URING_LAYOUT", {
-        what: "This kernel lays io_uring memory out differently.",
-        why: "Programs remember where the parts of a ring are.",
-        remedy: "Thaw on a kernel nearer to the old one.",
-      });
+      throw failures.IO_URING_LAYOUT();
     }
     const sizes = ringSizes(layout, state.sqEntries, state.cqEntries);
     using ring = new RingMemory(fd, IORING_OFF.SQ_RING, Math.max(sizes.completions, sizes.array));

@@ -4,7 +4,8 @@ import * as v from "valibot";
 import { BPF_F_RDONLY, BPF_F_WRONLY, BPF_MAP_TYPE } from "../../abi/bpf.ts";
 import { bpfMapInfo, createBpfMap, freezeBpfMap, openBpfMap, readBpfMap, writeBpfMap } from "../../sys/bpf.ts";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { nameOf } from "../../lib/flags.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
 import type { ObjectKind, OpenFile, ThawContext } from "../contract.ts";
@@ -68,15 +69,7 @@ function possibleCpus(): number {
 }
 
 function refused(file: OpenFile, why: string): Refusal {
-  return new Refusal(
-    "BPF",
-    {
-      what: `Process ${file.pid} (${file.command}) has a BPF map that cannot be frozen.`,
-      why: `Descriptor ${file.fd} is a map, and ${why}.`,
-      remedy: "Let the program that loaded it unload it first.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, resource: "bpf-map" },
-  );
+  return failures.BPF.map({ file, why });
 }
 
 export const bpfMap: ObjectKind<BpfMapState, ContentsHandle, "bpf-map"> = {

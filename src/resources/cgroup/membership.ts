@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { parseCgroups, type CgroupPaths } from "../../proc/cgroup.ts";
 import type { ProcessResource, ThawContext } from "../contract.ts";
 import { CGROUP_TREE, cgroupsOf, freezeCgroupTree, type CgroupTreeHandle } from "./tree.ts";
@@ -72,15 +72,7 @@ export function move(
     try {
       writeFileSync(join(folder, file), String(tid));
     } catch (cause) {
-      throw new KmonteError(
-        "CGROUP",
-        {
-          what: `Process ${who} cannot be put into its control group.`,
-          why: `${join(folder, file)} answered ${(cause as NodeJS.ErrnoException).code}.`,
-          remedy: "Look at the limits and the kind of the group (cgroups(7)), or remove it: it is made again then.",
-        },
-        { cause },
-      );
+      throw failures.CGROUP({ who, path: join(folder, file), errno: (cause as NodeJS.ErrnoException).code, cause });
     }
   }
 }

@@ -4,7 +4,8 @@ import * as v from "valibot";
 import { nameOfNamespace, namespaceOf, within } from "../../sys/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { parseCgroups } from "../../proc/cgroup.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import type { ObjectKind } from "../contract.ts";
 import { move } from "./membership.ts";
 import { ownerSchema, type Holder, type NamespaceHandle } from "../namespace/handle.ts";
@@ -29,15 +30,7 @@ export function freezeCgroupNamespace(namespace: LocalFd, { pid, command }: Hold
 }
 
 function refuseEmpty(pid: number, command: string, name: string): Refusal {
-  return new Refusal(
-    "NAMESPACE_FILE",
-    {
-      what: `Process ${pid} (${command}) holds a cgroup namespace that it does not live in.`,
-      why: `Where the root of ${name} is, only a process in it can tell.`,
-      remedy: "Freeze a process that lives there as well, or let this one close it.",
-    },
-    { pid, command, path: name, resource: "namespace" },
-  );
+  return failures.NAMESPACE_FILE.cgroup({ pid, command, name });
 }
 
 /** `/..` is the parent of the root. */

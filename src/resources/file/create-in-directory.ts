@@ -11,7 +11,7 @@ import { type Rights, isForUser, withRights } from "../../sys/identity.ts";
 import { placed } from "../../sys/namespaces.ts";
 import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { Refusal } from "../../errors/failure.ts";
 import type { ThawContext } from "../contract.ts";
 import { linkedPath } from "./contents.ts";
 import { checkAccess, find, isSame, openForAll, replaced, type Opener, type Place } from "./reopen.ts";

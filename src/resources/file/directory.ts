@@ -5,7 +5,7 @@ import { dirname } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import { readOwner } from "./signal-owner.ts";
 import { freezeShadowed } from "./shadowed-file.ts";
@@ -56,15 +56,7 @@ export const directory: FileKind<v.InferOutput<typeof schema>, "directory"> = {
   },
   check(state) {
     if (!("path" in state) || lstatSync(state.path, { throwIfNoEntry: false })) return undefined;
-    return new Refusal(
-      "FILE_MISSING",
-      {
-        what: `${state.path} is not what the processes had open.`,
-        why: "It cannot be found (ENOENT).",
-        remedy: "Make it again.",
-      },
-      { path: state.path },
-    );
+    return failures.FILE_MISSING.directory({ path: state.path });
   },
   thaw(state, context, flags) {
     const wanted = flags & (O.O_DIRECTORY | O.O_PATH | O.O_NOFOLLOW | O.O_NOATIME);
@@ -86,13 +78,5 @@ function noteVolatile({ context, pid, local, link, stat }: OpenFile): void {
  */
 function refuseWatched(file: OpenFile): void {
   if (file.stat.type !== S_IF.S_IFDIR || readOwner(file.local) === undefined) return;
-  throw new Refusal(
-    "DNOTIFY",
-    {
-      what: `Process ${file.pid} (${file.command}) watches a directory with F_NOTIFY.`,
-      why: `Descriptor ${file.fd} (${file.link}) has an owner for its signals, and what it is watched for cannot be asked.`,
-      remedy: "Let the program close it, or have it watch with inotify(7).",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "directory" },
-  );
+  throw failures.DNOTIFY({ file });
 }

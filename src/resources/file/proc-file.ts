@@ -6,7 +6,7 @@ import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { PROC_SUPER_MAGIC } from "../../abi/stat.ts";
 import { fileSystemOf, stat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import { openOnProc } from "./reopen.ts";
 import { linkedPath } from "./contents.ts";
@@ -51,13 +51,5 @@ function isGone(file: OpenFile): boolean {
 }
 
 function refuseOutside(file: OpenFile, pid: number): never {
-  throw new Refusal(
-    "PROC_FILE",
-    {
-      what: `Process ${file.pid} (${file.command}) has a file of /proc open that cannot be opened again.`,
-      why: `Descriptor ${file.fd} leads to ${file.link}, which belongs to process ${pid}, which is not frozen with it.`,
-      remedy: `Freeze ${pid} together with ${file.pid}.`,
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "file" },
-  );
+  throw failures.PROC_FILE({ file, pid });
 }

@@ -5,7 +5,8 @@ import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { isNotifying, openQueue, queueAttributes } from "../../sys/mqueue.ts";
 import { namespaceOf, within } from "../../sys/namespaces.ts";
 import { S_IF } from "../../abi/stat.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import type { NamespaceHandle } from "../namespace/handle.ts";
 import { freezeQueue } from "./mqueues.ts";
@@ -71,13 +72,5 @@ export const messageQueue: FileKind<v.InferOutput<typeof schema>, "message-queue
 };
 
 function refuse(file: OpenFile, why: string): Refusal {
-  return new Refusal(
-    "MQ_NOTIFY",
-    {
-      what: `Process ${file.pid} (${file.command}) uses a message queue that cannot be carried.`,
-      why: `Descriptor ${file.fd} is the queue ${file.link}. ${why}`,
-      remedy: "Let the program close it first.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "message-queue" },
-  );
+  return failures.MQ_NOTIFY({ file, why });
 }

@@ -5,7 +5,8 @@
 import * as v from "valibot";
 import { within } from "../../sys/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import type { ObjectKind } from "../contract.ts";
 import { newNamespace, ownerSchema, type Holder, type NamespaceHandle } from "../namespace/handle.ts";
 import { readSysctl, writeSysctls } from "../namespace/sysctls.ts";
@@ -61,13 +62,9 @@ export const ipcNamespace: ObjectKind<IpcState, NamespaceHandle, "ipc-namespace"
 };
 
 function cannotCarry(pid: number, command: string, objects: readonly string[]): Refusal {
-  return new Refusal(
-    "IPC_NAMESPACE_OBJECTS",
-    {
-      what: `The IPC namespace of process ${pid} (${command}) holds objects that cannot be carried.`,
-      why: `Messages wait in ${objects.map((name) => `the POSIX queue /${name}`).join(", ")}. Somebody waits for news of it (mq_notify(3)), whom to look at them would tell.`,
-      remedy: "Let the program receive them or remove the queue first (mq_receive(3), mq_unlink(3)).",
-    },
-    { pid, command, resource: "ipc-namespace" },
-  );
+  return failures.IPC_NAMESPACE_OBJECTS({
+    pid,
+    command,
+    queues: objects.map((name) => `the POSIX queue /${name}`).join(", "),
+  });
 }

@@ -10,7 +10,8 @@ import { attempt } from "../../sys/call.ts";
 import { namespaceOf, openNamespace, within } from "../../sys/namespaces.ts";
 import { IPC } from "../../abi/sysv.ts";
 import type { NamespaceHandle } from "../namespace/handle.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { parseMaps, type Mapping } from "../../proc/maps.ts";
 import type { SysvLine } from "../../proc/sysvipc.ts";
 import type { FreezeContext, FreezeProcess, ObjectKind } from "../contract.ts";
@@ -107,21 +108,9 @@ function findHere(segment: SegmentState): SysvLine | undefined {
 }
 
 function takenBy({ id, key }: SegmentState, line: SysvLine): Refusal {
-  return new Refusal("SYSV_ID_TAKEN", {
-    what: `The shared memory ${id} (key ${key}) that the processes had attached cannot be made again.`,
-    why: `Another segment has the id ${line.get("shmid")} and the key ${line.get("key")} here.`,
-    remedy: `Remove it (ipcrm -m ${line.get("shmid")}) when nobody needs it.`,
-  });
+  return failures.SYSV_ID_TAKEN.segment({ id, key, other: line.get("shmid"), otherKey: line.get("key") });
 }
 
 function ofAnother(pid: number, command: string, { start, inode }: Mapping): Refusal {
-  return new Refusal(
-    "SYSV_SHM",
-    {
-      what: `Process ${pid} (${command}) has memory that cannot be frozen.`,
-      why: `The mapping at 0x${start.toString(16)} is shared memory ${inode} of an IPC namespace that the process has left.`,
-      remedy: "Let the program detach it (shmdt), or leave this process out.",
-    },
-    { pid, command, resource: "mapping" },
-  );
+  return failures.SYSV_SHM({ pid, command, start: start.toString(16), inode });
 }

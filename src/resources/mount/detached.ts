@@ -10,7 +10,8 @@ import { namespaceOf } from "../../sys/namespaces.ts";
 import { TMPFS_MAGIC } from "../../abi/stat.ts";
 import { fileSystemFacts, fstat } from "../../sys/stat.ts";
 import type { LocalFd, Pid } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import type { FreezeContext, ObjectKind } from "../contract.ts";
 import type { FileSystemHandle } from "./file-system.ts";
 import { freezeMemory } from "./file-system.ts";
@@ -73,13 +74,5 @@ export const detachedMount: ObjectKind<DetachedMountState, Pick<MountNamespaceHa
 };
 
 function refuse(pid: Pid): Refusal {
-  return new Refusal(
-    "MOUNT_DETACHED",
-    {
-      what: `Process ${pid} uses a mount that was taken away.`,
-      why: "Nothing shows its file system any more, and it is none in memory.",
-      remedy: "Mount the file system again, or let the program close what it has open there.",
-    },
-    { pid, resource: "mount" },
-  );
+  return failures.MOUNT_DETACHED.mount({ pid });
 }

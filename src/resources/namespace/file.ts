@@ -6,7 +6,8 @@ import { O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { stat } from "../../sys/stat.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import type { NamespaceHandle } from "./handle.ts";
 import { CARRIED, namespaceObject } from "./own.ts";
@@ -51,15 +52,7 @@ export const namespaceFile: FileKind<v.InferOutput<typeof schema>, "namespace"> 
   },
   check({ path }) {
     if (path === undefined || existsSync(path)) return undefined;
-    return new Refusal(
-      "FILE_MISSING",
-      {
-        what: `${path} is not what the processes had open.`,
-        why: "It was a namespace of the machine's, and cannot be found (ENOENT).",
-        remedy: "Make it again, as ip netns add does.",
-      },
-      { path },
-    );
+    return failures.FILE_MISSING.namespace({ path });
   },
   thaw({ type, process, object, path }, context, flags) {
     const how = flags & O.O_PATH;
@@ -91,13 +84,5 @@ function isMountOwn({ context, pid, fd }: OpenFile): boolean {
 }
 
 function unknown(file: OpenFile): Refusal {
-  return new Refusal(
-    "NAMESPACE_FILE",
-    {
-      what: `Process ${file.pid} (${file.command}) holds a namespace that no process of the set lives in.`,
-      why: `Descriptor ${file.fd} leads to ${file.link}.`,
-      remedy: "Freeze a process that lives there as well, or let this one close it.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "namespace" },
-  );
+  return failures.NAMESPACE_FILE.unknown({ file });
 }

@@ -8,7 +8,7 @@ import { closeSync, readFileSync, readdirSync } from "node:fs";
 import * as v from "valibot";
 import { nameOfNamespace, namespaceOf, openNamespace, ownerIdOf, ownerOf, parentOf } from "../../sys/namespaces.ts";
 import type { LocalFd, Pid } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { FreezeContext, ObjectKind } from "../contract.ts";
 import type { NamespaceHandle } from "./handle.ts";
 
@@ -129,11 +129,7 @@ function readInside(user: LocalFd, name: string, files: readonly string[]): stri
     const args = [`--user=/proc/${process.pid}/fd/${user}`, "--preserve-credentials", "cat", `/proc/self/${file}`];
     const { status, stdout, stderr, error } = spawnSync("nsenter", args, { encoding: "utf8", cwd: "/" });
     if (status === 0) return stdout;
-    throw new Refusal("USER_NAMESPACE", {
-      what: "A user namespace that nobody lives in cannot be looked at.",
-      why: `nsenter(1) into ${name} said: ${(error?.message ?? stderr).trim()}`,
-      remedy: "Install util-linux, or leave the processes out that live in namespaces below it.",
-    });
+    throw failures.USER_NAMESPACE({ name, said: (error?.message ?? stderr).trim() });
   });
 }
 

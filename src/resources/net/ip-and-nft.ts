@@ -1,7 +1,7 @@
 /** ip(8) and nft(8), run in the network namespace that this thread is in: a child inherits it. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 
 const FOLDERS = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
@@ -9,15 +9,7 @@ function run(tool: string, args: readonly string[], input = ""): string {
   const path = FOLDERS.map((folder) => `${folder}/${tool}`).find((candidate) => existsSync(candidate)) ?? tool;
   const { status, stdout, stderr, error } = spawnSync(path, args, { input, encoding: "utf8", cwd: "/" });
   if (status === 0) return stdout;
-  throw new KmonteError(
-    "NETWORK_TOOL",
-    {
-      what: `A network namespace cannot be read or set up.`,
-      why: `\`${tool} ${args.join(" ")}\` said: ${(error?.message ?? stderr).trim()}`,
-      remedy: `Install ${tool !== "nft" ? "iproute2" : "nftables"} if it is missing.`,
-    },
-    error === undefined ? {} : { cause: error },
-  );
+  throw failures.NETWORK_TOOL({ tool, args: args.join(" "), said: (error?.message ?? stderr).trim(), cause: error });
 }
 
 export function ip(args: readonly string[]): string {

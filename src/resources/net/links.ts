@@ -5,7 +5,8 @@ import * as v from "valibot";
 import { atHome, openNamespace } from "../../sys/namespaces.ts";
 import { type Told, asWanted } from "../../abi/rtnetlink.ts";
 import { linkData, namespaceId, tunOwners } from "../../sys/rtnetlink.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import type { FreezeProcess } from "../contract.ts";
 import { ip } from "./ip-and-nft.ts";
 
@@ -267,13 +268,5 @@ function wordsOf(address: Address): string {
 }
 
 function refuseLink({ pid, command }: Holder, link: Link, why: string): Refusal {
-  return new Refusal(
-    "NET_DEVICE",
-    {
-      what: `The network namespace of process ${pid} (${command}) has a device that cannot be carried: ${link.ifname}.`,
-      why,
-      remedy: "Take the device away, or leave this process out.",
-    },
-    { pid, command, resource: "net-namespace", path: join("/sys/class/net", link.ifname) },
-  );
+  return failures.NET_DEVICE({ pid, command, name: link.ifname, why, path: join("/sys/class/net", link.ifname) });
 }

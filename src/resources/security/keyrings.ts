@@ -12,7 +12,8 @@ import { type Identity, asUser } from "../../sys/identity.ts";
 import { attempt } from "../../sys/call.ts";
 import { KEYCTL, KEY_SPEC, KEY_USER_ALL, KEY_USER_UNSEARCHABLE } from "../../abi/keyctl.ts";
 import { listKeys, setKeyOwner, setKeyRights } from "../../sys/keyctl.ts";
-import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { KmonteError, Refusal } from "../../errors/failure.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import type { Row } from "../../tracee/scope.ts";
 import type { ThawProcess, ThawThread, ThreadResource } from "../contract.ts";
@@ -164,21 +165,9 @@ const NAME_ROOM = 128;
 const ANONYMOUS = "_ses";
 
 function nameTaken({ pid, command }: ThawProcess, name: string): KmonteError {
-  return new KmonteError("KEYRING_NAME", {
-    what: `Process ${pid} (${command}) cannot join its session keyring again.`,
-    why: `Another keyring of the machine is called ${name} and open to everybody of that user.`,
-    remedy: "Unlink that keyring, or revoke it (keyctl(1)).",
-  });
+  return failures.KEYRING_NAME({ pid, command, name });
 }
 
 function sharedByThreads({ pid, command }: { pid: number; command: string }, tid: number): Refusal {
-  return new Refusal(
-    "KEYRING",
-    {
-      what: `Process ${pid} (${command}) holds keys that cannot be carried.`,
-      why: `It has a process keyring, as thread ${tid} sees it (keyctl(2)), and several threads: each would get one of its own.`,
-      remedy: "Let the program put its keys into the keyring of its session or user, or leave it out.",
-    },
-    { pid, tid, command, resource: "keyring" },
-  );
+  return failures.KEYRING.sharedByThreads({ pid, command, tid });
 }

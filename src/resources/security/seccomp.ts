@@ -4,7 +4,8 @@ import { SyscallError, attempt, withStruct } from "../../sys/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { PTRACE, PTRACE_O } from "../../abi/ptrace.ts";
 import { BPF_MAXINSNS, SECCOMP_FILTER_FLAG, SECCOMP_SET_MODE, SOCK_FILTER_SIZE } from "../../abi/seccomp.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { BUILD_OPTIONS } from "../../tracee/blank.x86_64.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
@@ -92,20 +93,13 @@ function readFilters({ tid, process }: FreezeThread): Filter[] {
   for (;;) {
     const filter = readFilter(tid, filters.length);
     if (filter === -ERRNO.ENOENT) return filters;
-    if (typeof filter === "number" || Buffer.from(filter.program, "base64").length > LONGEST) {
-      throw new Refusal(
-        "SECCOMP_FILTER",
-        {
-          what: `Process ${process.pid} (${process.command}) has a filter of system calls that cannot be frozen.`,
-          why:
-            typeof filter === "number"
-              ? `${new SyscallError("ptrace(PTRACE_SECCOMP_GET_FILTER)", filter, `Reading filter ${filters.length} of thread ${tid}`).message}`
-              : `Filter ${filters.length} of thread ${tid} is longer than ${LONGEST} bytes.`,
-          remedy: "Run kmonte as root, outside of any filter, or leave this process out.",
-        },
-        { pid: process.pid, tid, command: process.command, resource: "seccomp" },
-      );
+    if (typeof filter === "number") {
+      const about = `Reading filter ${filters.length} of thread ${tid}`;
+      const why = new SyscallError("ptrace(PTRACE_SECCOMP_GET_FILTER)", filter, about).message;
+      throw failures.SECCOMP_FILTER.unreadable({ process, tid, why });
     }
+    if (Buffer.from(filter.program, "base64").length > LONGEST)
+      throw failures.SECCOMP_FILTER.tooLong({ process, tid, number: filters.length, longest: LONGEST });
     if (asksListener(filter)) throw hasListener(process, tid);
     filters.push(filter);
   }
@@ -125,15 +119,7 @@ function asksListener({ program }: Filter): boolean {
 }
 
 function hasListener({ pid, command }: FreezeThread["process"], tid: number): Refusal {
-  return new Refusal(
-    "SECCOMP_LISTENER",
-    {
-      what: `Process ${pid} (${command}) has a filter that asks another process about system calls.`,
-      why: `A filter of thread ${tid} answers SECCOMP_RET_USER_NOTIF (seccomp_unotify(2)).`,
-      remedy: "Leave this process out, with whoever listens.",
-    },
-    { pid, tid, command, resource: "seccomp" },
-  );
+  return failures.SECCOMP_LISTENER({ pid, command, tid });
 }
 
 /** Number 0 is the oldest. Returns a negated errno when it cannot be read. */

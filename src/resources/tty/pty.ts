@@ -13,7 +13,8 @@ import { type FileStat, fileSystemOf, fstat, stat } from "../../sys/stat.ts";
 import { PTMX, TERMIOS2_SIZE, TTY, WINSIZE_SIZE, ptyIndex } from "../../abi/tty.ts";
 import { ttyGet, ttyGetInt, ttyQueued, ttySet, ttySetInt } from "../../sys/tty.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import type { FreezeContext, ObjectKind, OpenFile, ThawContext } from "../contract.ts";
 import { ownOpen } from "../file/unlinked-special.ts";
@@ -108,15 +109,7 @@ function freezePty(file: OpenFile, index: number): PtyState {
 function refuseHolders(file: OpenFile, path: string, node: FileStat): void {
   const [holder] = holdersOf(file.context, path, node);
   if (!holder) return;
-  throw new Refusal(
-    "EXTERNAL_PTY",
-    {
-      what: `Process ${file.pid} (${file.command}) keeps a terminal that a process outside uses.`,
-      why: `Descriptor ${file.fd} is the master side of ${path}, which process ${holder.pid} (${holder.command}) has open as descriptor ${holder.fd}.`,
-      remedy: `Freeze ${holder.pid} together with ${file.pid}.`,
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path, resource: "pty" },
-  );
+  throw failures.EXTERNAL_PTY({ file, path, otherPid: holder.pid, otherCommand: holder.command, otherFd: holder.fd });
 }
 
 /** A descriptor of the slave side, if the set has one. */
@@ -191,15 +184,7 @@ function asUsual<T>(master: LocalFd, action: () => T): T {
 }
 
 function refuseData(file: OpenFile, path: string, why: string): Refusal {
-  return new Refusal(
-    "PTY_DATA",
-    {
-      what: `Process ${file.pid} (${file.command}) has a terminal with data in it that no one has read yet.`,
-      why: `${path}: descriptor ${file.fd} is its master side. ${why}`,
-      remedy: "Try again in a moment, when the programs have read them.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path, resource: "pty" },
-  );
+  return failures.PTY_DATA({ file, path, why });
 }
 
 export const pty: ObjectKind<PtyState, PtyHandle, "pty"> = {
@@ -276,13 +261,5 @@ function openMaster(index: number): LocalFd {
   } finally {
     for (const fd of others) closeSync(fd);
   }
-  throw new Refusal(
-    "PTY_TAKEN",
-    {
-      what: `The terminal /dev/pts/${index} cannot be made again.`,
-      why: "Another terminal has this number now.",
-      remedy: `Close the terminal that shows /dev/pts/${index} (tty tells), then thaw again.`,
-    },
-    { path: `/dev/pts/${index}` },
-  );
+  throw failures.PTY_TAKEN({ index });
 }

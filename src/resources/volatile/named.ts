@@ -1,7 +1,8 @@
 /** What somebody has named to come along, and the credentials of units (systemd.exec(5), LoadCredential=). */
 import { realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { errnoOf } from "../../lib/no-such-file.ts";
 import type { FreezeContext } from "../contract.ts";
 import { cgroupsOf } from "../cgroup/tree.ts";
@@ -42,16 +43,7 @@ function resolved(path: string): string {
 }
 
 function missing(path: string, why: string, cause?: unknown): Refusal {
-  return new Refusal(
-    "CARRY_MISSING",
-    {
-      what: `${path} cannot be carried, as it was asked for.`,
-      why: `There is no such file: ${why}.`,
-      remedy: "Leave it out, or name the path that the unit has (systemctl show).",
-    },
-    { path },
-    cause,
-  );
+  return failures.CARRY_MISSING({ path, why, cause });
 }
 
 /** The credentials of the units whose control groups the set lives in: no boot makes them for a unit that is thawed. */

@@ -1,6 +1,7 @@
 /** Bringing memory from a core file into a blank process. */
 import { SyscallError } from "../../sys/call.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { KmonteError } from "../../errors/failure.ts";
 import { extentsOf, headerSize, parseSegments, type Extent, type Segment } from "../../image/core/file.ts";
 import { PR } from "../../abi/prctl.ts";
 import type { Blob } from "../../resources/contract.ts";
@@ -102,7 +103,7 @@ function readExtents(
 }
 
 function endsTooEarly(process: BuiltProcess): KmonteError {
-  return new KmonteError("IMAGE_SHORT", { what: `The image ends before the memory of process ${process.pid} does.` });
+  return failures.IMAGE_SHORT({ process });
 }
 
 function readSegments(core: Blob): Segment[] {

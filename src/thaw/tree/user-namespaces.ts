@@ -12,7 +12,7 @@ import { type NamespaceType, openNamespace } from "../../sys/namespaces.ts";
 import { PR } from "../../abi/prctl.ts";
 import { WAIT } from "../../abi/wait.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { stateOfKind } from "../../image/kinds.ts";
 import type { FrozenProcess } from "../../image/schema.ts";
 import type { UserNamespaces } from "../../resources/contract.ts";
@@ -77,10 +77,7 @@ export class ThawedUserNamespaces implements UserNamespaces {
   /** Clones a process with a new user namespace of its own. */
   create(from: BuildScope, user: string | undefined, rights: Credentials | undefined, clone: () => void): void {
     if (user === undefined || this.stateOf(user).parent !== from.user || this.#builder.context.has(user)) {
-      throw new KmonteError("PID_NAMESPACE_OWNER", {
-        what: "A pid namespace cannot be made again as it was.",
-        why: `It belongs to ${user ?? "the user namespace above"}, which its makers were in before it.`,
-      });
+      throw failures.PID_NAMESPACE_OWNER({ user });
     }
     this.#asOwner(from, this.stateOf(user), clone, rights);
   }

@@ -3,7 +3,7 @@
  * it may open with their own rights (`resources/file/reopen.ts`). Asked before anything is made.
  */
 import { type Rights, isForUser } from "../../sys/identity.ts";
-import type { Refusal } from "../../lib/errors.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { filesOf } from "../../image/kinds.ts";
 import { pathsIn, pathsOfPart, pathsOfProcess } from "../../image/user/reach.ts";
 import type { FrozenState } from "../../image/schema.ts";

@@ -10,7 +10,7 @@ import { KCMP } from "../../../abi/fcntl.ts";
 import { taskOf } from "../../../sys/living.ts";
 import { networkHere, socketNamespace } from "../../../sys/namespaces.ts";
 import { S_IF } from "../../../abi/stat.ts";
-import { KmonteError } from "../../../lib/errors.ts";
+import { KmonteError } from "../../../errors/failure.ts";
 import { isSystemdRunning } from "../../../lib/systemd-unit.ts";
 import type { OpenFile } from "../../contract.ts";
 import { describeSocket, isManager, KINDS, soughtSchema, type Sought } from "./manager-sockets.ts";

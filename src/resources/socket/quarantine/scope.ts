@@ -2,13 +2,13 @@
  * What must be kept silent of a network namespace while the sockets of the set are away: connections with ends outside,
  * and ports, at which whoever comes would be told that nobody is there.
  */
+import { failures } from "../../../errors/catalogue.ts";
 import { readFileSync } from "node:fs";
 import { namespaceOf, networkHere, socketNamespace } from "../../../sys/namespaces.ts";
 import { isInRepair } from "../../../sys/tcp.ts";
-import type { Refusal } from "../../../lib/errors.ts";
+import type { Refusal } from "../../../errors/failure.ts";
 import type { FreezeContext, OpenFile } from "../../contract.ts";
 import { isClosedExternal } from "../close-external.ts";
-import { socketRefusal } from "../external.ts";
 import { isTcpConnection, localAddress, peerAddress, showAddress } from "../inet-common.ts";
 import { flowKey, once, turned } from "../inet-snapshot.ts";
 import { portOf } from "../port.ts";
@@ -81,21 +81,9 @@ function begin(context: FreezeContext, quiet: ConstructorParameters<typeof Quara
 }
 
 function inRepair(file: OpenFile): Refusal {
-  return socketRefusal(
-    file,
-    "TCP_REPAIR",
-    "a TCP socket in repair mode",
-    "somebody is working on its inner state (TCP_REPAIR).",
-    "Try again when that has ended.",
-  );
+  return failures.TCP_REPAIR({ file });
 }
 
 function withoutFilter(file: OpenFile, flow: Flow): Refusal {
-  return socketRefusal(
-    file,
-    "NFT_MISSING",
-    `a connection to ${showAddress(flow.remote)}, outside the frozen set`,
-    "packets must be held back while it is away, and nft(8) is not there.",
-    "Install nftables, or freeze both ends together.",
-  );
+  return failures.NFT_MISSING({ file, remote: showAddress(flow.remote) });
 }

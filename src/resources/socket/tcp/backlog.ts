@@ -2,14 +2,14 @@
  * Connections that wait in a listening socket's backlog, nobody having accepted them. Their server's end has no
  * descriptor: only a handshake makes one again, so both ends must be in the set, and nothing may have been sent.
  */
+import { failures } from "../../../errors/catalogue.ts";
 import { IPPROTO, SIOCOUTQ } from "../../../abi/socket.ts";
 import { getOption, ioctlInt } from "../../../sys/socket.ts";
 import { TCP_STATE } from "../../../abi/tcp.ts";
 import { tcpInfo } from "../../../sys/tcp.ts";
-import type { Refusal } from "../../../lib/errors.ts";
+import type { Refusal } from "../../../errors/failure.ts";
 import type { FreezeContext, OpenFile, Settling } from "../../contract.ts";
 import { plainEnd } from "../../../proc/inet-diag.ts";
-import { socketRefusal } from "../external.ts";
 import { inetSort, isTcpConnection, localAddress, peerAddress, showAddress } from "../inet-common.ts";
 import { flowKey, once, tcpSockets, turned } from "../inet-snapshot.ts";
 import { portOf } from "../port.ts";
@@ -83,23 +83,11 @@ function leadsTo(target: Flow["remote"], name: Flow["local"]): boolean {
 }
 
 function hasSent(file: OpenFile, remote: Flow["remote"]): Refusal {
-  return socketRefusal(
-    file,
-    "TCP_PENDING_DATA",
-    `sent data to ${showAddress(remote)}, which has not accepted the connection yet`,
-    "nobody can read data that stands behind a backlog.",
-    "Try again when the server has accepted the connection.",
-  );
+  return failures.TCP_PENDING_DATA({ file, remote: showAddress(remote) });
 }
 
 function inGroup(file: OpenFile, remote: Flow["remote"]): Refusal {
-  return socketRefusal(
-    file,
-    "TCP_PENDING_CONNECTIONS",
-    `a connection to ${showAddress(remote)} that nobody has accepted yet`,
-    "several sockets listen there (SO_REUSEPORT), and which of them has it cannot be told.",
-    "Try again when the server has accepted the connection.",
-  );
+  return failures.TCP_PENDING_CONNECTIONS.ofClient({ file, remote: showAddress(remote) });
 }
 
 /**
@@ -129,11 +117,5 @@ export function freezeBacklog(file: OpenFile, name: Flow["local"], waiting: numb
 }
 
 function outside(file: OpenFile, name: Flow["local"], count: number): Refusal {
-  return socketRefusal(
-    file,
-    "TCP_PENDING_CONNECTIONS",
-    `connections to ${showAddress(name)} that it has not accepted yet`,
-    `${count} wait in the backlog, out of reach, and their clients are not frozen with it.`,
-    "Try again when the program has accepted them, or give --close-external: their clients are then told that they are closed.",
-  );
+  return failures.TCP_PENDING_CONNECTIONS.ofServer({ file, local: showAddress(name), count });
 }

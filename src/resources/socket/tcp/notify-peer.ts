@@ -7,7 +7,7 @@ import { announceAddress } from "../../../sys/announce.ts";
 import { TCP_FLAG } from "../../../abi/packet.ts";
 import { injectSegment, reportUnreachable } from "../../../sys/packet.ts";
 import { AF } from "../../../abi/socket.ts";
-import { KmonteError } from "../../../lib/errors.ts";
+import { KmonteError } from "../../../errors/failure.ts";
 import type { ThawContext } from "../../contract.ts";
 import { isPlainV4, PASS_MARK, type Flow } from "../quarantine/rules.ts";
 import { isEverywhere } from "../quarantine/requirements.ts";

@@ -2,6 +2,7 @@
  * The urgent mark of a TCP connection (tcp(7)): the place of a byte in what was received, and the byte itself unless it
  * was taken out of band. A segment that says so is the only way to set one.
  */
+import { failures } from "../../../errors/catalogue.ts";
 import { POLL } from "../../../abi/poll.ts";
 import { pollNow } from "../../../sys/poll.ts";
 import * as v from "valibot";
@@ -12,7 +13,6 @@ import { MSG, SO, SOL } from "../../../abi/socket.ts";
 import { getInt, setInt } from "../../../sys/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { OpenFile } from "../../contract.ts";
-import { socketRefusal } from "../external.ts";
 
 export const urgentSchema = v.strictObject({
   /** Bytes of the receive queue before the urgent one. */
@@ -76,13 +76,7 @@ function setPeekOffset(fd: LocalFd, at: number): boolean {
 }
 
 function unreadable(file: OpenFile): Error {
-  return socketRefusal(
-    file,
-    "TCP_URGENT",
-    "a TCP connection with bytes behind an urgent one",
-    "this kernel has no way to look past the urgent mark without reading.",
-    "Try again when the program has read them.",
-  );
+  return failures.TCP_URGENT({ file });
 }
 
 /** Takes the byte out of band, as the program had. */

@@ -16,11 +16,11 @@ import { unixAddress } from "../../../abi/sockaddr.ts";
 import { SIOCOUTQ } from "../../../abi/socket.ts";
 import { ioctlInt, tryAddress } from "../../../sys/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import { Refusal } from "../../../lib/errors.ts";
+import { failures } from "../../../errors/catalogue.ts";
+import type { Refusal } from "../../../errors/failure.ts";
 import { orIfGone } from "../../../lib/no-such-file.ts";
 import { parseCgroups } from "../../../proc/cgroup.ts";
 import type { OpenFile, ThawContext } from "../../contract.ts";
-import { socketRefusal } from "../external.ts";
 import type { SeenSocket } from "./snapshot.ts";
 
 export const journalStreamSchema = v.strictObject({
@@ -50,13 +50,7 @@ export function isJournal(listener: string): boolean {
 /** `inode` is that of the journal's end. */
 export function freezeJournalStream({ file }: SeenSocket, path: string, inode: number): JournalStream {
   if ((ioctlInt(file.local, SIOCOUTQ) ?? 0) > 0) {
-    throw socketRefusal(
-      file,
-      "UNIX_PENDING_DATA",
-      "written lines that the journal has not read yet",
-      `${path} leads to a journal that reads slowly, or not at all.`,
-      "Try again when the journal has read them (systemctl status systemd-journald).",
-    );
+    throw failures.UNIX_PENDING_DATA.journal({ file, path });
   }
   const kept = streamOf(file, path, inode);
   const flag = (name: string): boolean => kept.get(name) === "1";
@@ -127,13 +121,5 @@ export function openJournalStream(fd: LocalFd, stream: JournalStream, context: T
 }
 
 function noJournal(path: string, errno: string): Refusal {
-  return new Refusal(
-    "JOURNAL_MISSING",
-    {
-      what: "Processes write into the journal, and it is not there.",
-      why: `connect(2) to ${path} failed with ${errno}.`,
-      remedy: "Start it (systemctl start systemd-journald.socket systemd-journald.service), and thaw again.",
-    },
-    { path },
-  );
+  return failures.JOURNAL_MISSING({ path, errno });
 }

@@ -22,7 +22,8 @@ import { SIOCUNIXFILE } from "../../../abi/socket.ts";
 import { useAddress } from "../../../sys/socket.ts";
 import { fstat } from "../../../sys/stat.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import { KmonteError } from "../../../lib/errors.ts";
+import { failures } from "../../../errors/catalogue.ts";
+import type { KmonteError } from "../../../errors/failure.ts";
 import type { UnixSocketInfo } from "../../../proc/unix-diag.ts";
 import type { OpenFile, ThawContext } from "../../contract.ts";
 import { linkedPath } from "../../file/contents.ts";
@@ -202,15 +203,7 @@ function lookAt(path: string): BigIntStats | undefined {
 function misplaced(path: string, made: LocalFd): KmonteError {
   const there = readlinkSync(`/proc/self/fd/${made}`);
   if (lookAt(there)?.ino === fstat(made).inode) unlinkSync(there);
-  return new KmonteError(
-    "SOCKET_MISPLACED",
-    {
-      what: `A socket cannot get its name ${path} back.`,
-      why: `The folders on the way to it are others than at the freeze: it would stand at ${there}.`,
-      remedy: "Put the folders back as they were.",
-    },
-    { kind: "refused", facts: { path } },
-  );
+  return failures.SOCKET_MISPLACED({ path, there });
 }
 
 /** Where the sockets are for the moment whose files are gone and whose names others have by now, by path. */
@@ -289,15 +282,7 @@ function moveAside(context: ThawContext, act: Act, here: string): string | undef
 let counter = 0;
 
 function nameTaken(path: string): KmonteError {
-  return new KmonteError(
-    "SOCKET_NAME_TAKEN",
-    {
-      what: `A socket cannot get its name ${path} back.`,
-      why: "Something that is not a socket stands there.",
-      remedy: "Move it away.",
-    },
-    { kind: "refused", facts: { path } },
-  );
+  return failures.SOCKET_NAME_TAKEN({ path });
 }
 
 let ownDirectory = false;

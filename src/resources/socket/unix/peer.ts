@@ -1,17 +1,18 @@
 /** Who stands at the other end of a unix socket. */
+import { failures } from "../../../errors/catalogue.ts";
 import { readFileSync } from "node:fs";
 import { parseStatus } from "../../../proc/status.ts";
 import { SIOCOUTQ, SOCK } from "../../../abi/socket.ts";
 import { ioctlInt } from "../../../sys/socket.ts";
 import { nameOf } from "../../../lib/flags.ts";
-import type { Refusal } from "../../../lib/errors.ts";
+import type { Refusal } from "../../../errors/failure.ts";
 import { TCP_LISTEN } from "../../../proc/unix-diag.ts";
 import type { UnixConnectionState } from "./pair.ts";
 import { peerCredentials, type Creator } from "../creator.ts";
 import { noteClosed } from "../close-external.ts";
 import { activationOf } from "../activation/activated.ts";
 import { closingService } from "../system-services.ts";
-import { externalSocket, socketRefusal } from "../external.ts";
+import { externalSocket } from "../external.ts";
 import { freezeJournalStream, isJournal, type JournalStream } from "./journal-stream.ts";
 import type { SeenSocket, UnixLook } from "./snapshot.ts";
 import { isOwnName } from "./own-name.ts";
@@ -75,13 +76,7 @@ function freezeLost(me: SeenSocket, look: UnixLook): PeerState {
   if (!listener || !look.inside.has(listener.inode))
     return outsideService(me, look, listener?.name, info.inode) ?? closeExternal(me, look, listener?.inode);
   if ((ioctlInt(me.file.local, SIOCOUTQ) ?? 0) > 0) {
-    throw socketRefusal(
-      me.file,
-      "UNIX_PENDING_DATA",
-      "sent data to a connection that is not accepted yet",
-      "nobody can read data that stands behind a backlog.",
-      "Try again when the server has accepted the connection.",
-    );
+    throw failures.UNIX_PENDING_DATA.backlog({ file: me.file });
   }
   return {};
 }
@@ -165,13 +160,7 @@ function describeListener(accepted: SeenSocket, look: UnixLook): NonNullable<Uni
 }
 
 function ofAbstractSocket({ file, info }: SeenSocket): Refusal {
-  return socketRefusal(
-    file,
-    "SOCKET_ACTIVATED",
-    "a connection to a process of the set, through a socket that systemd keeps",
-    `it was accepted at ${info.name}, an abstract name, which cannot be used a second time to connect them again.`,
-    "Let the program close it, or leave one of them out.",
-  );
+  return failures.SOCKET_ACTIVATED.abstract({ file, name: info.name });
 }
 
 function withoutFile(bound: BoundName | undefined): BoundName | undefined {
