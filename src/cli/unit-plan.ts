@@ -4,7 +4,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import { check } from "../freeze/freeze.ts";
 import { eachOnce, type HeldNeed } from "../freeze/check/kernel-needs.ts";
 import { failures } from "../errors/catalogue.ts";
-import { Refusal, RefusalList } from "../errors/failure.ts";
 import { inTheWay } from "../units/obstacles.ts";
 import { planUnits, type UnitPlan } from "../units/others.ts";
 import { matches, type Protection, readProtections } from "../units/protected.ts";
@@ -62,7 +61,7 @@ export async function agreedPlan(
   requireTolerable(options.tolerate ?? [], running);
   const tolerate = options.tolerate ?? options.tolerateIfRunning ?? [];
   const looked = (await survey(running, protections, tolerate)).filter(({ verdict }) => verdict !== "system");
-  if (looked.length === 0 && pids.length === 0) throw nothingProtected();
+  if (looked.length === 0 && pids.length === 0) throw failures.NOTHING_PROTECTED();
   await refuseObstacles(looked, protections);
   requireRoom(DEFAULT_SWAP_ROOT, [...pids, ...looked.flatMap((one) => one.pids)]);
   const plan = planUnits(looked, pids);
@@ -88,11 +87,7 @@ function requireNamedUnits(protections: readonly Protection[]): void {
   const refusals = readUnits(names).flatMap((unit, i) => notRunning(unit, names[i] as string) ?? []);
   const [first, ...more] = refusals;
   if (first && more.length === 0) throw first;
-  if (first) throw notAll(refusals);
-}
-
-function notAll(refusals: readonly Refusal[]): RefusalList {
-  return failures.UNITS_IN_THE_WAY({ refusals });
+  if (first) throw failures.UNITS_IN_THE_WAY({ refusals });
 }
 
 /** The same from outside of the session that is to be frozen; this process goes along with it. */
@@ -122,10 +117,6 @@ async function lastReport(): Promise<SwapReport> {
 const LONGEST_WAIT_MS = 60_000;
 const PAUSE_MS = 200;
 
-function nothingProtected(): Refusal {
-  return failures.NOTHING_PROTECTED();
-}
-
 /** A unit that is to be tolerated, and does not go along, is a mistake that somebody wants to hear of. */
 function requireTolerable(tolerate: readonly string[], running: readonly RunningUnit[]): void {
   const unknown = tolerate.find((pattern) => !running.some(({ unit }) => matches(unit.name, [pattern])));
@@ -138,7 +129,7 @@ async function refuseObstacles(looked: readonly SurveyedUnit[], protections: rea
   if (refusals.length === 0) return;
   const isOnlyTolerance =
     looked.some(({ tolerated }) => tolerated) && inTheWay(await survey(looked, protections)).length === 0;
-  if (!isOnlyTolerance) throw notAll(refusals);
+  if (!isOnlyTolerance) throw failures.UNITS_IN_THE_WAY({ refusals });
   throw failures.CANNOT_TOLERATE({ refusals });
 }
 

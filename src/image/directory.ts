@@ -9,7 +9,6 @@ import { type Identity, asUser } from "../sys/identity.ts";
 import { fstat } from "../sys/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { failures } from "../errors/catalogue.ts";
-import type { Refusal } from "../errors/failure.ts";
 import { openPath } from "../resources/file/path-file.ts";
 import { noteUnfinished } from "../resources/undo-notes.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
@@ -83,13 +82,14 @@ export class PrivateDirectory implements Disposable {
     const { uid, type } = fstat(fd);
     const owner = this.#user?.uid ?? process.geteuid?.();
     // Between the making and the opening its user may have put something else there.
-    if (type === 0 || uid !== owner || readdirSync(below(fd, "")).length > 0) throw replaced(this.name);
+    if (type === 0 || uid !== owner || readdirSync(below(fd, "")).length > 0)
+      throw failures.DIRECTORY_REPLACED({ name: this.name });
     call("flock", "Locking a directory", fd, LOCK_EX_NB);
     if (this.#user) call("fchown", "Taking a directory", fd, 0, 0);
     call("fchmod", "Closing a directory to others", fd, PRIVATE);
     // Some file systems (FAT, some of networks) have no modes of their own and say yes to any.
-    if ((fstat(fd).mode & 0o077) !== 0) throw notPrivate(this.name);
-    if (this.#user && readdirSync(below(fd, "")).length > 0) throw replaced(this.name);
+    if ((fstat(fd).mode & 0o077) !== 0) throw failures.DIRECTORY_NOT_PRIVATE({ name: this.name });
+    if (this.#user && readdirSync(below(fd, "")).length > 0) throw failures.DIRECTORY_REPLACED({ name: this.name });
   }
 
   path(name: string): string {
@@ -196,12 +196,4 @@ function quietly(action: () => void): void {
   } catch {
     // Gone already, or not ours to remove.
   }
-}
-
-function notPrivate(name: string): Refusal {
-  return failures.DIRECTORY_NOT_PRIVATE({ name });
-}
-
-function replaced(name: string): Refusal {
-  return failures.DIRECTORY_REPLACED({ name });
 }

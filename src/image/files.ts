@@ -6,7 +6,6 @@ import { S_IF } from "../abi/stat.ts";
 import { fstat } from "../sys/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { failures } from "../errors/catalogue.ts";
-import type { Refusal } from "../errors/failure.ts";
 import type { Blob } from "../resources/contract.ts";
 import { openPath } from "../resources/file/path-file.ts";
 import { AgeFile, encryptAs } from "./encryption/age.ts";
@@ -41,7 +40,8 @@ export class ImageFiles {
 
   open(name: string): Blob {
     if (this.#names.has(name + AGE)) return this.#openEncrypted(name + AGE);
-    if (!this.#names.has(name)) throw damaged(this.directory, name, `It has no ${name}.`);
+    if (!this.#names.has(name))
+      throw failures.IMAGE_DAMAGED({ directory: this.directory, why: `It has no ${name}.`, path: name });
     const fd = asOurselves(() => openRegular(this.#fd, name));
     return {
       size: fstat(fd).size,
@@ -49,7 +49,8 @@ export class ImageFiles {
       read: (into, at) => {
         for (let done = 0; done < into.length;) {
           const got = readSync(fd, into, done, into.length - done, at + done);
-          if (got === 0) throw damaged(this.directory, name, `${name} ends too early.`);
+          if (got === 0)
+            throw failures.IMAGE_DAMAGED({ directory: this.directory, why: `${name} ends too early.`, path: name });
           done += got;
         }
       },
@@ -68,7 +69,7 @@ export class ImageFiles {
     const fd = this.raw(name + AGE);
     try {
       const sealedBytes = this.#guarded(name + AGE, () => encryptAs(fd, this.#identities, bytes));
-      if (!sealedBytes) throw sealed(this.directory, this.#identities.length);
+      if (!sealedBytes) throw failures.IMAGE_ENCRYPTED({ directory: this.directory, keys: this.#identities.length });
       return { name: name + AGE, bytes: sealedBytes };
     } finally {
       closeSync(fd);
@@ -86,7 +87,7 @@ export class ImageFiles {
     const fd = asOurselves(() => openRegular(this.#fd, name));
     try {
       const file = this.#guarded(name, () => AgeFile.open(fd, fstat(fd).size, this.#identities));
-      if (!file) throw sealed(this.directory, this.#identities.length);
+      if (!file) throw failures.IMAGE_ENCRYPTED({ directory: this.directory, keys: this.#identities.length });
       return {
         size: file.size,
         plain: undefined,
@@ -104,15 +105,12 @@ export class ImageFiles {
       return action();
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause;
-      throw damaged(this.directory, name, `${name} cannot be decrypted: ${cause.message}.`, cause);
+      throw failures.IMAGE_DAMAGED({
+        directory: this.directory,
+        why: `${name} cannot be decrypted: ${cause.message}.`,
+        path: name,
+        cause,
+      });
     }
   }
-}
-
-function damaged(directory: string, path: string, why: string, cause?: unknown): Refusal {
-  return failures.IMAGE_DAMAGED({ directory, why, path, cause });
-}
-
-function sealed(directory: string, keys: number): Refusal {
-  return failures.IMAGE_ENCRYPTED({ directory, keys });
 }

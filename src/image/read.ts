@@ -82,12 +82,8 @@ function openSource(directory: string, user: Identity | undefined): ImageSource 
   try {
     return new ImageSource(directory, user);
   } catch (cause) {
-    throw notAnImage(directory, `It cannot be opened (${codeOf(cause)}).`, cause);
+    throw failures.NOT_AN_IMAGE({ directory, why: `It cannot be opened (${codeOf(cause)}).`, cause });
   }
-}
-
-function notAnImage(directory: string, why: string, cause?: unknown): Refusal {
-  return failures.NOT_AN_IMAGE({ directory, why, cause });
 }
 
 /** The manifest, once its signature has been found to be that of a trusted key. */
@@ -98,9 +94,9 @@ function readManifest(source: ImageSource, unsigned: boolean): Pick<Image, "mani
     bytes = source.readSmall(MANIFEST, LARGEST_MANIFEST);
   } catch (cause) {
     source.refuseRemoved();
-    throw notAnImage(directory, `Its ${MANIFEST} cannot be read (${codeOf(cause)}).`, cause);
+    throw failures.NOT_AN_IMAGE({ directory, why: `Its ${MANIFEST} cannot be read (${codeOf(cause)}).`, cause });
   }
-  if (!bytes) throw notAnImage(directory, `Its ${MANIFEST} is larger than any image has it.`);
+  if (!bytes) throw failures.NOT_AN_IMAGE({ directory, why: `Its ${MANIFEST} is larger than any image has it.` });
   if (!unsigned) verifyManifest(directory, bytes, () => source.readSmall(SIGNATURE, LARGEST_SIGNATURE));
   const text = bytes.toString("utf8");
   refuseNewer(directory, text);

@@ -38,13 +38,12 @@ import { SIGNATURE, signManifest } from "./trust/trust.ts";
 
 /** Refuses a directory that holds something: no image is ever overwritten. */
 export function checkTarget(directory: string): void {
-  const unusable = (why: string, cause?: unknown): Refusal => failures.DIRECTORY_NOT_USABLE({ directory, why, cause });
   /** Some folder on the way may not be ours to look into. */
   const reached = <T>(look: () => T): T => {
     try {
       return look();
     } catch (cause) {
-      throw unusable((cause as Error).message, cause);
+      throw failures.DIRECTORY_NOT_USABLE({ directory, why: (cause as Error).message, cause });
     }
   };
   const parent = dirname(resolve(directory));
@@ -54,7 +53,10 @@ export function checkTarget(directory: string): void {
   const found = reached(() => lstatSync(directory, { throwIfNoEntry: false }));
   if (!found) return;
   if (!found.isDirectory()) {
-    throw unusable(`It is ${found.isSymbolicLink() ? "a symbolic link, and none is followed here" : "no directory"}.`);
+    throw failures.DIRECTORY_NOT_USABLE({
+      directory,
+      why: `It is ${found.isSymbolicLink() ? "a symbolic link, and none is followed here" : "no directory"}.`,
+    });
   }
   const entries = reached(() => readdirSync(directory));
   if (entries.length > 0) {

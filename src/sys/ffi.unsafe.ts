@@ -6,7 +6,6 @@
 import koffi from "koffi";
 import { SYS } from "../abi/syscalls.x86_64.ts";
 import { failures } from "../errors/catalogue.ts";
-import type { KmonteError } from "../errors/failure.ts";
 
 /**
  * A function of the C calling convention that moves its seven arguments to where the kernel expects a system call's
@@ -41,13 +40,9 @@ export function nativeFunction(name: string, code: Uint8Array, parameters: numbe
   const mprotect = libc.func("int mprotect(void *, size_t, int)");
   const page = mmap(0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) as unknown;
   new Uint8Array(koffi.view(page, PAGE)).set(code);
-  if (mprotect(page, PAGE, PROT_READ_EXEC) !== 0) throw refusedPage();
+  if (mprotect(page, PAGE, PROT_READ_EXEC) !== 0) throw failures.NO_EXECUTABLE_MEMORY();
   const signature = `int64_t ${name}(${Array.from({ length: parameters }, () => "int64_t").join(", ")})`;
   return koffi.decode(page, koffi.proto(signature)) as RawFunction;
-}
-
-function refusedPage(): KmonteError {
-  return failures.NO_EXECUTABLE_MEMORY();
 }
 
 const raw = nativeFunction("raw_syscall", SYSCALL_STUB, 7);

@@ -15,7 +15,6 @@ import { SYS } from "../abi/syscalls.x86_64.ts";
 import { wait4 } from "../sys/wait.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { failures } from "../errors/catalogue.ts";
-import type { KmonteError } from "../errors/failure.ts";
 import { cString, int32, JUMP, LEA, MachineCode } from "./machine-code.x86_64.ts";
 import { codeProgram, startProgram, withInherited } from "./tiny-program.x86_64.ts";
 
@@ -139,7 +138,9 @@ export class Guardian implements Disposable {
       for (const fd of pidfds) closeSync(fd);
     }
     if (this.#pid < 0)
-      throw notReleased(`A small program that watches over it did not start (${errnoName(this.#pid)}).`);
+      throw failures.NOT_RELEASED({
+        why: `A small program that watches over it did not start (${errnoName(this.#pid)}).`,
+      });
   }
 
   /**
@@ -156,11 +157,11 @@ export class Guardian implements Disposable {
     this.#pid = 0;
     if (typeof status === "object" && status.state === "exited" && status.code === 0) return;
     const failed = typeof status === "object" && status.state === "exited";
-    throw notReleased(
-      failed
+    throw failures.NOT_RELEASED({
+      why: failed
         ? `Writing down that they live answered ${errnoName(-status.code)}.`
         : "Something outside killed the small program that watches over it.",
-    );
+    });
   }
 
   /** Sends it away, where it is still there. */
@@ -170,8 +171,4 @@ export class Guardian implements Disposable {
     wait4(this.#pid, 0);
     this.#pid = 0;
   }
-}
-
-function notReleased(why: string): KmonteError {
-  return failures.NOT_RELEASED({ why });
 }

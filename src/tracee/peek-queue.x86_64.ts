@@ -12,7 +12,6 @@ import { SYS } from "../abi/syscalls.x86_64.ts";
 import { wait4 } from "../sys/wait.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { failures } from "../errors/catalogue.ts";
-import type { KmonteError } from "../errors/failure.ts";
 import { int32 } from "./machine-code.x86_64.ts";
 import { buildProgram, headerBytes, PF_R, PF_W, PF_X, startProgram } from "./tiny-program.x86_64.ts";
 
@@ -84,18 +83,15 @@ export function peekQueue(queue: LocalFd, { messages: count, messageSize }: Queu
       return pid > 0 ? wait4(pid, 0) : undefined;
     });
     const table = readFileSync(`/proc/self/fd/${out}`);
-    if (typeof status !== "object" || status.state !== "exited" || table.length !== count * stride) throw unseen(count);
+    if (typeof status !== "object" || status.state !== "exited" || table.length !== count * stride)
+      throw failures.MQ_UNSEEN({ count });
     return Array.from({ length: count }, (_, i) => {
       const length = Number(table.readBigInt64LE(i * stride));
-      if (length < 0) throw unseen(count);
+      if (length < 0) throw failures.MQ_UNSEEN({ count });
       const at = i * stride + HEADER;
       return { priority: table.readUInt32LE(i * stride + 8), bytes: Buffer.from(table.subarray(at, at + length)) };
     });
   } finally {
     closeSync(out);
   }
-}
-
-function unseen(count: number): KmonteError {
-  return failures.MQ_UNSEEN({ count });
 }

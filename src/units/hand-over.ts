@@ -18,7 +18,6 @@ import {
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { failures } from "../errors/catalogue.ts";
-import type { KmonteError } from "../errors/failure.ts";
 import { projectFile } from "../lib/program-files.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { HAND_OVER_DROP_IN, UNIT_DIRECTORY, unitArgument } from "../lib/systemd-unit.ts";
@@ -83,9 +82,11 @@ export function membersOf(along: readonly SurveyedUnit[], pids: ReadonlySet<numb
   return readUnits(along.flatMap(({ unit, scopes }) => [unit, ...scopes].map(({ name }) => name))).map((unit) => {
     const { name, controlGroup, mainPid, description, properties } = unit;
     const outside = unit.pids.find((pid) => !pids.has(pid));
-    if (outside !== undefined) throw changed(name, `Process ${outside} was started in it since.`);
+    if (outside !== undefined)
+      throw failures.UNIT_CHANGED({ unit: name, why: `Process ${outside} was started in it since.` });
     const isService = name.endsWith(".service");
-    if (isService && mainPid > 0 && !pids.has(mainPid)) throw changed(name, `Its main process is ${mainPid} now.`);
+    if (isService && mainPid > 0 && !pids.has(mainPid))
+      throw failures.UNIT_CHANGED({ unit: name, why: `Its main process is ${mainPid} now.` });
     const processes = [...groups].flatMap(([pid, group]) => {
       const below = group === controlGroup ? "" : group.slice(controlGroup.length);
       return group === controlGroup || group.startsWith(`${controlGroup}/`) ? [{ pid, group: below }] : [];
@@ -115,10 +116,6 @@ function joinableOf({ properties }: Unit): JoinableKind[] {
 
 function groupOrNone(pid: number): string {
   return orIfGone(() => controlGroupOf(pid), "");
-}
-
-function changed(unit: string, why: string): KmonteError {
-  return failures.UNIT_CHANGED({ unit, why });
 }
 
 /**

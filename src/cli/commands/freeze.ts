@@ -4,7 +4,6 @@ import type { Command } from "commander";
 import { askDaemon, hasDaemon } from "../../daemon/client.ts";
 import { freeze, type FrozenSet } from "../../freeze/freeze.ts";
 import { failures } from "../../errors/catalogue.ts";
-import type { Refusal } from "../../errors/failure.ts";
 import { collect, parseDuration, parsePid } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
 import { formatBytes, formatMilliseconds, printOutcome, tell } from "../output.ts";
@@ -56,7 +55,7 @@ files, the RuntimeDirectory= of a unit, folders with all that is in them.
   kmonte thaw /var/lib/images/redis`,
     )
     .action(async (pids: number[], options: Options) => {
-      if (options.carry && hasDaemon()) throw notForUsers();
+      if (options.carry && hasDaemon()) throw failures.CARRY_USER();
       const progress = showProgress(options.json === true);
       const end = options.leaveRunning ? "resume" : "kill";
       const job = {
@@ -86,8 +85,4 @@ files, the RuntimeDirectory= of a unit, folders with all that is in them.
         `${formatBytes(bytes)} of memory; ${end === "resume" ? "stood still for" : "took"} ${formatMilliseconds(done - stopped)}.`,
       );
     });
-}
-
-function notForUsers(): Refusal {
-  return failures.CARRY_USER();
 }

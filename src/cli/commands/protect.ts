@@ -1,7 +1,6 @@
 /** `kmonte protect UNIT…` and `kmonte unprotect UNIT…`: which units a swap takes along. */
 import type { Command } from "commander";
 import { failures } from "../../errors/catalogue.ts";
-import type { KmonteError } from "../../errors/failure.ts";
 import {
   addProtections,
   PROTECT_DIRECTORY,
@@ -48,7 +47,7 @@ Examples:
     .action(async (units: string[], options: Options) => {
       requireSystemd("kmonte protect");
       requireRoot("protect units");
-      if ((units.length === 0) !== (options.all === true)) throw nothingNamed("protect");
+      if ((units.length === 0) !== (options.all === true)) throw failures.USAGE.unitsOrAll({ command: "protect" });
       if (!options.all) requireUnits(units);
       const named = units.map((pattern) => ({ pattern: fullName(pattern), file: "" }));
       const protections = [...readProtections(), ...named];
@@ -73,10 +72,6 @@ Examples:
       if (options.json) printJson<"unprotect">({ removed: units.map(fullName) });
       else for (const name of units) printLine(`${fullName(name)} is not protected any more.`);
     });
-}
-
-function nothingNamed(command: string): KmonteError {
-  return failures.USAGE.unitsOrAll({ command });
 }
 
 /** Patterns may stand for units that come later; a unit that is named must run, as it could not be looked at otherwise. */

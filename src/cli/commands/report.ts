@@ -1,7 +1,6 @@
 /** `kmonte report` */
 import { type Command, Option } from "commander";
 import { failures } from "../../errors/catalogue.ts";
-import type { KmonteError } from "../../errors/failure.ts";
 import { METRICS_MODE, metricsText } from "../../report/metrics.ts";
 import { reportPage } from "../../report/page.ts";
 import { METRICS_SETTINGS } from "../../report/textfile.ts";
@@ -70,14 +69,10 @@ function mailAll(json: boolean | undefined): void {
 
 function put(file: string, text: string, { json }: Options, mode?: number): void {
   if (file === STANDARD_OUTPUT) {
-    if (json) throw bothOnOutput();
+    if (json) throw failures.USAGE.reportOrJson();
     printLine(text.trimEnd());
     return;
   }
   writeReport(file, text, mode);
   printOutcome<"report --html" | "report --metrics">(json, { file }, `Written to ${file}.`);
-}
-
-function bothOnOutput(): KmonteError {
-  return failures.USAGE.reportOrJson();
 }

@@ -60,14 +60,10 @@ Example:
   kmonte thaw /var/lib/images/redis`,
     )
     .action(async (directory: string | undefined, options: Options) => {
-      if ((directory === undefined) !== (options.boot === true)) throw wrongArguments();
+      if ((directory === undefined) !== (options.boot === true)) throw failures.USAGE.imageOrBoot();
       if (directory === undefined) await thawAtBoot(options);
       else await thawDirectory(directory, options);
     });
-}
-
-function wrongArguments(): KmonteError {
-  return failures.USAGE.imageOrBoot();
 }
 
 async function thawDirectory(directory: string, options: Options): Promise<void> {

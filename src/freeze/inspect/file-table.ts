@@ -50,7 +50,7 @@ export class FileTable {
         .sort((a, b) => a - b)
         .map((fd) => this.#addDescriptor(pidfd, pid, command, fd));
     } catch (error) {
-      throw errnoOf(error) === "EMFILE" ? tooMany(pid, command, error) : error;
+      throw errnoOf(error) === "EMFILE" ? failures.OPEN_FILES_LIMIT.look({ pid, command, cause: error }) : error;
     } finally {
       closeSync(pidfd);
     }
@@ -126,10 +126,6 @@ export class FileTable {
     }
     return files;
   }
-}
-
-function tooMany(pid: number, command: string, cause: unknown): Refusal {
-  return failures.OPEN_FILES_LIMIT.look({ pid, command, cause });
 }
 
 /** A socket is looked at from inside the network namespace that it was made in. */

@@ -7,7 +7,6 @@ import { PAGE_SIZE } from "../../abi/mman.ts";
 import { asOurselves } from "../../sys/identity.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { failures } from "../../errors/catalogue.ts";
-import type { KmonteError } from "../../errors/failure.ts";
 import { CHUNK_SIZE } from "./digest.ts";
 
 /** Memory that stands behind a chunk: triples of address, offset within the chunk, length; the rest is zeros. */
@@ -47,7 +46,7 @@ export class ChunkCopier implements Disposable {
     if (this.#same(0, length)) return known ? undefined : this.#hash(length);
     this.#writeDifferences(fd, chunk, length);
     this.#readFile(fd, chunk, length);
-    if (!this.#same(0, length)) throw changedBack(chunk);
+    if (!this.#same(0, length)) throw failures.IMAGE_WRITE.chunk({ chunk });
     return this.#hash(length);
   }
 
@@ -104,7 +103,7 @@ export class ChunkCopier implements Disposable {
         const [address = 0, offset = 0, size = 0] = parts.subarray(i, i + 3);
         for (let done = 0; done < size;) {
           const got = readSync(fd, this.#memory.bytes, offset + done, size - done, address + done);
-          if (got === 0) throw gone(pid);
+          if (got === 0) throw failures.TRACEE_MEMORY.gone({ pid });
           done += got;
         }
       }
@@ -149,12 +148,4 @@ export class ChunkCopier implements Disposable {
 /** Pages that have become zeros give their room back, and what they held is gone; false where a file system cannot. */
 function punchHole(fd: LocalFd, offset: number, length: number): boolean {
   return attempt("fallocate", fd, PUNCH_HOLE, offset, length) >= 0;
-}
-
-function changedBack(chunk: number): KmonteError {
-  return failures.IMAGE_WRITE.chunk({ chunk });
-}
-
-function gone(pid: number): KmonteError {
-  return failures.TRACEE_MEMORY.gone({ pid });
 }

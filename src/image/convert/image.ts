@@ -8,7 +8,6 @@ import { dirname, resolve } from "node:path";
 import { call, withText } from "../../sys/call.ts";
 import { O } from "../../abi/fcntl.ts";
 import { failures } from "../../errors/catalogue.ts";
-import type { Refusal } from "../../errors/failure.ts";
 import { syncDirectory } from "../../lib/sync-directory.ts";
 import type { ReadableFd } from "../../resources/file/readable.ts";
 import { openPath } from "../../resources/file/path-file.ts";
@@ -57,7 +56,7 @@ export function convertImage({ directory, output, unsigned = false, identities }
   const bytes = manifest.files.reduce((sum, { size }) => sum + size, 0);
   const done = (where: string): Conversion => ({ directory: where, from: format, to: FORMAT_VERSION, bytes });
   if (format === FORMAT_VERSION) {
-    if (output !== undefined) throw ofThisFormat(directory);
+    if (output !== undefined) throw failures.FORMAT_PRESENT({ directory, supported: FORMAT_VERSION });
     return done(directory);
   }
   refuseLived(image);
@@ -91,10 +90,6 @@ function copyFiles({ manifest, files }: Image, writer: ImageWriter): void {
 function refuseLived({ place, directory, id }: Image): void {
   refuseThawed(place, directory);
   refuseRegistered({ id, shown: directory, again: false });
-}
-
-function ofThisFormat(directory: string): Refusal {
-  return failures.FORMAT_PRESENT({ directory, supported: FORMAT_VERSION });
 }
 
 /**

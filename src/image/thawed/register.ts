@@ -68,7 +68,7 @@ function look(folder: string, { id, shown, again }: Asked): void {
   if (existsSync(about)) {
     const fd = openPath(about, O.O_RDWR | O.O_NOFOLLOW);
     try {
-      if (attempt("flock", fd, LOCK.EXCLUSIVE_NOW) < 0) throw inProgress(shown);
+      if (attempt("flock", fd, LOCK.EXCLUSIVE_NOW) < 0) throw failures.THAW_IN_PROGRESS({ shown });
     } finally {
       closeSync(fd);
     }
@@ -147,7 +147,7 @@ export class Claim implements Entry, Disposable {
 function lockFolder(folder: LocalFd, shown: string): void {
   const deadline = Date.now() + LOCK_PATIENCE_MS;
   while (attempt("flock", folder, LOCK.EXCLUSIVE_NOW) < 0) {
-    if (Date.now() > deadline) throw inProgress(shown);
+    if (Date.now() > deadline) throw failures.THAW_IN_PROGRESS({ shown });
     sleepMicroseconds(1000);
   }
 }
@@ -181,10 +181,6 @@ function forgetOldest(folder: LocalFd, user: Identity | undefined): void {
     .sort((a, b) => (a.found?.mtimeMs ?? 0) - (b.found?.mtimeMs ?? 0));
   for (const { name } of own.slice(0, Math.max(0, own.length - MOST_REMEMBERED + 1)))
     rmSync(below(folder, name), { force: true });
-}
-
-function inProgress(shown: string): Refusal {
-  return failures.THAW_IN_PROGRESS({ shown });
 }
 
 /** Without the register nobody would know that the processes live. */

@@ -22,7 +22,6 @@ import {
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { failures } from "../../errors/catalogue.ts";
-import type { KmonteError } from "../../errors/failure.ts";
 import { requireGuarded } from "../user/guarded-path.ts";
 import { formatIdentity, newIdentity, parseIdentities, type AgeIdentity } from "../encryption/age-keys.ts";
 import {
@@ -189,13 +188,13 @@ function readGuarded(path: string, forbidden: number = WRITABLE_BY_OTHERS): stri
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
-    throw unreadable(path, `Opening it answered ${(cause as NodeJS.ErrnoException).code}`, cause);
+    throw failures.KEY_DAMAGED({ path, why: `Opening it answered ${(cause as NodeJS.ErrnoException).code}`, cause });
   }
   try {
     const found = fstatSync(fd);
-    if (!found.isFile()) throw unreadable(path, "It is no regular file");
+    if (!found.isFile()) throw failures.KEY_DAMAGED({ path, why: "It is no regular file" });
     checkOwner(path, found, forbidden);
-    if (found.size > LARGEST_KEY_FILE) throw unreadable(path, "It is too large for a file of keys");
+    if (found.size > LARGEST_KEY_FILE) throw failures.KEY_DAMAGED({ path, why: "It is too large for a file of keys" });
     return readFileSync(fd, "utf8");
   } finally {
     closeSync(fd);
@@ -231,15 +230,11 @@ function makeFolder(path: string): void {
   checkFolder(path);
 }
 
-function unreadable(path: string, why: string, cause?: unknown): KmonteError {
-  return failures.KEY_DAMAGED({ path, why, cause });
-}
-
 function parseKey<T>(text: string, path: string, parse: (text: string) => T): T {
   try {
     return parse(text);
   } catch (cause) {
-    throw unreadable(path, cause instanceof Error ? cause.message : String(cause), cause);
+    throw failures.KEY_DAMAGED({ path, why: cause instanceof Error ? cause.message : String(cause), cause });
   }
 }
 

@@ -5,7 +5,6 @@ import { BPF_F_RDONLY, BPF_F_WRONLY, BPF_MAP_TYPE } from "../../abi/bpf.ts";
 import { bpfMapInfo, createBpfMap, freezeBpfMap, openBpfMap, readBpfMap, writeBpfMap } from "../../sys/bpf.ts";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { failures } from "../../errors/catalogue.ts";
-import type { Refusal } from "../../errors/failure.ts";
 import { nameOf } from "../../lib/flags.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
 import type { ObjectKind, OpenFile, ThawContext } from "../contract.ts";
@@ -46,7 +45,7 @@ function freezeMap(file: OpenFile, id: number): BpfMapState {
     const { type, typed, name, keySize, valueSize, maxEntries, flags } = bpfMapInfo(fd);
     const typeName = nameOf(BPF_MAP_TYPE, type) as TypeName | undefined;
     if (typeName === undefined || typed)
-      throw refused(file, typed ? "it has type information" : `it is of type ${type}`);
+      throw failures.BPF.map({ file, why: typed ? "it has type information" : `it is of type ${type}` });
     const valueBytes = PER_CPU.test(typeName) ? Math.ceil(valueSize / 8) * 8 * possibleCpus() : valueSize;
     const entries = readBpfMap(fd, keySize, valueBytes);
     const kept = entries.filter((entry) => flags !== 0 || !isEmpty(typeName, entry.subarray(keySize)));
@@ -66,10 +65,6 @@ function isEmpty(type: TypeName, value: Buffer): boolean {
 function possibleCpus(): number {
   const [, last] = /(\d+)\s*$/.exec(readFileSync("/sys/devices/system/cpu/possible", "utf8")) ?? [];
   return Number(last ?? 0) + 1;
-}
-
-function refused(file: OpenFile, why: string): Refusal {
-  return failures.BPF.map({ file, why });
 }
 
 export const bpfMap: ObjectKind<BpfMapState, ContentsHandle, "bpf-map"> = {

@@ -5,7 +5,6 @@ import { nameOfNamespace, namespaceOf, within } from "../../sys/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { parseCgroups } from "../../proc/cgroup.ts";
 import { failures } from "../../errors/catalogue.ts";
-import type { Refusal } from "../../errors/failure.ts";
 import type { ObjectKind } from "../contract.ts";
 import { move } from "./membership.ts";
 import { ownerSchema, type Holder, type NamespaceHandle } from "../namespace/handle.ts";
@@ -21,16 +20,12 @@ type CgroupNamespaceState = v.InferOutput<typeof schema>;
 /** The file shows paths from the root of whoever reads it: what the process sees is the end of what we see. */
 export function freezeCgroupNamespace(namespace: LocalFd, { pid, command }: Holder): CgroupNamespaceState {
   const name = nameOfNamespace(namespace);
-  if (namespaceOf(pid, "cgroup") !== name) throw refuseEmpty(pid, command, name);
+  if (namespaceOf(pid, "cgroup") !== name) throw failures.NAMESPACE_FILE.cgroup({ pid, command, name });
   const ours = parseCgroups(readFileSync(`/proc/${pid}/cgroup`, "utf8"));
   const theirs = within("cgroup", namespace, () => parseCgroups(readFileSync(`/proc/${pid}/cgroup`, "utf8")));
   const roots: Record<string, string> = {};
   for (const [hierarchy, path] of Object.entries(ours)) roots[hierarchy] = rootOf(path, theirs[hierarchy] ?? "/");
   return { kind: "cgroup-namespace", roots };
-}
-
-function refuseEmpty(pid: number, command: string, name: string): Refusal {
-  return failures.NAMESPACE_FILE.cgroup({ pid, command, name });
 }
 
 /** `/..` is the parent of the root. */

@@ -33,7 +33,8 @@ export const procFile: FileKind<v.InferOutput<typeof schema>, "proc-file"> = {
     const pid = Number(id);
     if (isGone(file)) return { path: linkedPath(file.link), ended: { pid, namespaceMember: file.pid } };
     // In a /proc of another pid namespace the numbers are others; all who live there are frozen together.
-    if (file.stat.device === stat("/proc").device && !file.context.pids.has(pid)) refuseOutside(file, pid);
+    if (file.stat.device === stat("/proc").device && !file.context.pids.has(pid))
+      throw failures.PROC_FILE({ file, pid });
     return { path: file.link, ...(task !== undefined && Number(task) !== pid && { thread: true as const }) };
   },
   needsThreads: ({ thread }) => thread === true,
@@ -48,8 +49,4 @@ function isGone(file: OpenFile): boolean {
   if (file.link.endsWith(" (deleted)")) return true;
   const [own = ""] = /^\/proc\/\d+(?:\/task\/\d+)?/.exec(file.link) ?? [];
   return !lstatSync(placed(own), { throwIfNoEntry: false });
-}
-
-function refuseOutside(file: OpenFile, pid: number): never {
-  throw failures.PROC_FILE({ file, pid });
 }

@@ -6,7 +6,6 @@ import * as v from "valibot";
 import { within } from "../../sys/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { failures } from "../../errors/catalogue.ts";
-import type { Refusal } from "../../errors/failure.ts";
 import type { ObjectKind } from "../contract.ts";
 import { newNamespace, ownerSchema, type Holder, type NamespaceHandle } from "../namespace/handle.ts";
 import { readSysctl, writeSysctls } from "../namespace/sysctls.ts";
@@ -35,7 +34,12 @@ const SETTINGS = [
 export function freezeIpc(namespace: LocalFd, { pid, command, context }: Holder): IpcState {
   return within("ipc", namespace, () => {
     const { queues, awaited } = freezeQueues();
-    if (awaited.length > 0) throw cannotCarry(pid, command, awaited);
+    if (awaited.length > 0)
+      throw failures.IPC_NAMESPACE_OBJECTS({
+        pid,
+        command,
+        queues: awaited.map((name) => `the POSIX queue /${name}`).join(", "),
+      });
     const sysctls: Record<string, string> = {};
     for (const setting of SETTINGS) {
       const value = readSysctl(setting);
@@ -60,11 +64,3 @@ export const ipcNamespace: ObjectKind<IpcState, NamespaceHandle, "ipc-namespace"
     return handle;
   },
 };
-
-function cannotCarry(pid: number, command: string, objects: readonly string[]): Refusal {
-  return failures.IPC_NAMESPACE_OBJECTS({
-    pid,
-    command,
-    queues: objects.map((name) => `the POSIX queue /${name}`).join(", "),
-  });
-}

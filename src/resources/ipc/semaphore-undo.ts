@@ -14,7 +14,6 @@ import { KCMP } from "../../abi/fcntl.ts";
 import { namespaceOf, openNamespace, within } from "../../sys/namespaces.ts";
 import { MOST_SEMAPHORE, SEM } from "../../abi/sysv.ts";
 import { failures } from "../../errors/catalogue.ts";
-import type { Refusal } from "../../errors/failure.ts";
 import { readStat } from "../../proc/read.ts";
 import { encodeOperations, readAdjustments } from "../../tracee/semaphore-undo.ts";
 import type { FreezeThread, ThawThread, ThreadResource } from "../contract.ts";
@@ -112,7 +111,11 @@ function findAdjustments({ process, scope }: FreezeThread): Adjustment[] {
       });
       return found.flatMap((by, index) => (by === 0 ? [] : [{ semaphores, index, by }]));
     }
-    throw refusal(process, `The semaphores ${id} are changed all the time, so that what it will undo cannot be told.`);
+    throw failures.SEM_UNDO({
+      pid: process.pid,
+      command: process.command,
+      why: `The semaphores ${id} are changed all the time, so that what it will undo cannot be told.`,
+    });
   });
 }
 
@@ -124,10 +127,6 @@ function ask(scope: FreezeThread["scope"], semaphores: Parameters<typeof readAdj
     if (error instanceof SyscallError && ["EACCES", "EIDRM", "EINVAL"].includes(error.errno)) return undefined;
     throw error;
   }
-}
-
-function refusal({ pid, command }: FreezeThread["process"], why: string): Refusal {
-  return failures.SEM_UNDO({ pid, command, why });
 }
 
 function operate({ scope, process }: ThawThread, id: number, operations: Parameters<typeof encodeOperations>[0]): void {

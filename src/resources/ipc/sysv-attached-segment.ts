@@ -11,7 +11,6 @@ import { namespaceOf, openNamespace, within } from "../../sys/namespaces.ts";
 import { IPC } from "../../abi/sysv.ts";
 import type { NamespaceHandle } from "../namespace/handle.ts";
 import { failures } from "../../errors/catalogue.ts";
-import type { Refusal } from "../../errors/failure.ts";
 import { parseMaps, type Mapping } from "../../proc/maps.ts";
 import type { SysvLine } from "../../proc/sysvipc.ts";
 import type { FreezeContext, FreezeProcess, ObjectKind } from "../contract.ts";
@@ -51,7 +50,7 @@ export function segmentObject({ pid, command, context }: FreezeProcess, mapping:
     try {
       return within("ipc", namespace, () => {
         const line = listSysv("shm").find((candidate) => candidate.get("shmid") === mapping.inode);
-        if (!line) throw ofAnother(pid, command, mapping);
+        if (!line) throw failures.SYSV_SHM({ pid, command, start: mapping.start.toString(16), inode: mapping.inode });
         const size = line.get("size") ?? 0;
         const base = { kind: "sysv-segment" as const, id: mapping.inode, size };
         if (own) return { ...base, namespace: name };
@@ -97,7 +96,15 @@ export const sysvSegment: ObjectKind<State, SegmentHandle, "sysv-segment"> = {
     const taken = listSysv("shm").find(
       (line) => line.get("shmid") === segment.id || (segment.key !== 0 && line.get("key") === segment.key),
     );
-    return taken && takenBy(segment, taken);
+    return (
+      taken &&
+      failures.SYSV_ID_TAKEN.segment({
+        id: segment.id,
+        key: segment.key,
+        other: taken.get("shmid"),
+        otherKey: taken.get("key"),
+      })
+    );
   },
 };
 
@@ -105,12 +112,4 @@ export const sysvSegment: ObjectKind<State, SegmentHandle, "sysv-segment"> = {
 function findHere(segment: SegmentState): SysvLine | undefined {
   const same = { shmid: segment.id, key: segment.key, size: segment.size, cpid: segment.creator };
   return listSysv("shm").find((line) => Object.entries(same).every(([name, value]) => line.get(name) === value));
-}
-
-function takenBy({ id, key }: SegmentState, line: SysvLine): Refusal {
-  return failures.SYSV_ID_TAKEN.segment({ id, key, other: line.get("shmid"), otherKey: line.get("key") });
-}
-
-function ofAnother(pid: number, command: string, { start, inode }: Mapping): Refusal {
-  return failures.SYSV_SHM({ pid, command, start: start.toString(16), inode });
 }

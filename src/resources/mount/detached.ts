@@ -11,7 +11,6 @@ import { TMPFS_MAGIC } from "../../abi/stat.ts";
 import { fileSystemFacts, fstat } from "../../sys/stat.ts";
 import type { LocalFd, Pid } from "../../lib/brand.ts";
 import { failures } from "../../errors/catalogue.ts";
-import type { Refusal } from "../../errors/failure.ts";
 import type { FreezeContext, ObjectKind } from "../contract.ts";
 import type { FileSystemHandle } from "./file-system.ts";
 import { freezeMemory } from "./file-system.ts";
@@ -44,7 +43,7 @@ export function freezeDetachedMount(context: FreezeContext, pid: Pid, root: Loca
       };
   }
   const facts = fileSystemFacts(root);
-  if (facts?.type !== TMPFS_MAGIC) throw refuse(pid);
+  if (facts?.type !== TMPFS_MAGIC) throw failures.MOUNT_DETACHED.mount({ pid });
   const id = `file-system:${seen.device}`;
   context.object(id, () =>
     freezeMemory({ context, pid, command: "" }, root, {
@@ -72,7 +71,3 @@ export const detachedMount: ObjectKind<DetachedMountState, Pick<MountNamespaceHa
     }
   },
 };
-
-function refuse(pid: Pid): Refusal {
-  return failures.MOUNT_DETACHED.mount({ pid });
-}

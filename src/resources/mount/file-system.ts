@@ -104,7 +104,14 @@ export function freezeFileSystem(process: Holder, mounted: Mount, open: () => Lo
   }
   if (!IN_MEMORY.has(type)) return own;
   const fd = open();
-  if (!statSync(`/proc/self/fd/${fd}`).isDirectory()) throw refuseFile(pid, command, mounted);
+  if (!statSync(`/proc/self/fd/${fd}`).isDirectory())
+    throw failures.MOUNT_OF_FILE({
+      pid,
+      command,
+      mountPoint: mounted.mountPoint,
+      root: mounted.root,
+      type: mounted.type,
+    });
   return { ...own, ...contentsOf(process, fd, { device, mountPoint: mounted.mountPoint }) };
 }
 
@@ -175,10 +182,6 @@ function refuseType({ pid, command }: Holder, mounted: Mount): Refusal {
     type: mounted.type,
     source: mounted.source,
   });
-}
-
-function refuseFile(pid: number, command: string, { mountPoint, root, type }: Mount): Refusal {
-  return failures.MOUNT_OF_FILE({ pid, command, mountPoint, root, type });
 }
 
 /** What stands in them comes from the image, or from the thaw itself. */

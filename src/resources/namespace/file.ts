@@ -7,7 +7,6 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { stat } from "../../sys/stat.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { failures } from "../../errors/catalogue.ts";
-import type { Refusal } from "../../errors/failure.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 import type { NamespaceHandle } from "./handle.ts";
 import { CARRIED, namespaceObject } from "./own.ts";
@@ -47,7 +46,7 @@ export const namespaceFile: FileKind<v.InferOutput<typeof schema>, "namespace"> 
     // The machine's own, by the mount that keeps it (ip-netns(8)).
     if (file.link.startsWith("/") && isStillNamed(file)) return { type, path: file.link };
     const object = emptyNamespace(file, local, type);
-    if (object === undefined) throw unknown(file);
+    if (object === undefined) throw failures.NAMESPACE_FILE.unknown({ file });
     return { type, object };
   },
   check({ path }) {
@@ -81,8 +80,4 @@ function readable({ context, info, local }: OpenFile): LocalFd {
 
 function isMountOwn({ context, pid, fd }: OpenFile): boolean {
   return context.placeOf(pid, `/proc/${pid}/fd/${fd}`) !== undefined;
-}
-
-function unknown(file: OpenFile): Refusal {
-  return failures.NAMESPACE_FILE.unknown({ file });
 }

@@ -13,7 +13,7 @@ import { attempt } from "../../sys/call.ts";
 import { KEYCTL, KEY_SPEC, KEY_USER_ALL, KEY_USER_UNSEARCHABLE } from "../../abi/keyctl.ts";
 import { listKeys, setKeyOwner, setKeyRights } from "../../sys/keyctl.ts";
 import { failures } from "../../errors/catalogue.ts";
-import type { KmonteError, Refusal } from "../../errors/failure.ts";
+import type { KmonteError } from "../../errors/failure.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import type { Row } from "../../tracee/scope.ts";
 import type { ThawProcess, ThawThread, ThreadResource } from "../contract.ts";
@@ -60,7 +60,12 @@ export const keyrings: ThreadResource<Keyrings, "keyrings"> = {
       if (serial <= 0) return;
       if (name === "session" && serial === answers.attempt("userSession")) return void (state.userSession = true);
       if (name === "session" && serial === ownSession()) return;
-      if (name === "process" && thread.process.stat.threads > 1) throw sharedByThreads(thread.process, thread.tid);
+      if (name === "process" && thread.process.stat.threads > 1)
+        throw failures.KEYRING.sharedByThreads({
+          pid: thread.process.pid,
+          command: thread.process.command,
+          tid: thread.tid,
+        });
       state[name] = thread.process.context.object(`keyring:${serial}`, () => freezeKeyring(thread, serial));
     });
     return Object.keys(state).length === 0 ? undefined : state;
@@ -166,8 +171,4 @@ const ANONYMOUS = "_ses";
 
 function nameTaken({ pid, command }: ThawProcess, name: string): KmonteError {
   return failures.KEYRING_NAME({ pid, command, name });
-}
-
-function sharedByThreads({ pid, command }: { pid: number; command: string }, tid: number): Refusal {
-  return failures.KEYRING.sharedByThreads({ pid, command, tid });
 }

@@ -5,7 +5,6 @@ import { ERRNO } from "../../abi/errno.ts";
 import { PTRACE, PTRACE_O } from "../../abi/ptrace.ts";
 import { BPF_MAXINSNS, SECCOMP_FILTER_FLAG, SECCOMP_SET_MODE, SOCK_FILTER_SIZE } from "../../abi/seccomp.ts";
 import { failures } from "../../errors/catalogue.ts";
-import type { Refusal } from "../../errors/failure.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { BUILD_OPTIONS } from "../../tracee/blank.x86_64.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
@@ -100,7 +99,7 @@ function readFilters({ tid, process }: FreezeThread): Filter[] {
     }
     if (Buffer.from(filter.program, "base64").length > LONGEST)
       throw failures.SECCOMP_FILTER.tooLong({ process, tid, number: filters.length, longest: LONGEST });
-    if (asksListener(filter)) throw hasListener(process, tid);
+    if (asksListener(filter)) throw failures.SECCOMP_LISTENER({ pid: process.pid, command: process.command, tid });
     filters.push(filter);
   }
 }
@@ -116,10 +115,6 @@ function asksListener({ program }: Filter): boolean {
     if (code.readUInt16LE(at) === RETURN_CONSTANT && code.readUInt32LE(at + 4) === RET_USER_NOTIF) return true;
   }
   return false;
-}
-
-function hasListener({ pid, command }: FreezeThread["process"], tid: number): Refusal {
-  return failures.SECCOMP_LISTENER({ pid, command, tid });
 }
 
 /** Number 0 is the oldest. Returns a negated errno when it cannot be read. */

@@ -14,7 +14,6 @@ import { PTMX, TERMIOS2_SIZE, TTY, WINSIZE_SIZE, ptyIndex } from "../../abi/tty.
 import { ttyGet, ttyGetInt, ttyQueued, ttySet, ttySetInt } from "../../sys/tty.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { failures } from "../../errors/catalogue.ts";
-import type { Refusal } from "../../errors/failure.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import type { FreezeContext, ObjectKind, OpenFile, ThawContext } from "../contract.ts";
 import { ownOpen } from "../file/unlinked-special.ts";
@@ -129,17 +128,17 @@ function readQueue(file: OpenFile, path: string, slave: OpenFile | undefined): P
   if (slave) {
     if ((pollNow(file.local, POLL.POLLPRI) & POLL.POLLPRI) === 0)
       return asUsual(file.local, () => peekQueue(file.local, slave.local));
-    throw refuseData(
+    throw failures.PTY_DATA({
       file,
       path,
-      "It is in packet mode, and has something to tell that can only be read once (TIOCPKT).",
-    );
+      why: "It is in packet mode, and has something to tell that can only be read once (TIOCPKT).",
+    });
   }
   const output = ttyQueued(file.local);
   if (output === 0) return {};
   // To open and close the slave side tells the master of a hang-up, which must not be news to it.
   if ((pollNow(file.local, POLL.POLLHUP) & POLL.POLLHUP) === 0) {
-    throw refuseData(file, path, `It holds ${output} bytes of output, and is open on that side only.`);
+    throw failures.PTY_DATA({ file, path, why: `It holds ${output} bytes of output, and is open on that side only.` });
   }
   return asUsual(file.local, () => {
     const own = openPeer(file.local, O.O_RDWR | O.O_NONBLOCK);
@@ -181,10 +180,6 @@ function asUsual<T>(master: LocalFd, action: () => T): T {
   } finally {
     for (const [, set] of on) ttySetInt(master, set, 1);
   }
-}
-
-function refuseData(file: OpenFile, path: string, why: string): Refusal {
-  return failures.PTY_DATA({ file, path, why });
 }
 
 export const pty: ObjectKind<PtyState, PtyHandle, "pty"> = {

@@ -275,7 +275,11 @@ export function carryMountPoint(context: FreezeContext, path: string): void {
 
 /** What somebody has named, or a mount shows: all of it, or a refusal. */
 export function carryWhole(context: FreezeContext, path: string, about: string): void {
-  carryingOf(context).tree(path, ASKED_FOR, () => context.refuse(tooLarge(path, about)));
+  carryingOf(context).tree(path, ASKED_FOR, () =>
+    context.refuse(
+      failures.CARRY_TOO_LARGE({ path, about, entries: ASKED_FOR.entries, mebibytes: ASKED_FOR.bytes / 1024 ** 2 }),
+    ),
+  );
 }
 
 /**
@@ -306,7 +310,3 @@ function hearsReading(context: FreezeContext): boolean {
 }
 
 const READING = IN.IN_ACCESS | IN.IN_OPEN | IN.IN_CLOSE_NOWRITE;
-
-function tooLarge(path: string, about: string): Refusal {
-  return failures.CARRY_TOO_LARGE({ path, about, entries: ASKED_FOR.entries, mebibytes: ASKED_FOR.bytes / 1024 ** 2 });
-}

@@ -2,7 +2,6 @@
 import { realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { failures } from "../../errors/catalogue.ts";
-import type { Refusal } from "../../errors/failure.ts";
 import { errnoOf } from "../../lib/no-such-file.ts";
 import type { FreezeContext } from "../contract.ts";
 import { cgroupsOf } from "../cgroup/tree.ts";
@@ -31,19 +30,15 @@ export function carryNamed(context: FreezeContext, named: string): void {
 function inItsFolder(named: string): string {
   const path = join(resolved(dirname(named)), basename(named));
   if (lookAt(path)) return path;
-  throw missing(named, "lstat answered ENOENT");
+  throw failures.CARRY_MISSING({ path: named, why: "lstat answered ENOENT" });
 }
 
 function resolved(path: string): string {
   try {
     return realpathSync(path);
   } catch (cause) {
-    throw missing(path, `realpath answered ${errnoOf(cause) ?? "an error"}`, cause);
+    throw failures.CARRY_MISSING({ path, why: `realpath answered ${errnoOf(cause) ?? "an error"}`, cause });
   }
-}
-
-function missing(path: string, why: string, cause?: unknown): Refusal {
-  return failures.CARRY_MISSING({ path, why, cause });
 }
 
 /** The credentials of the units whose control groups the set lives in: no boot makes them for a unit that is thawed. */

@@ -137,13 +137,9 @@ function refuseFolder(path: string, entry: Entry | undefined, below: Entry): Ref
 }
 
 export function otherFolder(path: string, why: string): Refusal {
-  return taken(path, "a folder", why);
+  return failures.CARRIED_TAKEN({ path, what: "a folder", why });
 }
 
 export function inTheWay({ type }: Entry, path: string, why: string): Refusal {
-  return taken(path, WORDS[type], why);
-}
-
-function taken(path: string, what: string, why: string): Refusal {
-  return failures.CARRIED_TAKEN({ path, what, why });
+  return failures.CARRIED_TAKEN({ path, what: WORDS[type], why });
 }

@@ -47,12 +47,10 @@ function changedModules(machine: Machine): Advice[] {
     const present = orIfGone(() => readModule(machine.at(join(folder, file))), undefined);
     // The note stands in the file as the kernel shows it.
     if (note === undefined || present === undefined || present.includes(note)) return [];
-    return [module.users === 0 ? reload(module) : held(module)];
+    return [
+      module.users === 0 ? failures.MODULE_CAN_BE_RELOADED({ name: module.name, drives: module.drives }) : held(module),
+    ];
   });
-}
-
-function reload({ name, drives }: LoadedModule): Advice {
-  return failures.MODULE_CAN_BE_RELOADED({ name, drives });
 }
 
 function held({ name, users, holders }: LoadedModule): Advice {

@@ -4,7 +4,6 @@ import { existsSync } from "node:fs";
 import { lockRoot } from "../leftovers.ts";
 import { presentBoot } from "../../sys/boot.ts";
 import { readPendingApart } from "../store.ts";
-import type { Warning } from "../../errors/failure.ts";
 import { asWarning } from "../../errors/retell.ts";
 import { type Finding, refusalsOf } from "./finding.ts";
 import type { Machine } from "./machine.ts";
@@ -17,11 +16,7 @@ export function lookAtOthers(machine: Machine): Finding[] {
   const { records, broken } = readPendingApart(root);
   const boot = presentBoot();
   return [
-    ...records.filter((record) => record.boot !== boot).map(({ id, state }) => waiting(id, state)),
+    ...records.filter((record) => record.boot !== boot).map(({ id, state }) => failures.SWAP_PENDING({ id, state })),
     ...broken.map(({ error }) => asWarning(error)),
   ];
-}
-
-function waiting(id: string, state: string): Warning {
-  return failures.SWAP_PENDING({ id, state });
 }

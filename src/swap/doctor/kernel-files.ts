@@ -28,7 +28,16 @@ export function lookAtInitramfs(machine: Machine, kernel: Kernel): Finding[] {
     );
   const { contents } = readInitramfs(kernel.initrd);
   if (!("names" in contents))
-    return contents.damaged ? [initramfsBroken(machine, kernel, kernel.initrd, contents.why)] : [];
+    return contents.damaged
+      ? [
+          failures.INITRAMFS_BROKEN({
+            release: kernel.release,
+            path: kernel.initrd,
+            why: contents.why,
+            make: initramfsCommand(kernel, machine),
+          }),
+        ]
+      : [];
   return machine.isContainer ? [] : lookForTools(machine, kernel, contents.names);
 }
 
@@ -44,10 +53,6 @@ function expectsInitramfs(installed: readonly Kernel[], machine: Machine | undef
   const running = installed.find((kernel) => kernel.running);
   if (running) return running.initrd !== undefined;
   return machine !== undefined && hasInitramfsMaker(machine);
-}
-
-function initramfsBroken(machine: Machine, kernel: Kernel, path: string, why: string): Refusal {
-  return failures.INITRAMFS_BROKEN({ release: kernel.release, path, why, make: initramfsCommand(kernel, machine) });
 }
 
 /** Dracut may put all programs into an image of a file system (its module squash). */

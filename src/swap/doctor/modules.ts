@@ -1,7 +1,6 @@
 /** What the running kernel has as modules against what the new one has: drivers, file systems, those of DKMS. */
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import { failures } from "../../errors/catalogue.ts";
-import type { Refusal, Warning } from "../../errors/failure.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -32,14 +31,11 @@ export function lookAtModules(machine: Machine, kernel: Kernel): Finding[] {
   const mounts = missing.flatMap(({ name }) => (mounted.has(name) ? [name] : []));
   const used = missing.filter(({ name, drives, isForeign }) => (drives || isForeign) && !mounts.includes(name));
   return [
-    ...mounts.map((type) => fileSystemMissing(kernel, type, mounted.get(type) ?? "")),
+    ...mounts.map((type) =>
+      failures.FILE_SYSTEM_MISSING({ release: kernel.release, point: mounted.get(type) ?? "", type }),
+    ),
     ...(used.length > 0
-      ? [
-          modulesMissing(
-            kernel,
-            used.map(({ name }) => name),
-          ),
-        ]
+      ? [failures.MODULES_MISSING({ release: kernel.release, names: used.map(({ name }) => name).join(", ") })]
       : []),
   ];
 }
@@ -49,14 +45,6 @@ function mountedTypes(machine: Machine): (readonly [string, string])[] {
   return parseMountInfo(machine.text("/proc/self/mountinfo")).map(
     ({ type, mountPoint }) => [type, mountPoint] as const,
   );
-}
-
-function fileSystemMissing({ release }: Kernel, type: string, point: string): Refusal {
-  return failures.FILE_SYSTEM_MISSING({ release, point, type });
-}
-
-function modulesMissing({ release }: Kernel, names: readonly string[]): Warning {
-  return failures.MODULES_MISSING({ release, names: names.join(", ") });
 }
 
 /** Modules that DKMS has built for the running kernel, and not for the new one: /var/lib/dkms/NAME/VERSION/KERNEL/ARCH. */

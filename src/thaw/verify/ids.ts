@@ -25,10 +25,8 @@ export function checkIds(image: Image): Refusal[] {
   }
   return wanted.flatMap(({ pid, command, ids }) => {
     const taken = [...ids].find((id) => users.has(id));
-    return taken === undefined ? [] : [idTaken(pid, command, taken, users.get(taken)?.what ?? "")];
+    return taken === undefined
+      ? []
+      : [failures.PID_TAKEN({ pid, command, id: taken, user: users.get(taken)?.what ?? "" })];
   });
-}
-
-function idTaken(pid: number, command: string, id: number, user: string): Refusal {
-  return failures.PID_TAKEN({ pid, command, id, user });
 }

@@ -29,7 +29,7 @@ export function connectionFlows(context: FreezeContext): Flows {
     for (const [, file] of tcpFiles(context)) {
       if (!isTcpConnection(file) || waiting.has(file.stat.inode) || isClosedExternal(file)) continue;
       const remote = peerAddress(file.local);
-      if (isInRepair(file.local)) throw inRepair(file);
+      if (isInRepair(file.local)) throw failures.TCP_REPAIR({ file });
       if (remote) all.set(file, { local: localAddress(file.local), remote });
     }
     const inside = new Set([...all.values()].map(flowKey));
@@ -78,10 +78,6 @@ function begin(context: FreezeContext, quiet: ConstructorParameters<typeof Quara
     return () => quarantine.end();
   });
   return quarantine;
-}
-
-function inRepair(file: OpenFile): Refusal {
-  return failures.TCP_REPAIR({ file });
 }
 
 function withoutFilter(file: OpenFile, flow: Flow): Refusal {

@@ -54,7 +54,8 @@ function peekUrgent(fd: LocalFd): Buffer {
 /** A look stops at the mark; to begin behind it takes an offset, which TCP has since 6.9. */
 function peekFrom(file: OpenFile, at: number, length: number): Buffer {
   const { local } = file;
-  if (getInt(local, SOL.SOL_SOCKET, SO.SO_PEEK_OFF) === undefined || !setPeekOffset(local, at)) throw unreadable(file);
+  if (getInt(local, SOL.SOL_SOCKET, SO.SO_PEEK_OFF) === undefined || !setPeekOffset(local, at))
+    throw failures.TCP_URGENT({ file });
   using room = new NativeBuffer(length);
   try {
     const message = receive(local, room, MSG.MSG_PEEK | MSG.MSG_DONTWAIT);
@@ -73,10 +74,6 @@ function setPeekOffset(fd: LocalFd, at: number): boolean {
     if (error instanceof SyscallError) return false;
     throw error;
   }
-}
-
-function unreadable(file: OpenFile): Error {
-  return failures.TCP_URGENT({ file });
 }
 
 /** Takes the byte out of band, as the program had. */

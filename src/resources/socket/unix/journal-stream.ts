@@ -95,7 +95,9 @@ function unitOf(pid: number): string {
 
 /** What stands in the way of opening it: asked before anything is made. */
 export function checkJournal({ path }: JournalStream): Refusal | undefined {
-  return orIfGone(() => statSync(path).isSocket(), false) ? undefined : noJournal(path, "ENOENT");
+  return orIfGone(() => statSync(path).isSocket(), false)
+    ? undefined
+    : failures.JOURNAL_MISSING({ path, errno: "ENOENT" });
 }
 
 /**
@@ -112,14 +114,10 @@ export function openJournalStream(fd: LocalFd, stream: JournalStream, context: T
   const open = (): number => tryAddress("connect", fd, address);
   const connect = (): number => (rights ? withRights(rights, open) : open());
   const result = context.inPlace(undefined, () => asUserAlone(connect));
-  if (result < 0) throw noJournal(stream.path, errnoName(result));
+  if (result < 0) throw failures.JOURNAL_MISSING({ path: stream.path, errno: errnoName(result) });
   call("fcntl", about, fd, F.F_SETFL, 0);
   const { identifier, unit, priority } = stream;
   const flags = [stream.levelPrefix, stream.forwardToSyslog, stream.forwardToKmsg, stream.forwardToConsole];
   const lines = [identifier, unit, priority, ...flags.map(Number)].map((line) => String(line).replaceAll("\n", " "));
   writeSync(fd, `${lines.join("\n")}\n`);
-}
-
-function noJournal(path: string, errno: string): Refusal {
-  return failures.JOURNAL_MISSING({ path, errno });
 }

@@ -159,7 +159,7 @@ function bindInFolder(context: ThawContext, fd: LocalFd, bound: BoundName, about
   // What is done later may be done from within another root.
   const act: Act = (action) => outOfRoot(() => workplace.act(action));
   const other = act(() => lookAt(here)?.isSocket()) === false;
-  if (other && bound.file) throw nameTaken(path);
+  if (other && bound.file) throw failures.SOCKET_NAME_TAKEN({ path });
   const aside = act(() => moveAside(context, act, here));
   if (bound.ownName) bindByOwnName(context, fd, { ...bound.ownName, name: bound.name }, workplace);
   else inPlaceOf(context, bound, () => workplace.act(() => useAddress("bind", fd, unixAddress(bound.name), about)));
@@ -280,10 +280,6 @@ function moveAside(context: ThawContext, act: Act, here: string): string | undef
   return aside;
 }
 let counter = 0;
-
-function nameTaken(path: string): KmonteError {
-  return failures.SOCKET_NAME_TAKEN({ path });
-}
 
 let ownDirectory = false;
 

@@ -5,7 +5,6 @@ import { parseStatus } from "../../../proc/status.ts";
 import { SIOCOUTQ, SOCK } from "../../../abi/socket.ts";
 import { ioctlInt } from "../../../sys/socket.ts";
 import { nameOf } from "../../../lib/flags.ts";
-import type { Refusal } from "../../../errors/failure.ts";
 import { TCP_LISTEN } from "../../../proc/unix-diag.ts";
 import type { UnixConnectionState } from "./pair.ts";
 import { peerCredentials, type Creator } from "../creator.ts";
@@ -151,16 +150,13 @@ function describeListener(accepted: SeenSocket, look: UnixLook): NonNullable<Uni
   const seen = inode === undefined ? undefined : look.inside.get(inode);
   // From a socket that systemd has too, whoever else has connected meanwhile might be accepted.
   const listener = seen && activationOf(seen.file) ? undefined : seen;
-  if (seen && !listener && !isPathName(seen.info.name)) throw ofAbstractSocket(accepted);
+  if (seen && !listener && !isPathName(seen.info.name))
+    throw failures.SOCKET_ACTIVATED.abstract({ file: accepted.file, name: accepted.info.name });
   // A name for the moment only, if the listener is not in the set: no socket file is left behind.
   const name = listener
     ? freezeName(listener.file, listener.info)
     : withoutFile(freezeName(accepted.file, accepted.info));
   return { ...(listener && { listener: listener.id }), name: name ?? { name: accepted.info.name } };
-}
-
-function ofAbstractSocket({ file, info }: SeenSocket): Refusal {
-  return failures.SOCKET_ACTIVATED.abstract({ file, name: info.name });
 }
 
 function withoutFile(bound: BoundName | undefined): BoundName | undefined {
