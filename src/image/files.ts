@@ -6,6 +6,7 @@ import { S_IF } from "../abi/stat.ts";
 import { fstat } from "../sys/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { failures } from "../errors/catalogue.ts";
+import { MalformedImage } from "../errors/wrong-input.ts";
 import type { Blob } from "../resources/contract.ts";
 import { openPath } from "../resources/file/path-file.ts";
 import { AgeFile, encryptAs } from "./encryption/age.ts";
@@ -21,7 +22,7 @@ export function openRegular(directory: LocalFd, name: string): LocalFd {
   const fd = openPath(below(directory, name), O.O_NOFOLLOW | O.O_NONBLOCK);
   if (fstat(fd).type === S_IF.S_IFREG) return fd;
   closeSync(fd);
-  throw new RangeError(`${name} is no regular file`);
+  throw new MalformedImage(`${name} is no regular file`);
 }
 
 export class ImageFiles {
@@ -104,7 +105,7 @@ export class ImageFiles {
     try {
       return action();
     } catch (cause) {
-      if (!(cause instanceof RangeError)) throw cause;
+      if (!(cause instanceof MalformedImage)) throw cause;
       throw failures.IMAGE_DAMAGED({
         directory: this.directory,
         why: `${name} cannot be decrypted: ${cause.message}.`,

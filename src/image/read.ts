@@ -6,6 +6,7 @@ import * as v from "valibot";
 import type { Identity } from "../sys/identity.ts";
 import { failures } from "../errors/catalogue.ts";
 import { Refusal } from "../errors/failure.ts";
+import { MalformedImage } from "../errors/wrong-input.ts";
 import type { AgeIdentity } from "./encryption/age-keys.ts";
 import { digestFile, digestFileWith } from "./chunks/digest.ts";
 import { ChunkPool } from "./chunks/pool.ts";
@@ -112,7 +113,7 @@ function refuseExpired(directory: string, { expiresAt }: Manifest): void {
 
 function readState(directory: string, files: ImageFiles): FrozenState {
   using file = files.open(STATE);
-  if (file.size > LARGEST_STATE) throw unreadable(directory, STATE, new RangeError(`${STATE} is too large`));
+  if (file.size > LARGEST_STATE) throw unreadable(directory, STATE, new MalformedImage(`${STATE} is too large`));
   const bytes = Buffer.alloc(file.size);
   file.read(bytes, 0);
   const { value } = parseText(directory, "state", bytes.toString("utf8"), stateSchema);
@@ -180,7 +181,7 @@ function converted(directory: string, which: Document, json: unknown): unknown {
   try {
     return convertDocument(which, json);
   } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause;
+    if (!(cause instanceof MalformedImage)) throw cause;
     throw failures.FORMAT_NOT_CONVERTED({
       directory,
       format: formatOf(json),

@@ -10,6 +10,7 @@ import { type FileStat, fstat } from "../sys/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { failures } from "../errors/catalogue.ts";
 import type { Refusal } from "../errors/failure.ts";
+import { MalformedImage } from "../errors/wrong-input.ts";
 import { stateDirectory } from "../lib/state-directory.ts";
 import { copyRanges, dataRanges } from "../resources/file/copy.ts";
 import { openPath } from "../resources/file/path-file.ts";
@@ -145,6 +146,6 @@ export function codeOf(error: unknown): string {
 }
 
 export function unreadable(directory: string, name: string, cause: unknown): Refusal {
-  const why = cause instanceof RangeError ? `${cause.message}.` : `Opening ${name} answered ${codeOf(cause)}.`;
+  const why = cause instanceof MalformedImage ? `${cause.message}.` : `Opening ${name} answered ${codeOf(cause)}.`;
   return failures.IMAGE_UNREADABLE({ directory, why, name, cause });
 }

@@ -4,6 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { failures } from "../errors/catalogue.ts";
+import { Defect } from "../errors/wrong-input.ts";
 import { isSystemdRunning } from "./systemd-unit.ts";
 
 /** The properties of one unit, by their names in systemctl show; those that systemd does not know are missing. */
@@ -67,7 +68,7 @@ export function showUnits(units: readonly string[], properties: readonly string[
   const text = systemctl(["show", `--property=${properties.join(",")}`, "--", ...units]);
   const blocks = parseShow(text);
   if (blocks.length === units.length) return blocks;
-  throw new RangeError(`systemctl show answered ${blocks.length} blocks for ${units.length} units`);
+  throw new Defect(`systemctl show answered ${blocks.length} blocks for ${units.length} units`);
 }
 
 /** Parses the output of systemctl show: NAME=VALUE lines, an empty line between units. */

@@ -5,6 +5,7 @@
 import { formatRecipient, parseRecipient } from "../image/encryption/age-keys.ts";
 import { encryptionKey, encryptionKeyPath, keyDirectory } from "../image/trust/keys.ts";
 import { failures } from "../errors/catalogue.ts";
+import { MalformedKey } from "../errors/wrong-input.ts";
 import { requireLasting } from "./mounts.ts";
 
 /** Refuses recipients of whom none is the machine itself: what they alone can open would wait for ever. */
@@ -24,7 +25,7 @@ function parsed(text: string): Buffer | undefined {
   try {
     return parseRecipient(text);
   } catch (error) {
-    if (error instanceof RangeError) return undefined;
+    if (error instanceof MalformedKey) return undefined;
     throw error;
   }
 }

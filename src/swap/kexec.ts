@@ -3,6 +3,7 @@ import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { attempt, call, withText } from "../sys/call.ts";
 import { errnoName } from "../abi/errno.ts";
 import { failures } from "../errors/catalogue.ts";
+import { Defect } from "../errors/wrong-input.ts";
 import type { Kernel } from "./kernels.ts";
 
 /** include/uapi/linux/kexec.h and reboot.h */
@@ -102,5 +103,5 @@ export function powerOffMachine(): never {
 /** reboot(2): in a pid namespace other than the first one it ends the namespace's init. */
 function reboot(command: number, about: string): never {
   call("reboot", about, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, command);
-  throw new RangeError("reboot(2) returned");
+  throw new Defect("reboot(2) returned");
 }

@@ -18,6 +18,7 @@ import type { LocalFd } from "../lib/brand.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { attempt, call, withStruct, withText } from "./call.ts";
 import { taskOf } from "./living.ts";
+import { Defect } from "../errors/wrong-input.ts";
 
 export type NamespaceType = keyof typeof NAMESPACE;
 
@@ -107,7 +108,7 @@ let inside = false;
 /** Runs `action` while {@link placed} leads into another mount namespace: `there` is a way to its root. */
 export function inMounts<T>(there: string, action: () => T): T {
   const before = root;
-  if (inside && there !== root) throw new RangeError("another mount namespace is wanted while its root is left");
+  if (inside && there !== root) throw new Defect("another mount namespace is wanted while its root is left");
   root = there;
   try {
     return action();

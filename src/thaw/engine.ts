@@ -4,6 +4,7 @@ import { call } from "../sys/call.ts";
 import { PR } from "../abi/prctl.ts";
 import { PTRACE_O } from "../abi/ptrace.ts";
 import { failures } from "../errors/catalogue.ts";
+import { InconsistentImage } from "../errors/wrong-input.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
 import type { AgeIdentity } from "../image/encryption/age-keys.ts";
@@ -102,7 +103,8 @@ export function runThaw(job: ThawJob, watcher: Watcher, verified = verifyImage(j
   const as = <T>(action: () => T): T => consistently(job.directory, () => asUser(job.user, action));
   const asked = { id: image.id, shown: job.directory, user: job.user, again };
   step("check", () => {
-    if (job.user) refuseForeign(image, job.user);
+    const { user } = job;
+    if (user) consistently(job.directory, () => refuseForeign(image, user));
     as(() => {
       if (!again) refuseThawed(image.place, job.directory);
       refuseRegistered(asked);
@@ -283,7 +285,7 @@ function endLeader(process: BuiltProcess, scopes: Map<number, BuildScope>): void
   if (!endedLeader) return;
   scopes.delete(process.pid);
   const [heir] = scopes.keys();
-  if (heir === undefined) throw new RangeError(`process ${process.pid} has no thread`);
+  if (heir === undefined) throw new InconsistentImage(`process ${process.pid} has no thread`);
   thawEndedLeader(process, endedLeader, heir);
   scopes.set(heir, process.scope);
 }

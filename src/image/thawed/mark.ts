@@ -20,6 +20,7 @@ import * as v from "valibot";
 import { syncDirectory } from "../../lib/sync-directory.ts";
 import { failures } from "../../errors/catalogue.ts";
 import { Refusal } from "../../errors/failure.ts";
+import { Defect } from "../../errors/wrong-input.ts";
 import { errnoOf } from "../../lib/no-such-file.ts";
 import { presentBoot } from "../../sys/boot.ts";
 
@@ -113,7 +114,7 @@ export function markThawed(directory: string): Marked | undefined {
 /** Notes, on disk, that the contents of an image that was thawed are about to go. When it was thawed stays known. */
 export function markRemoved(directory: string): void {
   const mark = readThawedMark(directory);
-  if (mark === undefined) throw new RangeError("an image that was not thawed is not removed");
+  if (mark === undefined) throw new Defect("an image that was not thawed is not removed");
   if (mark.step === "removed") return;
   writeMark(directory, Buffer.from(`${JSON.stringify({ ...mark, step: "removed" } satisfies ThawedMark)}\n`));
 }

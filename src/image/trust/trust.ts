@@ -1,6 +1,7 @@
 /** Signing an image and deciding whether one is to be trusted: over the manifest, which has every file's digest. */
 import { join } from "node:path";
 import { failures } from "../../errors/catalogue.ts";
+import { MalformedImage } from "../../errors/wrong-input.ts";
 import { keyDirectory, machineKey, revokedKeys, trustedKeys } from "./keys.ts";
 import { codeOf } from "../source.ts";
 import { MANIFEST } from "../manifest.ts";
@@ -58,7 +59,7 @@ function readSignature(directory: string, read: () => Buffer | undefined): Signa
   } catch (cause) {
     throw failures.NOT_SIGNED({
       directory,
-      isMalformed: cause instanceof RangeError,
+      isMalformed: cause instanceof MalformedImage,
       errno: codeOf(cause),
       path,
       cause,

@@ -20,6 +20,7 @@ import { RingMemory, setupRing } from "../../sys/io-uring.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { failures } from "../../errors/catalogue.ts";
 import { KmonteError } from "../../errors/failure.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
 import type { ObjectKind, OpenFile, ThawContext } from "../contract.ts";
 import type { ContentsHandle } from "../file/contents.ts";
@@ -182,7 +183,7 @@ function countUp(fd: LocalFd, ring: Buffer, state: IoUringState): void {
     const part = Math.min(step, count - done);
     ring.writeUInt32LE((done + part) & MASK_32, layout.sqTail);
     const taken = call("io_uring_enter", "Counting an io_uring up", fd, part, part, 1);
-    if (taken !== part) throw new RangeError(`the ring took ${taken} of ${part} entries`);
+    if (taken !== part) throw new InconsistentImage(`the ring took ${taken} of ${part} entries`);
     done += part;
     ring.writeUInt32LE(done & MASK_32, layout.cqHead);
   }

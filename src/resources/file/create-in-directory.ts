@@ -12,6 +12,7 @@ import { placed } from "../../sys/namespaces.ts";
 import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { Refusal } from "../../errors/failure.ts";
+import { Defect } from "../../errors/wrong-input.ts";
 import type { ThawContext } from "../contract.ts";
 import { linkedPath } from "./contents.ts";
 import { checkAccess, find, isSame, openForAll, replaced, type Opener, type Place } from "./reopen.ts";
@@ -78,7 +79,7 @@ function openFolder(context: Opener, place: Place): Folder {
     const safe = isSame(context, place, found) || isRootsWay(path, found);
     return { fd: found, safe, made: [] };
   }
-  if (path === "/") throw new RangeError("there is no root directory");
+  if (path === "/") throw new Defect("there is no root directory");
   const above = openFolder(context, { path: dirname(path) });
   const name = basename(path);
   const act = <R>(action: () => R): R => actIn(context, place, above.safe, action);

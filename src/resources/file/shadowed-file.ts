@@ -14,6 +14,7 @@ import { namespaceOf } from "../../sys/namespaces.ts";
 import { mountIdOf } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { failures } from "../../errors/catalogue.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import type { FreezeContext, ObjectKind } from "../contract.ts";
 import { inBuildingOrder } from "../mount/order.ts";
@@ -92,7 +93,7 @@ export const shadowedFile: ObjectKind<ShadowedState, ContentsHandle, "shadowed-f
     const root = spaces
       ? spaces.mounts.filter(({ at }) => at === state.mount)[state.below]?.fd
       : context.keep(openPath(state.mount, O.O_PATH | O.O_DIRECTORY));
-    if (root === undefined) throw new RangeError(`the image has no mount at ${state.mount}`);
+    if (root === undefined) throw new InconsistentImage(`the image has no mount at ${state.mount}`);
     const relative = relativePath(state.path, state.mount) ?? "";
     const anchor = context.keep(openAt(root, ".", O.O_DIRECTORY));
     if (relative === "") {

@@ -4,6 +4,7 @@ import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { failures } from "../../errors/catalogue.ts";
 import type { Refusal } from "../../errors/failure.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import type { FileKind, OpenFile } from "../contract.ts";
 
 /** Refuses a file by name. */
@@ -87,6 +88,6 @@ export const unsupportedFile: FileKind<never, "refused"> = {
     throw (find(file) as Refuse)({ file });
   },
   thaw() {
-    throw new RangeError("a refused file cannot be in an image");
+    throw new InconsistentImage("a refused file cannot be in an image");
   },
 };

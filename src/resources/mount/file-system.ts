@@ -15,6 +15,7 @@ import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { failures } from "../../errors/catalogue.ts";
 import type { Refusal } from "../../errors/failure.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { leasedFiles } from "../../proc/locks.ts";
 import type { Mount } from "../../proc/mountinfo.ts";
@@ -218,7 +219,7 @@ export const fileSystem: ObjectKind<FileSystemState, FileSystemHandle, "file-sys
 };
 
 function refuseClone(): never {
-  throw new RangeError("an overlay is shown from where it is mounted first");
+  throw new InconsistentImage("an overlay is shown from where it is mounted first");
 }
 
 function changeReadOnly(staging: LocalFd, made: LocalFd): void {

@@ -7,6 +7,7 @@ import { type Told, asWanted } from "../../abi/rtnetlink.ts";
 import { linkData, namespaceId, tunOwners } from "../../sys/rtnetlink.ts";
 import { failures } from "../../errors/catalogue.ts";
 import type { Refusal } from "../../errors/failure.ts";
+import { Defect } from "../../errors/wrong-input.ts";
 import type { FreezeProcess } from "../contract.ts";
 import { ip } from "./ip-and-nft.ts";
 
@@ -183,7 +184,7 @@ function tunFlags({ linkinfo }: Link): string {
 export function linkNamed(file: Holder, name: string): LinkState {
   const links = listLinks();
   const link = links.find(({ ifname }) => ifname === name);
-  if (!link) throw new RangeError(`there is no network device ${name}`);
+  if (!link) throw new Defect(`there is no network device ${name}`);
   return freezeLink(file, link, links);
 }
 

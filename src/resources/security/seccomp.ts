@@ -5,6 +5,7 @@ import { ERRNO } from "../../abi/errno.ts";
 import { PTRACE, PTRACE_O } from "../../abi/ptrace.ts";
 import { BPF_MAXINSNS, SECCOMP_FILTER_FLAG, SECCOMP_SET_MODE, SOCK_FILTER_SIZE } from "../../abi/seccomp.ts";
 import { failures } from "../../errors/catalogue.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { BUILD_OPTIONS } from "../../tracee/blank.x86_64.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
@@ -77,7 +78,7 @@ function install(scope: BuildScope, { program, flags }: Filter): void {
   const fprog = Buffer.alloc(16);
   fprog.writeUInt16LE(code.length / SOCK_FILTER_SIZE, 0);
   const room = scope.callArea.dataSize - 16;
-  if (code.length > room) throw new RangeError(`a filter of ${code.length} bytes does not fit`);
+  if (code.length > room) throw new InconsistentImage(`a filter of ${code.length} bytes does not fit`);
   fprog.writeBigUInt64LE(BigInt(scope.scratch + 16), 8);
   scope.memory.write(scope.scratch, Buffer.concat([fprog, code]));
   const flagBits = parseFlags(SECCOMP_FILTER_FLAG, flags);

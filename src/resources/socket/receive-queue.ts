@@ -1,5 +1,6 @@
 /** What stands in a socket's receive queue: looked at without taking it (recv(2), MSG_PEEK), and put back by sending. */
 import { failures } from "../../errors/catalogue.ts";
+import { Defect } from "../../errors/wrong-input.ts";
 import { POLL } from "../../abi/poll.ts";
 import { pollNow } from "../../sys/poll.ts";
 import * as v from "valibot";
@@ -115,7 +116,7 @@ function peek(fd: LocalFd, room: NativeBuffer): ReceivedMessage | undefined {
   const message = receive(fd, room, MSG.MSG_PEEK | MSG.MSG_DONTWAIT);
   if (message === -ERRNO.EAGAIN) return undefined;
   if (typeof message === "number") throw new SyscallError("recvmsg", message, "Looking into a socket");
-  if ((message.flags & (MSG.MSG_TRUNC | MSG.MSG_CTRUNC)) !== 0) throw new RangeError("a message is larger than ever");
+  if ((message.flags & (MSG.MSG_TRUNC | MSG.MSG_CTRUNC)) !== 0) throw new Defect("a message is larger than ever");
   return message;
 }
 

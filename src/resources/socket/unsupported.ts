@@ -1,5 +1,6 @@
 /** Sockets of families that cannot be carried: refused with the family's name. Last among the kinds of socket. */
 import { failures } from "../../errors/catalogue.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import * as v from "valibot";
 import { AF, SO, SOCK, SOL } from "../../abi/socket.ts";
 import { getInt } from "../../sys/socket.ts";
@@ -25,6 +26,6 @@ export const otherSocket: FileKind<v.InferOutput<typeof schema>, "other-socket">
     });
   },
   thaw: () => {
-    throw new RangeError("no image holds such a socket");
+    throw new InconsistentImage("no image holds such a socket");
   },
 };

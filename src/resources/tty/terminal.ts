@@ -11,6 +11,7 @@ import { ttySetInt } from "../../sys/tty.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { failures } from "../../errors/catalogue.ts";
 import type { Refusal } from "../../errors/failure.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import type { FileKind, OpenFile, ThawContext } from "../contract.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 import { openPath } from "../file/path-file.ts";
@@ -115,7 +116,7 @@ function openHungUp(context: ThawContext, flags: number): LocalFd {
 /** /dev/tty means another terminal for every process: the one that had it open opens it. */
 function openControlling(pid: number, context: ThawContext, flags: number): LocalFd {
   const process = context.process(pid);
-  if (!process) throw new RangeError(`process ${pid} is not in the image`);
+  if (!process) throw new InconsistentImage(`process ${pid} is not in the image`);
   const path = process.scope.put(Buffer.from("/dev/tty\0"));
   const fd = process.scope.call("openat", "Opening /dev/tty", -1, path, flags | O.O_CLOEXEC | O.O_NONBLOCK, 0);
   const local = process.fetch(fd);

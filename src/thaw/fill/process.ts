@@ -9,6 +9,7 @@ import type { ThawProcess } from "../../resources/contract.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import type { Thawing } from "../context.ts";
 import type { FdChannel } from "./fd-channel.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 
 export class BuiltProcess implements ThawProcess {
   readonly context: Thawing;
@@ -43,7 +44,7 @@ export class BuiltProcess implements ThawProcess {
   }
 
   get body(): FrozenBody {
-    if (!this.state.body) throw new RangeError(`process ${this.pid} is a zombie`);
+    if (!this.state.body) throw new InconsistentImage(`process ${this.pid} is a zombie`);
     return this.state.body;
   }
 

@@ -25,6 +25,7 @@ import { findFreeSpace, type Range } from "../fill/address-space.ts";
 import { helperIds } from "./helper-ids.ts";
 import { TimeNamespaces } from "./time-namespaces.ts";
 import { ThawedUserNamespaces } from "./user-namespaces.ts";
+import { Defect } from "../../errors/wrong-input.ts";
 
 /** Room for any kernel's vDSO with its data pages. */
 const VDSO_ROOM = 256 * 1024;
@@ -144,7 +145,7 @@ function clearRoot(root: BuildScope, parking: number): ParkedVdso {
   }
   if (parts.length === 0) return { parts };
   const parked = moveVdso(root, { parts }, parking);
-  if (vdsoSize(parked) > VDSO_ROOM) throw new RangeError("the vDSO is larger than ever");
+  if (vdsoSize(parked) > VDSO_ROOM) throw new Defect("the vDSO is larger than ever");
   return parked;
 }
 

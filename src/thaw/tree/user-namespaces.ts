@@ -13,6 +13,7 @@ import { PR } from "../../abi/prctl.ts";
 import { WAIT } from "../../abi/wait.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { failures } from "../../errors/catalogue.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import { stateOfKind } from "../../image/kinds.ts";
 import type { FrozenProcess } from "../../image/schema.ts";
 import type { UserNamespaces } from "../../resources/contract.ts";
@@ -54,7 +55,7 @@ export class ThawedUserNamespaces implements UserNamespaces {
 
   stateOf(id: string): UserState {
     const state = stateOfKind(userNamespace, this.#builder.context.stateOf(id));
-    if (!state) throw new RangeError(`object ${id} is no user namespace`);
+    if (!state) throw new InconsistentImage(`object ${id} is no user namespace`);
     return state;
   }
 
@@ -121,7 +122,7 @@ export class ThawedUserNamespaces implements UserNamespaces {
   proc(pid: number, source: string, options: readonly string[]): LocalFd {
     const { built } = this.#builder;
     const inside = built.get(pid)?.state.pidNamespace;
-    if (!inside) throw new RangeError(`no process ${pid} for a proc file system`);
+    if (!inside) throw new InconsistentImage(`no process ${pid} for a proc file system`);
     return this.#helper(({ scope }) => {
       const about = "Making a file system proc";
       const file = scope.call("fsopen", about, scope.put(Buffer.from("proc\0")), 0);

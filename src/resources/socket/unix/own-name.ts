@@ -4,6 +4,7 @@
  * Such a name is given again in the process.
  */
 import { failures } from "../../../errors/catalogue.ts";
+import { InconsistentImage } from "../../../errors/wrong-input.ts";
 import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { F, O } from "../../../abi/fcntl.ts";
@@ -62,7 +63,7 @@ export function bindByOwnName(
   workplace: Workplace,
 ): void {
   const process = context.process(own.pid);
-  if (!process) throw new RangeError(`process ${own.pid}, which has bound a socket, is not in the image`);
+  if (!process) throw new InconsistentImage(`process ${own.pid}, which has bound a socket, is not in the image`);
   const local = own.rest.includes("/") ? openDirectory(own.directory) : workplace.folder;
   const user = userNow() ?? workplace.rights;
   const about = `Binding a socket to ${name}`;
