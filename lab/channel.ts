@@ -1,7 +1,7 @@
 /** The host's end of the control port: requests to the agent in the guest, one JSON object per line. */
 import { connect, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { KmonteError } from "../src/lib/errors.ts";
+import { KmonteError } from "../src/errors/failure.ts";
 
 /** What the agent says when it has started: each kernel that the guest runs says it anew. */
 export interface Hello {

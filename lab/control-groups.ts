@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { Refusal } from "../src/lib/errors.ts";
+import { Refusal } from "../src/errors/failure.ts";
 
 /** Where the tree of version 2 is mounted: /sys/fs/cgroup, or below it beside the trees of version 1. */
 export function controlGroupRoot(mounts = readFileSync("/proc/self/mounts", "utf8")): string {

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Command, Option } from "commander";
 import { Listr } from "listr2";
-import { EXIT_STATUS, KmonteError } from "../src/lib/errors.ts";
+import { EXIT_STATUS, KmonteError } from "../src/errors/failure.ts";
 import { formatReport, type SwapReport } from "../src/swap/report.ts";
 import { DEBIAN_SUITES, type DebianRelease } from "./bootstrap.ts";
 import { Clients } from "./clients.ts";

@@ -1,7 +1,7 @@
 /** The root file system of a guest as a tar file, and as a directory, to install into it or to make an image of it. */
 import { mkdirSync, writeFileSync, chmodSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { Refusal } from "../src/lib/errors.ts";
+import { Refusal } from "../src/errors/failure.ts";
 import { runTool } from "./tool.ts";
 
 /** Files to write into a root file system: path → text. Scripts (`#!`) become executable. */

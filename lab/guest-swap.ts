@@ -1,5 +1,5 @@
 /** Changes the guest's kernel with the command that a user types on a real host, and waits until all runs again. */
-import { KmonteError } from "../src/lib/errors.ts";
+import { KmonteError } from "../src/errors/failure.ts";
 import type { SwapReport } from "../src/swap/report.ts";
 import { THAW_UNIT } from "../src/swap/unit.ts";
 import type { Answer } from "./channel.ts";

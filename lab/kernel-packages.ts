@@ -1,7 +1,7 @@
 /** Fetches Debian's own kernels: any suite, without touching the package lists of this machine. */
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { KmonteError, Refusal } from "../src/lib/errors.ts";
+import { KmonteError, Refusal } from "../src/errors/failure.ts";
 import { DEBIAN_KEYRING, debianMirror } from "./mirror.ts";
 import { runTool } from "./tool.ts";
 

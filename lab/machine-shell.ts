@@ -1,6 +1,6 @@
 /** `npm run machine`: boots a machine made of namespaces and gives a shell in it, to try things by hand. */
 import { Command, Option } from "commander";
-import { EXIT_STATUS, KmonteError } from "../src/lib/errors.ts";
+import { EXIT_STATUS, KmonteError } from "../src/errors/failure.ts";
 import { DEBIAN_SUITES, type DebianRelease } from "./bootstrap.ts";
 import { NamespaceMachine } from "./namespace-machine.ts";
 

@@ -6,7 +6,7 @@
  */
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { KmonteError } from "../src/lib/errors.ts";
+import { KmonteError } from "../src/errors/failure.ts";
 import { ensurePackages } from "../scripts/packages.ts";
 import { type Accelerator, chooseAccelerator } from "./accelerator.ts";
 import { type Answer, Channel, type Hello, type OutputListener } from "./channel.ts";

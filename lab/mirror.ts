@@ -1,7 +1,7 @@
 /** Which Debian mirror to fetch from: the one that this machine's own package sources name. */
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { Refusal } from "../src/lib/errors.ts";
+import { Refusal } from "../src/errors/failure.ts";
 
 export const DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 

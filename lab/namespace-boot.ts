@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { KmonteError } from "../src/lib/errors.ts";
+import { KmonteError } from "../src/errors/failure.ts";
 import { childrenOf } from "../src/proc/read.ts";
 import { CHECKOUT } from "./cache.ts";
 import { makeControlGroup, removeControlGroup } from "./control-groups.ts";

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { basename, join } from "node:path";
-import { KmonteError } from "../src/lib/errors.ts";
+import { KmonteError } from "../src/errors/failure.ts";
 import { cacheDirectory } from "./cache.ts";
 import { controlGroupRoot } from "./control-groups.ts";
 import { temporaryDirectory } from "./lifetime.ts";

@@ -14,7 +14,7 @@
  */
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { KmonteError, Refusal } from "../src/lib/errors.ts";
+import { KmonteError, Refusal } from "../src/errors/failure.ts";
 import { ensurePackages } from "../scripts/packages.ts";
 import { type Answer, GuestRestarted } from "./channel.ts";
 import { makeControlGroup } from "./control-groups.ts";

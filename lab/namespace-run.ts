@@ -1,7 +1,7 @@
 /** Running programs in a machine made of namespaces. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
-import { KmonteError } from "../src/lib/errors.ts";
+import { KmonteError } from "../src/errors/failure.ts";
 import { childrenOf } from "../src/proc/read.ts";
 import type { Answer } from "./channel.ts";
 

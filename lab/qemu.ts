@@ -1,7 +1,7 @@
 /** The virtual machine's process: its arguments, its console, its end. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { KmonteError } from "../src/lib/errors.ts";
+import { KmonteError } from "../src/errors/failure.ts";
 import type { Accelerator } from "./accelerator.ts";
 import { atEnd } from "./lifetime.ts";
 import type { Wire } from "./wire.ts";

@@ -1,6 +1,6 @@
 /** Runs the programs that the lab leans on (mmdebstrap, mke2fs, apt-get …) and says clearly when one fails. */
 import { spawn } from "node:child_process";
-import { KmonteError } from "../src/lib/errors.ts";
+import { KmonteError } from "../src/errors/failure.ts";
 import { atEnd } from "./lifetime.ts";
 
 export interface ToolOptions {

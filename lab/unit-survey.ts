@@ -3,7 +3,7 @@
  * units`), about a Debian's stock services, all on one machine.
  */
 import { Command, Option } from "commander";
-import { EXIT_STATUS, KmonteError } from "../src/lib/errors.ts";
+import { EXIT_STATUS, KmonteError } from "../src/errors/failure.ts";
 import { DEBIAN_SUITES, type DebianRelease } from "./bootstrap.ts";
 import { NamespaceMachine } from "./namespace-machine.ts";
 import { stockServices } from "./stock-services.ts";

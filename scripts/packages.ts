@@ -3,7 +3,7 @@
  * As a program: `node scripts/packages.ts NAME…`.
  */
 import { spawnSync } from "node:child_process";
-import { KmonteError, Refusal } from "../src/lib/errors.ts";
+import { KmonteError, Refusal } from "../src/errors/failure.ts";
 
 /** The names among `names` that dpkg does not have installed. */
 export function missingPackages(names: readonly string[]): string[] {

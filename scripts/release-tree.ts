@@ -4,7 +4,7 @@
  */
 import { cpSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { KmonteError } from "../src/lib/errors.ts";
+import { KmonteError } from "../src/errors/failure.ts";
 import { bundle } from "./bundle.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");

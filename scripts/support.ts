@@ -5,7 +5,8 @@
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { allDifferences } from "../src/resources/differences.ts";
-import { failuresIn } from "./errors.ts";
+import { LOOKING } from "../src/errors/catalogue.ts";
+import { describedFailures } from "./errors.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const OUTPUT = join(ROOT, "docs/support.md");
@@ -145,16 +146,14 @@ function carried(folder: string, title: string, all: readonly Program[]): string
   return [`## ${title}`, "", "| kind | what | shown by |", "|---|---|---|", ...rows, ""];
 }
 
-/** Every refusal that the source of the kinds and of the look can give. */
+/** Every refusal that the kinds and the look can give; of several texts of a code, the first. */
 function refused(all: readonly Program[]): string[] {
   const rows = new Map<string, string>();
-  for (const path of globSync("src/{resources,freeze}/**/*.ts", { cwd: ROOT }).sort()) {
-    for (const { code, kind, what, why, remedy } of failuresIn(readFileSync(join(ROOT, path), "utf8"))) {
-      if (kind !== "refused" || rows.has(code)) continue;
-      const text = [what, why].filter(Boolean).join(" ");
-      const shown = all.filter((program) => program.refuses.includes(code)).map((program) => link(program.name));
-      rows.set(code, `| \`${code}\` | ${cell(text)} | ${cell(remedy ?? "")} | ${shown.join(" ")} |`);
-    }
+  for (const { area, code, kind, what, why, remedy } of describedFailures()) {
+    if (kind !== "refused" || !LOOKING.includes(area) || rows.has(code)) continue;
+    const text = [what, why].filter(Boolean).join(" ");
+    const shown = all.filter((program) => program.refuses.includes(code)).map((program) => link(program.name));
+    rows.set(code, `| \`${code}\` | ${cell(text)} | ${cell(remedy ?? "")} | ${shown.join(" ")} |`);
   }
   const sorted = [...rows.keys()].sort().map((code) => rows.get(code) ?? "");
   return ["## Refused", "", "| code | what and why | way out | shown by |", "|---|---|---|---|", ...sorted, ""];

@@ -4,5 +4,5 @@ export { thaw, type ThawOptions, type ThawReport } from "./thaw/thaw.ts";
 export { readImage, type Image } from "./image/read.ts";
 export type { Manifest } from "./image/manifest.ts";
 export type { FrozenState, FrozenProcess } from "./image/schema.ts";
-export { KmonteError, Refusal, RefusalList } from "./lib/errors.ts";
+export { KmonteError, Refusal, RefusalList } from "./errors/failure.ts";
 export type { ProgressEvent, ProgressListener, TimedStep } from "./lib/progress.ts";

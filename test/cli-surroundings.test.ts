@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { SyscallError } from "../src/sys/call.ts";
 import { ERRNO, type ErrnoName } from "../src/abi/errno.ts";
-import { KmonteError } from "../src/lib/errors.ts";
+import { KmonteError } from "../src/errors/failure.ts";
 import { namedFailure } from "../src/lib/system-failure.ts";
 import { forget } from "../src/swap/leftovers.ts";
 import { settleSwap } from "../src/swap/resume.ts";

@@ -1,34 +1,51 @@
-/** docs/errors.md is what the source says, and the codes in it are usable. */
+/** docs/errors.md is what the catalogue says, its codes are usable, and nothing else makes failures. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { buildErrors, failuresIn } from "../scripts/errors.ts";
+import { buildErrors, describedFailures } from "../scripts/errors.ts";
+import { AREAS, failures } from "../src/errors/catalogue.ts";
 
-const DOCUMENT = join(import.meta.dirname, "../docs/errors.md");
+const ROOT = join(import.meta.dirname, "..");
+
+const sources = globSync("src/**/*.ts", { cwd: ROOT })
+  .filter((file) => !file.startsWith("src/errors/"))
+  .map((file) => ({ file, text: readFileSync(join(ROOT, file), "utf8") }));
 
 test("docs/errors.md is current (else: npm run errors)", () => {
-  assert.equal(readFileSync(DOCUMENT, "utf8"), buildErrors());
+  assert.equal(readFileSync(join(ROOT, "docs/errors.md"), "utf8"), buildErrors());
 });
 
-test("every code says something, and none is used up by chance", () => {
-  const sections = buildErrors().split("\n## ").slice(1);
-  assert.ok(sections.length > 40, String(sections.length));
-  for (const section of sections)
-    assert.match(section, /^[A-Z][A-Z0-9_]+\n\n- (refused|failed|usage|interrupted|warning|advice): \S/, section);
+test("every code says something, whatever it is given", () => {
+  assert.ok(describedFailures().length > 300, String(describedFailures().length));
+  for (const { code, what, why, remedy } of describedFailures()) {
+    assert.match(code, /^[A-Z][A-Z0-9_]+$/);
+    assert.ok(what.length > 0, code);
+    for (const text of [what, why, remedy]) assert.doesNotMatch(text ?? "", /undefined|NaN|\[object/, code);
+  }
 });
 
-test("codes are found in the forms that the source uses", () => {
-  const source = `
-    const refuse = (code: string, why: string): never => { throw new Refusal(code, { what: "No.", why }, {}); };
-    refuse('FIRST_ONE', \`fd \${a(",")} is bad\`);
-    throw new KmonteError(full ? "SECOND" : 'THIRD', { what: "A, b.", remedy: x ? "Do." : "Not." }, { kind: "usage" });`;
+test("every code is declared once", () => {
+  const codes = Object.values(AREAS).flatMap((entries) => Object.keys(entries));
   assert.deepEqual(
-    failuresIn(source).map(({ code, kind, what, why, remedy }) => [code, kind, what, why, remedy]),
-    [
-      ["FIRST_ONE", "refused", "No.", "fd … is bad", undefined],
-      ["SECOND", "usage", "A, b.", undefined, "Do."],
-      ["THIRD", "usage", "A, b.", undefined, "Do."],
-    ],
+    codes.filter((code, i) => codes.indexOf(code) !== i),
+    [],
+  );
+});
+
+test("every text that is declared is used", () => {
+  const all = sources.map(({ text }) => text).join("\n");
+  const unused = Object.entries(failures).flatMap(([code, makers]) => {
+    const names = typeof makers === "function" ? [code] : Object.keys(makers).map((name) => `${code}.${name}`);
+    return names.filter((name) => !new RegExp(`\\bfailures\\s*\\.${name}\\b`).test(all));
+  });
+  assert.deepEqual(unused, []);
+});
+
+test("the catalogue alone makes failures", () => {
+  const others = sources.filter(({ text }) => /new (Refusal|KmonteError|RefusalList|Warning|Advice)\(/.test(text));
+  assert.deepEqual(
+    others.map(({ file }) => file),
+    [],
   );
 });

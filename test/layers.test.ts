@@ -8,6 +8,7 @@ const ROOT = join(import.meta.dirname, "..");
 
 /** Lower lines never import higher ones; folders of one line do not import each other. */
 const LAYERS = [
+  ["errors"],
   ["lib"],
   ["abi"],
   ["sys"],

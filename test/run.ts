@@ -11,7 +11,7 @@ import { run as runFiles } from "node:test";
 import { spec } from "node:test/reporters";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { KmonteError } from "../src/lib/errors.ts";
+import { KmonteError } from "../src/errors/failure.ts";
 import { temporaryDirectory } from "../lab/lifetime.ts";
 import { ensurePackages } from "../scripts/packages.ts";
 import { writeReleaseTree } from "../scripts/release-tree.ts";

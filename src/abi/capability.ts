@@ -1,4 +1,5 @@
 /** Capabilities in the order of their numbers (capabilities(7), include/uapi/linux/capability.h). */
+import { InconsistentImage } from "../errors/wrong-input.ts";
 
 export const CAPABILITIES = [
   "CAP_CHOWN",
@@ -44,12 +45,12 @@ export const CAPABILITIES = [
   "CAP_CHECKPOINT_RESTORE",
 ] as const;
 
-/** The set with these names; throws a RangeError at one that is not known. */
+/** The set with these names; throws an {@link InconsistentImage} at one that is not known. */
 export function capabilityMask(names: readonly string[]): bigint {
   return names.reduce((mask, name) => {
     const place = (CAPABILITIES as readonly string[]).indexOf(name);
     const bit = place >= 0 ? place : Number(/^CAP_(\d+)$/.exec(name)?.[1]);
-    if (!Number.isInteger(bit) || bit > 63) throw new RangeError(`unknown capability ${name}`);
+    if (!Number.isInteger(bit) || bit > 63) throw new InconsistentImage(`unknown capability ${name}`);
     return mask | (1n << BigInt(bit));
   }, 0n);
 }

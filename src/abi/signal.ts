@@ -1,4 +1,5 @@
 /** Signals of x86-64 by name (signal(7), arch/x86/include/uapi/asm/signal.h). */
+import { InconsistentImage } from "../errors/wrong-input.ts";
 
 export const SIGNAL = {
   SIGHUP: 1,
@@ -50,7 +51,7 @@ export function signalName(number: number): string {
 /** The number of a name that {@link signalName} gave. */
 export function signalNumber(name: string): number {
   const number = (SIGNAL as Readonly<Record<string, number>>)[name] ?? Number(/^SIGRT(\d+)$/.exec(name)?.[1]);
-  if (!Number.isInteger(number) || number < 1 || number > NSIG) throw new RangeError(`unknown signal ${name}`);
+  if (!Number.isInteger(number) || number < 1 || number > NSIG) throw new InconsistentImage(`unknown signal ${name}`);
   return number;
 }
 

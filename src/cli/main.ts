@@ -1,5 +1,6 @@
 /** `kmonte`: what a person types. */
 import { CommanderError } from "commander";
+import { failures } from "../errors/catalogue.ts";
 import { fail, outliveReaders, printOutcome } from "./output.ts";
 import { createProgram } from "./program.ts";
 
@@ -13,9 +14,8 @@ try {
     // commander has said it on standard error already.
     if (json) {
       const [what = "", hint] = error.message.replace(/^error: /, "").split("\n");
-      printOutcome<"error">(json, {
-        error: { code: "USAGE", kind: "usage", what, remedy: hint?.replace(/^\((.*)\)$/, "$1") },
-      });
+      const remedy = hint?.replace(/^\((.*)\)$/, "$1");
+      printOutcome<"error">(json, { error: failures.USAGE.arguments({ what, remedy }).toJSON() });
     }
     process.exitCode = 2;
   }

@@ -1,5 +1,6 @@
 /** What goes to the terminal: results on standard output, everything else on standard error. */
-import { EXIT_STATUS, type FailureSummary, KmonteError, RefusalList } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { EXIT_STATUS, type FailureSummary, KmonteError, RefusalList } from "../errors/failure.ts";
 import type { Result, ResultName } from "./json/results.ts";
 import { namedFailure } from "../lib/system-failure.ts";
 
@@ -66,8 +67,8 @@ export function fail(failure: unknown, json: boolean): void {
   const error = namedFailure(failure);
   process.exitCode = error instanceof KmonteError ? EXIT_STATUS[error.kind] : 1;
   if (json) {
-    const known = error instanceof KmonteError ? error.toJSON() : undefined;
-    printOutcome<"error">(json, { error: known ?? { code: "DEFECT", kind: "failed", what: String(error) } });
+    const known = error instanceof KmonteError ? error : failures.DEFECT({ what: String(error) });
+    printOutcome<"error">(json, { error: known.toJSON() });
     return;
   }
   if (!(error instanceof KmonteError)) {

@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { presentBoot } from "../sys/boot.ts";
 import { readStat } from "../proc/read.ts";
 import { isOfSystem, pidsOf, type RunningUnit } from "../units/survey.ts";
@@ -94,11 +94,7 @@ function start(unit: string, folder: string, args: readonly string[]): void {
     stdio: ["ignore", "ignore", "pipe"],
   });
   if (run.status === 0) return;
-  throw new KmonteError("NOT_OUTSIDE", {
-    what: "kmonte cannot freeze the session that it was started from.",
-    why: `Running it outside of it failed: ${run.error?.message ?? run.stderr.trim()}`,
-    remedy: "Start it from another place, such as the console.",
-  });
+  throw failures.NOT_OUTSIDE({ said: run.error?.message ?? run.stderr.trim() });
 }
 
 function statusIn(folder: string): number | undefined {

@@ -1,5 +1,5 @@
 /** What is done when nobody watches: all that would be said on a terminal goes to the journal, and its sum by mail. */
-import { KmonteError, RefusalList } from "../lib/errors.ts";
+import { KmonteError, RefusalList } from "../errors/failure.ts";
 import { sendMail } from "../swap/mail.ts";
 import { describeFailure, printOutcome, tell } from "./output.ts";
 

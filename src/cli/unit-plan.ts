@@ -3,14 +3,14 @@ import { createInterface } from "node:readline/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { check } from "../freeze/freeze.ts";
 import { eachOnce, type HeldNeed } from "../freeze/check/kernel-needs.ts";
-import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { inTheWay } from "../units/obstacles.ts";
 import { planUnits, type UnitPlan } from "../units/others.ts";
 import { matches, type Protection, readProtections } from "../units/protected.ts";
 import { presentRoots, type RunningUnit, runningUnits, survey, type SurveyedUnit } from "../units/survey.ts";
 import { requireSystemd } from "../lib/systemctl.ts";
 import { notRunning, readUnits } from "../units/unit.ts";
-import type { Advice, Warning } from "../swap/doctor/finding.ts";
+import type { Advice, Warning } from "../errors/failure.ts";
 import { requireRoom } from "../swap/room.ts";
 import { DEFAULT_SWAP_ROOT } from "../swap/store.ts";
 import { type Departing, expectPauses, type ExpectedPauses } from "../swap/expected-pause.ts";
@@ -61,7 +61,7 @@ export async function agreedPlan(
   requireTolerable(options.tolerate ?? [], running);
   const tolerate = options.tolerate ?? options.tolerateIfRunning ?? [];
   const looked = (await survey(running, protections, tolerate)).filter(({ verdict }) => verdict !== "system");
-  if (looked.length === 0 && pids.length === 0) throw nothingProtected();
+  if (looked.length === 0 && pids.length === 0) throw failures.NOTHING_PROTECTED();
   await refuseObstacles(looked, protections);
   requireRoom(DEFAULT_SWAP_ROOT, [...pids, ...looked.flatMap((one) => one.pids)]);
   const plan = planUnits(looked, pids);
@@ -87,18 +87,7 @@ function requireNamedUnits(protections: readonly Protection[]): void {
   const refusals = readUnits(names).flatMap((unit, i) => notRunning(unit, names[i] as string) ?? []);
   const [first, ...more] = refusals;
   if (first && more.length === 0) throw first;
-  if (first) throw notAll(refusals);
-}
-
-function notAll(refusals: readonly Refusal[]): RefusalList {
-  return new RefusalList(
-    "UNITS_IN_THE_WAY",
-    {
-      what: "Not all protected units can go along; nothing was stopped.",
-      remedy: "kmonte unprotect UNIT leaves one out.",
-    },
-    refusals,
-  );
+  if (first) throw failures.UNITS_IN_THE_WAY({ refusals });
 }
 
 /** The same from outside of the session that is to be frozen; this process goes along with it. */
@@ -128,23 +117,11 @@ async function lastReport(): Promise<SwapReport> {
 const LONGEST_WAIT_MS = 60_000;
 const PAUSE_MS = 200;
 
-function nothingProtected(): Refusal {
-  return new Refusal("NOTHING_PROTECTED", {
-    what: "There is nothing to take along.",
-    why: "No protected unit is running, and no process was named.",
-    remedy: "Choose units: kmonte services, kmonte protect UNIT.",
-  });
-}
-
 /** A unit that is to be tolerated, and does not go along, is a mistake that somebody wants to hear of. */
 function requireTolerable(tolerate: readonly string[], running: readonly RunningUnit[]): void {
   const unknown = tolerate.find((pattern) => !running.some(({ unit }) => matches(unit.name, [pattern])));
   if (unknown === undefined) return;
-  throw new Refusal("TOLERATED_NOT_ALONG", {
-    what: `${unknown} cannot be tolerated.`,
-    why: "No protected unit that runs has this name.",
-    remedy: "kmonte services --protected shows those that there are.",
-  });
+  throw failures.TOLERATED_NOT_ALONG({ unknown });
 }
 
 async function refuseObstacles(looked: readonly SurveyedUnit[], protections: readonly Protection[]): Promise<void> {
@@ -152,16 +129,8 @@ async function refuseObstacles(looked: readonly SurveyedUnit[], protections: rea
   if (refusals.length === 0) return;
   const isOnlyTolerance =
     looked.some(({ tolerated }) => tolerated) && inTheWay(await survey(looked, protections)).length === 0;
-  if (!isOnlyTolerance) throw notAll(refusals);
-  throw new RefusalList(
-    "CANNOT_TOLERATE",
-    {
-      what: "A unit that shares something with others cannot be tolerated; nothing was stopped.",
-      why: "It would be thawed without them, and what they have in common would come apart.",
-      remedy: "Leave --tolerate out for the units that are named, or tolerate none of them.",
-    },
-    refusals,
-  );
+  if (!isOnlyTolerance) throw failures.UNITS_IN_THE_WAY({ refusals });
+  throw failures.CANNOT_TOLERATE({ refusals });
 }
 
 function planJson(
@@ -221,11 +190,7 @@ function printPlan({ along, stop, kept }: UnitPlan, { purpose, how, pauses, warn
 
 function requireTerminal(purpose: string): void {
   if (process.stdin.isTTY && process.stderr.isTTY) return;
-  throw new KmonteError(
-    "USAGE",
-    { what: `Nobody is there to agree to ${purpose}.`, why: "Standard input is no terminal.", remedy: "Give --yes." },
-    { kind: "usage" },
-  );
+  throw failures.USAGE.nobodyAgrees({ purpose });
 }
 
 async function ask(purpose: string): Promise<void> {
@@ -236,5 +201,5 @@ async function ask(purpose: string): Promise<void> {
   } finally {
     lines.close();
   }
-  throw new KmonteError("INTERRUPTED", { what: "Nothing was done." }, { kind: "interrupted" });
+  throw failures.INTERRUPTED.declined();
 }

@@ -4,7 +4,8 @@ import { once } from "node:events";
 import { createConnection, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { deserializeFailure } from "../lib/engine-thread.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { KmonteError } from "../errors/failure.ts";
 import type { ProgressListener } from "../lib/progress.ts";
 import { socketPath, type DaemonAnswer, type DaemonRequest } from "./protocol.ts";
 
@@ -73,13 +74,5 @@ async function connect(signal: AbortSignal | undefined): Promise<Socket> {
 }
 
 function closed(why: string, cause?: unknown): KmonteError {
-  return new KmonteError(
-    "SERVICE_CLOSED_CONNECTION",
-    {
-      what: `The service at ${socketPath()} did not answer.`,
-      why,
-      remedy: "Try again, or look at journalctl -u kmonte.",
-    },
-    { facts: { path: socketPath() }, cause },
-  );
+  return failures.SERVICE_CLOSED_CONNECTION({ path: socketPath(), why, cause });
 }

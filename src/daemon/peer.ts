@@ -7,7 +7,7 @@ import { NAMESPACE } from "../abi/namespaces.ts";
 import { namespaceOf } from "../sys/namespaces.ts";
 import { SO, SOL } from "../abi/socket.ts";
 import { getOption } from "../sys/socket.ts";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { labelOf } from "../proc/read.ts";
 import { parseStatus } from "../proc/status.ts";
 
@@ -36,21 +36,15 @@ export function credentialsOf(socket: number): Peer | undefined {
  */
 export function peerOf(socket: number): Peer {
   const peer = credentialsOf(socket);
-  const refuse = (why: string): Refusal =>
-    new Refusal("REQUEST_FORBIDDEN", {
-      what: "The service for ordinary users does not take requests from this process.",
-      why,
-      remedy: "Ask from a shell of the user's own, outside of containers and sandboxes.",
-    });
-  if (!peer || peer.pid <= 0) throw refuse("It lives where its id means something else.");
-  if (peer.uid === 0) throw refuse("Root runs kmonte itself, without the service.");
+  if (!peer || peer.pid <= 0) throw failures.REQUEST_FORBIDDEN({ why: "It lives where its id means something else." });
+  if (peer.uid === 0) throw failures.REQUEST_FORBIDDEN({ why: "Root runs kmonte itself, without the service." });
   // The id stays that of the process that connected for as long as this is open and it lives.
   const pidfd = openPeer(socket, peer.pid);
-  if (pidfd < 0) throw refuse("It is gone.");
+  if (pidfd < 0) throw failures.REQUEST_FORBIDDEN({ why: "It is gone." });
   try {
     const why = restrictionOf(peer);
-    if (why !== undefined) throw refuse(why);
-    if (attempt("pidfd_send_signal", pidfd, 0, 0, 0) < 0) throw refuse("It is gone.");
+    if (why !== undefined) throw failures.REQUEST_FORBIDDEN({ why });
+    if (attempt("pidfd_send_signal", pidfd, 0, 0, 0) < 0) throw failures.REQUEST_FORBIDDEN({ why: "It is gone." });
   } finally {
     closeSync(pidfd);
   }

@@ -4,7 +4,8 @@
  */
 import * as v from "valibot";
 import { serializeFailure, type SerializedFailure } from "../lib/engine-thread.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import type { KmonteError } from "../errors/failure.ts";
 import { checkRequest, freezeRequest, thawRequest } from "../lib/requests.ts";
 import type { ProgressEvent } from "../lib/progress.ts";
 
@@ -56,12 +57,7 @@ export function failedAnswer(error: unknown): string {
 
 /** What is said to whoever did not say one request in one line, in time. */
 export function badRequest(why: string, cause?: unknown): KmonteError {
-  const what = "The service did not understand the request.";
-  return new KmonteError(
-    "BAD_REQUEST",
-    { what, why, remedy: "Use the kmonte that belongs to the service." },
-    { cause },
-  );
+  return failures.BAD_REQUEST({ why, cause });
 }
 
 export const DEFAULT_SOCKET = "/run/kmonte/kmonte.sock";

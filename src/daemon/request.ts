@@ -7,7 +7,7 @@ import * as v from "valibot";
 import type { Identity } from "../sys/identity.ts";
 import { check, freeze } from "../freeze/freeze.ts";
 import { tidyUp } from "../image/remove-leftovers.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { KmonteError } from "../errors/failure.ts";
 import { issueOf } from "../lib/requests.ts";
 import type { ProgressListener } from "../lib/progress.ts";
 import { thaw } from "../thaw/thaw.ts";

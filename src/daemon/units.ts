@@ -1,7 +1,7 @@
 /** The systemd units that keep the service there from boot to boot: a socket, and the service that the first request starts. */
 import { resolve } from "node:path";
 import { keyDirectory } from "../image/trust/keys.ts";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { OWN_COMMAND } from "../lib/own-command.ts";
 import { hasUnit, isSystemdRunning, removeUnit, requireUnitPath, unitWord, writeUnit } from "../lib/systemd-unit.ts";
 import { FOR_OTHERS, requireRoot } from "../lib/require-root.ts";
@@ -69,9 +69,5 @@ export function uninstallDaemon(): boolean {
 
 function requireSystemd(): void {
   if (isSystemdRunning()) return;
-  throw new Refusal("NO_SYSTEMD", {
-    what: "There is no systemd here that could keep the service.",
-    why: "/run/systemd/system does not exist: another init runs this machine.",
-    remedy: `Have that init run ${OWN_COMMAND} serve as root.`,
-  });
+  throw failures.NO_SYSTEMD.service({ command: OWN_COMMAND });
 }

@@ -3,7 +3,8 @@
  * nothing is looked for in it but the end of the line. Places run out for those who say nothing first.
  */
 import type { Socket } from "node:net";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import type { Refusal } from "../errors/failure.ts";
 import { CountByUser } from "./count-by-user.ts";
 import { badRequest, failedAnswer, LONGEST_REQUEST } from "./protocol.ts";
 
@@ -118,9 +119,5 @@ export function turnAway(socket: Socket, why: Error): void {
 
 /** What is said to those for whom there is no place. */
 export function busy(why: string): Refusal {
-  return new Refusal("SERVICE_BUSY", {
-    what: "The service for ordinary users has too much to do; nothing was touched.",
-    why,
-    remedy: "Try again in a moment; if it stays so, ask root to look at journalctl -u kmonte.",
-  });
+  return failures.SERVICE_BUSY({ why });
 }

@@ -4,7 +4,8 @@
  */
 import type { Task } from "../lib/brand.ts";
 import type { FreezeRequest } from "../lib/requests.ts";
-import { KmonteError, Refusal, RefusalList } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { KmonteError, Refusal, RefusalList } from "../errors/failure.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
 import { asUser, type Identity } from "../sys/identity.ts";
@@ -80,16 +81,7 @@ function checkRecipient(text: string): void {
   try {
     parseRecipient(text);
   } catch (cause) {
-    throw new Refusal(
-      "NOT_A_KEY",
-      {
-        what: `${text} is nobody to encrypt to.`,
-        why: "A recipient of age begins with age1, and its last characters check the others.",
-        remedy: "Make a key with kmonte key new --encryption or age-keygen, and name its public half.",
-      },
-      {},
-      cause,
-    );
+    throw failures.NOT_A_KEY.recipient({ text, cause });
   }
 }
 
@@ -302,11 +294,7 @@ export class Freeze {
 
   #checkAborted(): void {
     if (this.#watcher.aborted()) {
-      throw new KmonteError(
-        "INTERRUPTED",
-        { what: "The freeze was interrupted; the processes go on as they were." },
-        { kind: "interrupted" },
-      );
+      throw failures.INTERRUPTED.freeze();
     }
   }
 }
@@ -324,9 +312,5 @@ function partsOf(error: KmonteError): readonly KmonteError[] {
 
 function refusalOf(refusals: readonly Refusal[]): KmonteError {
   if (refusals.length === 1) return refusals[0] as Refusal;
-  return new RefusalList(
-    "CANNOT_FREEZE",
-    { what: `${refusals.length} things stand in the way of freezing; the processes go on as they were.` },
-    refusals,
-  );
+  return failures.CANNOT_FREEZE({ refusals });
 }

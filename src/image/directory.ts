@@ -10,7 +10,7 @@ import { O } from "../abi/fcntl.ts";
 import { type Identity, asUser } from "../sys/identity.ts";
 import { fstat } from "../sys/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { openPath } from "../resources/file/path-file.ts";
 import { noteUnfinished } from "../resources/undo-notes.ts";
 import type { Move } from "../tracee/end-all.x86_64.ts";
@@ -83,13 +83,14 @@ export class PrivateDirectory implements Disposable {
     const { uid, type } = fstat(fd);
     const owner = this.#user?.uid ?? process.geteuid?.();
     // Between the making and the opening its user may have put something else there.
-    if (type === 0 || uid !== owner || readdirSync(below(fd, "")).length > 0) throw replaced(this.name);
+    if (type === 0 || uid !== owner || readdirSync(below(fd, "")).length > 0)
+      throw failures.DIRECTORY_REPLACED({ name: this.name });
     call("flock", "Locking a directory", fd, LOCK_EX_NB);
     if (this.#user) call("fchown", "Taking a directory", fd, 0, 0);
     call("fchmod", "Closing a directory to others", fd, PRIVATE);
     // Some file systems (FAT, some of networks) have no modes of their own and say yes to any.
-    if ((fstat(fd).mode & 0o077) !== 0) throw notPrivate(this.name);
-    if (this.#user && readdirSync(below(fd, "")).length > 0) throw replaced(this.name);
+    if ((fstat(fd).mode & 0o077) !== 0) throw failures.DIRECTORY_NOT_PRIVATE({ name: this.name });
+    if (this.#user && readdirSync(below(fd, "")).length > 0) throw failures.DIRECTORY_REPLACED({ name: this.name });
   }
 
   path(name: string): string {
@@ -196,20 +197,4 @@ function quietly(action: () => void): void {
   } catch {
     // Gone already, or not ours to remove.
   }
-}
-
-function notPrivate(name: string): Refusal {
-  return new Refusal("DIRECTORY_NOT_PRIVATE", {
-    what: "The image was not written: others could have read it.",
-    why: `The file system that ${name} is on has no modes for files (chmod(2)).`,
-    remedy: "Choose a directory on another file system.",
-  });
-}
-
-function replaced(name: string): Refusal {
-  return new Refusal("DIRECTORY_REPLACED", {
-    what: "The image was not written.",
-    why: `Somebody put something else in the place of ${name} while it was being made.`,
-    remedy: "Choose a directory that nobody else can write to.",
-  });
 }

@@ -5,8 +5,9 @@ import { asOurselves } from "../sys/identity.ts";
 import { S_IF } from "../abi/stat.ts";
 import { fstat } from "../sys/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import { Refusal } from "../lib/errors.ts";
 import type { Blob } from "../resources/thaw-context.ts";
+import { failures } from "../errors/catalogue.ts";
+import { MalformedImage } from "../errors/wrong-input.ts";
 import { openPath } from "../resources/file/path-file.ts";
 import { AgeFile, encryptAs } from "./encryption/age.ts";
 import type { AgeIdentity } from "./encryption/age-keys.ts";
@@ -21,7 +22,7 @@ export function openRegular(directory: LocalFd, name: string): LocalFd {
   const fd = openPath(below(directory, name), O.O_NOFOLLOW | O.O_NONBLOCK);
   if (fstat(fd).type === S_IF.S_IFREG) return fd;
   closeSync(fd);
-  throw new RangeError(`${name} is no regular file`);
+  throw new MalformedImage(`${name} is no regular file`);
 }
 
 export class ImageFiles {
@@ -40,7 +41,8 @@ export class ImageFiles {
 
   open(name: string): Blob {
     if (this.#names.has(name + AGE)) return this.#openEncrypted(name + AGE);
-    if (!this.#names.has(name)) throw damaged(this.directory, name, `It has no ${name}.`);
+    if (!this.#names.has(name))
+      throw failures.IMAGE_DAMAGED({ directory: this.directory, why: `It has no ${name}.`, path: name });
     const fd = asOurselves(() => openRegular(this.#fd, name));
     return {
       size: fstat(fd).size,
@@ -48,7 +50,8 @@ export class ImageFiles {
       read: (into, at) => {
         for (let done = 0; done < into.length;) {
           const got = readSync(fd, into, done, into.length - done, at + done);
-          if (got === 0) throw damaged(this.directory, name, `${name} ends too early.`);
+          if (got === 0)
+            throw failures.IMAGE_DAMAGED({ directory: this.directory, why: `${name} ends too early.`, path: name });
           done += got;
         }
       },
@@ -67,7 +70,7 @@ export class ImageFiles {
     const fd = this.raw(name + AGE);
     try {
       const sealedBytes = this.#guarded(name + AGE, () => encryptAs(fd, this.#identities, bytes));
-      if (!sealedBytes) throw sealed(this.directory, this.#identities.length);
+      if (!sealedBytes) throw failures.IMAGE_ENCRYPTED({ directory: this.directory, keys: this.#identities.length });
       return { name: name + AGE, bytes: sealedBytes };
     } finally {
       closeSync(fd);
@@ -85,7 +88,7 @@ export class ImageFiles {
     const fd = asOurselves(() => openRegular(this.#fd, name));
     try {
       const file = this.#guarded(name, () => AgeFile.open(fd, fstat(fd).size, this.#identities));
-      if (!file) throw sealed(this.directory, this.#identities.length);
+      if (!file) throw failures.IMAGE_ENCRYPTED({ directory: this.directory, keys: this.#identities.length });
       return {
         size: file.size,
         plain: undefined,
@@ -102,29 +105,13 @@ export class ImageFiles {
     try {
       return action();
     } catch (cause) {
-      if (!(cause instanceof RangeError)) throw cause;
-      throw damaged(this.directory, name, `${name} cannot be decrypted: ${cause.message}.`, cause);
+      if (!(cause instanceof MalformedImage)) throw cause;
+      throw failures.IMAGE_DAMAGED({
+        directory: this.directory,
+        why: `${name} cannot be decrypted: ${cause.message}.`,
+        path: name,
+        cause,
+      });
     }
   }
-}
-
-function damaged(directory: string, path: string, why: string, cause?: unknown): Refusal {
-  return new Refusal(
-    "IMAGE_DAMAGED",
-    { what: `The image in ${directory} is damaged.`, why, remedy: "Take the image from a copy." },
-    { path },
-    cause,
-  );
-}
-
-function sealed(directory: string, keys: number): Refusal {
-  return new Refusal(
-    "IMAGE_ENCRYPTED",
-    {
-      what: `The image in ${directory} is encrypted.`,
-      why: keys === 0 ? "No key was named." : "It was not encrypted to any of the keys named.",
-      remedy: "Name the file with the key: --identity FILE.",
-    },
-    { path: directory },
-  );
 }

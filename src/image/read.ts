@@ -4,7 +4,9 @@ import { lstatSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { Identity } from "../sys/identity.ts";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { Refusal } from "../errors/failure.ts";
+import { MalformedImage } from "../errors/wrong-input.ts";
 import type { AgeIdentity } from "./encryption/age-keys.ts";
 import { digestFile, digestFileWith } from "./chunks/digest.ts";
 import { ChunkPool } from "./chunks/pool.ts";
@@ -81,17 +83,8 @@ function openSource(directory: string, user: Identity | undefined): ImageSource 
   try {
     return new ImageSource(directory, user);
   } catch (cause) {
-    throw notAnImage(directory, `It cannot be opened (${codeOf(cause)}).`, cause);
+    throw failures.NOT_AN_IMAGE({ directory, why: `It cannot be opened (${codeOf(cause)}).`, cause });
   }
-}
-
-function notAnImage(directory: string, why: string, cause?: unknown): Refusal {
-  return new Refusal(
-    "NOT_AN_IMAGE",
-    { what: `${directory} is not a frozen image.`, why, remedy: "Name the directory that kmonte freeze wrote." },
-    { path: directory },
-    cause,
-  );
 }
 
 /** The manifest, once its signature has been found to be that of a trusted key. */
@@ -102,9 +95,9 @@ function readManifest(source: ImageSource, unsigned: boolean): Pick<Image, "mani
     bytes = source.readSmall(MANIFEST, LARGEST_MANIFEST);
   } catch (cause) {
     source.refuseRemoved();
-    throw notAnImage(directory, `Its ${MANIFEST} cannot be read (${codeOf(cause)}).`, cause);
+    throw failures.NOT_AN_IMAGE({ directory, why: `Its ${MANIFEST} cannot be read (${codeOf(cause)}).`, cause });
   }
-  if (!bytes) throw notAnImage(directory, `Its ${MANIFEST} is larger than any image has it.`);
+  if (!bytes) throw failures.NOT_AN_IMAGE({ directory, why: `Its ${MANIFEST} is larger than any image has it.` });
   if (!unsigned) verifyManifest(directory, bytes, () => source.readSmall(SIGNATURE, LARGEST_SIGNATURE));
   const text = bytes.toString("utf8");
   refuseNewer(directory, text);
@@ -115,20 +108,12 @@ function readManifest(source: ImageSource, unsigned: boolean): Pick<Image, "mani
 
 function refuseExpired(directory: string, { expiresAt }: Manifest): void {
   if (expiresAt === undefined || Date.parse(expiresAt) > Date.now()) return;
-  throw new Refusal(
-    "IMAGE_EXPIRED",
-    {
-      what: `The image in ${directory} has expired.`,
-      why: `Whoever froze it wanted it to be refused from ${expiresAt} on.`,
-      remedy: "It cannot be thawed any more; freeze without --expires what shall last.",
-    },
-    { path: directory },
-  );
+  throw failures.IMAGE_EXPIRED({ directory, expiresAt });
 }
 
 function readState(directory: string, files: ImageFiles): FrozenState {
   using file = files.open(STATE);
-  if (file.size > LARGEST_STATE) throw unreadable(directory, STATE, new RangeError(`${STATE} is too large`));
+  if (file.size > LARGEST_STATE) throw unreadable(directory, STATE, new MalformedImage(`${STATE} is too large`));
   const bytes = Buffer.alloc(file.size);
   file.read(bytes, 0);
   const { value } = parseText(directory, "state", bytes.toString("utf8"), stateSchema);
@@ -140,15 +125,7 @@ function readState(directory: string, files: ImageFiles): FrozenState {
 function refuseNewer(directory: string, text: string): void {
   const format = Number(/"format":\s*(\d+)/.exec(text)?.[1] ?? Number.NaN);
   if (format > FORMAT_VERSION) {
-    throw new Refusal(
-      "FORMAT_NEWER",
-      {
-        what: `${directory} was written by a newer kmonte.`,
-        why: `It has format ${format}; this kmonte knows formats up to ${FORMAT_VERSION}.`,
-        remedy: "Use the kmonte that wrote it, or a newer one.",
-      },
-      { path: directory },
-    );
+    throw failures.FORMAT_NEWER({ directory, format, supported: FORMAT_VERSION });
   }
 }
 
@@ -159,22 +136,10 @@ function checkFile(
   pool?: ChunkPool,
 ): void {
   const path = below(fd, file.name);
-  const wrong = (code: string, why: string, cause?: unknown): Refusal =>
-    new Refusal(
-      code,
-      {
-        what: `The image in ${directory} is damaged.`,
-        why,
-        remedy: "Take the image from a copy; nothing was thawed.",
-      },
-      { path: join(directory, file.name) },
-      cause,
-    );
+  const wrong = { directory, name: file.name, path: join(directory, file.name) };
   const found = lstatSync(path, { throwIfNoEntry: false });
-  if (!found?.isFile()) throw wrong("IMAGE_FILE_MISSING", `${file.name} is ${found ? "no regular file" : "missing"}.`);
-  if (found.size !== file.size) {
-    throw wrong("IMAGE_FILE_SIZE", `${file.name} has ${found.size} bytes instead of ${file.size}.`);
-  }
+  if (!found?.isFile()) throw failures.IMAGE_FILE_MISSING({ ...wrong, isThere: found !== undefined });
+  if (found.size !== file.size) throw failures.IMAGE_FILE_SIZE({ ...wrong, size: found.size, wanted: file.size });
   let sha256: string[];
   try {
     ({ sha256 } = pool && file.size > LARGE_FILE ? digestFileWith(pool, path, onBytes) : digestFile(path, onBytes));
@@ -182,9 +147,7 @@ function checkFile(
     throw unreadable(directory, file.name, cause);
   }
   const chunk = file.sha256.findIndex((digest, i) => digest !== sha256[i]);
-  if (chunk >= 0 || sha256.length !== file.sha256.length) {
-    throw wrong("IMAGE_FILE_DIGEST", `${file.name} is not what was written (chunk ${chunk} has another digest).`);
-  }
+  if (chunk >= 0 || sha256.length !== file.sha256.length) throw failures.IMAGE_FILE_DIGEST({ ...wrong, chunk });
 }
 
 const FILES: Readonly<Record<Document, string>> = { manifest: MANIFEST, state: STATE };
@@ -201,12 +164,7 @@ function parseText<S extends v.GenericSchema>(
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new Refusal(
-      "IMAGE_NOT_JSON",
-      { what: `The image in ${directory} is damaged.`, why: `${name} is not JSON.`, remedy: "Take it from a copy." },
-      { path: join(directory, name) },
-      cause,
-    );
+    throw failures.IMAGE_NOT_JSON({ directory, name, path: join(directory, name), cause });
   }
   const format = formatOf(json) ?? FORMAT_VERSION;
   const result = v.safeParse(schema, converted(directory, which, json));
@@ -216,31 +174,22 @@ function parseText<S extends v.GenericSchema>(
 }
 
 function notOfTheForm(directory: string, name: string, why: string): Refusal {
-  return new Refusal(
-    "IMAGE_SCHEMA",
-    {
-      what: `The image in ${directory} is not of the form that this kmonte knows.`,
-      why: `${name}: ${why}.`,
-      remedy: "Use the kmonte that wrote it.",
-    },
-    { path: join(directory, name) },
-  );
+  return failures.IMAGE_SCHEMA({ directory, name, why, path: join(directory, name) });
 }
 
 function converted(directory: string, which: Document, json: unknown): unknown {
   try {
     return convertDocument(which, json);
   } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause;
-    throw new Refusal(
-      "FORMAT_NOT_CONVERTED",
-      {
-        what: `The image in ${directory} cannot be converted from format ${formatOf(json)} to ${FORMAT_VERSION}.`,
-        why: `${FILES[which]}: ${cause.message}.`,
-        remedy: "Use the kmonte that wrote it.",
-      },
-      { path: join(directory, FILES[which]) },
+    if (!(cause instanceof MalformedImage)) throw cause;
+    throw failures.FORMAT_NOT_CONVERTED({
+      directory,
+      format: formatOf(json),
+      supported: FORMAT_VERSION,
+      name: FILES[which],
+      why: cause.message,
+      path: join(directory, FILES[which]),
       cause,
-    );
+    });
   }
 }

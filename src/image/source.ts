@@ -9,7 +9,9 @@ import { O } from "../abi/fcntl.ts";
 import { type Identity, asUser } from "../sys/identity.ts";
 import { type FileStat, fstat } from "../sys/stat.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import { KmonteError, Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import type { Refusal } from "../errors/failure.ts";
+import { MalformedImage } from "../errors/wrong-input.ts";
 import { stateDirectory } from "../lib/state-directory.ts";
 import { copyRanges, dataRanges } from "../resources/file/copy.ts";
 import { openPath } from "../resources/file/path-file.ts";
@@ -103,15 +105,13 @@ export class ImageSource implements Disposable {
         copyRanges(from, to, dataRanges(from, size));
       }
     } catch (cause) {
-      throw new KmonteError(
-        "IMAGE_COPY",
-        {
-          what: `The image in ${this.directory} could not be copied to where nobody can change it.`,
-          why: `Copying ${name} to ${stateDirectory()} answered ${codeOf(cause)}.`,
-          remedy: "Make room there; nothing was thawed.",
-        },
-        { facts: { path: name }, cause },
-      );
+      throw failures.IMAGE_COPY({
+        directory: this.directory,
+        name,
+        target: stateDirectory(),
+        errno: codeOf(cause),
+        cause,
+      });
     } finally {
       closeSync(from);
       closeSync(to);
@@ -147,11 +147,6 @@ export function codeOf(error: unknown): string {
 }
 
 export function unreadable(directory: string, name: string, cause: unknown): Refusal {
-  const why = cause instanceof RangeError ? `${cause.message}.` : `Opening ${name} answered ${codeOf(cause)}.`;
-  return new Refusal(
-    "IMAGE_UNREADABLE",
-    { what: `The image in ${directory} cannot be read.`, why, remedy: "Take the image from a copy." },
-    { path: name },
-    cause,
-  );
+  const why = cause instanceof MalformedImage ? `${cause.message}.` : `Opening ${name} answered ${codeOf(cause)}.`;
+  return failures.IMAGE_UNREADABLE({ directory, why, name, cause });
 }

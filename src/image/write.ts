@@ -17,7 +17,8 @@ import { OWN_VIEW } from "../sys/mount-view.ts";
 import { call } from "../sys/call.ts";
 import { type Identity, asUser } from "../sys/identity.ts";
 import { O } from "../abi/fcntl.ts";
-import { KmonteError, Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { KmonteError, Refusal } from "../errors/failure.ts";
 import { ownVersion } from "../lib/own-version.ts";
 import { remedyFor } from "../lib/system-failure.ts";
 import type { BlobSource } from "../resources/freeze-context.ts";
@@ -38,49 +39,29 @@ import { SIGNATURE, signManifest } from "./trust/trust.ts";
 
 /** Refuses a directory that holds something: no image is ever overwritten. */
 export function checkTarget(directory: string): void {
-  const unusable = (why: string, cause?: unknown): Refusal =>
-    new Refusal(
-      "DIRECTORY_NOT_USABLE",
-      { what: `${directory} cannot hold an image.`, why, remedy: "Choose another directory." },
-      { path: directory },
-      cause,
-    );
   /** Some folder on the way may not be ours to look into. */
   const reached = <T>(look: () => T): T => {
     try {
       return look();
     } catch (cause) {
-      throw unusable((cause as Error).message, cause);
+      throw failures.DIRECTORY_NOT_USABLE({ directory, why: (cause as Error).message, cause });
     }
   };
   const parent = dirname(resolve(directory));
   if (reached(() => statSync(parent, { throwIfNoEntry: false }))?.isDirectory() !== true) {
-    throw new Refusal(
-      "DIRECTORY_PARENT",
-      {
-        what: `The image cannot be written to ${directory}.`,
-        why: `${parent} ${existsSync(parent) ? "is no directory" : "does not exist"}.`,
-        remedy: "Make it first, or choose another place.",
-      },
-      { path: directory },
-    );
+    throw failures.DIRECTORY_PARENT({ directory, parent, exists: existsSync(parent) });
   }
   const found = reached(() => lstatSync(directory, { throwIfNoEntry: false }));
   if (!found) return;
   if (!found.isDirectory()) {
-    throw unusable(`It is ${found.isSymbolicLink() ? "a symbolic link, and none is followed here" : "no directory"}.`);
+    throw failures.DIRECTORY_NOT_USABLE({
+      directory,
+      why: `It is ${found.isSymbolicLink() ? "a symbolic link, and none is followed here" : "no directory"}.`,
+    });
   }
   const entries = reached(() => readdirSync(directory));
   if (entries.length > 0) {
-    throw new Refusal(
-      "DIRECTORY_NOT_EMPTY",
-      {
-        what: `${directory} is not empty.`,
-        why: `It holds ${entries.length} ${entries.length === 1 ? "entry" : "entries"}, such as ${entries[0]}.`,
-        remedy: "Choose a directory that is empty or does not exist yet.",
-      },
-      { path: directory },
-    );
+    throw failures.DIRECTORY_NOT_EMPTY({ directory, count: entries.length, first: entries[0] });
   }
 }
 
@@ -313,17 +294,12 @@ function wrapped<T>(path: string, action: () => T): T {
     const code =
       cause instanceof KmonteError && cause.facts.errno ? cause.facts.errno : (cause as NodeJS.ErrnoException).code;
     if (code === undefined || cause instanceof Refusal || !/^E[A-Z0-9]+$/.test(code)) throw cause;
-    const full = code === "ENOSPC" || code === "EDQUOT";
-    throw new KmonteError(
-      full ? "DISK_FULL" : "IMAGE_WRITE",
-      {
-        what: "The image could not be written; the processes go on as they were.",
-        why: `Writing ${path} answered ${code}${full ? ": there is no room left" : ""}.`,
-        remedy: full
-          ? "Free some space or choose another file system."
-          : (remedyFor(code) ?? "Choose another directory."),
-      },
-      { facts: { path, errno: code }, cause },
-    );
+    if (code === "ENOSPC" || code === "EDQUOT") throw failures.DISK_FULL({ path, errno: code, cause });
+    throw failures.IMAGE_WRITE.call({
+      path,
+      errno: code,
+      remedy: remedyFor(code) ?? "Choose another directory.",
+      cause,
+    });
   }
 }

@@ -3,7 +3,9 @@
  * returning to the event loop, so that progress bars and ^C need another.
  */
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { KmonteError, Refusal, RefusalList, type FailureFacts, type FailureKind } from "./errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { type FailureFacts, type FailureKind, KmonteError, type Refusal, RefusalList } from "../errors/failure.ts";
+import { rebuildFailure, rebuildList } from "../errors/retell.ts";
 import { programFile } from "./program-files.ts";
 import type { ProgressListener } from "./progress.ts";
 import { namedFailure } from "./system-failure.ts";
@@ -129,14 +131,15 @@ function firstOf(error: unknown): unknown {
 export function serializeFailure(failure: unknown): SerializedFailure {
   const error = namedFailure(firstOf(failure));
   const known = error instanceof KmonteError;
+  const { code, kind, what, why, remedy, facts } = known ? error : failures.DEFECT({ what: String(error) });
   return {
     known,
-    code: known ? error.code : "DEFECT",
-    kind: known ? error.kind : "failed",
-    what: known ? error.what : String(error),
-    why: known ? error.why : undefined,
-    remedy: known ? error.remedy : undefined,
-    facts: known ? error.facts : {},
+    code,
+    kind,
+    what,
+    why,
+    remedy,
+    facts,
     stack: error instanceof Error ? error.stack : undefined,
     refusals: error instanceof RefusalList ? error.refusals.map((refusal) => serializeFailure(refusal)) : [],
   };
@@ -144,16 +147,13 @@ export function serializeFailure(failure: unknown): SerializedFailure {
 
 export function deserializeFailure(failure: SerializedFailure): Error {
   const { code, kind, what, why, remedy, facts } = failure;
-  const text = { what, ...(why !== undefined && { why }), ...(remedy !== undefined && { remedy }) };
-  if (failure.refusals.length > 0) {
-    return new RefusalList(
-      code,
-      text,
+  const told = { code, what, ...(why !== undefined && { why }), ...(remedy !== undefined && { remedy }), facts };
+  if (failure.refusals.length > 0)
+    return rebuildList(
+      told,
       failure.refusals.map((refusal) => deserializeFailure(refusal) as Refusal),
     );
-  }
-  if (failure.known)
-    return kind === "refused" ? new Refusal(code, text, facts) : new KmonteError(code, text, { kind, facts });
+  if (failure.known) return rebuildFailure(kind, told);
   const defect = new Error(what);
   if (failure.stack !== undefined) defect.stack = failure.stack;
   return defect;

@@ -1,4 +1,5 @@
 /** Bit masks in words, as the frozen form writes them: `"O_RDWR|O_APPEND"`. */
+import { InconsistentImage } from "../errors/wrong-input.ts";
 
 export type FlagTable = Readonly<Record<string, number>>;
 
@@ -16,12 +17,12 @@ export function formatFlags(table: FlagTable, value: number): string {
   return words.length > 0 ? words.join("|") : "0";
 }
 
-/** The number that {@link formatFlags} wrote; throws a RangeError at a word that the table does not know. */
+/** The number that {@link formatFlags} wrote; throws an {@link InconsistentImage} at a word that the table does not know. */
 export function parseFlags(table: FlagTable, text: string): number {
   let value = 0;
   for (const word of text.split("|")) {
     const bit = table[word] ?? (/^(0x[0-9a-f]+|0)$/.test(word) ? Number(word) : undefined);
-    if (bit === undefined) throw new RangeError(`unknown flag ${word}`);
+    if (bit === undefined) throw new InconsistentImage(`unknown flag ${word}`);
     value = (value | bit) >>> 0;
   }
   return value;

@@ -1,5 +1,5 @@
 /** Telling "it is not there" from "it could not be looked at": only the first may be taken for nothing. */
-import { KmonteError } from "./errors.ts";
+import { KmonteError } from "../errors/failure.ts";
 
 /** The file, process or right is not there; anything else (EMFILE, ENOMEM, EIO …) is a failure of the look itself. */
 const GONE: ReadonlySet<string | undefined> = new Set(["ENOENT", "ESRCH", "ENOTDIR", "EACCES", "EPERM", "ELOOP"]);

@@ -3,7 +3,7 @@
  * that do the work get it as it is, and the service (daemon/protocol.ts) takes the part of it that is for users.
  */
 import * as v from "valibot";
-import { KmonteError } from "./errors.ts";
+import { failures } from "../errors/catalogue.ts";
 
 const flag = v.optional(v.boolean());
 const strings = v.pipe(v.array(v.string()), v.readonly());
@@ -77,15 +77,7 @@ export type ThawRequest = v.InferOutput<typeof thawRequest>;
 export function validRequest<S extends v.GenericSchema>(schema: S, request: unknown): v.InferOutput<S> {
   const result = v.safeParse(schema, request);
   if (result.success) return result.output;
-  throw new KmonteError(
-    "BAD_OPTIONS",
-    {
-      what: "kmonte was called with options that it does not understand.",
-      why: `${issueOf(result.issues[0])}.`,
-      remedy: "See the types in its package.",
-    },
-    { kind: "usage" },
-  );
+  throw failures.BAD_OPTIONS({ issue: issueOf(result.issues[0]) });
 }
 
 /** The first thing that is wrong with a request, and where, without a full stop. */

@@ -1,5 +1,5 @@
 /** What only root can do is refused to others before anything else is looked at. */
-import { Refusal } from "./errors.ts";
+import { failures } from "../errors/catalogue.ts";
 
 /** Why the service for ordinary users is root's. */
 export const FOR_OTHERS = "It does for others what needs rights that they do not have.";
@@ -7,5 +7,5 @@ export const FOR_OTHERS = "It does for others what needs rights that they do not
 /** `purpose` completes "Only root can …"; `why` is a sentence that says why only root can. */
 export function requireRoot(purpose: string, why = `kmonte runs as user ${process.geteuid?.()}.`): void {
   if (process.geteuid?.() === 0) return;
-  throw new Refusal("NOT_ROOT", { what: `Only root can ${purpose}.`, why, remedy: "Run it with sudo." });
+  throw failures.NOT_ROOT({ purpose, why });
 }

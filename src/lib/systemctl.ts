@@ -3,7 +3,8 @@
  * show`, and JSON of its lists).
  */
 import { spawnSync } from "node:child_process";
-import { KmonteError, Refusal } from "./errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { Defect } from "../errors/wrong-input.ts";
 import { isSystemdRunning } from "./systemd-unit.ts";
 
 /** The properties of one unit, by their names in systemctl show; those that systemd does not know are missing. */
@@ -15,11 +16,7 @@ const ANSWER_MS = 30_000;
 /** Throws a {@link Refusal} on a machine whose init is not systemd (sd_booted(3)). */
 export function requireSystemd(purpose: string): void {
   if (isSystemdRunning()) return;
-  throw new Refusal("NO_SYSTEMD", {
-    what: `${purpose} needs systemd.`,
-    why: "This machine was not booted with it: /run/systemd/system does not exist.",
-    remedy: "Name processes by their ids: kmonte check PID, kmonte freeze PID, kmonte swap --pid PID.",
-  });
+  throw failures.NO_SYSTEMD.purpose({ purpose });
 }
 
 /** Runs systemctl; throws when it fails. `limitMs` is how long it may take, in milliseconds; undefined: as long as it likes. */
@@ -33,11 +30,7 @@ export function systemctl(args: readonly string[], limitMs: number | undefined =
   });
   if (run.status === 0) return run.stdout;
   const why = run.error?.message ?? lastLine(run.stderr) ?? `It ended with ${run.status ?? run.signal}.`;
-  throw new KmonteError("SYSTEMCTL_FAILED", {
-    what: `systemctl ${args.join(" ")} failed.`,
-    why,
-    remedy: "Look at systemctl status and journalctl -b, and try again.",
-  });
+  throw failures.SYSTEMCTL_FAILED({ args: args.join(" "), why });
 }
 
 function lastLine(text: string): string | undefined {
@@ -75,7 +68,7 @@ export function showUnits(units: readonly string[], properties: readonly string[
   const text = systemctl(["show", `--property=${properties.join(",")}`, "--", ...units]);
   const blocks = parseShow(text);
   if (blocks.length === units.length) return blocks;
-  throw new RangeError(`systemctl show answered ${blocks.length} blocks for ${units.length} units`);
+  throw new Defect(`systemctl show answered ${blocks.length} blocks for ${units.length} units`);
 }
 
 /** Parses the output of systemctl show: NAME=VALUE lines, an empty line between units. */

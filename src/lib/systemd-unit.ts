@@ -1,7 +1,7 @@
 /** Unit files of systemd: what values look like in them (systemd.syntax(7), systemd.service(5)), and where they go. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { Refusal } from "./errors.ts";
+import { failures } from "../errors/catalogue.ts";
 
 /** Units of the administrator (systemd.unit(5)). */
 export const UNIT_DIRECTORY = "/etc/systemd/system";
@@ -37,15 +37,7 @@ export function unitArgument(word: string): string {
 export function requireUnitPath(path: string, purpose: string): void {
   // eslint-disable-next-line no-control-regex
   if (!/["'\\\u0000-\u001F\u007F]/.test(path)) return;
-  throw new Refusal(
-    "PATH_NOT_FOR_UNIT",
-    {
-      what: `No systemd unit can name ${JSON.stringify(path)}, ${purpose}.`,
-      why: "Quotes, backslashes and control characters are not allowed in the paths of programs there.",
-      remedy: "Move it to a path without them.",
-    },
-    { path },
-  );
+  throw failures.PATH_NOT_FOR_UNIT({ shown: JSON.stringify(path), purpose, path });
 }
 
 /** Whether systemd runs this machine (sd_booted(3)). */

@@ -1,7 +1,8 @@
 /** The metrics of the last swap, where node_exporter's textfile collector finds them: written anew whenever they change. */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { KmonteError } from "../errors/failure.ts";
 import { readReports } from "../swap/report.ts";
 import { METRICS_MODE, metricsText } from "./metrics.ts";
 import { writeReport } from "./write.ts";
@@ -30,15 +31,7 @@ export function metricsFolders(settings: string): string[] {
   const folders = lines.map((line) => line.replace(/#.*/, "").trim()).filter(Boolean);
   const strange = folders.find((folder) => !isAbsolute(folder));
   if (strange === undefined) return folders;
-  throw new KmonteError(
-    "METRICS_SETTINGS",
-    {
-      what: `${settings} cannot be followed.`,
-      why: `${JSON.stringify(strange)} is no absolute path of a folder.`,
-      remedy: "Write one folder a line, such as /var/lib/prometheus/node-exporter; a file without any turns them off.",
-    },
-    { facts: { path: settings } },
-  );
+  throw failures.METRICS_SETTINGS({ settings, strange: JSON.stringify(strange) });
 }
 
 function isFolder(path: string): boolean {

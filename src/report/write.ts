@@ -1,7 +1,8 @@
 /** Putting a report into the file that a person or a setting names. */
 import { statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { KmonteError, Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { KmonteError, type Refusal } from "../errors/failure.ts";
 import { errnoOf } from "../lib/no-such-file.ts";
 import { replaceFile } from "../lib/replace-file.ts";
 import { remedyFor } from "../lib/system-failure.ts";
@@ -17,15 +18,13 @@ export function writeReport(file: string, text: string, mode = 0o666 & ~process.
     const errno = errnoOf(cause);
     if (errno === undefined || cause instanceof KmonteError) throw cause;
     const { syscall = "write" } = cause as NodeJS.ErrnoException;
-    throw new KmonteError(
-      "REPORT_NOT_WRITTEN",
-      {
-        what: `${path} was not written.`,
-        why: `The system call ${syscall} failed with ${errno}.`,
-        remedy: remedyFor(errno) ?? REMEDIES[errno]?.(path) ?? "Name another file.",
-      },
-      { facts: { path, syscall, errno }, cause },
-    );
+    throw failures.REPORT_NOT_WRITTEN({
+      path,
+      syscall,
+      errno,
+      remedy: remedyFor(errno) ?? REMEDIES[errno]?.(path) ?? "Name another file.",
+      cause,
+    });
   }
 }
 
@@ -37,13 +36,5 @@ const REMEDIES: Readonly<Record<string, (path: string) => string>> = {
 
 /** A device or a FIFO, say, would be gone afterwards. */
 function notAFile(path: string): Refusal {
-  return new Refusal(
-    "REPORT_NOT_A_FILE",
-    {
-      what: `${path} is not replaced by a report.`,
-      why: "It is a folder, a device, a FIFO or a socket.",
-      remedy: "Name a file, or - for standard output.",
-    },
-    { path },
-  );
+  return failures.REPORT_NOT_A_FILE({ path });
 }

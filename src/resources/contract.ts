@@ -7,8 +7,8 @@
  */
 import type { GenericSchema } from "valibot";
 import type { LocalFd, RemoteAddress } from "../lib/brand.ts";
-import type { Refusal } from "../lib/errors.ts";
 import type { Row } from "../tracee/scope.ts";
+import type { Refusal } from "../errors/failure.ts";
 import type { FileIdentity } from "../sys/file-identity.ts";
 import type { Identity } from "../sys/identity.ts";
 import type { Difference, KernelNeed } from "./conditions.ts";

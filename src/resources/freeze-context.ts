@@ -1,6 +1,6 @@
 /** What a kind of resource sees of a freeze: the set, its processes and threads, and their open files. */
 import type { LocalFd, Pid, Task } from "../lib/brand.ts";
-import type { Refusal } from "../lib/errors.ts";
+import type { Refusal } from "../errors/failure.ts";
 import type { Mapping } from "../proc/maps.ts";
 import type { FdInfo } from "../proc/fdinfo.ts";
 import type { Outside } from "../proc/outside.ts";

@@ -4,7 +4,8 @@
  */
 import { formatRecipient, parseRecipient } from "../image/encryption/age-keys.ts";
 import { encryptionKey, encryptionKeyPath, keyDirectory } from "../image/trust/keys.ts";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { MalformedKey } from "../errors/wrong-input.ts";
 import { requireLasting } from "./mounts.ts";
 
 /** Refuses recipients of whom none is the machine itself: what they alone can open would wait for ever. */
@@ -12,19 +13,11 @@ export function requireOpenableAtBoot(recipients: readonly string[], directory: 
   if (recipients.length === 0) return;
   const own = encryptionKey(directory);
   if (!own) {
-    throw new Refusal("SWAP_NOT_OPENABLE", {
-      what: "The processes would not come back: nobody could open their images at boot.",
-      why: `This machine has no key for encryption of its own in ${directory}.`,
-      remedy: "Make one with kmonte key new --encryption, and name it with --encrypt-to.",
-    });
+    throw failures.SWAP_NOT_OPENABLE.noKey({ directory });
   }
   requireLasting(encryptionKeyPath(directory), "the key that opens the images at boot");
   if (recipients.some((text) => parsed(text)?.equals(own.recipient))) return;
-  throw new Refusal("SWAP_NOT_OPENABLE", {
-    what: "The processes would not come back: nobody could open their images at boot.",
-    why: "They would be encrypted to others alone, whose keys are not on this machine.",
-    remedy: `Let this machine open them too: --encrypt-to ${formatRecipient(own.recipient)}`,
-  });
+  throw failures.SWAP_NOT_OPENABLE.othersAlone({ recipient: formatRecipient(own.recipient) });
 }
 
 /** What is no recipient is refused by the freeze. */
@@ -32,7 +25,7 @@ function parsed(text: string): Buffer | undefined {
   try {
     return parseRecipient(text);
   } catch (error) {
-    if (error instanceof RangeError) return undefined;
+    if (error instanceof MalformedKey) return undefined;
     throw error;
   }
 }

@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { memoryToWrite, type MemoryToWrite } from "../freeze/write/memory-size.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { KmonteError } from "../errors/failure.ts";
 import { isFirstPidNamespace } from "../proc/first-namespace.ts";
 import type { SurveyedUnit } from "../units/survey.ts";
 import { millisecondsIn, type Phase } from "./phases.ts";

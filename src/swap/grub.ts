@@ -65,6 +65,11 @@ function parseEntries(config: string): Entry[] {
   return entries;
 }
 
+/** What GRUB reads is of a fixed size, and others keep things there too. */
+export class GrubBlockFull extends Error {
+  override readonly name = "GrubBlockFull";
+}
+
 /** The environment block with a variable set or taken away. Pure. */
 function withVariable(block: string, name: string, value: string | undefined): string {
   const lines = block
@@ -74,7 +79,7 @@ function withVariable(block: string, name: string, value: string | undefined): s
     .filter((line) => line !== "" && !line.startsWith(`${name}=`));
   if (value !== undefined) lines.push(`${name}=${value.replaceAll("\\", "\\\\").replaceAll("\n", "\\\n")}`);
   const text = HEADER + lines.map((line) => `${line}\n`).join("");
-  if (text.length > SIZE) throw new RangeError("GRUB's environment block is full");
+  if (text.length > SIZE) throw new GrubBlockFull("GRUB's environment block is full");
   return text.padEnd(SIZE, "#");
 }
 

@@ -1,5 +1,7 @@
 /** The user's own word on whether all is well on the new kernel: a command that succeeds. */
 import { spawn } from "node:child_process";
+import { failures } from "../errors/catalogue.ts";
+import { describe } from "./describe-failure.ts";
 import type { Failure } from "./store.ts";
 
 export const DEFAULT_HEALTH_SECONDS = 60;
@@ -33,9 +35,5 @@ export async function askHealth({ command, seconds }: HealthCommand): Promise<Fa
   clearTimeout(timer);
   if (end === "status 0") return undefined;
   const how = late ? `It gave no answer within ${seconds} s.` : `It ended with ${end}.`;
-  return {
-    code: "HEALTH_FAILED",
-    what: `The health command says no: ${command}`,
-    why: [how, said.trim()].filter(Boolean).join("\n"),
-  };
+  return describe(failures.HEALTH_FAILED({ command, why: [how, said.trim()].filter(Boolean).join("\n") }));
 }

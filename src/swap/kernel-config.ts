@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import type { HeldNeed } from "../freeze/check/kernel-needs.ts";
-import { Refusal, RefusalList } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import type { Refusal } from "../errors/failure.ts";
 import type { Kernel } from "./kernels.ts";
 
 /** What a target kernel offers. */
@@ -42,10 +43,10 @@ export function readOffer(kernel: Kernel): Offer {
 
 function readFiles(kernel: Kernel): Offer {
   if (kernel.config === undefined) {
-    throw new Refusal("KERNEL_CONFIG_UNKNOWN", {
-      what: `Whether Linux ${kernel.release} can take the processes is not known.`,
-      why: `There is no configuration file of it beside ${kernel.image}.`,
-      remedy: `Put it at ${kernel.image.replace(/[^/]*$/, "")}config-${kernel.release}.`,
+    throw failures.KERNEL_CONFIG_UNKNOWN({
+      release: kernel.release,
+      image: kernel.image,
+      folder: kernel.image.replace(/[^/]*$/, ""),
     });
   }
   return {
@@ -89,18 +90,11 @@ class ModuleList {
 export function lackingIn(release: string, offer: Offer, needs: readonly HeldNeed[], processors: number): Refusal[] {
   const refusals: Refusal[] = [];
   const refuse = (why: string, need?: HeldNeed): void => {
-    const facts = { ...(need?.pid !== undefined && { pid: need.pid, command: need.command ?? "" }) };
-    const whose = need?.pid === undefined ? "The processes" : `Process ${need.pid} (${need.command})`;
+    const { pid, command = "" } = need ?? {};
     refusals.push(
-      new Refusal(
-        "TARGET_KERNEL_LACKS",
-        {
-          what: `${whose} cannot go on with Linux ${release}.`,
-          why,
-          remedy: "Choose another kernel (kmonte kernels lists them), or install what is missing.",
-        },
-        facts,
-      ),
+      pid === undefined
+        ? failures.TARGET_KERNEL_LACKS.set({ release, why })
+        : failures.TARGET_KERNEL_LACKS.process({ pid, command, release, why }),
     );
   };
   if (!offer.options.has("CONFIG_X86_64")) refuse("It was built for another architecture.");
@@ -121,11 +115,5 @@ export function lackingIn(release: string, offer: Offer, needs: readonly HeldNee
 export function requireAbleKernel(kernel: Kernel, needs: readonly HeldNeed[]): void {
   const problems = lackingIn(kernel.release, readOffer(kernel), needs, availableParallelism());
   if (problems.length === 1) throw problems[0] as Refusal;
-  if (problems.length > 1) {
-    throw new RefusalList(
-      "TARGET_KERNEL_LACKS",
-      { what: `Linux ${kernel.release} lacks ${problems.length} things that the processes need.` },
-      problems,
-    );
-  }
+  if (problems.length > 1) throw failures.TARGET_KERNEL_LACKS.several({ release: kernel.release, refusals: problems });
 }

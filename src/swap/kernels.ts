@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { release, version as presentVersion } from "node:os";
 import { dirname, join } from "node:path";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { readKernelImage } from "./kernel-image.ts";
 
@@ -46,11 +46,7 @@ export function findKernel(spec: string, places: KernelPlaces = {}): Kernel {
   const found = kernels.find((kernel) => kernel.release === wanted) ?? kernels.find((kernel) => fits(kernel, wanted));
   if (found) return found;
   const known = kernels.map((kernel) => kernel.release).join(", ");
-  throw new Refusal("NO_SUCH_KERNEL", {
-    what: `There is no kernel ${spec} here.`,
-    why: known ? `${places.boot ?? "/boot"} holds ${known}.` : `${places.boot ?? "/boot"} holds no kernel.`,
-    remedy: "Choose one of these (kmonte kernels lists them), install another, or give the path of its image.",
-  });
+  throw failures.NO_SUCH_KERNEL.release({ spec, known, boot: places.boot ?? "/boot" });
 }
 
 /** `6.1` means 6.1 and 6.1.0-50, never 6.12. */
@@ -61,11 +57,7 @@ function fits(kernel: Kernel, prefix: string): boolean {
 
 function kernelAtPath(path: string, places: KernelPlaces): Kernel {
   if (!existsSync(path)) {
-    throw new Refusal(
-      "NO_SUCH_KERNEL",
-      { what: `There is no kernel ${path}.`, why: "No such file.", remedy: "See kmonte kernels for what is there." },
-      { path },
-    );
+    throw failures.NO_SUCH_KERNEL.path({ path });
   }
   // /vmlinuz and the like are links to the file whose name says the release.
   return describe(realpathSync(path), places);
@@ -98,15 +90,7 @@ function modulesBeside(boot: string, version: string): string {
 function releaseInImage(image: string): string {
   const version = readKernelImage(image).version?.split(" ")[0];
   if (version) return version;
-  throw new Refusal(
-    "NOT_A_KERNEL",
-    {
-      what: `${image} is no kernel that can be started.`,
-      why: "It has no header of an x86 kernel image (bzImage).",
-      remedy: "Give the path of a vmlinuz, as in /boot.",
-    },
-    { path: image },
-  );
+  throw failures.NOT_A_KERNEL({ image });
 }
 
 function firstThere(paths: readonly string[]): string | undefined {

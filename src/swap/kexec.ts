@@ -2,7 +2,8 @@
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { attempt, call, withText } from "../sys/call.ts";
 import { errnoName } from "../abi/errno.ts";
-import { KmonteError, Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { Defect } from "../errors/wrong-input.ts";
 import type { Kernel } from "./kernels.ts";
 
 /** include/uapi/linux/kexec.h and reboot.h */
@@ -18,21 +19,6 @@ const KEXEC_LOADED = "/sys/kernel/kexec_loaded";
 
 /** On the new kernel's command line: which swap started it. */
 export const SWAP_PARAMETER = "kmonte.swap";
-
-/** Why the load failed, for the errors that have one well-known reason. */
-const REASONS: Readonly<Record<string, readonly [why: string, remedy: string]>> = {
-  EPERM: [
-    "The running kernel does not let anyone load another (kexec_load_disabled, or lockdown without a signature).",
-    "See: sysctl kernel.kexec_load_disabled; cat /sys/kernel/security/lockdown",
-  ],
-  EBUSY: ["Somebody else is loading a kernel just now.", "Try again."],
-  ENOEXEC: ["The running kernel does not know this file as a kernel.", "Give the path of a vmlinuz."],
-  ENOSYS: ["The running kernel was built without CONFIG_KEXEC_FILE.", "Reboot once into a kernel that has it."],
-  ENOMEM: ["There is not enough memory for it.", "Free some memory and try again."],
-  EADDRNOTAVAIL: ["There is no room for it in memory.", "Free some memory and try again."],
-  EKEYREJECTED: ["Its signature is not one that this machine trusts.", "Choose a kernel that is signed for it."],
-  ENODATA: ["It has no signature, and this machine asks for one.", "Choose a kernel that is signed for it."],
-};
 
 /** The present command line without what the boot loader added and without an earlier swap's mark. */
 export function inheritedCommandLine(present: string): string {
@@ -77,21 +63,13 @@ export function loadKernel(next: NextKernel): void {
     const flags = initrd === -1 ? KEXEC_FILE_NO_INITRAMFS : 0;
     const length = Buffer.byteLength(commandLine) + 1;
     const result = withText(commandLine, (text) => attempt("kexec_file_load", image, initrd, length, text, flags));
-    if (result < 0) throw loadFailure(kernel, errnoName(result));
+    if (result < 0)
+      throw failures.KEXEC_LOAD_FAILED({ release: kernel.release, path: kernel.image, errno: errnoName(result) });
   } finally {
     if (initrd !== -1) closeSync(initrd);
     rmSync(initrdCopy, { force: true });
     closeSync(image);
   }
-}
-
-function loadFailure(kernel: Kernel, errno: string): Refusal {
-  const [why, remedy] = REASONS[errno] ?? ["", "The kernel’s log (dmesg) may say more."];
-  return new Refusal(
-    "KEXEC_LOAD_FAILED",
-    { what: `Linux ${kernel.release} could not be loaded.`, why: `${why} (kexec_file_load: ${errno}.)`.trim(), remedy },
-    { path: kernel.image, syscall: "kexec_file_load", errno },
-  );
 }
 
 /** Forgets a loaded kernel. */
@@ -107,11 +85,7 @@ export function syncDisks(): void {
 /** Leaves this kernel for the loaded one, at once. Returns by throwing, when it does not work. */
 export function startLoadedKernel(): never {
   if (readFileSync(KEXEC_LOADED, "utf8").trim() !== "1") {
-    throw new KmonteError("KEXEC_NOT_LOADED", {
-      what: "The new kernel is not started.",
-      why: "It is no longer loaded: somebody else unloaded it.",
-      remedy: "Run kmonte swap again when nothing else (kexec-tools, kdump) is loading kernels.",
-    });
+    throw failures.KEXEC_NOT_LOADED();
   }
   return reboot(LINUX_REBOOT_CMD_KEXEC, "Starting the new kernel");
 }
@@ -129,5 +103,5 @@ export function powerOffMachine(): never {
 /** reboot(2): in a pid namespace other than the first one it ends the namespace's init. */
 function reboot(command: number, about: string): never {
   call("reboot", about, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, command);
-  throw new RangeError("reboot(2) returned");
+  throw new Defect("reboot(2) returned");
 }

@@ -6,7 +6,8 @@ import { attempt } from "../sys/call.ts";
 import { LOCK_EX_NB } from "../abi/locks.ts";
 import { ERRNO } from "../abi/errno.ts";
 import { O } from "../abi/fcntl.ts";
-import { KmonteError, Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { KmonteError } from "../errors/failure.ts";
 import { errnoOf } from "../lib/no-such-file.ts";
 import { removeImage } from "../image/thawed/remove.ts";
 import { MARK } from "../image/thawed/mark.ts";
@@ -39,15 +40,7 @@ export function lockRoot(root: string, doing = "change the kernel", patience = T
     if (patience > 0) sleepMicroseconds(10_000);
   } while (Date.now() < deadline);
   closeSync(fd);
-  throw new Refusal(
-    "SWAP_IN_PROGRESS",
-    {
-      what: `Another kmonte is about to ${doing}.`,
-      why: `It holds the lock of ${root}.`,
-      remedy: "Wait for it, or end it: the processes that it holds then go on.",
-    },
-    { path: root },
-  );
+  throw failures.SWAP_IN_PROGRESS({ doing, root });
 }
 
 /** Removes what killed swaps and rehearsals have left, unless one is going on. Never fails: the next swap says what is wrong. */

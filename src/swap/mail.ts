@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { formatReport, reportOf } from "./report.ts";
 import { DEFAULT_SWAP_ROOT, readRecords, type SwapRecord } from "./store.ts";
 
@@ -66,10 +66,7 @@ export function sendMail({ to, subject, text }: Mail): void {
     timeout: LONGEST_MS,
   });
   if (run.status === 0) return;
-  throw new KmonteError("MAIL_NOT_SENT", {
-    what: `The mail to ${to} could not be sent.`,
-    why: run.error ? `${SENDMAIL}: ${run.error.message}` : `${SENDMAIL} ended with ${run.status}: ${run.stderr.trim()}`,
-    remedy:
-      "Install a mail transport agent (such as msmtp-mta or postfix), or take Mail= out of /etc/kmonte/swap.conf.",
-  });
+  const { error, status, stderr } = run;
+  if (error) throw failures.MAIL_NOT_SENT.notStarted({ to, program: SENDMAIL, message: error.message });
+  throw failures.MAIL_NOT_SENT.ended({ to, program: SENDMAIL, status, said: stderr.trim() });
 }

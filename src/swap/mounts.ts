@@ -1,6 +1,6 @@
 /** What must be mounted before the frozen processes can come back. */
 import { readFileSync, realpathSync } from "node:fs";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 
 export interface Mount {
   readonly point: string;
@@ -49,15 +49,7 @@ export function presentMounts(): Mount[] {
 export function requireLasting(path: string, purpose: string): void {
   const mount = mountOf(realpathSync(path), presentMounts());
   if (mount && mount.type !== "tmpfs" && mount.type !== "ramfs") return;
-  throw new Refusal(
-    "NOT_ON_DISK",
-    {
-      what: `${path} is no place for ${purpose}.`,
-      why: `It lies on ${mount?.type ?? "nothing known"} (${mount?.point ?? "?"}), which is empty after a boot.`,
-      remedy: "Use a directory on a disk.",
-    },
-    { path },
-  );
+  throw failures.NOT_ON_DISK({ path, purpose, type: mount?.type ?? "nothing known", point: mount?.point ?? "?" });
 }
 
 /** mountinfo writes blanks and backslashes as octal escapes. */

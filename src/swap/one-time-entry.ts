@@ -3,7 +3,7 @@
  * was left, whichever of the loaders that can be told so is there.
  */
 import { errnoOf } from "../lib/no-such-file.ts";
-import { clearGrubEntry, setGrubEntry } from "./grub.ts";
+import { clearGrubEntry, GrubBlockFull, setGrubEntry } from "./grub.ts";
 import { clearLoaderEntry, setLoaderEntry } from "./systemd-boot.ts";
 
 /** Chooses the kernel's entry for the next boot alone; false where no boot loader can be told. */
@@ -24,7 +24,7 @@ function tried(action: () => boolean | void): boolean {
   try {
     return action() === true;
   } catch (error) {
-    if (errnoOf(error) === undefined && !(error instanceof RangeError)) throw error;
+    if (errnoOf(error) === undefined && !(error instanceof GrubBlockFull)) throw error;
     process.stderr.write(`kmonte: note: the boot loader could not be told: ${(error as Error).message}\n`);
     return false;
   }

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { hasHeardPeer } from "../abi/tcp.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { KmonteError } from "../errors/failure.ts";
 import { INET_DIAG_INFO } from "../proc/inet-diag.ts";
 import { linksOf } from "../proc/read.ts";
 import { dumpTcp, flowKey } from "../resources/socket/inet-snapshot.ts";

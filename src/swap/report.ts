@@ -1,5 +1,5 @@
 /** The last swap's timeline, for people and for scripts. */
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { phaseOf, type Phase } from "./phases.ts";
 import { DEFAULT_SWAP_ROOT, type Failure, ownImages, readRecordsApart } from "./store.ts";
 import type { SwapRecord, SwapUnit } from "./store.ts";
@@ -34,11 +34,7 @@ export function readReports(root: string = DEFAULT_SWAP_ROOT): [SwapReport, ...S
   const inTheWay = broken.find(({ id }) => newest === undefined || id > newest.id);
   if (inTheWay) throw inTheWay.error;
   if (newest) return [reportOf(newest), ...records.slice(0, -1).toReversed().map(reportOf)];
-  throw new Refusal("NO_SWAP_YET", {
-    what: "There is nothing to report.",
-    why: `No swap is on record in ${root}.`,
-    remedy: "Make one: kmonte swap --to VERSION --pid PID",
-  });
+  throw failures.NO_SWAP_YET({ root });
 }
 
 export function reportOf(record: SwapRecord): SwapReport {

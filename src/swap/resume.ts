@@ -4,11 +4,12 @@ import { writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { KmonteError, RefusalList } from "../lib/errors.ts";
+import { KmonteError, RefusalList } from "../errors/failure.ts";
 import type { ProgressListener } from "../lib/progress.ts";
 import { presentBoot } from "../sys/boot.ts";
 import { clearOneTimeEntry } from "./one-time-entry.ts";
 import { bootSteps, readBootTimes } from "./boot-times.ts";
+import { failures } from "../errors/catalogue.ts";
 import { describe } from "./describe-failure.ts";
 import { endQuarantine } from "./network.ts";
 import { notifyReady } from "./notify.ts";
@@ -19,7 +20,6 @@ import { askHealth } from "./health.ts";
 import { presentSwap } from "./kexec.ts";
 import {
   DEFAULT_SWAP_ROOT,
-  type Failure,
   readPending,
   readPendingApart,
   readRecords,
@@ -103,7 +103,7 @@ export async function endTrials(options: ResumeOptions & { readonly failed?: boo
     const here = hereFor(pending);
     const record = options.failed ? pending : await whenThawed(root, pending, here);
     if (record.boot === here.boot || (here.kernel === record.from && record.state !== "trial")) continue;
-    if (options.failed) goBack({ root, record, here }, UNFINISHED);
+    if (options.failed) goBack({ root, record, here }, describe(failures.TRIAL_UNFINISHED()));
     if (record.state !== "trial") continue;
     using watchdog = here.prepared && record.wayBack?.watchdog ? new HeldWatchdog() : undefined;
     const failure = record.health && (await askHealth(record.health));
@@ -124,11 +124,6 @@ async function whenThawed(root: string, record: SwapRecord, here: Here): Promise
   }
   return now ?? record;
 }
-
-const UNFINISHED: Failure = {
-  code: "TRIAL_UNFINISHED",
-  what: "The unit that thaws, or the one that asks whether all is well, did not come to its end.",
-};
 
 function hereFor(record: SwapRecord): Here {
   return { kernel: release(), boot: presentBoot(), prepared: presentSwap() === record.id };
@@ -185,7 +180,7 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   const here = hereFor(pending);
   const step = nextStep(pending, here);
   if (step === "give up") return pending;
-  if (step === "go back") goBack({ root, record: pending, here }, SECOND_TRY);
+  if (step === "go back") goBack({ root, record: pending, here }, describe(failures.KERNEL_TRIED_BEFORE()));
   // Armed by this boot's initramfs; on the old kernel nobody has armed one.
   const isWatched = here.prepared && here.kernel !== pending.from && pending.wayBack?.watchdog !== undefined;
   using watchdog = isWatched ? new HeldWatchdog() : undefined;
@@ -273,11 +268,6 @@ function discard(root: string, record: SwapRecord): void {
     process.stderr.write(`kmonte: note: the images of ${record.id} could not be removed: ${String(error)}\n`);
   }
 }
-
-const SECOND_TRY: Failure = {
-  code: "KERNEL_TRIED_BEFORE",
-  what: "The firmware started the kernel that had been tried and did not do.",
-};
 
 function idsTaken(error: unknown): boolean {
   const list = error instanceof RefusalList ? error.refusals : [error];

@@ -2,7 +2,7 @@
 import { existsSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import { memoryToWrite } from "../freeze/write/memory-size.ts";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 
 /** What an image holds besides memory, in bytes: states, unread data, files that come along. */
 const BESIDES = 16 << 20;
@@ -16,13 +16,5 @@ export function requireRoom(root: string, pids: readonly number[]): void {
   const needed = memoryToWrite(pids).total + BESIDES;
   if (free >= needed) return;
   const mebibytes = (bytes: number): number => Math.ceil(bytes / 2 ** 20);
-  throw new Refusal(
-    "NO_ROOM_FOR_IMAGES",
-    {
-      what: `There is no room in ${root} for the memory of the processes; nothing was stopped.`,
-      why: `It takes ${mebibytes(needed)} MiB at least, and the file system has ${mebibytes(free)} MiB left.`,
-      remedy: "Free some space there (kmonte report names images that were kept), or take fewer units along.",
-    },
-    { path: root },
-  );
+  throw failures.NO_ROOM_FOR_IMAGES({ root, needed: mebibytes(needed), free: mebibytes(free) });
 }

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 
 export class Scope implements Disposable {
   readonly #keeper: ChildProcess;
@@ -38,8 +38,7 @@ export class Scope implements Disposable {
     return new Promise((resolve, reject) => {
       let said = "";
       let errors = "";
-      const fail = (why: string) =>
-        reject(new KmonteError("NO_SCOPE", { what: "systemd gave no scope for the processes.", why: why.trim() }));
+      const fail = (why: string) => reject(failures.NO_SCOPE({ why: why.trim() }));
       this.#keeper.once("error", (error) => fail(error.message));
       this.#keeper.once("close", () => fail(`systemd-run ended: ${errors}`));
       this.#keeper.stderr?.setEncoding("utf8").on("data", (text: string) => (errors += text));

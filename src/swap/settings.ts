@@ -1,6 +1,7 @@
 /** What an administrator has set for all swaps of this machine: /etc/kmonte/swap.conf, KEY=VALUE in each line. */
 import { existsSync, readFileSync } from "node:fs";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import type { Refusal } from "../errors/failure.ts";
 import { isSeconds, LONGEST_SECONDS } from "./watchdog.ts";
 
 export const SETTINGS_FILE = "/etc/kmonte/swap.conf";
@@ -59,13 +60,5 @@ export function healthCommand(commands: readonly string[]): string | undefined {
 }
 
 function unreadable(file: string, index: number, why: string): Refusal {
-  return new Refusal(
-    "SWAP_SETTINGS",
-    {
-      what: `${file} cannot be read.`,
-      why: `Line ${index + 1}: ${why}`,
-      remedy: `Mend the line, or put a # before it. There are ${KEYS.join("=, ")}=; see kmonte-swap(1).`,
-    },
-    { path: file },
-  );
+  return failures.SWAP_SETTINGS({ file, line: index + 1, why, keys: KEYS.join("=, ") });
 }

@@ -5,7 +5,8 @@ import * as v from "valibot";
 import { replaceFile } from "../lib/replace-file.ts";
 import { syncDirectory } from "../lib/sync-directory.ts";
 import { described } from "../lib/described.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { KmonteError } from "../errors/failure.ts";
 import { stateDirectory } from "../lib/state-directory.ts";
 import { networkNeedSchema } from "../resources/socket/quarantine/requirements.ts";
 
@@ -261,15 +262,7 @@ function readRecord(path: string): SwapRecord {
   } catch (error) {
     problem = String(error);
   }
-  throw new KmonteError(
-    "SWAP_RECORD_BROKEN",
-    {
-      what: `The record of a swap cannot be read: ${path}.`,
-      why: problem,
-      remedy: "Thaw its directory by hand (kmonte thaw), then move the record out of the way.",
-    },
-    { facts: { path } },
-  );
+  throw failures.SWAP_RECORD_BROKEN({ path, problem });
 }
 
 export function pendingMark(root: string, id: string): string {

@@ -2,10 +2,11 @@
 import { availableParallelism } from "node:os";
 import { check } from "../freeze/freeze.ts";
 import { eachOnce } from "../freeze/check/kernel-needs.ts";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { Refusal, type Warning } from "../errors/failure.ts";
 import { presentRoots, type SurveyedUnit } from "../units/survey.ts";
 import { type Examination, examine } from "./doctor/examine.ts";
-import { refusalsOf, refuse, type Warning } from "./doctor/finding.ts";
+import { refusalsOf, refuse } from "./doctor/finding.ts";
 import { Machine } from "./doctor/machine.ts";
 import { lackingIn, readOffer } from "./kernel-config.ts";
 import { findKernel, isReplaced, type Kernel, listKernels } from "./kernels.ts";
@@ -60,11 +61,5 @@ function chooseKernel(to: string | undefined): Kernel {
 function newestKernel(): Kernel {
   const [newest] = listKernels();
   if (newest && (!newest.running || isReplaced(newest))) return newest;
-  throw new Refusal("NO_NEWER_KERNEL", {
-    what: "There is no other kernel to change to.",
-    why: newest ? `${newest.release}, the newest in /boot, is running.` : "/boot holds no kernel.",
-    remedy: newest
-      ? `Name another one (--to), or the same to start it anew: --to ${newest.release}.`
-      : "Install one, or name its image (--to).",
-  });
+  throw failures.NO_NEWER_KERNEL({ newest: newest?.release });
 }

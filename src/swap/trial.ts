@@ -1,4 +1,6 @@
 /** What a boot does about a swap that waits: try, leave for the kernel that was there before, or leave it to a person. Pure. */
+import { failures } from "../errors/catalogue.ts";
+import { describe } from "./describe-failure.ts";
 import type { Attempt, SwapRecord } from "./store.ts";
 
 export interface Here {
@@ -62,13 +64,6 @@ function announcedAttempt(attempts: readonly Attempt[], here: Here): Attempt | u
 /** What became of a try that nobody could write down. */
 function explained(attempt: Attempt): Attempt {
   if (attempt.failure) return attempt;
-  const failure =
-    attempt.boot === undefined
-      ? {
-          code: "KERNEL_NOT_ARRIVED",
-          what: "It did not come as far as thawing.",
-          why: "It panicked, hung, or did not find its disks.",
-        }
-      : { code: "KERNEL_ENDED", what: "It ended while it was thawing or being tried.", why: "It panicked or hung." };
-  return { ...attempt, failure };
+  const failure = attempt.boot === undefined ? failures.KERNEL_NOT_ARRIVED() : failures.KERNEL_ENDED();
+  return { ...attempt, failure: describe(failure) };
 }

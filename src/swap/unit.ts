@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { OWN_COMMAND } from "../lib/own-command.ts";
 import { keyDirectory, machineKey } from "../image/trust/keys.ts";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { USER_UNIT, userUnitText } from "../units/dynamic-users.ts";
 import { HAND_OVER_UNIT, THAWED_UNIT } from "../units/hand-over.ts";
 import {
@@ -234,9 +234,5 @@ export function installUnits(root: string): void {
 /** Throws a {@link Refusal} where no unit could thaw at boot. */
 export function requireSystemdAtBoot(): void {
   if (isSystemdRunning()) return;
-  throw new Refusal("NO_SYSTEMD", {
-    what: "This machine cannot bring the processes back after the change of kernel.",
-    why: "Its init is not systemd, whose unit would thaw them at boot.",
-    remedy: "Freeze (kmonte freeze), change the kernel yourself, then thaw (kmonte thaw).",
-  });
+  throw failures.NO_SYSTEMD.boot();
 }

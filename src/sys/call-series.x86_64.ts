@@ -4,6 +4,7 @@
  */
 import { SYS, type SyscallName } from "../abi/syscalls.x86_64.ts";
 import { NativeBuffer, nativeFunction } from "./ffi.unsafe.ts";
+import { Defect } from "../errors/wrong-input.ts";
 
 /** One call behind rbx: its number, the arguments after the descriptor, and what it answered. */
 const ENTRY = { NUMBER: 0, ARGUMENTS: 8, RESULT: 40, SIZE: 48 } as const;
@@ -43,7 +44,7 @@ export class CallSeries {
     this.#table = new NativeBuffer(calls.length * ENTRY.SIZE);
     this.#count = calls.length;
     calls.forEach(([name, ...rest], i) => {
-      if (rest.length > MOST_ARGUMENTS) throw new RangeError(`${name} with ${rest.length} arguments`);
+      if (rest.length > MOST_ARGUMENTS) throw new Defect(`${name} with ${rest.length} arguments`);
       const at = i * ENTRY.SIZE;
       this.#table.bytes.writeBigInt64LE(BigInt(SYS[name]), at + ENTRY.NUMBER);
       rest.forEach((value, place) =>

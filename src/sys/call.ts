@@ -1,7 +1,7 @@
 /** System calls of our own process that throw, with their name and errno, when they fail. */
 import { errnoName } from "../abi/errno.ts";
 import { SYS, type SyscallName } from "../abi/syscalls.x86_64.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { KmonteError } from "../errors/failure.ts";
 import { systemFailure } from "../lib/system-failure.ts";
 import { NativeBuffer, syscall } from "./ffi.unsafe.ts";
 
@@ -12,12 +12,8 @@ export class SyscallError extends KmonteError {
 
   constructor(name: string, result: number, about: string, pid?: number) {
     const errno = errnoName(result);
-    const { code, remedy } = systemFailure(errno, name);
-    super(
-      code,
-      { what: `${about} did not work.`, why: `The system call ${name} failed with ${errno}.`, remedy },
-      { facts: pid === undefined ? { syscall: name, errno } : { syscall: name, errno, pid } },
-    );
+    const { code, what, why, remedy, facts } = systemFailure({ about, syscall: name, errno, pid });
+    super(code, { what, why, remedy }, { facts });
     this.errno = errno;
   }
 }

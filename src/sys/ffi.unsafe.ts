@@ -5,7 +5,7 @@
  */
 import koffi from "koffi";
 import { SYS } from "../abi/syscalls.x86_64.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 
 /**
  * A function of the C calling convention that moves its seven arguments to where the kernel expects a system call's
@@ -40,17 +40,9 @@ export function nativeFunction(name: string, code: Uint8Array, parameters: numbe
   const mprotect = libc.func("int mprotect(void *, size_t, int)");
   const page = mmap(0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) as unknown;
   new Uint8Array(koffi.view(page, PAGE)).set(code);
-  if (mprotect(page, PAGE, PROT_READ_EXEC) !== 0) throw refusedPage();
+  if (mprotect(page, PAGE, PROT_READ_EXEC) !== 0) throw failures.NO_EXECUTABLE_MEMORY();
   const signature = `int64_t ${name}(${Array.from({ length: parameters }, () => "int64_t").join(", ")})`;
   return koffi.decode(page, koffi.proto(signature)) as RawFunction;
-}
-
-function refusedPage(): KmonteError {
-  return new KmonteError("NO_EXECUTABLE_MEMORY", {
-    what: "kmonte may not make machine code of its own executable.",
-    why: "mprotect(PROT_EXEC) was refused, as a security module or seccomp filter does.",
-    remedy: "Run kmonte outside of the sandbox that forbids it.",
-  });
 }
 
 const raw = nativeFunction("raw_syscall", SYSCALL_STUB, 7);
@@ -74,15 +66,7 @@ export class NativeBuffer implements Disposable {
     this.size = Math.ceil(size / PAGE) * PAGE;
     const address = syscall(SYS.mmap, 0, this.size, prot | PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
     if (address < 0) {
-      throw new KmonteError(
-        "OUT_OF_MEMORY",
-        {
-          what: "There is not enough memory for kmonte itself.",
-          why: `mmap of ${this.size} bytes answered errno ${-address}.`,
-          remedy: "Free some memory, or raise the limit of address space (ulimit -v), and try again.",
-        },
-        { facts: { syscall: "mmap", errno: "ENOMEM" } },
-      );
+      throw failures.OUT_OF_MEMORY.ofKmonte({ size: this.size, errno: -address });
     }
     this.address = address;
     this.bytes = Buffer.from(koffi.view(BigInt(address), this.size));

@@ -2,9 +2,10 @@
  * Where the paths of a program lead: into the mount namespace that it lives in (mount_namespaces(7)), which kmonte looks
  * into from outside. A path of a program means nothing to a system call of ours before its view has been asked.
  */
-import { openSync, closeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { CLONE } from "../abi/clone.ts";
 import { AT_FDCWD, DIRECTORY_PATH } from "../abi/fcntl.ts";
+import { Defect } from "../errors/wrong-input.ts";
 import { call, withText } from "./call.ts";
 
 declare const reached: unique symbol;
@@ -50,7 +51,7 @@ export class MountView {
 
   #isEntered(): boolean {
     if (entered === undefined) return false;
-    if (entered.view.#way !== this.#way) throw new Error("another view is wanted while its root is left");
+    if (entered.view.#way !== this.#way) throw new Defect("another view is wanted while its root is left");
     return true;
   }
 

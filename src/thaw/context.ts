@@ -17,6 +17,8 @@ import { type Phase, PHASES } from "../resources/phases.ts";
 import { objectKinds } from "../resources/registry.ts";
 import type { Credentials } from "../resources/security/credentials.ts";
 import { PlacedThaw } from "./placed-context.ts";
+import { Defect, InconsistentImage } from "../errors/wrong-input.ts";
+import { encoded } from "./verify/consistency.ts";
 
 export class Thawing implements ThawContext, Disposable {
   readonly clocks: ThawClocks;
@@ -105,8 +107,12 @@ export class Thawing implements ThawContext, Disposable {
     if (!this.#objects.has(id)) {
       const state = this.#image.state.objects[id];
       const kind = objectKinds.find((candidate) => candidate.name === state?.kind);
-      if (!state || !kind) throw new RangeError(`the image has no object ${id}`);
-      this.#objects.set(id, kind.thaw(state, this.in(this.#image.state.mountNamespaceOf?.[id])));
+      if (!state || !kind) throw new InconsistentImage(`the image has no object ${id}`);
+      const placed = this.in(this.#image.state.mountNamespaceOf?.[id]);
+      this.#objects.set(
+        id,
+        encoded(kind.name, () => kind.thaw(state, placed)),
+      );
     }
     return this.#objects.get(id) as H;
   }
@@ -118,7 +124,7 @@ export class Thawing implements ThawContext, Disposable {
   /** How an object stands in the image. */
   stateOf(id: string): ObjectState {
     const state = this.#image.state.objects[id];
-    if (!state) throw new RangeError(`the image has no object ${id}`);
+    if (!state) throw new InconsistentImage(`the image has no object ${id}`);
     return state;
   }
 
@@ -143,7 +149,7 @@ export class Thawing implements ThawContext, Disposable {
   }
 
   get userNamespaces(): UserNamespaces {
-    if (!this.#userNamespaces) throw new RangeError("a user namespace is wanted before there are processes");
+    if (!this.#userNamespaces) throw new Defect("a user namespace is wanted before there are processes");
     return this.#userNamespaces;
   }
 
@@ -188,12 +194,12 @@ export class Thawing implements ThawContext, Disposable {
   }
 
   file(id: string): LocalFd {
-    if (!this.openFile) throw new RangeError(`file ${id} is wanted before files are opened`);
+    if (!this.openFile) throw new Defect(`file ${id} is wanted before files are opened`);
     return this.openFile(id);
   }
 
   standIn<T>(relative: number, id: number | undefined, use: (pid: number) => T): T {
-    if (!this.withTemporaryProcess) throw new RangeError("a stand-in is wanted before the processes stand");
+    if (!this.withTemporaryProcess) throw new Defect("a stand-in is wanted before the processes stand");
     return this.withTemporaryProcess(relative, id, use);
   }
 
@@ -211,7 +217,7 @@ export class Thawing implements ThawContext, Disposable {
 
   during(phase: Phase, action: () => void): void {
     const wanted = PHASES[Math.max(PHASES.indexOf(phase), this.#phase)];
-    if (wanted === undefined) throw new RangeError(`something is to be done in the phase ${phase} when all are over`);
+    if (wanted === undefined) throw new Defect(`something is to be done in the phase ${phase} when all are over`);
     this.#actionsOf(wanted).push(this.#later(action));
   }
 

@@ -3,7 +3,8 @@ import { type Identity, asUser } from "../sys/identity.ts";
 import { call } from "../sys/call.ts";
 import { PR } from "../abi/prctl.ts";
 import { PTRACE_O } from "../abi/ptrace.ts";
-import { KmonteError, RefusalList } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { InconsistentImage } from "../errors/wrong-input.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import type { Watcher } from "../lib/watcher.ts";
 import type { AgeIdentity } from "../image/encryption/age-keys.ts";
@@ -102,7 +103,8 @@ export function runThaw(job: ThawJob, watcher: Watcher, verified = verifyImage(j
   const as = <T>(action: () => T): T => consistently(job.directory, () => asUser(job.user, action));
   const asked = { id: image.id, shown: job.directory, user: job.user, again };
   step("check", () => {
-    if (job.user) refuseForeign(image, job.user);
+    const { user } = job;
+    if (user) consistently(job.directory, () => refuseForeign(image, user));
     as(() => {
       if (!again) refuseThawed(image.place, job.directory);
       refuseRegistered(asked);
@@ -178,23 +180,14 @@ function identitiesOf({ user, identities, keys = [] }: ThawJob): AgeIdentity[] {
 
 function refuseForeign(image: Image, user: Identity): void {
   const refusals = checkOwned(image.state, user);
-  if (refusals.length > 1)
-    throw new RefusalList(
-      "CANNOT_THAW",
-      { what: `${image.directory} is not yours to thaw; nothing was made.` },
-      refusals,
-    );
+  if (refusals.length > 1) throw failures.CANNOT_THAW.foreign({ directory: image.directory, refusals });
   if (refusals[0]) throw refusals[0];
 }
 
 /** Until all processes go on together, ^C takes everything back. */
 function checkAborted(watcher: Watcher): void {
   if (!watcher.aborted()) return;
-  throw new KmonteError(
-    "INTERRUPTED",
-    { what: "The thaw was interrupted; nothing was left running, and the image is as it was." },
-    { kind: "interrupted" },
-  );
+  throw failures.INTERRUPTED.thaw();
 }
 
 interface BuiltTree extends Tree {
@@ -292,7 +285,7 @@ function endLeader(process: BuiltProcess, scopes: Map<number, BuildScope>): void
   if (!endedLeader) return;
   scopes.delete(process.pid);
   const [heir] = scopes.keys();
-  if (heir === undefined) throw new RangeError(`process ${process.pid} has no thread`);
+  if (heir === undefined) throw new InconsistentImage(`process ${process.pid} has no thread`);
   thawEndedLeader(process, endedLeader, heir);
   scopes.set(heir, process.scope);
 }

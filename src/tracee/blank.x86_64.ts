@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { attempt } from "../sys/call.ts";
 import { PTRACE_O } from "../abi/ptrace.ts";
 import { SIGNAL } from "../abi/signal.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { remoteAddress, type RemoteAddress } from "../lib/brand.ts";
 import { interrupt, trySeize } from "./ptrace.ts";
 import { LOOP_CODE } from "./call-table.x86_64.ts";
@@ -74,16 +74,12 @@ export const BUILD_OPTIONS =
 export function spawnBlank(start: number): number {
   // It may not be traced yet when kmonte dies.
   const pid = startProgram(buildBlank(start), SIGNAL.SIGKILL);
-  if (pid < 0) throw new KmonteError("BLANK_FAILED", { what: "No new process could be made." });
+  if (pid < 0) throw failures.BLANK_FAILED.notMade();
   const seized = trySeize(pid, BUILD_OPTIONS);
   if (seized < 0) {
     attempt("kill", pid, 9);
     attempt("wait4", pid, 0, 0, 0);
-    throw new KmonteError("BLANK_FAILED", {
-      what: "A blank process could not be started.",
-      why: `Its program did not run or could not be traced (${readComm(pid)}).`,
-      remedy: "Check that /proc/sys/vm/memfd_noexec is not 2 and that /proc/sys/kernel/yama/ptrace_scope is below 3.",
-    });
+    throw failures.BLANK_FAILED.notStarted({ command: readComm(pid) });
   }
   interrupt(pid);
   waitForStop(pid);

@@ -15,6 +15,7 @@ import { getEventMessage, getRegisters, interrupt, resume, setRegisters, setSign
 import { type Meanwhile, resumeMeanwhile } from "./resume-meanwhile.x86_64.ts";
 import { RemoteScope, SCRATCH_SIZE, type Row } from "./scope.ts";
 import { type Stop, TraceeGone, waitForStop } from "./stops.ts";
+import { InconsistentImage } from "../errors/wrong-input.ts";
 
 const ALL_SIGNALS = 0xffff_ffff_ffff_ffffn;
 const CREATION_EVENTS: readonly number[] = [PTRACE_EVENT.FORK, PTRACE_EVENT.VFORK, PTRACE_EVENT.CLONE];
@@ -48,6 +49,11 @@ export class BuildScope extends RemoteScope {
     // A blank process was stopped in pause(2) or, as a child, in clone3(2): nothing of that shall go on.
     this.registers = getRegisters(tid).set("orig_rax", -1);
     setSignalMask(tid, ALL_SIGNALS);
+  }
+
+  /** What is put there comes from the image, which was made where it had fitted. */
+  protected override tooLarge(bytes: number): Error {
+    return new InconsistentImage(`something in it has ${bytes} bytes, more than any kernel takes`);
   }
 
   attempt(name: SyscallName, ...args: number[]): number {

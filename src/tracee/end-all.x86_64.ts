@@ -12,7 +12,7 @@ import { SIGNAL } from "../abi/signal.ts";
 import { withAllSignalsBlocked } from "../sys/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
 import { wait4 } from "../sys/wait.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { cString, int32, JUMP, LEA, MachineCode } from "./machine-code.x86_64.ts";
 import { codeProgram, NOT_RUN, startProgram, withInherited } from "./tiny-program.x86_64.ts";
 
@@ -115,11 +115,7 @@ export function endAll(pids: readonly number[], move?: Move, told: readonly Loca
   if (ended === 0) return move?.moved();
   if (ended === NOT_RUN) return endOneByOne(pids, move, told);
   if (ended !== undefined && move) throw new SyscallError("rename", -ended, `Giving ${move.to} its name`);
-  throw new KmonteError("END_FAILED", {
-    what: "The frozen processes could not be ended.",
-    why: "The small program that ends them did not run.",
-    remedy: "End them by hand before the thaw.",
-  });
+  throw failures.END_FAILED();
 }
 
 /** Where programs cannot be run from memory. */

@@ -14,7 +14,7 @@ import { withAllSignalsBlocked } from "../sys/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
 import { wait4 } from "../sys/wait.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { cString, int32, JUMP, LEA, MachineCode } from "./machine-code.x86_64.ts";
 import { codeProgram, startProgram, withInherited } from "./tiny-program.x86_64.ts";
 
@@ -138,7 +138,9 @@ export class Guardian implements Disposable {
       for (const fd of pidfds) closeSync(fd);
     }
     if (this.#pid < 0)
-      throw notReleased(`A small program that watches over it did not start (${errnoName(this.#pid)}).`);
+      throw failures.NOT_RELEASED({
+        why: `A small program that watches over it did not start (${errnoName(this.#pid)}).`,
+      });
   }
 
   /**
@@ -155,11 +157,11 @@ export class Guardian implements Disposable {
     this.#pid = 0;
     if (typeof status === "object" && status.state === "exited" && status.code === 0) return;
     const failed = typeof status === "object" && status.state === "exited";
-    throw notReleased(
-      failed
+    throw failures.NOT_RELEASED({
+      why: failed
         ? `Writing down that they live answered ${errnoName(-status.code)}.`
         : "Something outside killed the small program that watches over it.",
-    );
+    });
   }
 
   /** Sends it away, where it is still there. */
@@ -169,12 +171,4 @@ export class Guardian implements Disposable {
     wait4(this.#pid, 0);
     this.#pid = 0;
   }
-}
-
-function notReleased(why: string): KmonteError {
-  return new KmonteError("NOT_RELEASED", {
-    what: "The processes were not let go on; none is left running, and the image is as it was.",
-    why,
-    remedy: "Thaw again; see that /var/lib/kmonte can be written to.",
-  });
 }

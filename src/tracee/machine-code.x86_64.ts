@@ -1,4 +1,5 @@
 /** Putting machine code together: position-independent, with jumps to places by name, and data that follows it. */
+import { Defect } from "../errors/wrong-input.ts";
 
 /** A 32-bit number as an instruction has it. */
 export const int32 = (value: number): number[] => [
@@ -64,7 +65,7 @@ export class MachineCode {
     const code = Buffer.from(this.#bytes);
     for (const { at, to } of this.#jumps) {
       const place = this.#places.get(to);
-      if (place === undefined) throw new RangeError(`no place is called ${to}`);
+      if (place === undefined) throw new Defect(`no place is called ${to}`);
       code.writeInt32LE(place - (at + 4), at);
     }
     for (const { at, offset } of this.#wanted) code.writeInt32LE(code.length + offset - (at + 4), at);

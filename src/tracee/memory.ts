@@ -3,7 +3,7 @@ import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { procPath } from "../sys/task.ts";
 import { asOurselves } from "../sys/identity.ts";
 import type { RemoteAddress, Task } from "../lib/brand.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 
 export class TraceeMemory implements Disposable {
   readonly #task: Task;
@@ -35,16 +35,16 @@ export class TraceeMemory implements Disposable {
       try {
         moved = step(done);
       } catch (cause) {
-        throw new KmonteError(
-          "TRACEE_MEMORY",
-          {
-            what: `The memory of process ${this.#task} could not be used.`,
-            why: `${doing} ${length} bytes at 0x${address.toString(16)} answered ${(cause as NodeJS.ErrnoException).code}.`,
-          },
-          { facts: { pid: this.#task, address: `0x${address.toString(16)}` }, cause },
-        );
+        throw failures.TRACEE_MEMORY.access({
+          pid: this.#task,
+          doing,
+          length,
+          address: `0x${address.toString(16)}`,
+          errno: (cause as NodeJS.ErrnoException).code,
+          cause,
+        });
       }
-      if (moved === 0) throw new KmonteError("TRACEE_MEMORY", { what: `Process ${this.#task} is gone.` });
+      if (moved === 0) throw failures.TRACEE_MEMORY.gone({ pid: this.#task });
       done += moved;
     }
   }

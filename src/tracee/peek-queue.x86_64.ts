@@ -11,7 +11,7 @@ import { withAllSignalsBlocked } from "../sys/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
 import { wait4 } from "../sys/wait.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { int32 } from "./machine-code.x86_64.ts";
 import { buildProgram, headerBytes, PF_R, PF_W, PF_X, startProgram } from "./tiny-program.x86_64.ts";
 
@@ -83,22 +83,15 @@ export function peekQueue(queue: LocalFd, { messages: count, messageSize }: Queu
       return pid > 0 ? wait4(pid, 0) : undefined;
     });
     const table = readFileSync(`/proc/self/fd/${out}`);
-    if (typeof status !== "object" || status.state !== "exited" || table.length !== count * stride) throw unseen(count);
+    if (typeof status !== "object" || status.state !== "exited" || table.length !== count * stride)
+      throw failures.MQ_UNSEEN({ count });
     return Array.from({ length: count }, (_, i) => {
       const length = Number(table.readBigInt64LE(i * stride));
-      if (length < 0) throw unseen(count);
+      if (length < 0) throw failures.MQ_UNSEEN({ count });
       const at = i * stride + HEADER;
       return { priority: table.readUInt32LE(i * stride + 8), bytes: Buffer.from(table.subarray(at, at + length)) };
     });
   } finally {
     closeSync(out);
   }
-}
-
-function unseen(count: number): KmonteError {
-  return new KmonteError("MQ_UNSEEN", {
-    what: "A message queue could not be looked into.",
-    why: `The small program that takes its ${count} messages and puts them back did not run to its end.`,
-    remedy: "Try again; if it stays so, let the program receive them first (mq_receive(3)).",
-  });
 }

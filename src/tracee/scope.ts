@@ -4,6 +4,7 @@ import type { Registers } from "../abi/registers.x86_64.ts";
 import type { SyscallName } from "../abi/syscalls.x86_64.ts";
 import type { RemoteAddress } from "../lib/brand.ts";
 import type { TraceeMemory } from "./memory.ts";
+import { Defect } from "../errors/wrong-input.ts";
 
 /** One system call of a batch. */
 export type Row = readonly [name: SyscallName, ...args: number[]];
@@ -65,10 +66,14 @@ export abstract class RemoteScope {
     this.call(name, about, ...args);
   }
 
+  /** What is wrong when so much is to go into scratch memory: whoever calls knows its size. */
+  protected tooLarge(bytes: number): Error {
+    return new Defect(`${bytes} bytes do not fit into scratch memory`);
+  }
+
   /** Puts `bytes` into scratch memory, at an offset, and tells where they stand. */
   put(bytes: Buffer, offset = 0): RemoteAddress {
-    if (offset + bytes.length > SCRATCH_SIZE)
-      throw new RangeError(`${bytes.length} bytes do not fit into scratch memory`);
+    if (offset + bytes.length > SCRATCH_SIZE) throw this.tooLarge(bytes.length);
     const address = (this.scratch + offset) as RemoteAddress;
     this.memory.write(address, bytes);
     return address;

@@ -4,7 +4,8 @@ import { PTRACE } from "../abi/ptrace.ts";
 import { SIGNAL } from "../abi/signal.ts";
 import { WAIT, type WaitStatus } from "../abi/wait.ts";
 import { wait4 } from "../sys/wait.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { KmonteError } from "../errors/failure.ts";
 import { readStat } from "../proc/read.ts";
 
 const { SIGTRAP } = SIGNAL;
@@ -17,15 +18,8 @@ export class TraceeGone extends KmonteError {
   readonly tid: number;
 
   constructor(tid: number) {
-    super(
-      "TRACEE_GONE",
-      {
-        what: `Task ${tid} ended while kmonte held it.`,
-        why: "Something outside killed it.",
-        remedy: "Run the command again for the processes that are left.",
-      },
-      { facts: { tid } },
-    );
+    const { code, what, why, remedy, facts } = failures.TRACEE_GONE({ tid });
+    super(code, { what, why, remedy }, { facts });
     this.tid = tid;
   }
 }

@@ -9,7 +9,7 @@
  */
 import { getRegisters, getXstate } from "./ptrace.ts";
 import { sigframeSize } from "../abi/sigframe.x86_64.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { remoteAddress, type RemoteAddress } from "../lib/brand.ts";
 import type { TraceeMemory } from "./memory.ts";
 import type { Mapping } from "../proc/maps.ts";
@@ -41,11 +41,7 @@ const RESTORERS = ["48c7c00f0000000f05", "b80f0000000f05"].map((hex) => Buffer.f
 export function findGadget(tid: number, memory: TraceeMemory, mappings: readonly Mapping[]): SyscallGadget {
   const gate = findGate(memory, mappings);
   if (!gate) {
-    throw new KmonteError("NO_VDSO", {
-      what: `No system call can be made inside process ${tid}.`,
-      why: "Neither in a vDSO nor in its own text is a system call that returns (was it started with vdso=0?).",
-      remedy: "Start the program on a kernel with the vDSO switched on.",
-    });
+    throw failures.NO_VDSO.process({ tid });
   }
   const areaSize = SCRATCH_SIZE + TABLE_SIZE + 128 + sigframeSize(getXstate(tid).length) + 64;
   return {
@@ -146,11 +142,7 @@ function findDeadStack(tid: number, mappings: readonly Mapping[], size: number):
     mappings.find((mapping) => mapping.path === "[stack]") ??
     mappings.find((mapping) => mapping.start <= rsp && rsp < mapping.end);
   if (!stack) {
-    throw new KmonteError(
-      "NO_STACK",
-      { what: `Process ${tid} has no stack mapping to work on.` },
-      { facts: { pid: tid } },
-    );
+    throw failures.NO_STACK({ tid });
   }
   const inside = stack.start <= rsp && rsp < stack.end;
   const top = inside ? rsp - RED_ZONE - size : stack.start + size;

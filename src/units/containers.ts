@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { bootId } from "../sys/file-identity.ts";
 import { namespaceOf, openNamespace } from "../sys/namespaces.ts";
 import { namespaceId } from "../sys/rtnetlink.ts";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import type { Refusal } from "../errors/failure.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { findTask, namespaceOutside, readStat } from "../proc/read.ts";
 import { listLinks } from "../resources/net/links.ts";
@@ -77,16 +78,7 @@ export function bridged(unit: Unit): Refusal | undefined {
     const id = orIfGone(() => idOf(pid), undefined);
     const device = id === undefined ? undefined : listLinks().find((link) => link.link_netnsid === id && link.master);
     if (!device) continue;
-    return new Refusal(
-      "UNIT_BRIDGED",
-      {
-        what: `${unit.name} would not have its network again after a boot.`,
-        why: `Process ${pid} lives in a network namespace whose device ${device.ifname} is in the bridge ${device.master}, which no boot makes before it.`,
-        remedy:
-          "Let it be started anew (kmonte unprotect), or run the container in the machine's network (podman run --network host).",
-      },
-      { pid },
-    );
+    return failures.UNIT_BRIDGED({ unit: unit.name, pid, device: device.ifname, bridge: device.master });
   }
   return undefined;
 }

@@ -7,7 +7,7 @@
 import { chownSync, mkdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { spawnSync } from "node:child_process";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { showUnits, systemctl } from "../lib/systemctl.ts";
 import type { Unit } from "./unit.ts";
@@ -80,11 +80,7 @@ export function requireUsers(users: readonly DynamicUser[]): void {
       state?.get("ActiveState") === "active"
         ? `systemd has given it ${uid}: ${id} was taken when the boot asked for it.`
         : `${instanceOf({ name, id })} did not start.`;
-    throw new Refusal("DYNAMIC_USER_TAKEN", {
-      what: `The user ${name}, which systemd makes up for a unit, cannot have its id ${id} in this boot.`,
-      why,
-      remedy: `See who has it (getent passwd ${id}; ls /run/systemd/dynamic-uid), give that user another one, and boot again.`,
-    });
+    throw failures.DYNAMIC_USER_TAKEN({ name, id, why });
   });
 }
 

@@ -19,7 +19,7 @@ import { findTask } from "../proc/read.ts";
 import { procPath } from "../sys/task.ts";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { projectFile } from "../lib/program-files.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { HAND_OVER_DROP_IN, UNIT_DIRECTORY, unitArgument } from "../lib/systemd-unit.ts";
@@ -84,9 +84,11 @@ export function membersOf(along: readonly SurveyedUnit[], pids: ReadonlySet<numb
   return readUnits(along.flatMap(({ unit, scopes }) => [unit, ...scopes].map(({ name }) => name))).map((unit) => {
     const { name, controlGroup, mainPid, description, properties } = unit;
     const outside = unit.pids.find((pid) => !pids.has(pid));
-    if (outside !== undefined) throw changed(name, `Process ${outside} was started in it since.`);
+    if (outside !== undefined)
+      throw failures.UNIT_CHANGED({ unit: name, why: `Process ${outside} was started in it since.` });
     const isService = name.endsWith(".service");
-    if (isService && mainPid > 0 && !pids.has(mainPid)) throw changed(name, `Its main process is ${mainPid} now.`);
+    if (isService && mainPid > 0 && !pids.has(mainPid))
+      throw failures.UNIT_CHANGED({ unit: name, why: `Its main process is ${mainPid} now.` });
     const processes = [...groups].flatMap(([pid, group]) => {
       const below = group === controlGroup ? "" : group.slice(controlGroup.length);
       return group === controlGroup || group.startsWith(`${controlGroup}/`) ? [{ pid, group: below }] : [];
@@ -116,14 +118,6 @@ function joinableOf({ properties }: Unit): JoinableKind[] {
 
 function groupOrNone(pid: number): string {
   return orIfGone(() => controlGroupOf(pid), "");
-}
-
-function changed(unit: string, why: string): KmonteError {
-  return new KmonteError("UNIT_CHANGED", {
-    what: `${unit} is not as it was looked at; everything goes on as before.`,
-    why,
-    remedy: "Try again when it does not restart or start processes.",
-  });
 }
 
 /**

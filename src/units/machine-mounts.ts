@@ -5,7 +5,7 @@
 import { findTask } from "../proc/read.ts";
 import { spawnSync } from "node:child_process";
 import { join, relative } from "node:path";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import type { Mount } from "../proc/mountinfo.ts";
 import { mountsOf } from "../proc/mounts.ts";
 
@@ -68,9 +68,5 @@ function isMountPoint(path: string): boolean {
 function mount(args: readonly string[], root: string): void {
   const run = spawnSync("mount", args, { encoding: "utf8" });
   if (run.status === 0) return;
-  throw new KmonteError("CONTAINER_ROOT", {
-    what: `The root directory of a container, ${root}, cannot be mounted again.`,
-    why: run.error?.message ?? run.stderr.trim(),
-    remedy: "See that this kernel has the module overlay, and that its lower and upper folders are there.",
-  });
+  throw failures.CONTAINER_ROOT({ root, said: run.error?.message ?? run.stderr.trim() });
 }

@@ -1,6 +1,6 @@
 /** The units that systemd stops, in their order, before the protected ones are frozen: each as at any shutdown. */
 import { spawn } from "node:child_process";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { AtOurEnd } from "./run-at-exit.ts";
 import { isOfSystem, type SurveyedUnit } from "./survey.ts";
@@ -146,16 +146,14 @@ function run(args: readonly string[], signal?: AbortSignal): Promise<void> {
       signal?.removeEventListener("abort", onAbort);
       if (signal?.aborted) reject(signal.reason as Error);
       else if (status === 0) resolve();
-      else reject(notStopped(args[0] ?? "", errors));
+      else
+        reject(
+          failures.UNITS_NOT_STOPPED({
+            verb: args[0] ?? "",
+            why: errors.trim().replace(/\n/g, " ") || "systemctl did not say why.",
+          }),
+        );
     });
-  });
-}
-
-function notStopped(verb: string, errors: string): KmonteError {
-  return new KmonteError("UNITS_NOT_STOPPED", {
-    what: `systemd could not ${verb} all units; everything that was stopped is started again.`,
-    why: errors.trim().replace(/\n/g, " ") || "systemctl did not say why.",
-    remedy: "systemctl --failed and journalctl -xe say more.",
   });
 }
 

@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, matchesGlob } from "node:path";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { fullName } from "./unit.ts";
 
 export const PROTECT_DIRECTORY = "/etc/kmonte/protect.d";
@@ -38,15 +38,7 @@ function parseProtections(text: string, file: string): Protection[] {
     const pattern = line.replace(/#.*/, "").trim();
     if (pattern === "") return [];
     if (!isPattern(pattern)) {
-      throw new Refusal(
-        "PROTECT_FILE",
-        {
-          what: `${file} cannot be read.`,
-          why: `Line ${i + 1}, ${JSON.stringify(pattern)}, is neither a unit's name nor a pattern of one.`,
-          remedy: "Write one name or pattern a line, such as redis-server.service or postgresql@*.service.",
-        },
-        { path: file },
-      );
+      throw failures.PROTECT_FILE({ file, line: i + 1, pattern: JSON.stringify(pattern) });
     }
     return [{ pattern: fullPattern(pattern), file }];
   });
@@ -96,23 +88,11 @@ export function removeProtections(patterns: readonly string[], directory: string
     const found = protections.filter((one) => one.pattern === pattern);
     const other = found.find(({ file }) => file !== ours);
     if (other) {
-      throw new Refusal(
-        "PROTECTED_ELSEWHERE",
-        {
-          what: `${pattern} stays protected.`,
-          why: `${other.file} names it, which kmonte does not change.`,
-          remedy: `Take the line out of ${other.file}.`,
-        },
-        { path: other.file },
-      );
+      throw failures.PROTECTED_ELSEWHERE({ pattern, file: other.file });
     }
     if (found.length > 0) continue;
     const wider = protections.find((one) => fits(pattern, one.pattern));
-    throw new Refusal("NOT_PROTECTED", {
-      what: `${pattern} is not protected by its name.`,
-      why: wider ? `The pattern ${wider.pattern} in ${wider.file} matches it.` : `No file in ${directory} names it.`,
-      remedy: wider ? `kmonte unprotect '${wider.pattern}'` : "kmonte services --protected shows what is.",
-    });
+    throw failures.NOT_PROTECTED({ pattern, wider: wider?.pattern, file: wider?.file, directory });
   }
   const lines = readLocal(directory).split("\n");
   const kept = lines.filter((line) => {
@@ -124,11 +104,7 @@ export function removeProtections(patterns: readonly string[], directory: string
 
 function requirePattern(pattern: string): void {
   if (isPattern(pattern)) return;
-  throw new Refusal("NO_SUCH_UNIT", {
-    what: `${JSON.stringify(pattern)} is no unit.`,
-    why: "Names of units have letters, digits, and : _ . \\ @ - alone.",
-    remedy: "systemctl list-units shows those that there are.",
-  });
+  throw failures.NO_SUCH_UNIT.pattern({ pattern: JSON.stringify(pattern) });
 }
 
 function readLocal(directory: string): string {

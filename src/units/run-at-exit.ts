@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, writeSync } from "node:fs";
 import type { LocalFd } from "../lib/brand.ts";
-import { KmonteError } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
 import { makePipe } from "../resources/pipe/data.ts";
 
 /**
@@ -29,11 +29,7 @@ export class AtOurEnd implements Disposable {
     closeSync(read);
     if (shell.pid !== undefined) return;
     this[Symbol.dispose]();
-    throw new KmonteError("SWAP_NOT_GUARDED", {
-      what: "Nothing was done; everything goes on as it was.",
-      why: "A shell that would take things back, should kmonte be killed, did not start.",
-      remedy: "See that /bin/sh starts and that processes can be made (ulimit -u), and try again.",
-    });
+    throw failures.SWAP_NOT_GUARDED();
   }
 
   /** Nothing is to be done at our end any more. */

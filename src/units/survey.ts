@@ -2,7 +2,7 @@
 import { checkEach } from "../freeze/check/machine.ts";
 import type { HeldNeed } from "../freeze/check/kernel-needs.ts";
 import type { CheckOutcome } from "../freeze/check/check.ts";
-import type { FailureObject } from "../lib/errors.ts";
+import type { FailureObject } from "../errors/failure.ts";
 import { obstaclesOf } from "./obstacles.ts";
 import { isProtected, matches, type Protection } from "./protected.ts";
 import { activeUnits, processesBelow, rootsAmong, type Unit, withDescendants } from "./unit.ts";

@@ -2,7 +2,8 @@
 import { procPath } from "../sys/task.ts";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Refusal } from "../lib/errors.ts";
+import { failures } from "../errors/catalogue.ts";
+import { Refusal } from "../errors/failure.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { cgroupFolder, parseCgroups } from "../proc/cgroup.ts";
 import { type Mount, parseMountInfo } from "../proc/mountinfo.ts";
@@ -74,11 +75,7 @@ export function readUnits(names: readonly string[]): Unit[] {
 /** systemctl show does not take one for a unit. */
 function refuseTemplate(name: string): void {
   if (!/@\.[a-z]+$/.test(name)) return;
-  throw new Refusal("UNIT_TEMPLATE", {
-    what: `${name} is not a unit that can be taken along.`,
-    why: "It is a template without an instance.",
-    remedy: `Name an instance, or a pattern: '${name.replace("@.", "@*.")}'.`,
-  });
+  throw failures.UNIT_TEMPLATE({ name, pattern: name.replace("@.", "@*.") });
 }
 
 /** All units of some types that are active. */
@@ -187,19 +184,10 @@ export function requireRunning(unit: Unit, asked: string): void {
 
 /** Why a name stands for no unit that runs; undefined when it does. `asked` is the name as a person gave it. */
 export function notRunning(unit: Unit, asked: string): Refusal | undefined {
-  const refuse = (code: string, why: string, remedy: string): Refusal =>
-    new Refusal(code, { what: `${asked} is not a unit that can be taken along.`, why, remedy });
   const { name, loadState, activeState, subState, pids } = unit;
-  if (loadState === "masked")
-    return refuse("UNIT_MASKED", "It is masked, so that systemd never starts it.", `systemctl unmask ${name}`);
-  if (loadState === "not-found")
-    return refuse("NO_SUCH_UNIT", `systemd knows no unit ${name}.`, "systemctl list-units shows those that there are.");
-  if (loadState !== "loaded")
-    return refuse("UNIT_NOT_LOADED", `systemd could not load it (${loadState}).`, `systemctl status ${name} says why.`);
+  if (loadState === "masked") return failures.UNIT_MASKED({ asked, name });
+  if (loadState === "not-found") return failures.NO_SUCH_UNIT.unknown({ asked, name });
+  if (loadState !== "loaded") return failures.UNIT_NOT_LOADED({ asked, name, loadState });
   if (activeState === "active" && pids.length > 0) return undefined;
-  return refuse(
-    "UNIT_NOT_RUNNING",
-    `It is ${activeState} (${subState}), and has ${pids.length === 0 ? "no process" : "processes"}.`,
-    `Start it first (systemctl start ${name}), or leave it out (kmonte unprotect ${name}).`,
-  );
+  return failures.UNIT_NOT_RUNNING({ asked, name, activeState, subState, count: pids.length });
 }

@@ -39,7 +39,7 @@ export function mutateBytes(original: Buffer, next: () => number): Buffer {
         bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(at, at + length), bytes.subarray(at)]);
         break;
       case 5:
-        bytes.fill(next() & 0xff, at, at + length);
+        bytes.fill(next() & 0xff, at, Math.min(at + length, bytes.length));
         break;
       case 6:
         if (at + 8 <= bytes.length) bytes.writeBigUInt64LE(BigInt(next()) << BigInt(next() % 33), at);

@@ -1,6 +1,6 @@
 /**
  * Every reader of what others may have written, with something for it to read. A reader answers, or throws a
- * `KmonteError` or the RangeError that its caller turns into one; everything else is a defect.
+ * `KmonteError` or what its caller turns into one (`errors/wrong-input.ts`); everything else is a defect.
  */
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -36,7 +36,8 @@ import {
 } from "../../src/image/trust/minisign.ts";
 import { checkOwned } from "../../src/image/user/ownership.ts";
 import { stateSchema, type FrozenState } from "../../src/image/schema.ts";
-import { KmonteError } from "../../src/lib/errors.ts";
+import { KmonteError } from "../../src/errors/failure.ts";
+import { InconsistentImage, MalformedImage, MalformedKey } from "../../src/errors/wrong-input.ts";
 import { mutateBytes, mutateValue } from "./mutate.ts";
 
 export interface Reader {
@@ -47,7 +48,7 @@ export interface Reader {
   readonly cost: number;
 }
 
-const GUARDED = [KmonteError, RangeError];
+const GUARDED = [KmonteError, InconsistentImage, MalformedImage, MalformedKey];
 
 /** A failure that readers are allowed. */
 function allowed(action: () => void, also: readonly (abstract new (...args: never[]) => Error)[] = []): void {

@@ -1,6 +1,6 @@
 /** `kmonte back`: the way back to the kernel that the processes of a swap came from */
 import type { Command } from "commander";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { refreshMetrics } from "../../report/textfile.ts";
 import { formatReport, reportOf } from "../../swap/report.ts";
 import { endTrials } from "../../swap/resume.ts";
@@ -31,16 +31,8 @@ back: they resume, on the old kernel, from the moment of the freeze.`,
     .action(async (options: Options) => {
       const records = await endTrials({ failed: options.unlessHealthy !== true });
       if (records.length > 0) refreshMetrics();
-      if (records.length === 0 && !options.unlessHealthy && !options.unfinished) throw nothingOnTrial();
+      if (records.length === 0 && !options.unlessHealthy && !options.unfinished) throw failures.NOTHING_ON_TRIAL();
       const swaps = records.map(reportOf);
       printOutcome<"back">(options.json, { swaps }, ...swaps.map((swap) => formatReport(swap).trimEnd()));
     });
-}
-
-function nothingOnTrial(): Refusal {
-  return new Refusal("NOTHING_ON_TRIAL", {
-    what: "There is no way back to go.",
-    why: "No swap waits to be thawed or for its health command on this kernel.",
-    remedy: "Swap to the old kernel like to any other: kmonte swap --to VERSION --pid PID",
-  });
 }

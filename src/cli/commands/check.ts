@@ -5,7 +5,8 @@ import type { CheckOutcome } from "../../freeze/check/check.ts";
 import { askDaemon, hasDaemon } from "../../daemon/client.ts";
 import { check } from "../../freeze/freeze.ts";
 import { checkEach, treesOfMachine } from "../../freeze/check/machine.ts";
-import { EXIT_STATUS, type FailureObject, KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { EXIT_STATUS, type FailureObject } from "../../errors/failure.ts";
 import { lackingIn, readOffer } from "../../swap/kernel-config.ts";
 import { findKernel } from "../../swap/kernels.ts";
 import { parsePid } from "../arguments.ts";
@@ -43,11 +44,7 @@ Examples:
     )
     .action(async (pids: number[], options: Options) => {
       if ((pids.length === 0) !== (options.all === true) || (options.all && options.to !== undefined)) {
-        throw new KmonteError(
-          "USAGE",
-          { what: "Name processes, or give --all without --to.", remedy: "See kmonte check --help." },
-          { kind: "usage" },
-        );
+        throw failures.USAGE.processesOrAll();
       }
       if (options.all) await checkMachine(options);
       else await checkProcesses(pids, options);

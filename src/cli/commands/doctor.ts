@@ -1,6 +1,6 @@
 /** `kmonte doctor`: whether this machine can change its kernel, and what to know before. */
 import type { Command } from "commander";
-import { EXIT_STATUS } from "../../lib/errors.ts";
+import { EXIT_STATUS } from "../../errors/failure.ts";
 import { requireRoot } from "../../lib/require-root.ts";
 import { diagnose, type Diagnosis } from "../../swap/doctor/diagnose.ts";
 import type { Result } from "../json/results.ts";

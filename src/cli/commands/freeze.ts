@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { askDaemon, hasDaemon } from "../../daemon/client.ts";
 import { freeze, type FrozenSet } from "../../freeze/freeze.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { collect, parseDuration, parsePid } from "../arguments.ts";
 import { interruptible } from "../interrupt.ts";
 import { formatBytes, formatMilliseconds, printOutcome, tell } from "../output.ts";
@@ -55,7 +55,7 @@ files, the RuntimeDirectory= of a unit, folders with all that is in them.
   kmonte thaw /var/lib/images/redis`,
     )
     .action(async (pids: number[], options: Options) => {
-      if (options.carry && hasDaemon()) throw notForUsers();
+      if (options.carry && hasDaemon()) throw failures.CARRY_USER();
       const progress = showProgress(options.json === true);
       const end = options.leaveRunning ? "resume" : "kill";
       const job = {
@@ -85,12 +85,4 @@ files, the RuntimeDirectory= of a unit, folders with all that is in them.
         `${formatBytes(bytes)} of memory; ${end === "resume" ? "paused for" : "took"} ${formatMilliseconds(done - stopped)}.`,
       );
     });
-}
-
-function notForUsers(): Refusal {
-  return new Refusal("CARRY_USER", {
-    what: "Only root can take other files along.",
-    why: "With --carry, files are read that the processes may not be able to read themselves.",
-    remedy: "Leave --carry out, or ask root to freeze them.",
-  });
 }

@@ -1,7 +1,7 @@
 /** `kmonte kernels` */
 import type { Command } from "commander";
 import { BASIC_NEEDS } from "../../freeze/check/kernel-needs.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { KmonteError } from "../../errors/failure.ts";
 import { requireAbleKernel } from "../../swap/kernel-config.ts";
 import { listKernels, type Kernel } from "../../swap/kernels.ts";
 import { printJson, printLine } from "../output.ts";

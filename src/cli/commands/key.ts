@@ -12,7 +12,7 @@ import {
   trustedKeys,
   trustKey,
 } from "../../image/trust/keys.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { printJson, printLine, printOutcome } from "../output.ts";
 
 interface Options {
@@ -91,15 +91,6 @@ function readKeyFile(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {
-    throw new Refusal(
-      "NOT_A_KEY",
-      {
-        what: `${path} cannot be read.`,
-        why: `Opening it answered ${(cause as NodeJS.ErrnoException).code}.`,
-        remedy: "Name a file with a public key.",
-      },
-      { path },
-      cause,
-    );
+    throw failures.NOT_A_KEY.file({ path, errno: (cause as NodeJS.ErrnoException).code, cause });
   }
 }

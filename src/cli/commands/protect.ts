@@ -1,6 +1,6 @@
 /** `kmonte protect UNIT…` and `kmonte unprotect UNIT…`: which units a swap takes along. */
 import type { Command } from "commander";
-import { KmonteError, RefusalList } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import {
   addProtections,
   PROTECT_DIRECTORY,
@@ -47,7 +47,7 @@ Examples:
     .action(async (units: string[], options: Options) => {
       requireSystemd("kmonte protect");
       requireRoot("protect units");
-      if ((units.length === 0) !== (options.all === true)) throw nothingNamed("protect");
+      if ((units.length === 0) !== (options.all === true)) throw failures.USAGE.unitsOrAll({ command: "protect" });
       if (!options.all) requireUnits(units);
       const named = units.map((pattern) => ({ pattern: fullName(pattern), file: "" }));
       const protections = [...readProtections(), ...named];
@@ -74,11 +74,6 @@ Examples:
     });
 }
 
-function nothingNamed(command: string): KmonteError {
-  const what = "Name units, or give --all.";
-  return new KmonteError("USAGE", { what, remedy: `See kmonte ${command} --help.` }, { kind: "usage" });
-}
-
 /** Patterns may stand for units that come later; a unit that is named must run, as it could not be looked at otherwise. */
 function requireUnits(names: readonly string[]): void {
   const plain = names.filter((name) => !/[*?[]/.test(name));
@@ -89,11 +84,7 @@ function requireUnits(names: readonly string[]): void {
 async function requireAble(running: readonly RunningUnit[], protections: readonly Protection[]): Promise<void> {
   const refusals = inTheWay(await survey(running, protections));
   if (refusals.length === 0) return;
-  throw new RefusalList(
-    "CANNOT_PROTECT",
-    { what: "Nothing was protected: a swap could not take all of them along." },
-    refusals,
-  );
+  throw failures.CANNOT_PROTECT({ refusals });
 }
 
 async function allThatCan(running: readonly RunningUnit[]): Promise<string[]> {

@@ -1,6 +1,6 @@
 /** `kmonte rehearse --to KERNEL --pid PID…` */
 import type { Command } from "commander";
-import { EXIT_STATUS } from "../../lib/errors.ts";
+import { EXIT_STATUS } from "../../errors/failure.ts";
 import { DEFAULT_HEALTH_SECONDS } from "../../swap/health.ts";
 import { DEFAULT_REHEARSAL_SECONDS, type Rehearsal, rehearse } from "../../swap/rehearse/rehearse.ts";
 import { parsePid, parseSeconds } from "../arguments.ts";

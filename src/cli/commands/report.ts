@@ -1,6 +1,6 @@
 /** `kmonte report` */
 import { type Command, Option } from "commander";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { METRICS_MODE, metricsText } from "../../report/metrics.ts";
 import { reportPage } from "../../report/page.ts";
 import { METRICS_SETTINGS } from "../../report/textfile.ts";
@@ -69,21 +69,10 @@ function mailAll(json: boolean | undefined): void {
 
 function put(file: string, text: string, { json }: Options, mode?: number): void {
   if (file === STANDARD_OUTPUT) {
-    if (json) throw bothOnOutput();
+    if (json) throw failures.USAGE.reportOrJson();
     printLine(text.trimEnd());
     return;
   }
   writeReport(file, text, mode);
   printOutcome<"report --html" | "report --metrics">(json, { file }, `Written to ${file}.`);
-}
-
-function bothOnOutput(): KmonteError {
-  return new KmonteError(
-    "USAGE",
-    {
-      what: "Standard output takes a report or JSON, not both.",
-      remedy: "Name a file for the report, or leave --json out.",
-    },
-    { kind: "usage" },
-  );
 }

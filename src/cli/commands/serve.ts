@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { socketPath } from "../../daemon/protocol.ts";
 import { serve } from "../../daemon/serve.ts";
 import { installDaemon, SERVICE_UNIT, SOCKET_UNIT, uninstallDaemon } from "../../daemon/units.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { printOutcome } from "../output.ts";
 
 interface Options {
@@ -35,7 +35,7 @@ that the user could not open or make. Each user may have four requests there at 
 nothing is turned away within five seconds, and sooner when others come. Root does not need it and is turned away.`,
     )
     .action(async ({ install, uninstall, json }: Options) => {
-      if (install && uninstall) throw both();
+      if (install && uninstall) throw failures.USAGE.installOrUninstall();
       if (install) {
         installDaemon();
         printOutcome<"serve --install">(
@@ -53,12 +53,4 @@ nothing is turned away within five seconds, and sooner when others come. Root do
       await serve();
       printOutcome<"serve">(json, { listening: socketPath() }, `Listening at ${socketPath()}.`);
     });
-}
-
-function both(): KmonteError {
-  return new KmonteError(
-    "USAGE",
-    { what: "Give either --install or --uninstall.", remedy: "See kmonte serve --help." },
-    { kind: "usage" },
-  );
 }

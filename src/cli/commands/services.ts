@@ -1,6 +1,6 @@
 /** `kmonte services`: what a swap would do with each unit that runs. */
 import type { Command } from "commander";
-import { EXIT_STATUS, type Refusal } from "../../lib/errors.ts";
+import { EXIT_STATUS, type Refusal } from "../../errors/failure.ts";
 import { readProtections } from "../../units/protected.ts";
 import { runningUnits, survey, type SurveyedUnit, type Verdict } from "../../units/survey.ts";
 import { requireSystemd } from "../../lib/systemctl.ts";

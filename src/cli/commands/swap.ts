@@ -13,7 +13,7 @@ import { showProgress } from "../progress.ts";
 import { advise } from "../../swap/doctor/advice.ts";
 import { Machine } from "../../swap/doctor/machine.ts";
 import { requireRoot } from "../../lib/require-root.ts";
-import { type Advice } from "../../swap/doctor/finding.ts";
+import type { Advice } from "../../errors/failure.ts";
 import { describeFindings, tell } from "../output.ts";
 import { agreedPlan } from "../unit-plan.ts";
 import { unattended } from "../unattended.ts";

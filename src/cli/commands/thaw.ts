@@ -3,7 +3,8 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { askDaemon, hasDaemon } from "../../daemon/client.ts";
 import { readKeyText } from "../../image/trust/keys.ts";
-import { EXIT_STATUS, KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { EXIT_STATUS, KmonteError } from "../../errors/failure.ts";
 import { refreshMetrics } from "../../report/textfile.ts";
 import { formatReport, reportOf } from "../../swap/report.ts";
 import { resumePendingSwaps, settleSwap } from "../../swap/resume.ts";
@@ -59,18 +60,10 @@ Example:
   kmonte thaw /var/lib/images/redis`,
     )
     .action(async (directory: string | undefined, options: Options) => {
-      if ((directory === undefined) !== (options.boot === true)) throw wrongArguments();
+      if ((directory === undefined) !== (options.boot === true)) throw failures.USAGE.imageOrBoot();
       if (directory === undefined) await thawAtBoot(options);
       else await thawDirectory(directory, options);
     });
-}
-
-function wrongArguments(): KmonteError {
-  return new KmonteError(
-    "USAGE",
-    { what: "Name one image, or give --boot.", remedy: "See kmonte thaw --help." },
-    { kind: "usage" },
-  );
 }
 
 async function thawDirectory(directory: string, options: Options): Promise<void> {

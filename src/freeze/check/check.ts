@@ -1,7 +1,7 @@
 /** Would it freeze? Stops the processes for the time of one look, and lets them go on. */
 import type { CheckRequest } from "../../lib/requests.ts";
 import type { Identity } from "../../sys/identity.ts";
-import { type FailureObject, KmonteError, RefusalList } from "../../lib/errors.ts";
+import { type FailureObject, KmonteError, RefusalList } from "../../errors/failure.ts";
 import { lookOutside } from "../../proc/outside.ts";
 import { admitting, refuseForeign } from "../stop/admission.ts";
 import { Quiesce } from "../retry/quiesce.ts";

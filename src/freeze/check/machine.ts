@@ -1,7 +1,7 @@
 /** The processes of the whole machine, as trees that could be frozen one by one. */
 import { PF } from "../../abi/task-flags.ts";
 import { readdirSync } from "node:fs";
-import { KmonteError } from "../../lib/errors.ts";
+import { KmonteError } from "../../errors/failure.ts";
 import { childrenOf, readStat } from "../../proc/read.ts";
 import { NOTHING_SEEN, type CheckOutcome } from "./check.ts";
 import { takeThread, giveBack } from "../worker-threads.ts";

@@ -6,6 +6,7 @@ import type { SyscallGadget } from "../../tracee/syscall-gadget.x86_64.ts";
 import type { CallPage } from "../../tracee/call-page.x86_64.ts";
 import { GuardedScope } from "../../tracee/guarded-scope.x86_64.ts";
 import type { RemoteScope, Row } from "../../tracee/scope.ts";
+import { Defect } from "../../errors/wrong-input.ts";
 
 interface Asking {
   readonly name: string;
@@ -52,7 +53,7 @@ function answersOf(
     const of = (call: string): { row: Row; result: number } => {
       const index = place.calls.findIndex(([name]) => name === call);
       const [, row] = place.calls[index] ?? [];
-      if (!row) throw new RangeError(`${place.name} has not asked for ${call}`);
+      if (!row) throw new Defect(`${place.name} has not asked for ${call}`);
       return { row, result: own[index] ?? 0 };
     };
     answers.set(place.name, {

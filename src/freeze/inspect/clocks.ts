@@ -6,7 +6,8 @@ import { namespaceOf } from "../../sys/namespaces.ts";
 import { CLOCK } from "../../abi/time.ts";
 import { clockNow } from "../../sys/time.ts";
 import type { Task } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { readStat } from "../../proc/read.ts";
 import { readTimeOffsets, type TimeOffsets } from "../../proc/time-offsets.ts";
 import type { FrozenProcess, FrozenState } from "../../image/schema.ts";
@@ -62,16 +63,7 @@ export class SetClocks {
   /** What stands in the way of putting a process into its time namespaces again. */
   refusalFor({ pid, task, stat, threads }: StoppedProcess): Refusal | undefined {
     const { own, children } = timeOf(task);
-    const because = (why: string): Refusal =>
-      new Refusal(
-        "TIME_NAMESPACE",
-        {
-          what: `Process ${pid} (${stat.comm}) has clocks that it cannot be given again.`,
-          why: `${why} (time_namespaces(7)).`,
-          remedy: "Leave it out, or freeze what it has started alone.",
-        },
-        { pid, command: stat.comm, resource: "namespace" },
-      );
+    const because = (why: string): Refusal => failures.TIME_NAMESPACE({ pid, command: stat.comm, why });
     if (!this.#offsets.has(own)) return because(`Nobody is left from whom the clocks of ${own} could be learnt`);
     const above = this.#set.processes.get(stat.ppid);
     const before = above && !above.zombie ? timeOf(above.task).children : this.#first;

@@ -7,7 +7,7 @@ import { mountIdOf } from "../../sys/stat.ts";
 import { CLOCK } from "../../abi/time.ts";
 import { clockNow } from "../../sys/time.ts";
 import type { LocalFd, Task } from "../../lib/brand.ts";
-import type { Refusal } from "../../lib/errors.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { lookOutside, type Outside } from "../../proc/outside.ts";
 import type { BlobSource, FreezeContext, ObjectState, OpenFile, Settling } from "../../resources/freeze-context.ts";
 import { objectKinds } from "../../resources/registry.ts";

@@ -8,7 +8,8 @@ import { TUN } from "../../abi/tun.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { type FileStat, fstat, stat } from "../../sys/stat.ts";
 import type { LocalFd, Task } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import { networkHere, openSocketNamespace, socketNamespace, within } from "../../sys/namespaces.ts";
 import { formatFlags } from "../../lib/flags.ts";
 import { errnoOf } from "../../lib/no-such-file.ts";
@@ -52,7 +53,7 @@ export class FileTable {
         .sort((a, b) => a - b)
         .map((fd) => this.#addDescriptor(pidfd, { pid, task, command }, fd));
     } catch (error) {
-      throw errnoOf(error) === "EMFILE" ? tooMany(pid, command, error) : error;
+      throw errnoOf(error) === "EMFILE" ? failures.OPEN_FILES_LIMIT.look({ pid, command, cause: error }) : error;
     } finally {
       closeSync(pidfd);
     }
@@ -144,19 +145,6 @@ export class FileTable {
   }
 }
 
-function tooMany(pid: number, command: string, cause: unknown): Refusal {
-  return new Refusal(
-    "OPEN_FILES_LIMIT",
-    {
-      what: "The processes have more files open together than kmonte may have.",
-      why: `kmonte has each of them open too while it looks, and reached its own limit at process ${pid} (${command}).`,
-      remedy: "Raise the limit of open files that kmonte is started with (ulimit -Hn, LimitNOFILE=) and try again.",
-    },
-    { pid, command, resource: "file" },
-    cause,
-  );
-}
-
 /** A socket is looked at from inside the network namespace that it was made in. */
 function freezeInPlace(file: OpenFile): FrozenFile {
   const name =
@@ -171,15 +159,7 @@ function freezeInPlace(file: OpenFile): FrozenFile {
 function freezeFile(file: OpenFile): FrozenFile {
   const kind = fileKinds.find((candidate) => candidate.recognise(file));
   if (!kind) {
-    throw new Refusal(
-      "FILE_KIND",
-      {
-        what: `Process ${file.pid} (${file.command}) has something open that cannot be frozen.`,
-        why: `Descriptor ${file.fd} leads to ${file.link}.`,
-        remedy: "Let the program close it, or leave this process out.",
-      },
-      { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "file" },
-    );
+    throw failures.FILE_KIND({ file });
   }
   const owner = readOwner(file.local);
   const locks = freezeLocks(file);

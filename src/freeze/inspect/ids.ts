@@ -4,7 +4,8 @@ import { readFileSync } from "../../sys/files.ts";
 import { namespaceOf } from "../../sys/namespaces.ts";
 import type { Task } from "../../lib/brand.ts";
 import type { FrozenProcess } from "../../image/schema.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { parseStatus } from "../../proc/status.ts";
 import type { FreezeContext, FreezeProcess } from "../../resources/freeze-context.ts";
 import { pidNamespaceOwners } from "../../resources/namespace/user.ts";
@@ -63,18 +64,7 @@ export function refuseHeadless(processes: readonly FrozenProcess[], refuse: (ref
         namespace !== namespaceOf("self", "pid"),
     );
     if (missing === undefined) continue;
-    refuse(
-      new Refusal(
-        "PID_NAMESPACE_INIT",
-        {
-          what: `Process ${pid} (${command}) lives in a pid namespace whose init process is not frozen with it.`,
-          why: `It belongs to ${missing}.`,
-          remedy:
-            "Freeze the process that is 1 inside, with all that belongs to it, or run kmonte inside (nsenter(1)).",
-        },
-        { pid, command, resource: "pid-namespace" },
-      ),
-    );
+    refuse(failures.PID_NAMESPACE_INIT({ pid, command, missing }));
   }
 }
 

@@ -1,7 +1,8 @@
 /** Looking at everything that a stopped set holds, without changing anything; what cannot be frozen is listed. */
 import { readFileSync } from "../../sys/files.ts";
 import { livingThread, procPath } from "../../sys/task.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import type { Share } from "../../image/clone-plan.ts";
 import type { Task } from "../../lib/brand.ts";
 import type { FrozenBody, FrozenProcess, FrozenState } from "../../image/schema.ts";
@@ -224,17 +225,7 @@ export class Look {
   #refuseOrphanMappings(process: FrozenProcess): void {
     for (const { start, backing } of process.body?.mappings ?? []) {
       if (!backing || this.#context.has(backing.object) || this.#isRefusedRing(process.pid, backing.object)) continue;
-      this.#context.refuse(
-        new Refusal(
-          "MAPPING_WITHOUT_DESCRIPTOR",
-          {
-            what: `Process ${process.pid} (${process.command}) has memory that cannot be frozen.`,
-            why: `The mapping at ${start} shows ${backing.object}, which no descriptor of the set leads to or which is refused.`,
-            remedy: "Let the program unmap it first.",
-          },
-          { pid: process.pid, command: process.command, address: start, resource: "mapping" },
-        ),
-      );
+      this.#context.refuse(failures.MAPPING_WITHOUT_DESCRIPTOR({ process, start, object: backing.object }));
     }
   }
 

@@ -2,7 +2,8 @@
 import { attempt, withStruct } from "../../sys/call.ts";
 import { PTRACE } from "../../abi/ptrace.ts";
 import { USER_CS_64 } from "../../abi/registers.x86_64.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { getRegisters } from "../../tracee/ptrace.ts";
 import { refuseFrozenGroup } from "../stop/frozen-cgroup.ts";
 import type { StoppedProcess } from "../stop/stopped-set.ts";
@@ -20,15 +21,7 @@ export function cannotInject(process: StoppedProcess): Refusal | undefined {
 function isCompat({ pid, stat }: StoppedProcess, tid: number): Refusal | undefined {
   const segment = getRegisters(tid).getInt("cs");
   if (segment === USER_CS_64) return undefined;
-  return new Refusal(
-    "COMPAT_32BIT",
-    {
-      what: `Process ${pid} (${stat.comm}) runs 32-bit code.`,
-      why: `Thread ${tid} has the code segment 0x${segment.toString(16)}.`,
-      remedy: "Use the 64-bit build of the program.",
-    },
-    { pid, tid, command: stat.comm },
-  );
+  return failures.COMPAT_32BIT({ pid, command: stat.comm, tid, segment: segment.toString(16) });
 }
 
 const CONFIG_SIZE = 32;
@@ -41,13 +34,5 @@ function dispatchesCalls({ pid, stat }: StoppedProcess, tid: number): Refusal | 
       : bytes.readBigUInt64LE(0),
   );
   if (mode === 0n) return undefined;
-  return new Refusal(
-    "SYSCALL_USER_DISPATCH",
-    {
-      what: `Process ${pid} (${stat.comm}) handles system calls itself.`,
-      why: `Thread ${tid} has switched syscall user dispatch on (PR_SET_SYSCALL_USER_DISPATCH of prctl(2)), as emulators do.`,
-      remedy: "Leave this process out.",
-    },
-    { pid, tid, command: stat.comm, resource: "syscall-user-dispatch" },
-  );
+  return failures.SYSCALL_USER_DISPATCH({ pid, command: stat.comm, tid });
 }

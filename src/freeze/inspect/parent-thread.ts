@@ -5,7 +5,8 @@
 import { readFileSync } from "../../sys/files.ts";
 import type { ThreadStates } from "../../resources/registry.ts";
 import type { FrozenProcess } from "../../image/schema.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 
 /** Where the difference would be felt at a time that nobody expects it. */
@@ -16,17 +17,7 @@ export function refuseParentThread(processes: readonly FrozenProcess[], refuse: 
     if (threads.length < 2 || !body?.threads.some(hasDeathSignal)) continue;
     const maker = threads.find(({ tid }) => childrenOfThread(ppid, tid).includes(pid));
     if (maker === undefined || maker === threads[0]) continue;
-    refuse(
-      new Refusal(
-        "PARENT_THREAD",
-        {
-          what: `Process ${pid} (${command}) is to hear of the end of one thread of its parent.`,
-          why: `Thread ${maker.tid} of process ${ppid} made it, and it has a death signal (PR_SET_PDEATHSIG of prctl(2)).`,
-          remedy: "Let the first thread of the parent start it, or let it do without that signal.",
-        },
-        { pid, command, resource: "process" },
-      ),
-    );
+    refuse(failures.PARENT_THREAD({ pid, command, maker: maker.tid, ppid }));
   }
 }
 

@@ -2,7 +2,7 @@
 import type { Identity } from "../../sys/identity.ts";
 import type { MountView, OwnPath } from "../../sys/mount-view.ts";
 import type { LocalFd, Pid, Task } from "../../lib/brand.ts";
-import type { Refusal } from "../../lib/errors.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import type { Outside } from "../../proc/outside.ts";
 import type { BlobSource, FreezeContext, ObjectState, OpenFile, Settling } from "../../resources/freeze-context.ts";
 import type { Memo } from "../../resources/memo.ts";

@@ -11,7 +11,8 @@ import { AF, SO, SOCK, SOL } from "../../abi/socket.ts";
 import { getInt, socketAddress } from "../../sys/socket.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { TUN } from "../../abi/tun.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import { hex } from "../../lib/hex.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { lookAtHolder, type Held } from "../../proc/holders.ts";
@@ -87,30 +88,11 @@ function sameAs(held: Held, files: readonly OpenFile[]): OpenFile | undefined {
 }
 
 function refusalOf(file: OpenFile, { pid, fd }: Held): Refusal {
-  const other = `process ${pid} (${readStat(pid)?.comm ?? "?"})`;
-  const facts = { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "file" };
-  const isSocket = file.stat.type === S_IF.S_IFSOCK;
-  const kept = isSocket ? keptFor(file, pid) : undefined;
-  if (kept) {
-    return new Refusal(
-      "SOCKET_ACTIVATED",
-      {
-        what: `Process ${file.pid} (${file.command}) has a socket that its service manager keeps as well.`,
-        why: `Descriptor ${file.fd} leads to ${file.link}, which ${other} has as descriptor ${fd} (systemd.socket(5)): ${kept.why}.`,
-        remedy: kept.remedy,
-      },
-      facts,
-    );
-  }
-  return new Refusal(
-    isSocket ? "SHARED_SOCKET" : "SHARED_FILE",
-    {
-      what: `Process ${file.pid} (${file.command}) shares an open ${isSocket ? "socket" : "file"} with a process that is not frozen with it.`,
-      why: `Descriptor ${file.fd} leads to ${file.link}, and ${other} has the same as descriptor ${fd} (fork(2), unix(7)).`,
-      remedy: `Freeze ${pid} together with ${file.pid}, or let one of them close it.`,
-    },
-    facts,
-  );
+  const other = { otherPid: pid, otherCommand: readStat(pid)?.comm ?? "?", otherFd: fd };
+  if (file.stat.type !== S_IF.S_IFSOCK) return failures.SHARED_FILE({ file, ...other });
+  const kept = keptFor(file, pid);
+  if (kept) return failures.SOCKET_ACTIVATED.kept({ file, ...other, ...kept });
+  return failures.SHARED_SOCKET({ file, ...other });
 }
 
 /** SD_LISTEN_FDS_START (sd_listen_fds(3)). */
@@ -139,15 +121,14 @@ export function refuseSharedMemory({ pid, command, context }: FreezeProcess, map
   if (other === undefined) return;
   const start = hex(mapping.start);
   context.refuse(
-    new Refusal(
-      "SHARED_MEMORY",
-      {
-        what: `Process ${pid} (${command}) shares memory with a process that is not frozen with it.`,
-        why: `The mapping at ${start} (${mapping.path}) is memory that process ${other} (${readStat(other)?.comm ?? "?"}) has too (mmap(2), MAP_SHARED).`,
-        remedy: `Freeze ${other} together with ${pid}, or let one of them unmap it.`,
-      },
-      { pid, command, address: start, path: mapping.path, resource: "mapping" },
-    ),
+    failures.SHARED_MEMORY({
+      pid,
+      command,
+      start,
+      path: mapping.path,
+      other,
+      otherCommand: readStat(other)?.comm ?? "?",
+    }),
   );
 }
 

@@ -5,7 +5,8 @@ import { CLONE } from "../../abi/clone.ts";
 import { KCMP } from "../../abi/fcntl.ts";
 import { planClones, SHARES, type ProcessIdentity, type Share } from "../../image/clone-plan.ts";
 import type { Pid, Task } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { readStat } from "../../proc/read.ts";
 
 const TYPES: Readonly<Record<Share, number>> = {
@@ -76,16 +77,6 @@ export function refuseUnplannable(
     const { pid, command, shares } = processes.find(
       (process) => process.pid === step.pid,
     ) as (typeof processes)[number];
-    refuse(
-      new Refusal(
-        "SHARED_TANGLED",
-        {
-          what: `Process ${pid} (${command}) shares things with other processes in a way that cannot be made again.`,
-          why: `It has its ${NAMES[step.missing]} in common with process ${shares?.[step.missing]}, and something else with others (clone(2), unshare(2)).`,
-          remedy: "Wait until one of them has started another program or ended.",
-        },
-        { pid, command, resource: "process" },
-      ),
-    );
+    refuse(failures.SHARED_TANGLED({ pid, command, shared: NAMES[step.missing], other: shares?.[step.missing] }));
   }
 }

@@ -1,5 +1,6 @@
 /** The time until a set is looked at again: the programs go on, and what they must get done is held together meanwhile. */
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { sleepMicroseconds } from "../../tracee/stops.ts";
 import type { Settling } from "../../resources/freeze-context.ts";
 
@@ -31,9 +32,5 @@ export class Quiesce implements Disposable {
 
 /** Never told to anybody: after some attempts it is frozen as it is. */
 export function passing(): Refusal {
-  return new Refusal("RESTLESS", {
-    what: "Something is going on that will have passed in a moment.",
-    why: "A connection is being made that one side believes in already, or a program is about to read what it was told.",
-    remedy: "Try again in a moment.",
-  });
+  return failures.RESTLESS();
 }

@@ -4,7 +4,8 @@ import type { Identity } from "../../sys/identity.ts";
 import { checkOwned } from "../../image/user/ownership.ts";
 import { checkReach } from "../../image/user/reach.ts";
 import type { FrozenState } from "../../image/schema.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { parseStatus } from "../../proc/status.ts";
 import { labelOf } from "../../proc/read.ts";
@@ -16,20 +17,15 @@ export function admitting(user: Identity | undefined): Admit | undefined {
 }
 
 function admit(user: Identity, pid: number, command: string): void {
-  const refuse = (why: string): never => {
-    throw new Refusal(
-      "NOT_YOURS",
-      { what: `Process ${pid} (${command}) is not yours to freeze or thaw.`, why, remedy: "Ask root to do it." },
-      { pid, command },
-    );
-  };
   // One that has just ended is nobody's.
   const status = parseStatus(orIfGone(() => readFileSync(`/proc/${pid}/status`, "utf8"), ""));
   const uids = (status.get("Uid") ?? "").split(/\s+/).map(Number);
   const other = uids.find((uid) => uid !== user.uid);
-  if (uids.length !== 4 || other !== undefined) refuse(`It has the user id ${other}, and ${user.uid} asks.`);
+  if (uids.length !== 4 || other !== undefined)
+    throw failures.NOT_YOURS.process({ pid, command, why: `It has the user id ${other}, and ${user.uid} asks.` });
   // What a security module confines would come back under the label of kmonte.
-  if (labelOf(pid) !== labelOf("self")) refuse(`A security module confines it (${labelOf(pid)}).`);
+  if (labelOf(pid) !== labelOf("self"))
+    throw failures.NOT_YOURS.process({ pid, command, why: `A security module confines it (${labelOf(pid)}).` });
 }
 
 /** What is found when all of it stands still. */

@@ -3,7 +3,8 @@ import { findTask } from "../../proc/read.ts";
 import { procPath } from "../../sys/task.ts";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { cgroupFolder, parseCgroups } from "../../proc/cgroup.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
@@ -15,15 +16,8 @@ export function refuseFrozenGroup(pid: number, command: string): Refusal | undef
     if (path === "/") continue;
     const folder = cgroupFolder(mounts, hierarchy, path);
     if (folder === undefined || !isFrozen(folder, hierarchy)) continue;
-    return new Refusal(
-      "CGROUP_FROZEN",
-      {
-        what: `Process ${pid} (${command}) cannot be frozen: its control group is.`,
-        why: `${folder} has been frozen with ${hierarchy === "" ? "cgroup.freeze" : "freezer.state"}, and nothing runs in it.`,
-        remedy: "Let the group go on, freeze the programs, and freeze the group again after the thaw.",
-      },
-      { pid, command, path: folder, resource: "cgroups" },
-    );
+    const setting = hierarchy === "" ? "cgroup.freeze" : "freezer.state";
+    return failures.CGROUP_FROZEN({ pid, command, folder, setting });
   }
   return undefined;
 }

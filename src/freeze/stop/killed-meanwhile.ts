@@ -1,5 +1,6 @@
 /** Processes that were killed while they stood still: a freeze that fails must not say that they go on. */
-import { KmonteError, RefusalList } from "../../lib/errors.ts";
+import type { KmonteError } from "../../errors/failure.ts";
+import { retold } from "../../errors/retell.ts";
 import { readStat } from "../../proc/read.ts";
 
 /** What is known of a process from when it was stopped. */
@@ -25,7 +26,5 @@ export function withEnded(error: KmonteError, ended: ReadonlySet<string>): Kmont
   const what = error.what.replace(/; the processes go on as they were\.$/, ".");
   const killed = `Killed by somebody else while kmonte held them: ${names}. All others go on as they were.`;
   const why = [error.why, killed].filter(Boolean).join(" ");
-  const text = { what, why, ...(error.remedy !== undefined && { remedy: error.remedy }) };
-  if (error instanceof RefusalList) return new RefusalList(error.code, text, error.refusals);
-  return new KmonteError(error.code, text, { kind: error.kind, facts: error.facts, cause: error });
+  return retold(error, { what, why, ...(error.remedy !== undefined && { remedy: error.remedy }) });
 }

@@ -7,7 +7,7 @@
  */
 import { readFileSync } from "node:fs";
 import type { Task } from "../../lib/brand.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { KmonteError } from "../../errors/failure.ts";
 import type { Registers } from "../../abi/registers.x86_64.ts";
 import { CLOCK } from "../../abi/time.ts";
 import { clockNow } from "../../sys/time.ts";

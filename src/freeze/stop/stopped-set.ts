@@ -6,7 +6,7 @@ import { PTRACE_EVENT, PTRACE_O } from "../../abi/ptrace.ts";
 import { CLOCK } from "../../abi/time.ts";
 import { clockNow } from "../../sys/time.ts";
 import { SIGNAL, signalName } from "../../abi/signal.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { KmonteError } from "../../errors/failure.ts";
 import { isKernelWorker } from "../../proc/kernel-workers.ts";
 import { childrenOf, readdirOrEmpty, readStat } from "../../proc/read.ts";
 import type { ProcessStat } from "../../proc/status.ts";

@@ -7,7 +7,7 @@ import { NativeBuffer } from "../../sys/ffi.unsafe.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
 import { asOurselves } from "../../sys/identity.ts";
 import type { LocalFd, Task } from "../../lib/brand.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { CHUNK_SIZE } from "./digest.ts";
 
 /** Memory that stands behind a chunk: triples of address, offset within the chunk, length; the rest is zeros. */
@@ -47,7 +47,7 @@ export class ChunkCopier implements Disposable {
     if (this.#same(0, length)) return known ? undefined : this.#hash(length);
     this.#writeDifferences(fd, chunk, length);
     this.#readFile(fd, chunk, length);
-    if (!this.#same(0, length)) throw changedBack(chunk);
+    if (!this.#same(0, length)) throw failures.IMAGE_WRITE.chunk({ chunk });
     return this.#hash(length);
   }
 
@@ -104,7 +104,7 @@ export class ChunkCopier implements Disposable {
         const [address = 0, offset = 0, size = 0] = parts.subarray(i, i + 3);
         for (let done = 0; done < size;) {
           const got = readSync(fd, this.#memory.bytes, offset + done, size - done, address + done);
-          if (got === 0) throw gone(task);
+          if (got === 0) throw failures.TRACEE_MEMORY.gone({ pid: task });
           done += got;
         }
       }
@@ -149,20 +149,4 @@ export class ChunkCopier implements Disposable {
 /** Pages that have become zeros give their room back, and what they held is gone; false where a file system cannot. */
 function punchHole(fd: LocalFd, offset: number, length: number): boolean {
   return attempt("fallocate", fd, PUNCH_HOLE, offset, length) >= 0;
-}
-
-function changedBack(chunk: number): KmonteError {
-  return new KmonteError(
-    "IMAGE_WRITE",
-    {
-      what: "The image could not be written; the processes go on as they were.",
-      why: `Chunk ${chunk} of a core file did not read back as it was written.`,
-      remedy: "Look for failures of the disk, or choose another file system.",
-    },
-    { facts: { errno: "EIO" } },
-  );
-}
-
-function gone(pid: number): KmonteError {
-  return new KmonteError("TRACEE_MEMORY", { what: `Process ${pid} is gone.` });
 }

@@ -8,7 +8,7 @@ import { dirname, resolve } from "node:path";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { call, withText } from "../../sys/call.ts";
 import { O, RENAME } from "../../abi/fcntl.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { syncDirectory } from "../../lib/sync-directory.ts";
 import type { ReadableFd } from "../../resources/file/readable.ts";
 import { openPath } from "../../resources/file/path-file.ts";
@@ -54,7 +54,7 @@ export function convertImage({ directory, output, unsigned = false, identities }
   const bytes = manifest.files.reduce((sum, { size }) => sum + size, 0);
   const done = (where: string): Conversion => ({ directory: where, from: format, to: FORMAT_VERSION, bytes });
   if (format === FORMAT_VERSION) {
-    if (output !== undefined) throw ofThisFormat(directory);
+    if (output !== undefined) throw failures.FORMAT_PRESENT({ directory, supported: FORMAT_VERSION });
     return done(directory);
   }
   refuseLived(image);
@@ -88,18 +88,6 @@ function copyFiles({ manifest, files }: Image, writer: ImageWriter): void {
 function refuseLived({ place, directory, id }: Image): void {
   refuseThawed(place, directory);
   refuseRegistered({ id, shown: directory, again: false });
-}
-
-function ofThisFormat(directory: string): Refusal {
-  return new Refusal(
-    "FORMAT_PRESENT",
-    {
-      what: `The image in ${directory} was not converted.`,
-      why: `It is of format ${FORMAT_VERSION} already.`,
-      remedy: "Copy the directory (cp -a) if you want it in another place.",
-    },
-    { path: directory },
-  );
 }
 
 /**

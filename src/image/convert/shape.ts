@@ -1,7 +1,8 @@
 /**
  * Carrying JSON of one format of images into the next, member by member. What a format did not have is never passed over
- * in silence: a converter names all that it knows, and throws a RangeError at everything else.
+ * in silence: a converter names all that it knows, and throws a {@link MalformedImage} at everything else.
  */
+import { MalformedImage } from "../../errors/wrong-input.ts";
 
 /** Makes the new value of an old one; `where` is the old one's place in the document, for messages. */
 export type Carry = (old: unknown, where: string) => unknown;
@@ -32,7 +33,8 @@ export const members =
   (old, where) => {
     const json = object(old, where);
     const stranger = Object.keys(json).find((name) => !Object.hasOwn(known, name));
-    if (stranger !== undefined) throw new RangeError(`${where} has ${JSON.stringify(stranger)}, which is not known`);
+    if (stranger !== undefined)
+      throw new MalformedImage(`${where} has ${JSON.stringify(stranger)}, which is not known`);
     return carried(json, known, where);
   };
 
@@ -60,7 +62,7 @@ export const keep = (...names: readonly string[]): Readonly<Record<string, Carry
 export const each =
   (carry: Carry): Carry =>
   (old, where) => {
-    if (!Array.isArray(old)) throw new RangeError(`${where} is no list`);
+    if (!Array.isArray(old)) throw new MalformedImage(`${where} is no list`);
     return old.map((value: unknown, i) => carry(value, `${where}[${i}]`));
   };
 
@@ -94,11 +96,11 @@ export const withStateOfKind =
 
 function carryOf(kinds: Kinds, { kind }: Json, where: string): Carry {
   const carry = typeof kind === "string" && Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
-  if (!carry) throw new RangeError(`${where} is of the kind ${JSON.stringify(kind)}, which is not known`);
+  if (!carry) throw new MalformedImage(`${where} is of the kind ${JSON.stringify(kind)}, which is not known`);
   return carry;
 }
 
 export function object(value: unknown, where: string): Json {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Json;
-  throw new RangeError(`${where} is no object`);
+  throw new MalformedImage(`${where} is no object`);
 }

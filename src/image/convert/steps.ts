@@ -25,7 +25,7 @@ export function formatOf(document: unknown): number | undefined {
 
 /**
  * Takes a document (parsed JSON) from the format that it has to the format `to`, step by step. One that is of that
- * format already, or says no format that there has been, is given back as it is: the schema tells. Throws a RangeError
+ * format already, or says no format that there has been, is given back as it is: the schema tells. Throws a MalformedImage
  * that says where the document has something that its format did not have.
  */
 export function convertDocument(which: Document, document: unknown, to: number = FORMAT_VERSION): unknown {

@@ -7,6 +7,7 @@
 import { PAGE_SIZE, protBits } from "../../abi/mman.ts";
 import { unhex } from "../../lib/hex.ts";
 import type { MappingState } from "../../resources/memory/mappings.ts";
+import { InconsistentImage, MalformedImage } from "../../errors/wrong-input.ts";
 
 export interface Segment {
   readonly address: number;
@@ -218,9 +219,11 @@ export function buildHeader(segments: readonly Segment[], notes: Buffer): Buffer
   return bytes;
 }
 
-/** The PT_LOAD segments of a core file, from its first bytes. Throws a RangeError where they do not fit. */
+/** The PT_LOAD segments of a core file, from its first bytes. Throws a {@link MalformedImage} where they do not fit. */
 export function parseSegments(header: Buffer): Segment[] {
+  requireLength(header, HEADER_SIZE);
   const count = header.readUInt16LE(56);
+  requireLength(header, HEADER_SIZE + count * PHDR_SIZE);
   const segments: Segment[] = [];
   for (let index = 0; index < count; index += 1) {
     const at = HEADER_SIZE + index * PHDR_SIZE;
@@ -236,12 +239,17 @@ export function parseSegments(header: Buffer): Segment[] {
   return segments;
 }
 
+function requireLength(bytes: Buffer, length: number): void {
+  if (bytes.length < length) throw new MalformedImage("the core file ends within its headers");
+}
+
 /** e_phnum has 16 bits. */
 export const LARGEST_HEADER = HEADER_SIZE + 0xffff * PHDR_SIZE;
 
 /** Bytes of a core file's beginning that hold all its program headers, which stand where we write them. */
 export function headerSize(firstBytes: Buffer): number {
-  if (firstBytes.readBigUInt64LE(32) !== BigInt(HEADER_SIZE)) throw new RangeError("not a core file of kmonte");
+  requireLength(firstBytes, HEADER_SIZE);
+  if (firstBytes.readBigUInt64LE(32) !== BigInt(HEADER_SIZE)) throw new MalformedImage("not a core file of kmonte");
   return HEADER_SIZE + firstBytes.readUInt16LE(56) * PHDR_SIZE;
 }
 
@@ -257,11 +265,11 @@ export function extentsOf(mapping: Pick<MappingState, "start" | "pages">, segmen
       let segment = segments[index];
       while (segment && segment.address + segment.memorySize <= address) segment = segments[(index += 1)];
       if (!segment || segment.fileSize === 0 || segment.address > address) {
-        throw new RangeError(`no bytes in the core file for 0x${address.toString(16)}`);
+        throw new InconsistentImage(`no bytes in the core file for 0x${address.toString(16)}`);
       }
       const length = Math.min(end, segment.address + segment.fileSize) - address;
       // A segment of another file would lead nowhere, or nowhere further.
-      if (!(length > 0)) throw new RangeError(`no bytes in the core file for 0x${address.toString(16)}`);
+      if (!(length > 0)) throw new InconsistentImage(`no bytes in the core file for 0x${address.toString(16)}`);
       extents.push({ address, length, offset: segment.fileOffset + (address - segment.address) });
       address += length;
     }

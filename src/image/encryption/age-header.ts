@@ -9,6 +9,7 @@ import {
   timingSafeEqual,
 } from "node:crypto";
 import { publicKey, rawPublic, type AgeIdentity, type Recipient } from "./age-keys.ts";
+import { MalformedImage } from "../../errors/wrong-input.ts";
 
 const VERSION = "age-encryption.org/v1";
 const X25519 = "X25519";
@@ -41,7 +42,7 @@ const base64 = (bytes: Buffer): string => bytes.toString("base64").replaceAll("=
 /** Node passes over what does not belong into base64; a header has one spelling only. */
 function unbase64(text: string): Buffer {
   const bytes = Buffer.from(text, "base64");
-  if (base64(bytes) !== text) throw new RangeError("the header is not in base64");
+  if (base64(bytes) !== text) throw new MalformedImage("the header is not in base64");
   return bytes;
 }
 
@@ -86,7 +87,7 @@ function macOf(fileKey: Buffer, text: string): Buffer {
 
 /**
  * The key of a file from its first bytes, and how long its header is. Undefined when none of the identities is a
- * recipient; throws a RangeError at anything that the specification does not allow in a header, whoever it is for.
+ * recipient; throws a {@link MalformedImage} at anything that the specification does not allow in a header, whoever it is for.
  */
 export function openHeader(
   first: Buffer,
@@ -95,7 +96,7 @@ export function openHeader(
   const text = first.subarray(0, LONGEST_HEADER).toString("latin1");
   const end = text.indexOf("\n--- ");
   const length = text.indexOf("\n", end + 1) + 1;
-  if (!text.startsWith(`${VERSION}\n`) || end < 0 || length === 0) throw new RangeError("it is no file of age");
+  if (!text.startsWith(`${VERSION}\n`) || end < 0 || length === 0) throw new MalformedImage("it is no file of age");
   const signed = text.slice(0, end + "\n---".length);
   const mac = unbase64(text.slice(end + "\n--- ".length, length - 1));
   if (mac.length !== MAC_SIZE) throw disorder();
@@ -106,14 +107,14 @@ export function openHeader(
     for (const identity of identities) {
       const fileKey = unwrap(wrapped, identity);
       if (!fileKey) continue;
-      if (!timingSafeEqual(mac, macOf(fileKey, signed))) throw new RangeError("its header was altered");
+      if (!timingSafeEqual(mac, macOf(fileKey, signed))) throw new MalformedImage("its header was altered");
       return { fileKey, length };
     }
   }
   return undefined;
 }
 
-const disorder = (): RangeError => new RangeError("its header is not in order");
+const disorder = (): MalformedImage => new MalformedImage("its header is not in order");
 
 /** Each stanza is a line of arguments and lines of 64 characters; a shorter one, which may be empty, ends it. */
 function parseStanzas(text: string): Stanza[] {

@@ -1,6 +1,7 @@
 /** Keys of age (https://age-encryption.org/v1): X25519, written in Bech32. `age-keygen` makes the same. */
 import { createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { bech32, unbech32 } from "./bech32.ts";
+import { MalformedKey } from "../../errors/wrong-input.ts";
 
 const RECIPIENT = "age";
 const IDENTITY = "age-secret-key-";
@@ -37,10 +38,10 @@ export function formatRecipient(recipient: Recipient): string {
   return bech32(RECIPIENT, recipient);
 }
 
-/** Throws a RangeError at anything that is no recipient of this kind. */
+/** Throws a {@link MalformedKey} at anything that is no recipient of this kind. */
 export function parseRecipient(text: string): Recipient {
   const raw = unbech32(RECIPIENT, text.trim());
-  if (raw?.length !== KEY_SIZE || !isUsable(raw)) throw new RangeError("not a recipient of age (age1…)");
+  if (raw?.length !== KEY_SIZE || !isUsable(raw)) throw new MalformedKey("not a recipient of age (age1…)");
   return raw;
 }
 
@@ -60,14 +61,14 @@ export function formatIdentity({ secret, recipient }: AgeIdentity): string {
   return `# public key: ${formatRecipient(recipient)}\n${bech32(IDENTITY, raw).toUpperCase()}\n`;
 }
 
-/** All keys of a key file; lines that begin with # are comments. Throws a RangeError at anything else. */
+/** All keys of a key file; lines that begin with # are comments. Throws a {@link MalformedKey} at anything else. */
 export function parseIdentities(text: string): AgeIdentity[] {
   const lines = text.split("\n").map((line) => line.trim());
   const keys = lines.filter((line) => line !== "" && !line.startsWith("#"));
-  if (keys.length === 0) throw new RangeError("no key of age in it (AGE-SECRET-KEY-1…)");
+  if (keys.length === 0) throw new MalformedKey("no key of age in it (AGE-SECRET-KEY-1…)");
   return keys.map((line) => {
     const raw = unbech32(IDENTITY, line);
-    if (raw?.length !== KEY_SIZE) throw new RangeError("a line of it is no key of age (AGE-SECRET-KEY-1…)");
+    if (raw?.length !== KEY_SIZE) throw new MalformedKey("a line of it is no key of age (AGE-SECRET-KEY-1…)");
     return identityOf(createPrivateKey({ key: Buffer.concat([PKCS8, raw]), format: "der", type: "pkcs8" }));
   });
 }

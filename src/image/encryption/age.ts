@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { readSync } from "node:fs";
 import { buildHeader, derive, LONGEST_HEADER, openHeader, seal, TAG_SIZE, unseal } from "./age-header.ts";
 import type { AgeIdentity, Recipient } from "./age-keys.ts";
+import { MalformedImage } from "../../errors/wrong-input.ts";
 
 const CHUNK = 64 * 1024;
 const SEALED = CHUNK + TAG_SIZE;
@@ -70,7 +71,7 @@ export class AgeEncryption {
 
 /**
  * Encrypts `plain` to those who can open the file `fd`, whoever they are: their wrapped key is taken from it. Undefined
- * when none of the identities is one of them; throws a RangeError at what is no file of age.
+ * when none of the identities is one of them; throws a {@link MalformedImage} at what is no file of age.
  */
 export function encryptAs(fd: number, identities: readonly AgeIdentity[], plain: Buffer): Buffer | undefined {
   const first = Buffer.alloc(LONGEST_HEADER);
@@ -103,20 +104,21 @@ export class AgeFile {
   private constructor(fd: number, size: number, fileKey: Buffer, header: number) {
     const nonce = Buffer.alloc(NONCE);
     const payload = size - header - NONCE;
-    if (payload < TAG_SIZE || readSync(fd, nonce, 0, NONCE, header) !== NONCE) throw new RangeError("it is cut short");
+    if (payload < TAG_SIZE || readSync(fd, nonce, 0, NONCE, header) !== NONCE)
+      throw new MalformedImage("it is cut short");
     this.#fd = fd;
     this.#key = derive(fileKey, nonce, "payload");
     this.#start = header + NONCE;
     this.#chunks = Math.ceil(payload / SEALED);
     this.size = payload - this.#chunks * TAG_SIZE;
     const last = payload - (this.#chunks - 1) * SEALED;
-    if (last < TAG_SIZE || (last === TAG_SIZE && this.#chunks > 1)) throw new RangeError("it is cut short");
+    if (last < TAG_SIZE || (last === TAG_SIZE && this.#chunks > 1)) throw new MalformedImage("it is cut short");
     // The size was reckoned from the file's: only the mark on the last chunk says that nothing is missing behind it.
     this.#chunk(this.#chunks - 1);
   }
 
   /**
-   * Undefined when none of the identities is a recipient; throws a RangeError at what is no file of age, and at one
+   * Undefined when none of the identities is a recipient; throws a {@link MalformedImage} at what is no file of age, and at one
    * whose last chunk is not there.
    */
   static open(fd: number, size: number, identities: readonly AgeIdentity[]): AgeFile | undefined {
@@ -126,25 +128,25 @@ export class AgeFile {
     return opened && new AgeFile(fd, size, opened.fileKey, opened.length);
   }
 
-  /** Fills `into` from offset `at`; throws a RangeError when the file is not what was encrypted. */
+  /** Fills `into` from offset `at`; throws a {@link MalformedImage} when the file is not what was encrypted. */
   read(into: Buffer, at: number): void {
     for (let done = 0; done < into.length;) {
       const plain = this.#chunk(Math.floor((at + done) / CHUNK));
       const part = plain.subarray((at + done) % CHUNK, ((at + done) % CHUNK) + into.length - done);
-      if (part.length === 0) throw new RangeError("it is cut short");
+      if (part.length === 0) throw new MalformedImage("it is cut short");
       done += part.copy(into, done);
     }
   }
 
   #chunk(chunk: number): Buffer {
     if (this.#held?.chunk === chunk) return this.#held.plain;
-    if (chunk >= this.#chunks) throw new RangeError("it is cut short");
+    if (chunk >= this.#chunks) throw new MalformedImage("it is cut short");
     const got = readSync(this.#fd, this.#sealed, 0, SEALED, this.#start + chunk * SEALED);
     let plain: Buffer;
     try {
       plain = unseal(this.#key, nonceOf(chunk, chunk === this.#chunks - 1), this.#sealed.subarray(0, got));
     } catch (cause) {
-      throw new RangeError(`chunk ${chunk} of it is not what was encrypted`, { cause });
+      throw new MalformedImage(`chunk ${chunk} of it is not what was encrypted`, { cause });
     }
     this.#held = { chunk, plain };
     return plain;

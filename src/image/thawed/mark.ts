@@ -18,7 +18,9 @@ import { release } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
 import { syncDirectory } from "../../lib/sync-directory.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
+import { Defect } from "../../errors/wrong-input.ts";
 import { errnoOf } from "../../lib/no-such-file.ts";
 import { presentBoot } from "../../sys/boot.ts";
 
@@ -42,17 +44,7 @@ function readThawedMark(directory: string, shown = directory): ThawedMark | unde
     return v.parse(markSchema, JSON.parse(bytes.toString("utf8")));
   } catch (cause) {
     // The mark is renamed into place whole: this one was not written by us.
-    const facts = { path: join(directory, MARK) };
-    throw new Refusal(
-      "THAWED_MARK_BROKEN",
-      {
-        what: `Whether ${shown} was thawed before is not known.`,
-        why: `Its ${MARK} cannot be read as a mark.`,
-        remedy: "Remove that file only if you know that the processes did not go on from this image.",
-      },
-      facts,
-      cause,
-    );
+    throw failures.THAWED_MARK_BROKEN({ shown, mark: MARK, path: join(directory, MARK), cause });
   }
 }
 
@@ -72,15 +64,7 @@ const AGAIN = "kmonte thaw --again takes them back to the moment of the freeze."
 
 /** A thaw was cut short between the last step before the processes went on and the first after it. */
 export function notKnown(at: string | undefined, shown: string): Refusal {
-  return new Refusal(
-    "THAW_CUT_SHORT",
-    {
-      what: `Whether the processes of the image in ${shown} have gone on is not known.`,
-      why: `A thaw${at === undefined ? "" : ` at ${at}`} was cut short, as by a power cut, in the moment in which it let them go on.`,
-      remedy: `If they have not, or what they did since does not matter: ${AGAIN}`,
-    },
-    { path: shown },
-  );
+  return failures.THAW_CUT_SHORT({ shown, at, remedy: AGAIN });
 }
 
 /** Says so where there is no image any more because it was thawed and then removed. */
@@ -95,15 +79,7 @@ export function alreadyThawed(
   shown: string,
   remedy: string = AGAIN,
 ): Refusal {
-  return new Refusal(
-    "ALREADY_THAWED",
-    {
-      what: `The image in ${shown} has been thawed already.`,
-      why: `Its processes went on at ${at}, on Linux ${kernel}; files and peers have gone on with them.`,
-      remedy,
-    },
-    { path: shown },
-  );
+  return failures.ALREADY_THAWED({ shown, at, kernel, remedy });
 }
 
 /** An image that is about to be released. */
@@ -138,7 +114,7 @@ export function markThawed(directory: string): Marked | undefined {
 /** Notes, on disk, that the contents of an image that was thawed are about to go. When it was thawed stays known. */
 export function markRemoved(directory: string): void {
   const mark = readThawedMark(directory);
-  if (mark === undefined) throw new RangeError("an image that was not thawed is not removed");
+  if (mark === undefined) throw new Defect("an image that was not thawed is not removed");
   if (mark.step === "removed") return;
   writeMark(directory, Buffer.from(`${JSON.stringify({ ...mark, step: "removed" } satisfies ThawedMark)}\n`));
 }

@@ -22,7 +22,8 @@ import { attempt, call } from "../../sys/call.ts";
 import { O } from "../../abi/fcntl.ts";
 import { type Identity, asOurselves } from "../../sys/identity.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import { errnoOf } from "../../lib/no-such-file.ts";
 import { stateDirectory } from "../../lib/state-directory.ts";
 import { presentBoot } from "../../sys/boot.ts";
@@ -68,7 +69,7 @@ function look(folder: string, { id, shown, again }: Asked): void {
   if (existsSync(about)) {
     const fd = openPath(OWN_VIEW.at(about), O.O_RDWR | O.O_NOFOLLOW);
     try {
-      if (attempt("flock", fd, LOCK.EXCLUSIVE_NOW) < 0) throw inProgress(shown);
+      if (attempt("flock", fd, LOCK.EXCLUSIVE_NOW) < 0) throw failures.THAW_IN_PROGRESS({ shown });
     } finally {
       closeSync(fd);
     }
@@ -147,7 +148,7 @@ export class Claim implements Entry, Disposable {
 function lockFolder(folder: LocalFd, shown: string): void {
   const deadline = Date.now() + LOCK_PATIENCE_MS;
   while (attempt("flock", folder, LOCK.EXCLUSIVE_NOW) < 0) {
-    if (Date.now() > deadline) throw inProgress(shown);
+    if (Date.now() > deadline) throw failures.THAW_IN_PROGRESS({ shown });
     sleepMicroseconds(1000);
   }
 }
@@ -183,18 +184,6 @@ function forgetOldest(folder: LocalFd, user: Identity | undefined): void {
     rmSync(below(folder, name), { force: true });
 }
 
-function inProgress(shown: string): Refusal {
-  return new Refusal(
-    "THAW_IN_PROGRESS",
-    {
-      what: `The image in ${shown} is being thawed by another kmonte.`,
-      why: "It is about to let the processes go on, from this directory or from a copy of it.",
-      remedy: "Wait for it; kmonte thaw then says whether they live.",
-    },
-    { path: shown },
-  );
-}
-
 /** Without the register nobody would know that the processes live. */
 function named<T>(action: () => T): T {
   try {
@@ -202,14 +191,6 @@ function named<T>(action: () => T): T {
   } catch (cause) {
     const errno = errnoOf(cause);
     if (errno === undefined || cause instanceof Refusal) throw cause;
-    throw new KmonteError(
-      "THAWED_REGISTER",
-      {
-        what: "Nothing was thawed: the machine could not note that the image is.",
-        why: `Working on ${registerDirectory()} failed with ${errno}.`,
-        remedy: "See that it can be written to and has room, or name another place in KMONTE_STATE, always the same.",
-      },
-      { facts: { path: registerDirectory(), errno }, cause },
-    );
+    throw failures.THAWED_REGISTER({ path: registerDirectory(), errno, cause });
   }
 }

@@ -21,7 +21,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { requireGuarded } from "../user/guarded-path.ts";
 import { formatIdentity, newIdentity, parseIdentities, type AgeIdentity } from "../encryption/age-keys.ts";
 import {
@@ -107,16 +107,7 @@ export function trustKey(text: string, directory: string = keyDirectory()): stri
   try {
     key = parsePublicKey(text);
   } catch (cause) {
-    throw new Refusal(
-      "NOT_A_KEY",
-      {
-        what: "That is no public key.",
-        why: "A public key is the second line of a minisign .pub file.",
-        remedy: "Name the other machine’s /etc/kmonte/machine.pub.",
-      },
-      {},
-      cause,
-    );
+    throw failures.NOT_A_KEY.publicKey({ cause });
   }
   const folder = join(directory, TRUSTED);
   makeFolder(directory);
@@ -136,11 +127,7 @@ export function revokeKey(id: string, directory: string = keyDirectory()): void 
     rmSync(key.path);
     return;
   }
-  throw new Refusal("KEY_UNKNOWN", {
-    what: `The key ${id} cannot be revoked.`,
-    why: key ? "It is the one that this machine signs with." : "It is not among the trusted keys.",
-    remedy: key ? "Make a new one first: kmonte key new." : "kmonte key list shows those that are.",
-  });
+  throw failures.KEY_UNKNOWN({ id, isOwn: key !== undefined });
 }
 
 /** Makes a key to encrypt to; images encrypted to it are opened with it here without being told. Never replaces one. */
@@ -148,15 +135,7 @@ export function newEncryptionKey(directory: string = keyDirectory()): AgeIdentit
   makeFolder(directory);
   const path = join(directory, ENCRYPTION);
   if (existsSync(path)) {
-    throw new Refusal(
-      "KEY_EXISTS",
-      {
-        what: "There is a key for encryption already.",
-        why: `Without ${path}, images that were encrypted to it could not be opened any more.`,
-        remedy: "Move it to a safe place first, and name it with --identity for the old images.",
-      },
-      { path },
-    );
+    throw failures.KEY_EXISTS({ path });
   }
   const identity = newIdentity();
   writeAtomically(path, formatIdentity(identity), 0o600);
@@ -209,13 +188,13 @@ function readGuarded(path: string, forbidden: number = WRITABLE_BY_OTHERS): stri
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
-    throw unreadable(path, `Opening it answered ${(cause as NodeJS.ErrnoException).code}`, cause);
+    throw failures.KEY_DAMAGED({ path, why: `Opening it answered ${(cause as NodeJS.ErrnoException).code}`, cause });
   }
   try {
     const found = fstatSync(fd);
-    if (!found.isFile()) throw unreadable(path, "It is no regular file");
+    if (!found.isFile()) throw failures.KEY_DAMAGED({ path, why: "It is no regular file" });
     checkOwner(path, found, forbidden);
-    if (found.size > LARGEST_KEY_FILE) throw unreadable(path, "It is too large for a file of keys");
+    if (found.size > LARGEST_KEY_FILE) throw failures.KEY_DAMAGED({ path, why: "It is too large for a file of keys" });
     return readFileSync(fd, "utf8");
   } finally {
     closeSync(fd);
@@ -235,15 +214,12 @@ function checkFolder(path: string): void {
 function checkOwner(path: string, { uid, mode }: Stats, forbidden: number): void {
   const owned = uid === process.geteuid?.() || (uid === 0 && forbidden === WRITABLE_BY_OTHERS);
   if (owned && (mode & forbidden) === 0) return;
-  throw new Refusal(
-    "KEY_EXPOSED",
-    {
-      what: `${path} cannot be used.`,
-      why: `It belongs to user ${uid} with mode ${(mode & 0o777).toString(8)}: others could have ${forbidden === OPEN_TO_OTHERS ? "read" : "changed"} it.`,
-      remedy: "Make a new key with kmonte key new, or correct owner and mode if you know that nobody did.",
-    },
-    { path },
-  );
+  throw failures.KEY_EXPOSED.file({
+    path,
+    uid,
+    mode: (mode & 0o777).toString(8),
+    harm: forbidden === OPEN_TO_OTHERS ? "read" : "changed",
+  });
 }
 
 function makeFolder(path: string): void {
@@ -254,20 +230,11 @@ function makeFolder(path: string): void {
   checkFolder(path);
 }
 
-function unreadable(path: string, why: string, cause?: unknown): KmonteError {
-  const remedy = "Put it back from a backup, or take it away and let kmonte make a new one.";
-  return new KmonteError(
-    "KEY_DAMAGED",
-    { what: `${path} cannot be used.`, why: `${why}.`, remedy },
-    { facts: { path }, cause },
-  );
-}
-
 function parseKey<T>(text: string, path: string, parse: (text: string) => T): T {
   try {
     return parse(text);
   } catch (cause) {
-    throw unreadable(path, cause instanceof Error ? cause.message : String(cause), cause);
+    throw failures.KEY_DAMAGED({ path, why: cause instanceof Error ? cause.message : String(cause), cause });
   }
 }
 

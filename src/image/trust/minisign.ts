@@ -12,6 +12,7 @@ import {
   verify,
   type KeyObject,
 } from "node:crypto";
+import { MalformedImage, MalformedKey } from "../../errors/wrong-input.ts";
 
 /** A public key as minisign writes it: eight bytes of id and thirty-two of key. */
 export interface PublicKey {
@@ -60,11 +61,11 @@ export function formatPublicKey({ id, key }: PublicKey): string {
   return `${UNTRUSTED}minisign public key ${id}\n${Buffer.concat([KEY_ALGORITHM, idBytes(id), raw]).toString("base64")}\n`;
 }
 
-/** Throws a RangeError at anything that is not a minisign public key. */
+/** Throws a {@link MalformedKey} at anything that is not a minisign public key. */
 export function parsePublicKey(text: string): PublicKey {
   const bytes = Buffer.from(text.trim().split("\n").at(-1) ?? "", "base64");
   if (bytes.length !== 2 + ID_SIZE + 32 || !bytes.subarray(0, 2).equals(KEY_ALGORITHM)) {
-    throw new RangeError("not a minisign public key");
+    throw new MalformedKey("not a minisign public key");
   }
   const der = Buffer.concat([SPKI_PREFIX, bytes.subarray(2 + ID_SIZE)]);
   return {
@@ -80,7 +81,7 @@ export function formatPrivateKey({ id, privateKey }: KeyPair): string {
 
 export function parsePrivateKey(text: string): KeyPair {
   const id = /^kmonte key ([0-9A-F]{16})\n/.exec(text)?.[1];
-  if (id === undefined) throw new RangeError("not a kmonte key");
+  if (id === undefined) throw new MalformedKey("not a kmonte key");
   const privateKey = createPrivateKey(text.slice(text.indexOf("\n") + 1));
   return { id, privateKey, key: createPublicKey(privateKey) };
 }
@@ -104,7 +105,7 @@ function formatSignature(file: SignatureFile): string {
   ].join("\n");
 }
 
-/** Takes a signature file of ours apart; throws a RangeError at anything else. */
+/** Takes a signature file of ours apart; throws a {@link MalformedImage} at anything else. */
 export function parseSignature(text: string): SignatureFile {
   const [first, second = "", third = "", fourth = ""] = text.split("\n");
   const bytes = Buffer.from(second, "base64");
@@ -115,7 +116,7 @@ export function parseSignature(text: string): SignatureFile {
     bytes.length === 2 + ID_SIZE + SIGNATURE_SIZE &&
     bytes.subarray(0, 2).equals(SIGNATURE_ALGORITHM) &&
     globalSignature.length === SIGNATURE_SIZE;
-  if (!whole) throw new RangeError("not a minisign signature");
+  if (!whole) throw new MalformedImage("not a minisign signature");
   const file = {
     keyId: formatId(bytes.subarray(2, 2 + ID_SIZE)),
     signature: bytes.subarray(2 + ID_SIZE),
@@ -123,7 +124,7 @@ export function parseSignature(text: string): SignatureFile {
     globalSignature,
   };
   // Not a bit is free to change: neither the comment that nobody signs nor what base64 readers pass over.
-  if (formatSignature(file) !== text) throw new RangeError("not a signature as kmonte writes it");
+  if (formatSignature(file) !== text) throw new MalformedImage("not a signature as kmonte writes it");
   return file;
 }
 

@@ -1,6 +1,7 @@
 /** Signing an image and deciding whether one is to be trusted: over the manifest, which has every file's digest. */
 import { join } from "node:path";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { MalformedImage } from "../../errors/wrong-input.ts";
 import { keyDirectory, machineKey, revokedKeys, trustedKeys } from "./keys.ts";
 import { codeOf } from "../source.ts";
 import { MANIFEST } from "../manifest.ts";
@@ -30,37 +31,23 @@ export function verifyManifest(directory: string, manifest: Buffer, read: () => 
   const key = keys.find((candidate) => candidate.id === file.keyId);
   const revoked = key ? undefined : revokedKeys().find(({ id }) => id === file.keyId);
   if (revoked && verifyBytes(manifest, file, revoked)) {
-    throw new Refusal(
-      "KEY_REVOKED",
-      {
-        what: `The image in ${directory} was signed with a key that has been revoked.`,
-        why: `Its key ${file.keyId} was trusted here once (${revoked.path}).`,
-        remedy: `If it was revoked by mistake: kmonte key trust ${revoked.path}.`,
-      },
-      { path: join(directory, SIGNATURE) },
-    );
+    throw failures.KEY_REVOKED({
+      directory,
+      keyId: file.keyId,
+      revoked: revoked.path,
+      path: join(directory, SIGNATURE),
+    });
   }
   if (!key) {
-    throw new Refusal(
-      "KEY_NOT_TRUSTED",
-      {
-        what: `The image in ${directory} was signed by a stranger.`,
-        why: `Its key ${file.keyId} is not among those trusted here (${keyDirectory()}).`,
-        remedy: "If you know the machine that wrote it: kmonte key trust its-machine.pub.",
-      },
-      { path: join(directory, SIGNATURE) },
-    );
+    throw failures.KEY_NOT_TRUSTED({
+      directory,
+      keyId: file.keyId,
+      directoryOfKeys: keyDirectory(),
+      path: join(directory, SIGNATURE),
+    });
   }
   if (!verifyBytes(manifest, file, key)) {
-    throw new Refusal(
-      "SIGNATURE_WRONG",
-      {
-        what: `The image in ${directory} has been altered.`,
-        why: `The signature of key ${file.keyId} is not that of this ${MANIFEST}.`,
-        remedy: "Take the image from where it was written; do not thaw this one.",
-      },
-      { path: join(directory, MANIFEST) },
-    );
+    throw failures.SIGNATURE_WRONG({ directory, keyId: file.keyId, path: join(directory, MANIFEST) });
   }
   return { keyId: key.id, own: key.own };
 }
@@ -70,19 +57,12 @@ function readSignature(directory: string, read: () => Buffer | undefined): Signa
   try {
     return parseSignature(read()?.toString("utf8") ?? "");
   } catch (cause) {
-    throw new Refusal(
-      "NOT_SIGNED",
-      {
-        what: `The image in ${directory} is not signed.`,
-        why:
-          cause instanceof RangeError
-            ? `${SIGNATURE} is no signature.`
-            : `${SIGNATURE} cannot be read (${codeOf(cause)}).`,
-        remedy:
-          "Thaw it with --unsigned only if you know that nobody could have changed it: it can become any process.",
-      },
-      { path },
+    throw failures.NOT_SIGNED({
+      directory,
+      isMalformed: cause instanceof MalformedImage,
+      errno: codeOf(cause),
+      path,
       cause,
-    );
+    });
   }
 }

@@ -4,7 +4,8 @@
  */
 import { lstatSync, realpathSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 
 /** inode(7) */
 const WRITABLE_BY_OTHERS = 0o022;
@@ -38,13 +39,5 @@ function keepsNames(folder: string): boolean {
 
 function exposed(path: string, place: string): Refusal {
   const { uid, mode } = lstatSync(place);
-  return new Refusal(
-    "KEY_EXPOSED",
-    {
-      what: `The keys in ${path} cannot be used.`,
-      why: `${place} belongs to user ${uid} with mode ${(mode & 0o7777).toString(8)}: others could have put something else there.`,
-      remedy: `See that the keys are still yours, then give ${place} to root and take the right to write from others (chmod go-w).`,
-    },
-    { path: place },
-  );
+  return failures.KEY_EXPOSED.place({ path, place, uid, mode: (mode & 0o7777).toString(8) });
 }

@@ -5,7 +5,8 @@
  */
 import type { ThreadStates } from "../../resources/registry.ts";
 import type { Identity } from "../../sys/identity.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import type { UserView } from "../../resources/contract.ts";
 import { filesOf, objectsOf, resourcesOf, threadPartsOf, type Part } from "../kinds.ts";
 import { viewOf } from "./reach.ts";
@@ -64,10 +65,5 @@ function* ownerReasons(
 }
 
 function refuse(why: string, process?: FrozenProcess): Refusal {
-  const name = process ? `Process ${process.pid} (${process.command})` : "The set of processes";
-  return new Refusal(
-    "NOT_YOURS",
-    { what: `${name} is not yours to freeze or thaw.`, why, remedy: "Ask root to do it." },
-    process ? { pid: process.pid, command: process.command } : {},
-  );
+  return process ? failures.NOT_YOURS.process({ ...process, why }) : failures.NOT_YOURS.set({ why });
 }

@@ -4,7 +4,8 @@ import { attempt, withText } from "../../sys/call.ts";
 import { ERRNO, errnoName } from "../../abi/errno.ts";
 import { AT_EACCESS, AT_FDCWD, O, OPEN_STATUS, O_ACCMODE, R_OK } from "../../abi/fcntl.ts";
 import { type Identity, asUser, asUserAlone } from "../../sys/identity.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import { parseFlags } from "../../lib/flags.ts";
 import type { PathsView, UserView, WantedPath } from "../../resources/contract.ts";
 import { objectKinds } from "../../resources/registry.ts";
@@ -89,11 +90,5 @@ function checkPath(path: string, access: number): Refusal[] {
   const result = reach(path, access);
   if (result >= 0) return [];
   const why = `Asked for with the rights of their user, ${path} answered ${errnoName(result)}.`;
-  return [
-    new Refusal(
-      "NOT_YOURS",
-      { what: "The processes use a file that their user cannot open.", why, remedy: "Ask root to do it." },
-      { path },
-    ),
-  ];
+  return [failures.NOT_YOURS.file({ why, path })];
 }

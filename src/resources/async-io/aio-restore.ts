@@ -3,7 +3,7 @@ import { closeSync } from "node:fs";
 import { MREMAP, PAGE_SIZE } from "../../abi/mman.ts";
 import { O } from "../../abi/fcntl.ts";
 import { remoteAddress } from "../../lib/brand.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { unhex } from "../../lib/hex.ts";
 import type { ThawProcess } from "../thaw-context.ts";
 import { AIO_RING, IO_EVENT_SIZE } from "../../abi/aio.ts";
@@ -34,11 +34,7 @@ export function placeAio(process: ThawProcess, { start, end, backing }: MappingS
   const made = Number(scope.take(8).readBigUInt64LE());
   const size = scope.memory.read(remoteAddress(made), AIO_RING.SIZE).readUInt32LE(AIO_RING.NR);
   if (size !== state.size || AIO_RING.SIZE + size * IO_EVENT_SIZE > Math.ceil(length / PAGE_SIZE) * PAGE_SIZE) {
-    throw new KmonteError("AIO_SIZE", {
-      what: "This kernel makes rings of asynchronous I/O of other sizes.",
-      why: `It gave ${size} places instead of ${state.size}: it counts with more processors.`,
-      remedy: "Thaw on a machine with fewer processors.",
-    });
+    throw failures.AIO_SIZE({ got: size, wanted: state.size });
   }
   scope.call("mremap", about, made, length, length, MREMAP.MREMAP_MAYMOVE | MREMAP.MREMAP_FIXED, at);
   const local = openPath("/dev/null", O.O_RDWR);

@@ -6,7 +6,7 @@ import { AIO_RING, IO_EVENT_SIZE, AIO_RING_MAGIC } from "../../abi/aio.ts";
 import * as v from "valibot";
 import { remoteAddress } from "../../lib/brand.ts";
 import { hex } from "../../lib/hex.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { Mapping } from "../../proc/maps.ts";
 import { sleepMicroseconds } from "../../tracee/stops.ts";
 import type { FreezeProcess } from "../freeze-context.ts";
@@ -37,15 +37,7 @@ export function aioObject(process: FreezeProcess, { start, end }: Mapping): stri
     const ring = process.scope.memory.read(remoteAddress(start), end - start);
     const size = ring.readUInt32LE(AIO_RING.NR);
     if (ring.readUInt32LE(AIO_RING.MAGIC) !== AIO_RING_MAGIC || AIO_RING.SIZE + size * IO_EVENT_SIZE > ring.length) {
-      throw new Refusal(
-        "AIO",
-        {
-          what: `Process ${process.pid} (${process.command}) has a context of asynchronous I/O that cannot be frozen.`,
-          why: `The ring at ${hex(start)} is not laid out as the kernel does it, or only a part of it is mapped.`,
-          remedy: "Let the program call io_destroy(2) first.",
-        },
-        { pid: process.pid, command: process.command, address: hex(start), resource: "mapping" },
-      );
+      throw failures.AIO({ process, address: hex(start) });
     }
     return {
       kind: "aio",

@@ -8,6 +8,7 @@ import type { ContentsHandle } from "../file/contents.ts";
 import { RING_PREFIX } from "./io-uring.ts";
 import type { MappingState } from "../memory/mappings.ts";
 import { mapIntoOnlyGap } from "../memory/only-free-range.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 
 export function isRing(mapping: MappingState): boolean {
   return mapping.backing?.object.startsWith(RING_PREFIX) === true;
@@ -33,7 +34,7 @@ export function placeRing(process: ThawProcess, { start, end, prot, backing }: M
           backing.offset,
         ),
       );
-      if (got !== at) throw new RangeError(`the kernel put the ring at ${hex(got)} instead of ${start}`);
+      if (got !== at) throw new InconsistentImage(`the kernel put the ring at ${hex(got)} instead of ${start}`);
     });
   } finally {
     closeSync(local);

@@ -18,7 +18,9 @@ import {
 } from "../../abi/io-uring.ts";
 import { RingMemory, setupRing } from "../../sys/io-uring.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { KmonteError } from "../../errors/failure.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
 import type { OpenFile } from "../freeze-context.ts";
 import type { ThawContext } from "../thaw-context.ts";
@@ -116,15 +118,7 @@ export function refuseRing(
   { pid, command, ...file }: { readonly pid: number; readonly command: string; readonly fd?: number },
   why: string,
 ): never {
-  throw new Refusal(
-    "IO_URING",
-    {
-      what: `Process ${pid} (${command}) has an io_uring that cannot be frozen.`,
-      why: `${why}.`,
-      remedy: "Try again when it is idle, or switch io_uring off in the program (UV_USE_IO_URING=0 for Node).",
-    },
-    { pid, command, ...(file.fd !== undefined && { fd: file.fd }), resource: "io-uring" },
-  );
+  throw failures.IO_URING.ring({ pid, command, why, fd: file.fd });
 }
 
 function memoryOf(file: OpenFile, offset: number, size: number): RingMemory {
@@ -169,11 +163,7 @@ export const ioUring: ObjectKind<IoUringState, ContentsHandle, "io-uring"> = {
     const { fd, layout } = setupRing(state.sqEntries, state.cqEntries);
     context.keep(fd);
     if (JSON.stringify(layout) !== JSON.stringify(state.layout)) {
-      throw new Refusal("IO_URING_LAYOUT", {
-        what: "This kernel lays io_uring memory out differently.",
-        why: "Programs remember where the parts of a ring are.",
-        remedy: "Thaw on a kernel nearer to the old one.",
-      });
+      throw failures.IO_URING_LAYOUT();
     }
     const sizes = ringSizes(layout, state.sqEntries, state.cqEntries);
     using ring = new RingMemory(fd, IORING_OFF.SQ_RING, Math.max(sizes.completions, sizes.array));
@@ -195,7 +185,7 @@ function countUp(fd: LocalFd, ring: Buffer, state: IoUringState): void {
     const part = Math.min(step, count - done);
     ring.writeUInt32LE((done + part) & MASK_32, layout.sqTail);
     const taken = call("io_uring_enter", "Counting an io_uring up", fd, part, part, 1);
-    if (taken !== part) throw new RangeError(`the ring took ${taken} of ${part} entries`);
+    if (taken !== part) throw new InconsistentImage(`the ring took ${taken} of ${part} entries`);
     done += part;
     ring.writeUInt32LE(done & MASK_32, layout.cqHead);
   }

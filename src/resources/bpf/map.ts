@@ -5,7 +5,7 @@ import { BPF_F_RDONLY, BPF_F_WRONLY, BPF_MAP_TYPE } from "../../abi/bpf.ts";
 import { readFileSync } from "../../sys/files.ts";
 import { bpfMapInfo, createBpfMap, freezeBpfMap, openBpfMap, readBpfMap, writeBpfMap } from "../../sys/bpf.ts";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { nameOf } from "../../lib/flags.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
 import type { OpenFile } from "../freeze-context.ts";
@@ -48,7 +48,7 @@ function freezeMap(file: OpenFile, id: number): BpfMapState {
     const { type, typed, name, keySize, valueSize, maxEntries, flags } = bpfMapInfo(fd);
     const typeName = nameOf(BPF_MAP_TYPE, type) as TypeName | undefined;
     if (typeName === undefined || typed)
-      throw refused(file, typed ? "it has type information" : `it is of type ${type}`);
+      throw failures.BPF.map({ file, why: typed ? "it has type information" : `it is of type ${type}` });
     const valueBytes = PER_CPU.test(typeName) ? Math.ceil(valueSize / 8) * 8 * possibleCpus() : valueSize;
     const entries = readBpfMap(fd, keySize, valueBytes);
     const kept = entries.filter((entry) => flags !== 0 || !isEmpty(typeName, entry.subarray(keySize)));
@@ -68,18 +68,6 @@ function isEmpty(type: TypeName, value: Buffer): boolean {
 function possibleCpus(): number {
   const [, last] = /(\d+)\s*$/.exec(readFileSync("/sys/devices/system/cpu/possible", "utf8")) ?? [];
   return Number(last ?? 0) + 1;
-}
-
-function refused(file: OpenFile, why: string): Refusal {
-  return new Refusal(
-    "BPF",
-    {
-      what: `Process ${file.pid} (${file.command}) has a BPF map that cannot be frozen.`,
-      why: `Descriptor ${file.fd} is a map, and ${why}.`,
-      remedy: "Let the program that loaded it unload it first.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, resource: "bpf-map" },
-  );
 }
 
 export const bpfMap: ObjectKind<BpfMapState, ContentsHandle, "bpf-map"> = {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { readFileSync, writeFileSync } from "../../sys/files.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { parseCgroups, type CgroupPaths } from "../../proc/cgroup.ts";
 import type { ThawContext } from "../thaw-context.ts";
 import type { ProcessResource } from "../contract.ts";
@@ -73,15 +73,7 @@ export function move(
     try {
       writeFileSync(OWN_VIEW.at(join(folder, file)), String(tid));
     } catch (cause) {
-      throw new KmonteError(
-        "CGROUP",
-        {
-          what: `Process ${who} cannot be put into its control group.`,
-          why: `${join(folder, file)} answered ${(cause as NodeJS.ErrnoException).code}.`,
-          remedy: "Look at the limits and the kind of the group (cgroups(7)), or remove it: it is made again then.",
-        },
-        { cause },
-      );
+      throw failures.CGROUP({ who, path: join(folder, file), errno: (cause as NodeJS.ErrnoException).code, cause });
     }
   }
 }

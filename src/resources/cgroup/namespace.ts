@@ -5,7 +5,7 @@ import { readFileSync } from "../../sys/files.ts";
 import { nameOfNamespace, namespaceOf, within } from "../../sys/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { parseCgroups } from "../../proc/cgroup.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { ObjectKind } from "../contract.ts";
 import { move } from "./membership.ts";
 import { ownerSchema, type Holder, type NamespaceHandle } from "../namespace/handle.ts";
@@ -21,24 +21,12 @@ type CgroupNamespaceState = v.InferOutput<typeof schema>;
 /** The file shows paths from the root of whoever reads it: what the process sees is the end of what we see. */
 export function freezeCgroupNamespace(namespace: LocalFd, { pid, task, command }: Holder): CgroupNamespaceState {
   const name = nameOfNamespace(namespace);
-  if (namespaceOf(task, "cgroup") !== name) throw refuseEmpty(pid, command, name);
+  if (namespaceOf(task, "cgroup") !== name) throw failures.NAMESPACE_FILE.cgroup({ pid, command, name });
   const ours = parseCgroups(readFileSync(procPath(task, "cgroup"), "utf8"));
   const theirs = within("cgroup", namespace, () => parseCgroups(readFileSync(procPath(task, "cgroup"), "utf8")));
   const roots: Record<string, string> = {};
   for (const [hierarchy, path] of Object.entries(ours)) roots[hierarchy] = rootOf(path, theirs[hierarchy] ?? "/");
   return { kind: "cgroup-namespace", roots };
-}
-
-function refuseEmpty(pid: number, command: string, name: string): Refusal {
-  return new Refusal(
-    "NAMESPACE_FILE",
-    {
-      what: `Process ${pid} (${command}) holds a cgroup namespace that it does not live in.`,
-      why: `Where the root of ${name} is, only a process in it can tell.`,
-      remedy: "Freeze a process that lives there as well, or let this one close it.",
-    },
-    { pid, command, path: name, resource: "namespace" },
-  );
 }
 
 /** `/..` is the parent of the root. */

@@ -18,7 +18,7 @@ import {
 } from "../../abi/epoll.ts";
 import { KCMP } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { hexSchema } from "../../lib/hex.ts";
 import type { OpenFile } from "../freeze-context.ts";
@@ -123,16 +123,7 @@ function findTarget(file: OpenFile, fd: number, offset: number, inode: bigint): 
   const likely = others.find(([id, other]) => id === usual && isTarget(other.local));
   const found = likely ?? others.find(([, other]) => other.stat.inode === inode && isTarget(other.local));
   if (found) return found[0];
-  throw new Refusal(
-    "EPOLL_TARGET",
-    {
-      what: `Process ${file.pid} (${file.command}) watches a file that no process of the set has open.`,
-      why: `The epoll set at descriptor ${file.fd} has an entry for number ${fd}, whose file is open elsewhere only.`,
-      remedy:
-        "Freeze the process that has the file open as well, or let this one remove the entry before it closes a file.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, resource: "epoll" },
-  );
+  throw failures.EPOLL_TARGET({ file, fd });
 }
 
 function addEntry({ process, fd }: FileHolder, one: Entry): void {

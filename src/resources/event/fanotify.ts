@@ -6,7 +6,7 @@ import { call, withText } from "../../sys/call.ts";
 import { FAN, FAN_INIT, FAN_MARK } from "../../abi/fanotify.ts";
 import { AT_FDCWD, OPEN_STATUS } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import type { OpenFile } from "../freeze-context.ts";
@@ -71,15 +71,7 @@ function field(line: string, name: string): number {
 function refuseQueued(file: OpenFile): void {
   const bytes = queuedBytes(file.local);
   if (bytes === 0) return;
-  throw new Refusal(
-    "FANOTIFY_EVENTS",
-    {
-      what: `Process ${file.pid} (${file.command}) has not read all events of a fanotify group.`,
-      why: `${bytes} bytes of events wait at descriptor ${file.fd}, and no kernel takes them back.`,
-      remedy: "Try again in a moment, when the program has read them.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, resource: "fanotify" },
-  );
+  throw failures.FANOTIFY_EVENTS({ file, bytes });
 }
 
 function readMark(file: OpenFile, line: string): Mark {
@@ -109,15 +101,7 @@ function readMark(file: OpenFile, line: string): Mark {
 }
 
 function lost(file: OpenFile, what: string): never {
-  throw new Refusal(
-    "FANOTIFY_FILE",
-    {
-      what: `Process ${file.pid} (${file.command}) watches a file whose name cannot be found.`,
-      why: `A mark of the fanotify group at descriptor ${file.fd} is on ${what}.`,
-      remedy: "Let the program remove the mark first.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, resource: "fanotify" },
-  );
+  throw failures.FANOTIFY_FILE({ file, what });
 }
 
 const ON = { inode: 0, mount: FAN_MARK.FAN_MARK_MOUNT, filesystem: FAN_MARK.FAN_MARK_FILESYSTEM } as const;

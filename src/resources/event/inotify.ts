@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { attempt, call, withText } from "../../sys/call.ts";
 import { IN, INOTIFY_IOC_SETNEXTWD } from "../../abi/inotify.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import type { OpenFile } from "../freeze-context.ts";
 import type { ThawContext } from "../thaw-context.ts";
@@ -52,7 +52,9 @@ export const inotify: FileKind<v.InferOutput<typeof schema>, "inotify"> = {
     return { watches: watches.toSorted((a, b) => a.wd - b.wd), ...(lost && { overflowed: lost }) };
   },
   check({ overflowed: lost }) {
-    return lost && queueLimit() > MOST_EVENTS ? refuseQueued("The processes had events waiting", {}) : undefined;
+    return lost && queueLimit() > MOST_EVENTS
+      ? failures.INOTIFY_EVENTS.toThaw({ limit: queueLimit(), most: MOST_EVENTS })
+      : undefined;
   },
   thaw({ watches, overflowed: lost }, context) {
     const fd = context.keep(call("inotify_init1", "Making an inotify instance", 0) as LocalFd);
@@ -67,23 +69,12 @@ function losesEvents({ local, pid, fd, command, context }: OpenFile): true | und
   const bytes = queuedBytes(local);
   if (bytes === 0) return undefined;
   const who = `Process ${pid} (${command}) has ${bytes} bytes of events waiting at descriptor ${fd}`;
-  if (queueLimit() > MOST_EVENTS) throw refuseQueued(who, { pid, fd, command, resource: "inotify" });
+  if (queueLimit() > MOST_EVENTS)
+    throw failures.INOTIFY_EVENTS.toFreeze({ pid, command, fd, bytes, limit: queueLimit(), most: MOST_EVENTS });
   // A program that is about to read them gets the time to do so.
   context.restless(() => settling(local, (own) => queuedBytes(own) === 0));
   context.note(`${who}. After a thaw inotify tells it that events were lost (IN_Q_OVERFLOW) in their place.`);
   return true;
-}
-
-function refuseQueued(who: string, facts: ConstructorParameters<typeof Refusal>[2]): Refusal {
-  return new Refusal(
-    "INOTIFY_EVENTS",
-    {
-      what: `${who}, which could only be told of as lost.`,
-      why: `Queues of ${queueLimit()} events are filled for that (fs.inotify.max_queued_events), which takes too long.`,
-      remedy: `Try again when they have been read, or lower the setting to ${MOST_EVENTS} or less.`,
-    },
-    facts,
-  );
 }
 
 function readWatch(file: OpenFile, text: string): Watch {
@@ -93,15 +84,7 @@ function readWatch(file: OpenFile, text: string): Watch {
   const base = { wd: Number(wd), events: formatFlags(IN, Number.parseInt(mask, 16) & ASKED) };
   const found = findWatched(file, text, device, BigInt(`0x${inode}`));
   if (found) return { ...base, ...found };
-  throw new Refusal(
-    "INOTIFY_FILE",
-    {
-      what: `Process ${file.pid} (${file.command}) watches a file whose name cannot be found.`,
-      why: `Watch ${wd} of descriptor ${file.fd} is on inode ${BigInt(`0x${inode}`)} of device ${device}.`,
-      remedy: "Let the program remove the watch first.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, resource: "inotify" },
-  );
+  throw failures.INOTIFY_FILE({ file, wd, inode: BigInt(`0x${inode}`), device });
 }
 
 function addWatches(fd: LocalFd, watches: readonly Watch[], context: ThawContext): void {
@@ -114,11 +97,7 @@ function addWatches(fd: LocalFd, watches: readonly Watch[], context: ThawContext
       withText(via, (address) => call("inotify_add_watch", about, fd, address, mask)),
     );
     if (got !== wd) {
-      throw new KmonteError("INOTIFY_NUMBER", {
-        what: `A watch on ${watched.path ?? watched.file} could not get its number back.`,
-        why: `The kernel gave ${got} instead of ${wd}.`,
-        remedy: "Thaw on a kernel that was built with CONFIG_CHECKPOINT_RESTORE.",
-      });
+      throw failures.INOTIFY_NUMBER({ watched: watched.path ?? watched.file, got, wd });
     }
   }
   const last = watches.at(-1)?.wd;

@@ -4,7 +4,8 @@ import { existsSync } from "../../sys/files.ts";
 import { call } from "../../sys/call.ts";
 import { PIDFD_THREAD } from "../../sys/task.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { fdInfoValue } from "../../proc/fdinfo.ts";
 import { readStat } from "../../proc/read.ts";
 import type { OpenFile } from "../freeze-context.ts";
@@ -60,13 +61,6 @@ function leaderOf(file: OpenFile, tid: number): number | undefined {
 }
 
 function outside(file: OpenFile, pid: number): Refusal {
-  return new Refusal(
-    "PIDFD_OUTSIDE",
-    {
-      what: `Process ${file.pid} (${file.command}) holds a process that is not frozen with it.`,
-      why: `Descriptor ${file.fd} is a pidfd of ${pid > 0 ? `${pid} (${readStat(pid)?.comm ?? "?"})` : "a process in another pid namespace"}.`,
-      remedy: pid > 0 ? `Freeze ${pid} together with ${file.pid}.` : "Let the program close it first.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, resource: "pidfd" },
-  );
+  if (pid <= 0) return failures.PIDFD_OUTSIDE.unnamed({ file });
+  return failures.PIDFD_OUTSIDE.named({ file, other: pid, otherCommand: readStat(pid)?.comm ?? "?" });
 }

@@ -8,7 +8,7 @@ import { call, withStruct, withText } from "../../sys/call.ts";
 import { MFD, O } from "../../abi/fcntl.ts";
 import { IN } from "../../abi/inotify.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { readSysctl } from "../namespace/sysctls.ts";
 import { openPath } from "../file/path-file.ts";
 import { queuedBytes } from "./watched-file.ts";
@@ -56,9 +56,5 @@ export function overflow(fd: LocalFd): void {
     for (const file of files) closeSync(file);
   }
   if (queuedBytes(fd) === EVENT) return;
-  throw new KmonteError("INOTIFY_OVERFLOW", {
-    what: "An inotify instance could not be told that events were lost.",
-    why: `Its queue of ${limit} events holds ${queuedBytes(fd)} bytes instead of ${EVENT}.`,
-    remedy: "Leave fs.inotify.max_queued_events alone during the thaw, and try again.",
-  });
+  throw failures.INOTIFY_OVERFLOW({ limit, queued: queuedBytes(fd), wanted: EVENT });
 }

@@ -12,8 +12,8 @@ import type { LocalFd, Pid, Task } from "../../lib/brand.ts";
 import type { FileStat } from "../../sys/stat.ts";
 import { OVERLAYFS_SUPER_MAGIC, S_IF } from "../../abi/stat.ts";
 import { fileSystemOf, lstat } from "../../sys/stat.ts";
-import { Refusal } from "../../lib/errors.ts";
 import type { FreezeContext, ObjectState } from "../freeze-context.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { freezeShadowed } from "./shadowed-file.ts";
 import { searchName } from "./find-inode.ts";
 import { freezeMemfd } from "./memfd.ts";
@@ -133,13 +133,12 @@ function freezeLinkedElsewhere(context: FreezeContext, look: ContentsLook): Obje
     searchName(context.mounts, look.task, look.stat, [dirname(linkedPath(look.link))]),
   );
   if (path !== undefined) return freezeNamed(context, { ...look, link: path });
-  throw new Refusal(
-    "HARD_LINK",
-    {
-      what: `Process ${look.pid} (${look.command}) uses a file under a name that is gone.`,
-      why: `${look.link} has ${look.stat.links} other names (hard links), and none was found.`,
-      remedy: `Link it back: find ${dirname(linkedPath(look.link))} -xdev -inum ${look.stat.inode}, or let the program close it.`,
-    },
-    { pid: look.pid, command: look.command, path: look.link },
-  );
+  throw failures.HARD_LINK({
+    pid: look.pid,
+    command: look.command,
+    link: look.link,
+    links: look.stat.links,
+    folder: dirname(linkedPath(look.link)),
+    inode: look.stat.inode,
+  });
 }

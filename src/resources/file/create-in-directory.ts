@@ -11,8 +11,9 @@ import { type Rights, isForUser, withRights } from "../../sys/identity.ts";
 import type { MountView, ProcPath } from "../../sys/mount-view.ts";
 import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
 import type { ThawContext } from "../thaw-context.ts";
+import { Refusal } from "../../errors/failure.ts";
+import { Defect } from "../../errors/wrong-input.ts";
 import { linkedPath } from "./contents.ts";
 import { checkAccess, find, isSame, openForAll, replaced, type Opener, type Place } from "./reopen.ts";
 import { openCanonical, openPath } from "./path-file.ts";
@@ -76,7 +77,7 @@ function openFolder(context: Opener, place: Place): Folder {
     const safe = isSame(context, place, found) || isRootsWay(context.mounts, path, found);
     return { fd: found, safe, made: [] };
   }
-  if (path === "/") throw new RangeError("there is no root directory");
+  if (path === "/") throw new Defect("there is no root directory");
   const above = openFolder(context, { path: dirname(path) });
   const name = basename(path);
   const act = <R>(action: () => R): R => actIn(context, place, above.safe, action);

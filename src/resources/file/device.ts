@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { stat } from "../../sys/stat.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import type { FileKind } from "../contract.ts";
 import { isLinked, linkedPath } from "./contents.ts";
@@ -69,15 +69,7 @@ export const statelessDevice: FileKind<v.InferOutput<typeof schema>, "device"> =
   check({ path, device, unlinked: gone }) {
     const found = gone ? undefined : orIfGone(() => stat(OWN_VIEW.at(path)), undefined);
     if (gone || found?.type === S_IF.S_IFCHR) return undefined;
-    return new Refusal(
-      "DEVICE_MISSING",
-      {
-        what: `The device ${path} is not there.`,
-        why: `The processes had it open (character device ${device}).`,
-        remedy: "Load its driver, or thaw on a machine that has it.",
-      },
-      { path },
-    );
+    return failures.DEVICE_MISSING({ path, device });
   },
   thaw: (state, context, flags) =>
     state.unlinked

@@ -7,9 +7,9 @@ import { dirname } from "node:path";
 import * as v from "valibot";
 import { O } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
-import { Refusal } from "../../lib/errors.ts";
 import type { OpenFile } from "../freeze-context.ts";
 import type { FileKind } from "../contract.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { readOwner } from "./signal-owner.ts";
 import { freezeShadowed } from "./shadowed-file.ts";
 import { isLinked, type ContentsHandle } from "./contents.ts";
@@ -60,15 +60,7 @@ export const directory: FileKind<v.InferOutput<typeof schema>, "directory"> = {
   },
   check(state) {
     if (!("path" in state) || lstatSync(OWN_VIEW.at(state.path), { throwIfNoEntry: false })) return undefined;
-    return new Refusal(
-      "FILE_MISSING",
-      {
-        what: `${state.path} is not what the processes had open.`,
-        why: "It cannot be found (ENOENT).",
-        remedy: "Make it again.",
-      },
-      { path: state.path },
-    );
+    return failures.FILE_MISSING.directory({ path: state.path });
   },
   thaw(state, context, flags) {
     const wanted = flags & (O.O_DIRECTORY | O.O_PATH | O.O_NOFOLLOW | O.O_NOATIME);
@@ -90,13 +82,5 @@ function noteVolatile({ context, task, local, link, stat }: OpenFile): void {
  */
 function refuseWatched(file: OpenFile): void {
   if (file.stat.type !== S_IF.S_IFDIR || readOwner(file.local) === undefined) return;
-  throw new Refusal(
-    "DNOTIFY",
-    {
-      what: `Process ${file.pid} (${file.command}) watches a directory with F_NOTIFY.`,
-      why: `Descriptor ${file.fd} (${file.link}) has an owner for its signals, and what it is watched for cannot be asked.`,
-      remedy: "Let the program close it, or have it watch with inotify(7).",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "directory" },
-  );
+  throw failures.DNOTIFY({ file });
 }

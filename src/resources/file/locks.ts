@@ -6,7 +6,8 @@ import { ERRNO } from "../../abi/errno.ts";
 import { AT_FDCWD, F, O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { FLOCK_SIZE, LOCK, LOCK_TYPE, encodeFlock } from "../../abi/locks.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { parseLocks, type Lock } from "../../proc/locks.ts";
 import type { OpenFile } from "../freeze-context.ts";
 import type { ThawContext } from "../thaw-context.ts";
@@ -63,16 +64,7 @@ export function toRange(file: OpenFile, lock: Lock): LockRange {
 }
 
 function unknownLock(file: OpenFile, lock: Lock): Refusal {
-  return new Refusal(
-    "LOCK_KIND",
-    {
-      what: `Process ${file.pid} (${file.command}) holds a lock that cannot be frozen.`,
-      why: `Descriptor ${file.fd} (${file.link}) has a lock ${lock.type} ${lock.state} ${lock.access}.`,
-      remedy:
-        lock.type === "LEASE" ? "Try again when the lease has been given up." : "Let the program unlock it first.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "lock" },
-  );
+  return failures.LOCK_KIND({ file, type: lock.type, state: lock.state, access: lock.access });
 }
 
 /** Takes the locks again. Leases come last: whoever opens the file would break them. */
@@ -131,9 +123,5 @@ export function encodeRange(lock: LockRange): Buffer {
 export function checkTaken(name: "flock" | "fcntl", result: number, lock: LockRange, pid?: number): void {
   if (result >= 0) return;
   if (result !== -ERRNO.EAGAIN && result !== -ERRNO.EACCES) throw new SyscallError(name, result, "Locking a file", pid);
-  throw new Refusal("LOCK_TAKEN", {
-    what: "A lock that the processes held is taken.",
-    why: `Another process has locked bytes ${lock.start} to ${lock.end ?? "the end"} of the file in the meantime.`,
-    remedy: "End that process (lslocks shows it), then thaw again.",
-  });
+  throw failures.LOCK_TAKEN({ start: lock.start, end: lock.end });
 }

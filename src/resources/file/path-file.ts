@@ -10,7 +10,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import type { ObjectKind } from "../contract.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { fstat } from "../../sys/stat.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { ContentsHandle, ContentsLook } from "./contents.ts";
 import { namedFile } from "./named-file.ts";
 import { identityAt, reopen } from "./reopen.ts";
@@ -49,15 +49,7 @@ export function unchanged(fd: LocalFd, { path, size, mtimeNs }: Omit<PathFileSta
   const now = fstat(fd);
   if (now.type !== S_IF.S_IFREG || (now.size === size && String(now.mtimeNs) === mtimeNs)) return fd;
   closeSync(fd);
-  throw new Refusal(
-    "FILE_CHANGED",
-    {
-      what: `${path} is not what the processes had open.`,
-      why: "It was written to while the processes were thawed.",
-      remedy: "Put the old version back for the thaw.",
-    },
-    { path },
-  );
+  throw failures.FILE_CHANGED.whileThawed({ path });
 }
 
 /**

@@ -5,9 +5,9 @@ import { PROC_SUPER_MAGIC } from "../../abi/stat.ts";
 import { lstatSync } from "../../sys/files.ts";
 import { fileSystemOf, stat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
 import type { OpenFile } from "../freeze-context.ts";
 import type { FileKind } from "../contract.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { openOnProc } from "./reopen.ts";
 import { linkedPath } from "./contents.ts";
 
@@ -33,7 +33,8 @@ export const procFile: FileKind<v.InferOutput<typeof schema>, "proc-file"> = {
     const pid = Number(id);
     if (isGone(file)) return { path: linkedPath(file.link), ended: { pid, namespaceMember: file.pid } };
     // In a /proc of another pid namespace the numbers are others; all who live there are frozen together.
-    if (file.stat.device === stat("/proc").device && !file.context.pids.has(pid)) refuseOutside(file, pid);
+    if (file.stat.device === stat("/proc").device && !file.context.pids.has(pid))
+      throw failures.PROC_FILE({ file, pid });
     return { path: file.link, ...(task !== undefined && Number(task) !== pid && { thread: true as const }) };
   },
   needsThreads: ({ thread }) => thread === true,
@@ -48,16 +49,4 @@ function isGone(file: OpenFile): boolean {
   if (file.link.endsWith(" (deleted)")) return true;
   const [own = ""] = /^\/proc\/\d+(?:\/task\/\d+)?/.exec(file.link) ?? [];
   return !lstatSync(file.context.mounts.at(own), { throwIfNoEntry: false });
-}
-
-function refuseOutside(file: OpenFile, pid: number): never {
-  throw new Refusal(
-    "PROC_FILE",
-    {
-      what: `Process ${file.pid} (${file.command}) has a file of /proc open that cannot be opened again.`,
-      why: `Descriptor ${file.fd} leads to ${file.link}, which belongs to process ${pid}, which is not frozen with it.`,
-      remedy: `Freeze ${pid} together with ${file.pid}.`,
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "file" },
-  );
 }

@@ -12,8 +12,9 @@ import { AT_EACCESS, AT_EMPTY_PATH, O, O_ACCMODE, R_OK } from "../../abi/fcntl.t
 import { type Identity, asUser, asUserAlone } from "../../sys/identity.ts";
 import type { FileStat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
 import type { FreezeContext, OpenFile } from "../freeze-context.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { openPath } from "./path-file.ts";
 
 declare const readable: unique symbol;
@@ -108,23 +109,10 @@ function openAsUser(context: FreezeContext, way: Way): LocalFd {
 export function forRootOnly(context: FreezeContext, fd: LocalFd): ReadableFd {
   if (context.user === undefined) return fd as ReadableFd;
   closeSync(fd);
-  throw new Refusal("NOT_YOURS_TO_READ", {
-    what: "The processes hold something that is not read for ordinary users.",
-    why: "It is shared memory of System V, which others may have written to.",
-    remedy: "Ask root to do it, or let the program give it up.",
-  });
+  throw failures.NOT_YOURS_TO_READ.sharedMemory();
 }
 
 /** What holds something that the user who asked may not read. */
 export function notReadable({ pid, command, link }: Omit<Way, "via" | "stat">, why: string, cause?: unknown): Refusal {
-  return new Refusal(
-    "NOT_YOURS_TO_READ",
-    {
-      what: `Process ${pid} (${command}) holds something that its user may not read.`,
-      why,
-      remedy: "Ask root to do it, or let the program close it.",
-    },
-    { pid, command, path: link },
-    cause,
-  );
+  return failures.NOT_YOURS_TO_READ.file({ pid, command, why, link, cause });
 }

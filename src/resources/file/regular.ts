@@ -5,9 +5,9 @@ import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { FS_FL } from "../../abi/file-flags.ts";
 import { fileFlags } from "../../sys/file-flags.ts";
 import { S_IF } from "../../abi/stat.ts";
-import { Refusal } from "../../lib/errors.ts";
 import type { OpenFile } from "../freeze-context.ts";
 import type { FileKind } from "../contract.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { contentsObject, type ContentsHandle } from "./contents.ts";
 import { isPressureTrigger } from "./unsupported.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
@@ -46,13 +46,5 @@ function refuseForbidden({ info, local, pid, fd, command, link, stat }: OpenFile
   const flags = fileFlags(local);
   const immutable = (flags & FS_FL.FS_IMMUTABLE_FL) !== 0;
   if (!immutable && ((flags & FS_FL.FS_APPEND_FL) === 0 || (info.flags & O.O_APPEND) !== 0)) return;
-  throw new Refusal(
-    "FILE_FORBIDDEN",
-    {
-      what: `Process ${pid} (${command}) writes to a file that nobody may open for that any more.`,
-      why: `Descriptor ${fd} is ${link}, which was marked ${immutable ? "immutable" : "append-only"} after it had been opened.`,
-      remedy: `Take the mark away: chattr -${immutable ? "i" : "a"} ${link}.`,
-    },
-    { pid, fd, command, path: link, resource: "file" },
-  );
+  throw failures.FILE_FORBIDDEN({ pid, command, fd, link, immutable });
 }

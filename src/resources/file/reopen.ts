@@ -13,8 +13,9 @@ import type { MountView, OwnPath } from "../../sys/mount-view.ts";
 import { PROC_SUPER_MAGIC, S_IF } from "../../abi/stat.ts";
 import { fileSystemOf, fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
 import type { ThawContext } from "../thaw-context.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import { openCanonical, openPath } from "./path-file.ts";
 
 /** Where something stood, and which file it was; images from before that was kept do not say. */
@@ -240,14 +241,5 @@ const failed = ({ uid }: Rights, errno: string): string =>
   `It is another file, and opening it with the rights of user ${uid}, who had it open, failed with ${errno}.`;
 
 export function replaced(path: string, why: string, cause?: unknown): Refusal {
-  return new Refusal(
-    "FILE_REPLACED",
-    {
-      what: `${path} is not the file that the processes had open.`,
-      why,
-      remedy: "Put the file back that was there, or give the processes' users access to the new one.",
-    },
-    { path },
-    cause,
-  );
+  return failures.FILE_REPLACED({ path, why, cause });
 }

@@ -15,7 +15,8 @@ import { cloneMountOf, withinMounts } from "../../sys/mount.ts";
 import { namespaceOf } from "../../sys/namespaces.ts";
 import { mountIdOf } from "../../sys/stat.ts";
 import type { LocalFd, Task } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import type { FreezeContext } from "../freeze-context.ts";
 import type { ObjectKind } from "../contract.ts";
@@ -46,13 +47,14 @@ export function freezeShadowed(context: FreezeContext, look: ContentsLook): Shad
   if (!link.startsWith("/") || link.endsWith(" (deleted)") || look.stat.links === 0) return undefined;
   const namespace = context.placeOf(task, via);
   const member = namespace === undefined ? "self" : memberOf(context, namespace);
-  if (member === undefined) throw refuse(look, "FILE_COVERED", "Nobody sees the whole of its mount namespace.");
+  if (member === undefined)
+    throw failures.FILE_COVERED({ file: look, why: "Nobody sees the whole of its mount namespace." });
   const mounts = inBuildingOrder(parseMountInfo(readFileSync(procPath(member, "mountinfo"), "utf8")));
   const id = mountIdOf(via);
   const mount = mounts.find((one) => one.id === id);
   // Another mount may show it still: then it is linked elsewhere.
   if (!mount && searchName(context.mounts, task, look.stat, []) !== undefined) return undefined;
-  if (!mount) throw refuse(look, "MOUNT_DETACHED", "The mount on which it lies is not mounted anywhere any more.");
+  if (!mount) throw failures.MOUNT_DETACHED.file({ file: look });
   const same = mounts.filter(({ mountPoint }) => mountPoint === mount.mountPoint);
   const below = same.indexOf(mount);
   const state = {
@@ -66,7 +68,10 @@ export function freezeShadowed(context: FreezeContext, look: ContentsLook): Shad
     if (namespace !== undefined) return { ...state, namespace };
     if (mountIdOf(OWN_VIEW.at(mount.mountPoint)) === id) return state;
   }
-  throw refuse(look, "FILE_COVERED", `Something else is mounted over it, or over ${mount.mountPoint}, where it lies.`);
+  throw failures.FILE_COVERED({
+    file: look,
+    why: `Something else is mounted over it, or over ${mount.mountPoint}, where it lies.`,
+  });
 }
 
 /** A process of the set whose root is that of the namespace. */
@@ -90,7 +95,7 @@ export const shadowedFile: ObjectKind<ShadowedState, ContentsHandle, "shadowed-f
     const root = spaces
       ? spaces.mounts.filter(({ at }) => at === state.mount)[state.below]?.fd
       : context.keep(openPath(OWN_VIEW.at(state.mount), O.O_PATH | O.O_DIRECTORY));
-    if (root === undefined) throw new RangeError(`the image has no mount at ${state.mount}`);
+    if (root === undefined) throw new InconsistentImage(`the image has no mount at ${state.mount}`);
     const relative = relativePath(state.path, state.mount) ?? "";
     const anchor = context.keep(openAt(root, ".", O.O_DIRECTORY));
     if (relative === "") {
@@ -124,17 +129,5 @@ function openAt(folder: LocalFd, path: string, flags: number): LocalFd {
   return withText(
     path,
     (name) => call("openat", `Opening ${path}`, folder, name, flags | O.O_CLOEXEC | O.O_NOCTTY, 0) as LocalFd,
-  );
-}
-
-function refuse({ pid, command, link }: ContentsLook, code: string, why: string): Refusal {
-  return new Refusal(
-    code,
-    {
-      what: `Process ${pid} (${command}) uses ${link}, to which no path leads.`,
-      why,
-      remedy: "Let the program close it, or unmount what was mounted over it.",
-    },
-    { pid, command, path: link, resource: "file" },
   );
 }

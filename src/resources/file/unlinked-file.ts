@@ -10,7 +10,7 @@ import { FS_FL } from "../../abi/file-flags.ts";
 import { fileFlags, setFileFlags } from "../../sys/file-flags.ts";
 import { S_IF } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import type { FreezeContext } from "../freeze-context.ts";
 import type { ThawContext } from "../thaw-context.ts";
@@ -47,15 +47,7 @@ export type UnlinkedFileState = v.InferOutput<typeof schema>;
 
 export function freezeUnlinkedFile(context: FreezeContext, id: string, look: ContentsLook): UnlinkedFileState {
   if (look.stat.type !== S_IF.S_IFREG) {
-    throw new Refusal(
-      "UNLINKED_SPECIAL",
-      {
-        what: `Process ${look.pid} (${look.command}) uses something that cannot be found again.`,
-        why: `${look.link} is not a regular file and its name is gone.`,
-        remedy: "Let the program close it first.",
-      },
-      { pid: look.pid, command: look.command, path: look.link },
-    );
+    throw failures.UNLINKED_SPECIAL({ file: look });
   }
   const contents = openToRead(context, look, O.O_NOATIME);
   context.keep(contents);

@@ -5,9 +5,8 @@ import { O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { isNotifying, openQueue, queueAttributes } from "../../sys/mqueue.ts";
 import { namespaceOf, within } from "../../sys/namespaces.ts";
 import { S_IF } from "../../abi/stat.ts";
-import { Refusal } from "../../lib/errors.ts";
-import type { OpenFile } from "../freeze-context.ts";
 import type { FileKind } from "../contract.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { NamespaceHandle } from "../namespace/handle.ts";
 import { freezeQueue } from "./mqueues.ts";
 import { linkedPath, type ContentsHandle } from "../file/contents.ts";
@@ -40,7 +39,10 @@ export const messageQueue: FileKind<v.InferOutput<typeof schema>, "message-queue
   freeze(file) {
     const name = LINK.exec(linkedPath(file.link))?.[1] ?? "";
     if (isNotifying(file.local)) {
-      throw refuse(file, "Somebody waits for its next message (mq_notify(3)), and what for cannot be asked.");
+      throw failures.MQ_NOTIFY({
+        file,
+        why: "Somebody waits for its next message (mq_notify(3)), and what for cannot be asked.",
+      });
     }
     const own = namespaceOf(file.task, "ipc");
     const ipc = own !== undefined && own !== namespaceOf("self", "ipc") ? { ipc: own } : {};
@@ -55,7 +57,7 @@ export const messageQueue: FileKind<v.InferOutput<typeof schema>, "message-queue
     const unlinked = context.object(id, (): UnlinkedQueueState => {
       const fd = context.keep(openPath(`/proc/self/fd/${local}`, O.O_RDWR | O.O_NONBLOCK));
       const queue = freezeQueue(name, fd);
-      if (!queue) throw refuse(file, "Somebody waits for its next message (mq_notify(3)).");
+      if (!queue) throw failures.MQ_NOTIFY({ file, why: "Somebody waits for its next message (mq_notify(3))." });
       return { kind: "unlinked-queue", queue, ...ipc };
     });
     return { unlinked };
@@ -70,15 +72,3 @@ export const messageQueue: FileKind<v.InferOutput<typeof schema>, "message-queue
     return within("ipc", context.object<NamespaceHandle>(ipc).fd, open);
   },
 };
-
-function refuse(file: OpenFile, why: string): Refusal {
-  return new Refusal(
-    "MQ_NOTIFY",
-    {
-      what: `Process ${file.pid} (${file.command}) uses a message queue that cannot be carried.`,
-      why: `Descriptor ${file.fd} is the queue ${file.link}. ${why}`,
-      remedy: "Let the program close it first.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "message-queue" },
-  );
-}

@@ -8,7 +8,7 @@ import { makeFileSystem } from "../../sys/mount.ts";
 import { isNotifying, openQueue, queueAttributes, sendMessage } from "../../sys/mqueue.ts";
 import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { KmonteError } from "../../errors/failure.ts";
 import { peekQueue } from "../../tracee/peek-queue.x86_64.ts";
 
 export const queueSchema = v.strictObject({

@@ -6,7 +6,7 @@ import { TIMES_OF_SYSV } from "./sysv-common.ts";
 import * as v from "valibot";
 import { within } from "../../sys/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { ObjectKind } from "../contract.ts";
 import { newNamespace, ownerSchema, type Holder, type NamespaceHandle } from "../namespace/handle.ts";
 import { readSysctl, writeSysctls } from "../namespace/sysctls.ts";
@@ -35,7 +35,12 @@ const SETTINGS = [
 export function freezeIpc(namespace: LocalFd, { pid, command, context }: Holder): IpcState {
   return within("ipc", namespace, () => {
     const { queues, awaited } = freezeQueues();
-    if (awaited.length > 0) throw cannotCarry(pid, command, awaited);
+    if (awaited.length > 0)
+      throw failures.IPC_NAMESPACE_OBJECTS({
+        pid,
+        command,
+        queues: awaited.map((name) => `the POSIX queue /${name}`).join(", "),
+      });
     const sysctls: Record<string, string> = {};
     for (const setting of SETTINGS) {
       const value = readSysctl(setting);
@@ -61,15 +66,3 @@ export const ipcNamespace: ObjectKind<IpcState, NamespaceHandle, "ipc-namespace"
     return handle;
   },
 };
-
-function cannotCarry(pid: number, command: string, objects: readonly string[]): Refusal {
-  return new Refusal(
-    "IPC_NAMESPACE_OBJECTS",
-    {
-      what: `The IPC namespace of process ${pid} (${command}) holds objects that cannot be carried.`,
-      why: `Messages wait in ${objects.map((name) => `the POSIX queue /${name}`).join(", ")}. Somebody waits for news of it (mq_notify(3)), whom to look at them would tell.`,
-      remedy: "Let the program receive them or remove the queue first (mq_receive(3), mq_unlink(3)).",
-    },
-    { pid, command, resource: "ipc-namespace" },
-  );
-}

@@ -15,7 +15,7 @@ import { CLONE } from "../../abi/clone.ts";
 import { KCMP } from "../../abi/fcntl.ts";
 import { namespaceOf, openNamespace, within } from "../../sys/namespaces.ts";
 import { MOST_SEMAPHORE, SEM } from "../../abi/sysv.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { readStat } from "../../proc/read.ts";
 import { encodeOperations, readAdjustments } from "../../tracee/semaphore-undo.ts";
 import type { FreezeThread } from "../freeze-context.ts";
@@ -115,7 +115,11 @@ function findAdjustments({ process, scope }: FreezeThread): Adjustment[] {
       });
       return found.flatMap((by, index) => (by === 0 ? [] : [{ semaphores, index, by }]));
     }
-    throw refusal(process, `The semaphores ${id} are changed all the time, so that what it will undo cannot be told.`);
+    throw failures.SEM_UNDO({
+      pid: process.pid,
+      command: process.command,
+      why: `The semaphores ${id} are changed all the time, so that what it will undo cannot be told.`,
+    });
   });
 }
 
@@ -129,31 +133,11 @@ function ask(scope: FreezeThread["scope"], semaphores: Parameters<typeof readAdj
   }
 }
 
-function refusal({ pid, command }: FreezeThread["process"], why: string): Refusal {
-  return new Refusal(
-    "SEM_UNDO",
-    {
-      what: `Process ${pid} (${command}) has semaphore operations to be undone at its end (SEM_UNDO) that cannot be carried.`,
-      why,
-      remedy: "Try again later, or let the program take them back first.",
-    },
-    { pid, command, resource: "semaphore" },
-  );
-}
-
 function operate({ scope, process }: ThawThread, id: number, operations: Parameters<typeof encodeOperations>[0]): void {
   const at = scope.put(encodeOperations(operations));
   const result = scope.attempt("semop", id, at, operations.length);
   if (result === -ERRNO.EAGAIN) {
-    throw new Refusal(
-      "SEMAPHORE_TAKEN",
-      {
-        what: `Process ${process.pid} (${process.command}) cannot have its semaphore again.`,
-        why: `It held what others have taken of the semaphores ${id} meanwhile.`,
-        remedy: "Wait until they have given it back.",
-      },
-      { pid: process.pid, command: process.command },
-    );
+    throw failures.SEMAPHORE_TAKEN({ process, id });
   }
   if (result < 0)
     throw new SyscallError("semop", result, `Restoring what process ${process.pid} will undo`, process.pid);

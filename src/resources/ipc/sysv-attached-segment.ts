@@ -13,7 +13,7 @@ import { attempt } from "../../sys/call.ts";
 import { namespaceOf, openNamespace, within } from "../../sys/namespaces.ts";
 import { IPC } from "../../abi/sysv.ts";
 import type { NamespaceHandle } from "../namespace/handle.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { parseMaps, type Mapping } from "../../proc/maps.ts";
 import type { SysvLine } from "../../proc/sysvipc.ts";
 import type { FreezeContext, FreezeProcess } from "../freeze-context.ts";
@@ -54,7 +54,7 @@ export function segmentObject({ pid, task, command, context }: FreezeProcess, ma
     try {
       return within("ipc", namespace, () => {
         const line = listSysv("shm").find((candidate) => candidate.get("shmid") === mapping.inode);
-        if (!line) throw ofAnother(pid, command, mapping);
+        if (!line) throw failures.SYSV_SHM({ pid, command, start: mapping.start.toString(16), inode: mapping.inode });
         const size = line.get("size") ?? 0;
         const base = { kind: "sysv-segment" as const, id: mapping.inode, size };
         if (own) return { ...base, namespace: name };
@@ -101,7 +101,15 @@ export const sysvSegment: ObjectKind<State, SegmentHandle, "sysv-segment"> = {
     const taken = listSysv("shm").find(
       (line) => line.get("shmid") === segment.id || (segment.key !== 0 && line.get("key") === segment.key),
     );
-    return taken && takenBy(segment, taken);
+    return (
+      taken &&
+      failures.SYSV_ID_TAKEN.segment({
+        id: segment.id,
+        key: segment.key,
+        other: taken.get("shmid"),
+        otherKey: taken.get("key"),
+      })
+    );
   },
 };
 
@@ -109,24 +117,4 @@ export const sysvSegment: ObjectKind<State, SegmentHandle, "sysv-segment"> = {
 function findHere(segment: SegmentState): SysvLine | undefined {
   const same = { shmid: segment.id, key: segment.key, size: segment.size, cpid: segment.creator };
   return listSysv("shm").find((line) => Object.entries(same).every(([name, value]) => line.get(name) === value));
-}
-
-function takenBy({ id, key }: SegmentState, line: SysvLine): Refusal {
-  return new Refusal("SYSV_ID_TAKEN", {
-    what: `The shared memory ${id} (key ${key}) that the processes had attached cannot be made again.`,
-    why: `Another segment has the id ${line.get("shmid")} and the key ${line.get("key")} here.`,
-    remedy: `Remove it (ipcrm -m ${line.get("shmid")}) when nobody needs it.`,
-  });
-}
-
-function ofAnother(pid: number, command: string, { start, inode }: Mapping): Refusal {
-  return new Refusal(
-    "SYSV_SHM",
-    {
-      what: `Process ${pid} (${command}) has memory that cannot be frozen.`,
-      why: `The mapping at 0x${start.toString(16)} is shared memory ${inode} of an IPC namespace that the process has left.`,
-      remedy: "Let the program detach it (shmdt), or leave this process out.",
-    },
-    { pid, command, resource: "mapping" },
-  );
 }

@@ -8,6 +8,7 @@ import { IPC, IPC_PERMISSIONS, LARGEST_DS, MSG_QBYTES, PERM } from "../../abi/sy
 import { parseSysv, type SysvLine } from "../../proc/sysvipc.ts";
 import type { FreezeContext } from "../freeze-context.ts";
 import type { ThawContext } from "../thaw-context.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 
 export type SysvSort = "sem" | "msg" | "shm";
 
@@ -70,7 +71,7 @@ export const EXCLUSIVE = IPC.IPC_CREAT | IPC.IPC_EXCL;
 export function makeWithId(sort: SysvSort, { id, cuid, cgid }: SysvCommon, caller: Caller, make: () => number): void {
   writeFileSync(`/proc/sys/kernel/${sort}_next_id`, String(id));
   const got = asUser(caller, cuid, cgid, make);
-  if (got !== id) throw new RangeError(`the kernel gave the ${sort} id ${got} instead of ${id}`);
+  if (got !== id) throw new InconsistentImage(`the kernel gave the ${sort} id ${got} instead of ${id}`);
 }
 
 /** The kernel notes the effective ids of the maker. */

@@ -6,7 +6,8 @@
 import * as v from "valibot";
 import { attempt } from "../../sys/call.ts";
 import { IPC } from "../../abi/sysv.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import type { SysvLine } from "../../proc/sysvipc.ts";
 import type { ObjectKind } from "../contract.ts";
 import type { NamespaceHandle } from "../namespace/handle.ts";
@@ -79,9 +80,5 @@ function checkFree(sort: "sem" | "msg", common: SysvCommon, what: string): Refus
   const taken = listSysv(sort).find((line) => line.get(ID[sort]) === id || (key !== 0 && line.get("key") === key));
   if (!taken) return undefined;
   const other = taken.get(ID[sort]);
-  return new Refusal("SYSV_ID_TAKEN", {
-    what: `The ${what} ${id} (key ${key}) that the processes have used cannot be made again.`,
-    why: `Another object of System V has the id ${other} and the key ${taken.get("key")} here.`,
-    remedy: `Remove it (ipcrm(1)) when nobody needs it.`,
-  });
+  return failures.SYSV_ID_TAKEN.object({ what, id, key, other, otherKey: taken.get("key") });
 }

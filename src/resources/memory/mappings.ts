@@ -8,7 +8,8 @@ import { F, F_SEAL } from "../../abi/fcntl.ts";
 import { IORING_OFF } from "../../abi/io-uring.ts";
 import { ADVICE_BY_VMFLAG } from "../../abi/mman.ts";
 import { stat } from "../../sys/stat.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
 import { formatMapDevice, type Mapping } from "../../proc/maps.ts";
 import type { FreezeProcess } from "../freeze-context.ts";
@@ -164,27 +165,10 @@ function isBacked(mapping: Mapping): boolean {
 }
 
 function refuseSpecial(process: FreezeProcess, mapping: Mapping): void {
-  const refuse = (code: string, why: string, remedy: string): never => {
-    throw new Refusal(
-      code,
-      {
-        what: `Process ${process.pid} (${process.command}) has memory that cannot be frozen.`,
-        why: `The mapping at ${hex(mapping.start)} (${mapping.path || "anonymous"}) ${why}.`,
-        remedy,
-      },
-      { pid: process.pid, command: process.command, address: hex(mapping.start), resource: "mapping" },
-    );
-  };
-  if (mapping.flags.includes("um") || mapping.flags.includes("uw")) {
-    refuse("USERFAULTFD", "is watched through userfaultfd", "Let the program unregister the range first.");
-  }
-  if (mapping.flags.includes("ss")) {
-    refuse("SHADOW_STACK", "is a shadow stack", "Start the program without user shadow stacks (GLIBC_TUNABLES).");
-  }
-  if (mapping.path.startsWith("anon_inode:") && !isRing({ link: mapping.path })) {
-    refuse("ANON_INODE_MAPPING", "belongs to a kernel object that cannot be made again", "Let the program unmap it.");
-  }
-  if (mapping.flags.includes("pf") || mapping.flags.includes("io")) {
-    refuse("DEVICE_MAPPING", "is a window into a device", "Let the program unmap the device first.");
-  }
+  const { start, path, flags } = mapping;
+  const where = { process, start: hex(start), path: path || "anonymous" };
+  if (flags.includes("um") || flags.includes("uw")) throw failures.USERFAULTFD.mapping(where);
+  if (flags.includes("ss")) throw failures.SHADOW_STACK(where);
+  if (path.startsWith("anon_inode:") && !isRing({ link: path })) throw failures.ANON_INODE_MAPPING(where);
+  if (flags.includes("pf") || flags.includes("io")) throw failures.DEVICE_MAPPING(where);
 }

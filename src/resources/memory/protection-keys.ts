@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { ERRNO } from "../../abi/errno.ts";
 import { PAGE_SIZE } from "../../abi/mman.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { RemoteScope, Row } from "../../tracee/scope.ts";
 import type { ThawProcess } from "../thaw-context.ts";
 import type { ProcessResource } from "../contract.ts";
@@ -44,15 +44,7 @@ export function allocateKeys({ scope, pid, command, body }: ProcessOfKeys): void
   );
   const answers = scope.batch([...needed].map(probe));
   if (answers.every((answer) => answer === -ERRNO.ENOMEM)) return;
-  throw new Refusal(
-    "PROTECTION_KEY",
-    {
-      what: `Process ${pid} (${command}) cannot have its memory protection keys again.`,
-      why: `It needs ${needed.size} of them (pkeys(7)), and this processor or kernel does not have them.`,
-      remedy: "Thaw on a machine whose /proc/cpuinfo shows ospke.",
-    },
-    { pid, command, resource: "protection-keys" },
-  );
+  throw failures.PROTECTION_KEY({ pid, command, needed: needed.size });
 }
 
 /** A key may have been freed while memory still had it, and those below the kernel's own were taken for its sake. */

@@ -8,7 +8,7 @@ import * as v from "valibot";
 import { MAP, MREMAP, PROT } from "../../abi/mman.ts";
 import { SYS } from "../../abi/syscalls.x86_64.ts";
 import { remoteAddress } from "../../lib/brand.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { hex, hexSchema, unhex } from "../../lib/hex.ts";
 import type { Mapping } from "../../proc/maps.ts";
 import type { FreezeProcess } from "../freeze-context.ts";
@@ -75,10 +75,7 @@ export function thawVdso(
   const oldCode = Buffer.from(state.code, "base64");
   const newPart = parked.parts.find((part) => part.name === "[vdso]");
   if (!newPart) {
-    throw new KmonteError("NO_VDSO", {
-      what: "This kernel gives processes no vDSO.",
-      remedy: "Boot it without vdso=0.",
-    });
+    throw failures.NO_VDSO.kernel();
   }
   const newCode = scope.memory.read(remoteAddress(newPart.start), newPart.end - newPart.start);
   const oldPart = state.parts.find((part) => part.name === "[vdso]");
@@ -143,11 +140,7 @@ export function redirect(oldCode: Buffer, newCode: Buffer, newStart: number): Bu
     const target = targets.get(plainName(symbol));
     const code = target === undefined ? systemCall(FALLBACKS[plainName(symbol)]) : absoluteJump(newStart + target);
     if (code.length > symbol.size) {
-      throw new KmonteError("VDSO_FUNCTION_SHORT", {
-        what: "The vDSO that the processes came with cannot be carried over to this kernel.",
-        why: `Its function ${symbol.name} has ${symbol.size} bytes, too few for a jump.`,
-        remedy: "Thaw on the kernel that the image came from.",
-      });
+      throw failures.VDSO_FUNCTION_SHORT({ name: symbol.name, size: symbol.size });
     }
     code.copy(patched, symbol.value);
   }

@@ -6,7 +6,7 @@ import { OWN_VIEW, type ProcPath } from "../../sys/mount-view.ts";
 import { chmodSync, chownSync, lstatSync, readdirSync, statSync, utimesSync } from "../../sys/files.ts";
 import { call, withText } from "../../sys/call.ts";
 import { S_IF } from "../../abi/stat.ts";
-import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 
 const LARGEST = 2 ** 31 - 1;
 
@@ -14,14 +14,7 @@ function tar(args: readonly string[], input: Buffer, packing = false): Buffer {
   const { status, stdout, stderr, error } = spawnSync("tar", args, { input, maxBuffer: LARGEST, cwd: "/" });
   // 1: a socket, which tar does not take (whoever has bound it brings it back).
   if (status === 0 || (status === 1 && packing)) return stdout;
-  throw new KmonteError(
-    "MOUNT_CONTENTS",
-    {
-      what: "The contents of a file system in memory cannot be carried.",
-      why: `tar said: ${(error?.message ?? String(stderr)).trim()}`,
-    },
-    error === undefined ? {} : { cause: error },
-  );
+  throw failures.MOUNT_CONTENTS({ said: (error?.message ?? String(stderr)).trim(), cause: error });
 }
 
 /** `names` as {@link namesIn} lists them. */
@@ -91,15 +84,7 @@ function bytesOf(path: string): Buffer {
 function textOf(path: string): string {
   const text = bytesOf(path).toString();
   if (bytesOf(path).equals(Buffer.from(text))) return text;
-  throw new Refusal(
-    "PATH_NOT_TEXT",
-    {
-      what: `${text} cannot be written down.`,
-      why: "The name of this socket is not valid UTF-8.",
-      remedy: "Rename it.",
-    },
-    { path: text, resource: "mount-namespace" },
-  );
+  throw failures.PATH_NOT_TEXT.socket({ text });
 }
 
 /** Folders come before what is in them, though they may have been moved there later. */

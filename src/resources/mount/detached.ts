@@ -10,10 +10,10 @@ import { cloneMount, cloneMountOf, withinMounts } from "../../sys/mount.ts";
 import { namespaceOf } from "../../sys/namespaces.ts";
 import { TMPFS_MAGIC } from "../../abi/stat.ts";
 import { fileSystemFacts, fstat } from "../../sys/stat.ts";
-import type { LocalFd, Pid } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import type { LocalFd } from "../../lib/brand.ts";
 import type { FreezeContext } from "../freeze-context.ts";
 import type { ObjectKind } from "../contract.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { FileSystemHandle } from "./file-system.ts";
 import { freezeMemory } from "./file-system.ts";
 import type { MountNamespaceHandle } from "./namespace.ts";
@@ -49,7 +49,7 @@ export function freezeDetachedMount(
       };
   }
   const facts = fileSystemFacts(root);
-  if (facts?.type !== TMPFS_MAGIC) throw refuse(pid);
+  if (facts?.type !== TMPFS_MAGIC) throw failures.MOUNT_DETACHED.mount({ pid });
   const id = `file-system:${seen.device}`;
   context.object(id, () =>
     freezeMemory({ context, pid, task, command: "" }, root, {
@@ -77,15 +77,3 @@ export const detachedMount: ObjectKind<DetachedMountState, Pick<MountNamespaceHa
     }
   },
 };
-
-function refuse(pid: Pid): Refusal {
-  return new Refusal(
-    "MOUNT_DETACHED",
-    {
-      what: `Process ${pid} uses a mount that was taken away.`,
-      why: "Nothing shows its file system any more, and it is none in memory.",
-      remedy: "Mount the file system again, or let the program close what it has open there.",
-    },
-    { pid, resource: "mount" },
-  );
-}

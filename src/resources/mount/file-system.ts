@@ -16,7 +16,9 @@ import { namespaceOf, within } from "../../sys/namespaces.ts";
 import { formatDevice } from "../../abi/stat.ts";
 import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { leasedFiles } from "../../proc/locks.ts";
 import type { Mount } from "../../proc/mountinfo.ts";
@@ -107,7 +109,14 @@ export function freezeFileSystem(process: Holder, mounted: Mount, open: () => Lo
   }
   if (!IN_MEMORY.has(type)) return own;
   const fd = open();
-  if (!statSync(`/proc/self/fd/${fd}`).isDirectory()) throw refuseFile(pid, command, mounted);
+  if (!statSync(`/proc/self/fd/${fd}`).isDirectory())
+    throw failures.MOUNT_OF_FILE({
+      pid,
+      command,
+      mountPoint: mounted.mountPoint,
+      root: mounted.root,
+      type: mounted.type,
+    });
   return { ...own, ...contentsOf(process, fd, { device, mountPoint: mounted.mountPoint }) };
 }
 
@@ -155,15 +164,7 @@ function refuseLeases(
   const leased = leasedFiles(readFileSync("/proc/locks", "utf8"), device);
   const found = leased.size > 0 && names.find(({ inode }) => leased.has(inode));
   if (!found) return;
-  throw new Refusal(
-    "MOUNT_LEASE",
-    {
-      what: `The mount namespace of process ${pid} (${command}) has a file in memory that cannot be read without being noticed.`,
-      why: `Somebody holds a lease on ${join(mountPoint, found.path)}, and to open it would break that.`,
-      remedy: "Let the program give the lease up, or keep the file on a file system that the machine has too.",
-    },
-    { pid, command, path: join(mountPoint, found.path), resource: "mount-namespace" },
-  );
+  throw failures.MOUNT_LEASE({ pid, command, path: join(mountPoint, found.path) });
 }
 
 /** A block device that the file system lies on, and that is there whether it is mounted or not. */
@@ -178,27 +179,14 @@ function pidNamespaceOf(proc: LocalFd): string | undefined {
 }
 
 function refuseType({ pid, command }: Holder, mounted: Mount): Refusal {
-  return new Refusal(
-    "MOUNT",
-    {
-      what: `The mount namespace of process ${pid} (${command}) has a mount that cannot be made again.`,
-      why: `${mounted.mountPoint} shows ${mounted.root} of a file system ${mounted.type} (${mounted.source}) that the machine does not show anywhere.`,
-      remedy: "Mount the file system on the machine too, or unmount it there.",
-    },
-    { pid, command, path: mounted.mountPoint, resource: "mount-namespace" },
-  );
-}
-
-function refuseFile(pid: number, command: string, { mountPoint, root, type }: Mount): Refusal {
-  return new Refusal(
-    "MOUNT_OF_FILE",
-    {
-      what: `The mount namespace of process ${pid} (${command}) shows a file alone.`,
-      why: `${mountPoint} is ${root} of a file system ${type} that is mounted nowhere else.`,
-      remedy: "Unmount it, or leave this process out.",
-    },
-    { pid, command, path: mountPoint, resource: "mount-namespace" },
-  );
+  return failures.MOUNT({
+    pid,
+    command,
+    mountPoint: mounted.mountPoint,
+    root: mounted.root,
+    type: mounted.type,
+    source: mounted.source,
+  });
 }
 
 /** What stands in them comes from the image, or from the thaw itself. */
@@ -236,7 +224,7 @@ export const fileSystem: ObjectKind<FileSystemState, FileSystemHandle, "file-sys
 };
 
 function refuseClone(): never {
-  throw new RangeError("an overlay is shown from where it is mounted first");
+  throw new InconsistentImage("an overlay is shown from where it is mounted first");
 }
 
 function changeReadOnly(staging: LocalFd, made: LocalFd): void {

@@ -9,7 +9,8 @@ import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { lstatSync, readdirSync } from "../../sys/files.ts";
 import { setMountIds } from "../../sys/mount.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import type { Mount } from "../../proc/mountinfo.ts";
 import type { ThawContext } from "../thaw-context.ts";
@@ -60,13 +61,5 @@ export function thawIdMap(mount: LocalFd, id: string, context: ThawContext): voi
 }
 
 function unclear({ pid, command }: Holder, { mountPoint }: Mount, why: string): Refusal {
-  return new Refusal(
-    "MOUNT_IDMAPPED",
-    {
-      what: `The mount at ${mountPoint} in the mount namespace of process ${pid} (${command}) maps the owners of files.`,
-      why: `It cannot be told how. ${why}`,
-      remedy: "Leave the process out, or give its files their owners without such a mount.",
-    },
-    { pid, command, path: mountPoint, resource: "namespace" },
-  );
+  return failures.MOUNT_IDMAPPED({ mountPoint, pid, command, why });
 }

@@ -14,7 +14,8 @@ import { attachMount, cloneMount, detachMount, mount, openRoot, readMountInfo, w
 import { nameOfNamespace, namespaceOf, openNamespace } from "../../sys/namespaces.ts";
 import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { KmonteError, type Refusal } from "../../errors/failure.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { parseFdInfo } from "../../proc/fdinfo.ts";
 import { parseMountInfo, type Mount } from "../../proc/mountinfo.ts";
@@ -303,15 +304,7 @@ function attemptOrNothing<T>(action: () => T): T | undefined {
 }
 
 function cannotShow({ pid, command }: Holder, { mountPoint, type }: Mount, why: string): Refusal {
-  return new Refusal(
-    "MOUNT_HIDDEN",
-    {
-      what: `The mount namespace of process ${pid} (${command}) has a file system ${type} that cannot be looked at as a whole.`,
-      why: `${mountPoint}: ${why}`,
-      remedy: "Unmount it, or mount its root as well.",
-    },
-    { pid, command, path: mountPoint, resource: "mount-namespace" },
-  );
+  return failures.MOUNT_HIDDEN({ pid, command, type, mountPoint, why });
 }
 
 /** The root of the mount namespace of a process that has another root itself. */

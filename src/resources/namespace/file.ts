@@ -8,9 +8,9 @@ import { O } from "../../abi/fcntl.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { stat } from "../../sys/stat.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
-import { Refusal } from "../../lib/errors.ts";
 import type { OpenFile } from "../freeze-context.ts";
 import type { FileKind } from "../contract.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { NamespaceHandle } from "./handle.ts";
 import { CARRIED, namespaceObject } from "./own.ts";
 import { userObject } from "./user.ts";
@@ -50,20 +50,12 @@ export const namespaceFile: FileKind<v.InferOutput<typeof schema>, "namespace"> 
     // The machine's own, by the mount that keeps it (ip-netns(8)).
     if (file.link.startsWith("/") && isStillNamed(file)) return { type, path: file.link };
     const object = emptyNamespace(file, local, type);
-    if (object === undefined) throw unknown(file);
+    if (object === undefined) throw failures.NAMESPACE_FILE.unknown({ file });
     return { type, object };
   },
   check({ path }) {
     if (path === undefined || existsSync(OWN_VIEW.at(path))) return undefined;
-    return new Refusal(
-      "FILE_MISSING",
-      {
-        what: `${path} is not what the processes had open.`,
-        why: "It was a namespace of the machine's, and cannot be found (ENOENT).",
-        remedy: "Make it again, as ip netns add does.",
-      },
-      { path },
-    );
+    return failures.FILE_MISSING.namespace({ path });
   },
   thaw({ type, process, object, path }, context, flags) {
     const how = flags & O.O_PATH;
@@ -93,16 +85,4 @@ function readable({ context, info, local }: OpenFile): LocalFd {
 
 function isMountOwn({ context, task, fd }: OpenFile): boolean {
   return context.placeOf(task, procPath(task, `fd/${fd}`)) !== undefined;
-}
-
-function unknown(file: OpenFile): Refusal {
-  return new Refusal(
-    "NAMESPACE_FILE",
-    {
-      what: `Process ${file.pid} (${file.command}) holds a namespace that no process of the set lives in.`,
-      why: `Descriptor ${file.fd} leads to ${file.link}.`,
-      remedy: "Freeze a process that lives there as well, or let this one close it.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "namespace" },
-  );
 }

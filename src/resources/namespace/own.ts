@@ -10,7 +10,8 @@ import { nameOfNamespace, namespaceOf, openNamespace, within } from "../../sys/n
 import { procPath } from "../../sys/task.ts";
 import { namespaceId } from "../../sys/rtnetlink.ts";
 import type { LocalFd, Pid, Task } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { parseMountInfo } from "../../proc/mountinfo.ts";
 import { mountsOf } from "../../proc/mounts.ts";
@@ -128,14 +129,6 @@ function ancestorsOf(pid: number): number[] {
   return parent === 0 ? [] : [parent, ...ancestorsOf(parent)];
 }
 
-export function sharedWith({ pid, task, command }: Holder, type: string, name: string, other: number): Refusal {
-  return new Refusal(
-    "NAMESPACE_SHARED",
-    {
-      what: `Process ${pid} (${command}) shares its ${type} namespace with a process that is not frozen with it.`,
-      why: `Process ${other} lives in ${name} too.`,
-      remedy: `Freeze process ${other} together with it, or run kmonte inside the namespace (nsenter(1)).`,
-    },
-    { pid, command, resource: "namespace", path: procPath(task, `ns/${type}`) },
-  );
+export function sharedWith({ pid, command }: Holder, type: string, name: string, other: number): Refusal {
+  return failures.NAMESPACE_SHARED({ pid, command, type, other, name });
 }

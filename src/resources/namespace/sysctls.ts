@@ -1,7 +1,7 @@
 /** Settings under /proc/sys that belong to a namespace: the files show those of the thread that reads them. */
 import { join } from "node:path";
 import { readFileSync, readdirSync, statSync, writeFileSync } from "../../sys/files.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 
 export type Sysctls = Record<string, string>;
 
@@ -41,11 +41,7 @@ export function writeSysctls(sysctls: Sysctls): void {
     try {
       writeFileSync(`/proc/sys/${path}`, value);
     } catch (cause) {
-      throw new KmonteError(
-        "SYSCTL",
-        { what: `The setting ${path.replaceAll("/", ".")} of a namespace cannot be ${JSON.stringify(value)} again.` },
-        { cause },
-      );
+      throw failures.SYSCTL({ name: path.replaceAll("/", "."), value: JSON.stringify(value), cause });
     }
   }
 }

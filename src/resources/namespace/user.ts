@@ -11,9 +11,9 @@ import * as v from "valibot";
 import { readFileSync, readdirSync } from "../../sys/files.ts";
 import { nameOfNamespace, namespaceOf, openNamespace, ownerIdOf, ownerOf, parentOf } from "../../sys/namespaces.ts";
 import type { LocalFd, Task } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
 import type { FreezeContext } from "../freeze-context.ts";
 import type { ObjectKind } from "../contract.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { NamespaceHandle } from "./handle.ts";
 
 /** The first id inside, the first one as kmonte sees it, and how many follow each other. */
@@ -141,11 +141,7 @@ function readInside(user: LocalFd, name: string, files: readonly string[]): stri
     ];
     const { status, stdout, stderr, error } = spawnSync("nsenter", args, { encoding: "utf8", cwd: "/" });
     if (status === 0) return stdout;
-    throw new Refusal("USER_NAMESPACE", {
-      what: "A user namespace that nobody lives in cannot be looked at.",
-      why: `nsenter(1) into ${name} said: ${(error?.message ?? stderr).trim()}`,
-      remedy: "Install util-linux, or leave the processes out that live in namespaces below it.",
-    });
+    throw failures.USER_NAMESPACE({ name, said: (error?.message ?? stderr).trim() });
   });
 }
 

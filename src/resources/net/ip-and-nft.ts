@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { existsSync } from "../../sys/files.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 
 const FOLDERS = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
@@ -17,15 +17,7 @@ function run(tool: string, args: readonly string[], input = ""): string {
     cwd: "/",
   });
   if (status === 0) return stdout;
-  throw new KmonteError(
-    "NETWORK_TOOL",
-    {
-      what: `A network namespace cannot be read or set up.`,
-      why: `\`${tool} ${args.join(" ")}\` said: ${(error?.message ?? stderr).trim()}`,
-      remedy: `Install ${tool !== "nft" ? "iproute2" : "nftables"} if it is missing.`,
-    },
-    error === undefined ? {} : { cause: error },
-  );
+  throw failures.NETWORK_TOOL({ tool, args: args.join(" "), said: (error?.message ?? stderr).trim(), cause: error });
 }
 
 export function ip(args: readonly string[]): string {

@@ -5,8 +5,10 @@ import * as v from "valibot";
 import { atHome, openNamespace } from "../../sys/namespaces.ts";
 import { type Told, asWanted } from "../../abi/rtnetlink.ts";
 import { linkData, namespaceId, tunOwners } from "../../sys/rtnetlink.ts";
-import { Refusal } from "../../lib/errors.ts";
 import type { FreezeProcess } from "../freeze-context.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
+import { Defect } from "../../errors/wrong-input.ts";
 import { ip } from "./ip-and-nft.ts";
 
 /** Those that stand on other devices or on none and are made from what the kernel says of them. */
@@ -182,7 +184,7 @@ function tunFlags({ linkinfo }: Link): string {
 export function linkNamed(file: Holder, name: string): LinkState {
   const links = listLinks();
   const link = links.find(({ ifname }) => ifname === name);
-  if (!link) throw new RangeError(`there is no network device ${name}`);
+  if (!link) throw new Defect(`there is no network device ${name}`);
   return freezeLink(file, link, links);
 }
 
@@ -267,13 +269,5 @@ function wordsOf(address: Address): string {
 }
 
 function refuseLink({ pid, command }: Holder, link: Link, why: string): Refusal {
-  return new Refusal(
-    "NET_DEVICE",
-    {
-      what: `The network namespace of process ${pid} (${command}) has a device that cannot be carried: ${link.ifname}.`,
-      why,
-      remedy: "Take the device away, or leave this process out.",
-    },
-    { pid, command, resource: "net-namespace", path: join("/sys/class/net", link.ifname) },
-  );
+  return failures.NET_DEVICE({ pid, command, name: link.ifname, why, path: join("/sys/class/net", link.ifname) });
 }

@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { readFileSync } from "../../sys/files.ts";
 import { within } from "../../sys/namespaces.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import type { FreezeProcess } from "../freeze-context.ts";
 import type { ThawContext } from "../thaw-context.ts";
@@ -74,15 +74,7 @@ function refuseQueueing({ pid, command }: Holder): void {
   const set = linesOf(tc(["qdisc", "show"]));
   const own = set.find((line) => !/^qdisc \w+ 0: /.test(line));
   if (own === undefined) return;
-  throw new Refusal(
-    "NET_QDISC",
-    {
-      what: `The network namespace of process ${pid} (${command}) has a queueing discipline of its own.`,
-      why: `tc(8) shows: ${own}`,
-      remedy: "Take it away with tc qdisc del, or leave this process out.",
-    },
-    { pid, command, resource: "net-namespace" },
-  );
+  throw failures.NET_QDISC({ pid, command, own });
 }
 
 /** The older tables of iptables(8), which nft(8) does not show: they are there from the first use on. */
@@ -90,15 +82,7 @@ function refuseTables({ pid, command }: Holder): void {
   for (const name of ["ip", "ip6", "arp"]) {
     const tables = orIfGone(() => readFileSync(`/proc/thread-self/net/${name}_tables_names`, "utf8"), "").trim();
     if (tables === "") continue;
-    throw new Refusal(
-      "NET_TABLES",
-      {
-        what: `The network namespace of process ${pid} (${command}) has packet filters of the old kind.`,
-        why: `It has used ${name}tables-legacy: ${tables.split("\n").join(", ")}.`,
-        remedy: "Set the rules up with nft(8) or iptables-nft(8) in a fresh namespace.",
-      },
-      { pid, command, resource: "net-namespace" },
-    );
+    throw failures.NET_TABLES({ pid, command, name, tables: tables.split("\n").join(", ") });
   }
 }
 

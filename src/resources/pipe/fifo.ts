@@ -14,10 +14,10 @@ import { AT_FDCWD, O, O_ACCMODE } from "../../abi/fcntl.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
 import type { OpenFile } from "../freeze-context.ts";
 import type { ThawContext } from "../thaw-context.ts";
 import type { ObjectKind } from "../contract.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { isLinked, linkedPath } from "../file/contents.ts";
 import { freezeNoFollow, noFollow, OpenedByName } from "../file/no-follow.ts";
 import { ownOpen } from "../file/unlinked-special.ts";
@@ -128,15 +128,7 @@ function openLinked(state: FifoState, context: ThawContext): PipeHandle {
   const found = findToReopen(context, state, O.O_RDWR);
   if (fstat(found).type === S_IF.S_IFIFO) return opened(state, context, found, context.mounts.at(state.path));
   closeSync(found);
-  throw new Refusal(
-    "FILE_CHANGED",
-    {
-      what: `${state.path} is not what the processes had open.`,
-      why: "It was a FIFO.",
-      remedy: "Move it out of the way.",
-    },
-    { path: state.path },
-  );
+  throw failures.FILE_CHANGED.fifo({ path: state.path });
 }
 
 /** `file` leads to it with O_PATH, and is closed; `path` as long as it has a name, which goes when it had none. */

@@ -1,7 +1,7 @@
 /** Pipes and FIFOs that a process outside the frozen set has open too: they cannot be taken away alone. */
 import { O } from "../../abi/fcntl.ts";
 import type { FileStat } from "../../sys/stat.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { lookAtHolder, type Holder } from "../../proc/holders.ts";
 import type { FreezeContext, OpenFile } from "../freeze-context.ts";
 
@@ -27,13 +27,5 @@ export function refuseOutside(file: OpenFile): void {
   const [holder] = holdersOutside(file);
   if (!holder) return;
   const end = holder.access === O.O_WRONLY ? "writing end" : holder.access === O.O_RDWR ? "both ends" : "reading end";
-  throw new Refusal(
-    "EXTERNAL_PIPE",
-    {
-      what: `Process ${file.pid} (${file.command}) shares a pipe with a process that is not frozen with it.`,
-      why: `Descriptor ${file.fd} leads to ${file.link}, and process ${holder.pid} (${holder.command}) holds its ${end} as descriptor ${holder.fd}.`,
-      remedy: `Freeze ${holder.pid} together with ${file.pid}, or start ${file.command} with files instead of the pipe.`,
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "pipe" },
-  );
+  throw failures.EXTERNAL_PIPE({ file, otherPid: holder.pid, otherCommand: holder.command, end, otherFd: holder.fd });
 }

@@ -8,7 +8,8 @@ import { ERRNO } from "../../abi/errno.ts";
 import { PR, PR_TIMER_CREATE_RESTORE_IDS } from "../../abi/prctl.ts";
 import { signalName, signalNumber } from "../../abi/signal.ts";
 import { CLOCK, decodeTimespec, encodeItimerspec } from "../../abi/time.ts";
-import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { KmonteError } from "../../errors/failure.ts";
 import { nameOf } from "../../lib/flags.ts";
 import { hex, hexSchema } from "../../lib/hex.ts";
 import { peekSignals } from "../../tracee/ptrace.ts";
@@ -126,15 +127,12 @@ function clockOf(process: FreezeProcess, timer: ListedTimer): TimerState["clock"
   if (timer.clock !== OWN_THREAD_CLOCK)
     return (nameOf(CLOCK, timer.clock) as keyof typeof CLOCK | undefined) ?? timer.clock;
   if (process.stat.threads === 1) return "CLOCK_THREAD_CPUTIME_ID";
-  throw new Refusal(
-    "THREAD_CLOCK_TIMER",
-    {
-      what: `Process ${process.pid} (${process.command}) has a timer that cannot be frozen.`,
-      why: `Timer ${timer.id} counts the CPU time of one of ${process.stat.threads} threads, and the kernel does not tell of which.`,
-      remedy: "Let the program use the CPU clock of its process, or of a thread by its id (pthread_getcpuclockid(3)).",
-    },
-    { pid: process.pid, command: process.command, resource: "posix-timer" },
-  );
+  throw failures.THREAD_CLOCK_TIMER({
+    pid: process.pid,
+    command: process.command,
+    timer: timer.id,
+    threads: process.stat.threads,
+  });
 }
 
 /** Ids are the kernel's to give: since 6.16 one can ask for them, before that they count up from 0. */
@@ -163,7 +161,7 @@ function createAll(scope: RemoteScope, timers: readonly TimerState[]): void {
 }
 
 function wrongId(scope: RemoteScope, timer: TimerState): KmonteError {
-  return new KmonteError("TIMER_ID", { what: `Process ${scope.pid} cannot get a timer with the id ${timer.id}.` });
+  return failures.TIMER_ID({ pid: scope.pid, timer: timer.id });
 }
 
 /** timer_create(2); returns the id. */

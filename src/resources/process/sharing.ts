@@ -6,8 +6,8 @@
 import * as v from "valibot";
 import { compareTasks } from "../../sys/task.ts";
 import { KCMP } from "../../abi/fcntl.ts";
-import { Refusal } from "../../lib/errors.ts";
 import { childrenOf, findTask, readStat } from "../../proc/read.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { ProcessResource } from "../contract.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 
@@ -29,15 +29,7 @@ export const sharing: ProcessResource<undefined, "sharing"> = {
       for (const [what, type] of SHARED) {
         if (compareTasks(task, theirs, type) !== 0) continue;
         context.refuse(
-          new Refusal(
-            "SHARED_WITH_PROCESS",
-            {
-              what: `Process ${pid} (${command}) shares its ${what} with another process.`,
-              why: `Process ${other} (${readStat(other)?.comm ?? "?"}) has the very same (clone(2), vfork(2)).`,
-              remedy: `Freeze process ${other} together with it, or wait until one of them has started another program or ended.`,
-            },
-            { pid, command, resource: "process" },
-          ),
+          failures.SHARED_WITH_PROCESS({ pid, command, what, other, otherCommand: readStat(other)?.comm ?? "?" }),
         );
       }
     }

@@ -8,7 +8,7 @@ import { attempt, call } from "../../sys/call.ts";
 import { type Identity, asUser, withIds } from "../../sys/identity.ts";
 import { KEYCTL, KEY_SPEC, KEY_USER_UNSEARCHABLE } from "../../abi/keyctl.ts";
 import { type ListedKey, askKey, listKeys, setKeyOwner, setKeyRights } from "../../sys/keyctl.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { parseStatus } from "../../proc/status.ts";
 import { SCRATCH_SIZE } from "../../tracee/scope.ts";
 import type { FreezeThread } from "../freeze-context.ts";
@@ -156,15 +156,7 @@ function read(thread: FreezeThread, id: number, { uid, gid, description }: Key):
 }
 
 function refuse({ tid, process: { pid, command } }: FreezeThread, why: string): never {
-  throw new Refusal(
-    "KEYRING",
-    {
-      what: `Process ${pid} (${command}) holds keys that cannot be carried.`,
-      why: `As thread ${tid} sees it, ${why} (keyctl(2)).`,
-      remedy: "Let the program give up these keys, or leave it out.",
-    },
-    { pid, tid, command, resource: "keyring" },
-  );
+  throw failures.KEYRING.unreadable({ pid, command, tid, why });
 }
 
 /** Fills a keyring that the thread has just got, and gives everything to whom it belongs when all threads stand. */

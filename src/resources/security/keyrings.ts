@@ -12,7 +12,8 @@ import { type Identity, asUser } from "../../sys/identity.ts";
 import { attempt } from "../../sys/call.ts";
 import { KEYCTL, KEY_SPEC, KEY_USER_ALL, KEY_USER_UNSEARCHABLE } from "../../abi/keyctl.ts";
 import { listKeys, setKeyOwner, setKeyRights } from "../../sys/keyctl.ts";
-import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { KmonteError } from "../../errors/failure.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import type { Row } from "../../tracee/scope.ts";
 import type { ThawProcess, ThawThread } from "../thaw-context.ts";
@@ -60,7 +61,12 @@ export const keyrings: ThreadResource<Keyrings, "keyrings"> = {
       if (serial <= 0) return;
       if (name === "session" && serial === answers.attempt("userSession")) return void (state.userSession = true);
       if (name === "session" && serial === ownSession()) return;
-      if (name === "process" && thread.process.stat.threads > 1) throw sharedByThreads(thread.process, thread.tid);
+      if (name === "process" && thread.process.stat.threads > 1)
+        throw failures.KEYRING.sharedByThreads({
+          pid: thread.process.pid,
+          command: thread.process.command,
+          tid: thread.tid,
+        });
       state[name] = thread.process.context.object(`keyring:${serial}`, () => freezeKeyring(thread, serial));
     });
     return Object.keys(state).length === 0 ? undefined : state;
@@ -165,21 +171,5 @@ const NAME_ROOM = 128;
 const ANONYMOUS = "_ses";
 
 function nameTaken({ pid, command }: ThawProcess, name: string): KmonteError {
-  return new KmonteError("KEYRING_NAME", {
-    what: `Process ${pid} (${command}) cannot join its session keyring again.`,
-    why: `Another keyring of the machine is called ${name} and open to everybody of that user.`,
-    remedy: "Unlink that keyring, or revoke it (keyctl(1)).",
-  });
-}
-
-function sharedByThreads({ pid, command }: { pid: number; command: string }, tid: number): Refusal {
-  return new Refusal(
-    "KEYRING",
-    {
-      what: `Process ${pid} (${command}) holds keys that cannot be carried.`,
-      why: `It has a process keyring, as thread ${tid} sees it (keyctl(2)), and several threads: each would get one of its own.`,
-      remedy: "Let the program put its keys into the keyring of its session or user, or leave it out.",
-    },
-    { pid, tid, command, resource: "keyring" },
-  );
+  return failures.KEYRING_NAME({ pid, command, name });
 }

@@ -4,7 +4,8 @@ import { SyscallError, attempt, withStruct } from "../../sys/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
 import { PTRACE, PTRACE_O } from "../../abi/ptrace.ts";
 import { BPF_MAXINSNS, SECCOMP_FILTER_FLAG, SECCOMP_SET_MODE, SOCK_FILTER_SIZE } from "../../abi/seccomp.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import { formatFlags, parseFlags } from "../../lib/flags.ts";
 import { BUILD_OPTIONS } from "../../tracee/blank.x86_64.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
@@ -78,7 +79,7 @@ function install(scope: BuildScope, { program, flags }: Filter): void {
   const fprog = Buffer.alloc(16);
   fprog.writeUInt16LE(code.length / SOCK_FILTER_SIZE, 0);
   const room = scope.callArea.dataSize - 16;
-  if (code.length > room) throw new RangeError(`a filter of ${code.length} bytes does not fit`);
+  if (code.length > room) throw new InconsistentImage(`a filter of ${code.length} bytes does not fit`);
   fprog.writeBigUInt64LE(BigInt(scope.scratch + 16), 8);
   scope.memory.write(scope.scratch, Buffer.concat([fprog, code]));
   const flagBits = parseFlags(SECCOMP_FILTER_FLAG, flags);
@@ -93,21 +94,14 @@ function readFilters({ tid, process }: FreezeThread): Filter[] {
   for (;;) {
     const filter = readFilter(tid, filters.length);
     if (filter === -ERRNO.ENOENT) return filters;
-    if (typeof filter === "number" || Buffer.from(filter.program, "base64").length > LONGEST) {
-      throw new Refusal(
-        "SECCOMP_FILTER",
-        {
-          what: `Process ${process.pid} (${process.command}) has a filter of system calls that cannot be frozen.`,
-          why:
-            typeof filter === "number"
-              ? `${new SyscallError("ptrace(PTRACE_SECCOMP_GET_FILTER)", filter, `Reading filter ${filters.length} of thread ${tid}`).message}`
-              : `Filter ${filters.length} of thread ${tid} is longer than ${LONGEST} bytes.`,
-          remedy: "Run kmonte as root, outside of any filter, or leave this process out.",
-        },
-        { pid: process.pid, tid, command: process.command, resource: "seccomp" },
-      );
+    if (typeof filter === "number") {
+      const about = `Reading filter ${filters.length} of thread ${tid}`;
+      const why = new SyscallError("ptrace(PTRACE_SECCOMP_GET_FILTER)", filter, about).message;
+      throw failures.SECCOMP_FILTER.unreadable({ process, tid, why });
     }
-    if (asksListener(filter)) throw hasListener(process, tid);
+    if (Buffer.from(filter.program, "base64").length > LONGEST)
+      throw failures.SECCOMP_FILTER.tooLong({ process, tid, number: filters.length, longest: LONGEST });
+    if (asksListener(filter)) throw failures.SECCOMP_LISTENER({ pid: process.pid, command: process.command, tid });
     filters.push(filter);
   }
 }
@@ -123,18 +117,6 @@ function asksListener({ program }: Filter): boolean {
     if (code.readUInt16LE(at) === RETURN_CONSTANT && code.readUInt32LE(at + 4) === RET_USER_NOTIF) return true;
   }
   return false;
-}
-
-function hasListener({ pid, command }: FreezeThread["process"], tid: number): Refusal {
-  return new Refusal(
-    "SECCOMP_LISTENER",
-    {
-      what: `Process ${pid} (${command}) has a filter that asks another process about system calls.`,
-      why: `A filter of thread ${tid} answers SECCOMP_RET_USER_NOTIF (seccomp_unotify(2)).`,
-      remedy: "Leave this process out, with whoever listens.",
-    },
-    { pid, tid, command, resource: "seccomp" },
-  );
 }
 
 /** Number 0 is the oldest. Returns a negated errno when it cannot be read. */

@@ -1,4 +1,5 @@
 /** A classic BPF filter on a socket (socket(7), SO_ATTACH_FILTER). */
+import { failures } from "../../errors/catalogue.ts";
 import * as v from "valibot";
 import { attempt, withStruct } from "../../sys/call.ts";
 import { ERRNO } from "../../abi/errno.ts";
@@ -6,7 +7,6 @@ import { SO, SOL } from "../../abi/socket.ts";
 import { setOption } from "../../sys/socket.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import type { OpenFile } from "../freeze-context.ts";
-import { socketRefusal } from "./external.ts";
 
 /** Instructions (struct sock_filter), eight bytes each, in hexadecimal. */
 export const filterSchema = v.pipe(v.string(), v.regex(/^([0-9a-f]{16})+$/));
@@ -22,12 +22,7 @@ export function freezeFilter(file: OpenFile): string | undefined {
     bytes.writeUInt32LE(MOST, MOST * INSTRUCTION);
     const result = attempt("getsockopt", file.local, SOL.SOL_SOCKET, SO.SO_ATTACH_FILTER, address, size);
     if (result === -ERRNO.EACCES) {
-      throw socketRefusal(
-        file,
-        "SOCKET_BPF",
-        "a BPF program attached to a socket",
-        "it is not a classic filter, which alone can be read.",
-      );
+      throw failures.SOCKET_BPF.filter({ file });
     }
     const count = result < 0 ? 0 : bytes.readUInt32LE(MOST * INSTRUCTION);
     return count === 0 ? undefined : bytes.subarray(0, count * INSTRUCTION).toString("hex");

@@ -1,4 +1,5 @@
 /** What sockets of the internet families have in common. */
+import { failures } from "../../errors/catalogue.ts";
 import { POLL } from "../../abi/poll.ts";
 import { pollNow } from "../../sys/poll.ts";
 import { Memo } from "../memo.ts";
@@ -16,7 +17,6 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { nameOf } from "../../lib/flags.ts";
 import type { KernelNeed } from "../conditions.ts";
 import type { OpenFile } from "../freeze-context.ts";
-import { socketRefusal } from "./external.ts";
 import {
   MULTICAST_OPTIONS,
   RAW_OPTIONS,
@@ -124,7 +124,7 @@ export function showAddress({ address, port }: InetAddress): string {
 export function refuseForeignNetwork(file: OpenFile): void {
   const network = socketNamespace(file.local);
   if (network === undefined || network === networkHere()) return;
-  throw socketRefusal(file, "NETWORK_NAMESPACE", "a socket of another network namespace", `it belongs to ${network}.`);
+  throw failures.NETWORK_NAMESPACE.named({ file, network });
 }
 
 /** Other networks, and upper layers that cannot be made again. */
@@ -132,11 +132,6 @@ export function refuseStrange(file: OpenFile, sort: InetSort): void {
   refuseForeignNetwork(file);
   const layer = sort.protocol === IPPROTO.IPPROTO_TCP ? upperLayer(file.local) : undefined;
   if (layer !== undefined) {
-    throw socketRefusal(
-      file,
-      "TCP_ULP",
-      `a TCP socket with the upper layer ${layer}`,
-      "its keys live in the kernel and cannot be read.",
-    );
+    throw failures.TCP_ULP({ file, layer });
   }
 }

@@ -1,4 +1,5 @@
 /** TCP that listens or is not connected (tcp(7)), and UDP (udp(7)): bound, connected or neither. */
+import { failures } from "../../errors/catalogue.ts";
 import * as v from "valibot";
 import { attempt } from "../../sys/call.ts";
 import { reportRefused } from "../../sys/packet.ts";
@@ -16,7 +17,6 @@ import { activationOf, activationSchema, ofManager, type Activation } from "./ac
 import { checkActivated, noteUnset, takeActivated } from "./activation/restore.ts";
 import { datagramsSchema, freezeDatagrams, thawDatagrams } from "./udp-queue.ts";
 import { errorSchema, freezeError } from "./pending-error.ts";
-import { socketRefusal } from "./external.ts";
 import { dumpSockets, once, tcpSockets } from "./inet-snapshot.ts";
 import { quarantineScope } from "./quarantine/scope.ts";
 import { endLasting } from "./quarantine/quarantine.ts";
@@ -225,7 +225,7 @@ function comeAll(clients: readonly string[] | undefined, context: ThawContext): 
 function refuseOtherProtocols(file: OpenFile, { family, type, protocol }: InetSort): void {
   if (CARRIED.includes(protocol) && (type === SOCK.SOCK_STREAM || type === SOCK.SOCK_DGRAM)) return;
   const name = `${familyName(family)} ${nameOf(SOCK, type) ?? type} ${protocolName(protocol)}`;
-  throw socketRefusal(file, "SOCKET_PROTOCOL", `a socket of a protocol that cannot be frozen`, `it is ${name}.`);
+  throw failures.SOCKET_PROTOCOL({ file, protocol: name });
 }
 
 function freezeListening(file: OpenFile, local: InetAddress): InetState["listening"] {
@@ -238,19 +238,8 @@ function freezeListening(file: OpenFile, local: InetAddress): InetState["listeni
 /** What was sent with MSG_MORE or under a cork stands in the kernel; nothing else of a datagram stays there. */
 function refuseGathered(file: OpenFile): void {
   if ((getInt(file.local, IPPROTO.IPPROTO_UDP, UDP_ENCAP) ?? 0) !== 0) {
-    throw socketRefusal(
-      file,
-      "UDP_ENCAP",
-      "a UDP socket that carries other packets",
-      "a tunnel hangs on it (UDP_ENCAP).",
-    );
+    throw failures.UDP_ENCAP({ file });
   }
   if ((ioctlInt(file.local, SIOCOUTQ) ?? 0) === 0) return;
-  throw socketRefusal(
-    file,
-    "UDP_CORK",
-    "a datagram that is only begun",
-    "what a corked socket has gathered (UDP_CORK, MSG_MORE) cannot be read.",
-    "Try again when the program has sent it.",
-  );
+  throw failures.UDP_CORK({ file });
 }

@@ -1,4 +1,5 @@
 /** A netlink socket (netlink(7)) with nothing in its queue: protocol, port and groups are all there is to it. */
+import { failures } from "../../errors/catalogue.ts";
 import { POLL } from "../../abi/poll.ts";
 import { pollNow } from "../../sys/poll.ts";
 import { closeSync } from "node:fs";
@@ -12,7 +13,6 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { nameOf } from "../../lib/flags.ts";
 import type { OpenFile } from "../freeze-context.ts";
 import type { FileKind } from "../contract.ts";
-import { socketRefusal } from "./external.ts";
 import { refuseForeignNetwork } from "./inet-common.ts";
 import { filterSchema, freezeFilter, thawFilter } from "./filter.ts";
 import { NETLINK_OPTIONS, SOCKET_OPTIONS } from "./option-tables.ts";
@@ -54,12 +54,7 @@ export const netlinkSocket: FileKind<v.InferOutput<typeof schema>, "netlink-sock
     const type = getInt(file.local, SOL.SOL_SOCKET, SO.SO_TYPE) === SOCK.SOCK_RAW ? "SOCK_RAW" : "SOCK_DGRAM";
     const protocol = nameOf(STATELESS, number) as keyof typeof STATELESS | undefined;
     if (protocol === undefined) {
-      throw socketRefusal(
-        file,
-        "NETLINK_PROTOCOL",
-        "a netlink socket whose protocol keeps state",
-        `its protocol is ${number}.`,
-      );
+      throw failures.NETLINK_PROTOCOL({ file, protocol: number });
     }
     refuseQueue(file);
     const filter = freezeFilter(file);
@@ -95,13 +90,7 @@ export const netlinkSocket: FileKind<v.InferOutput<typeof schema>, "netlink-sock
 function refuseQueue(file: OpenFile): void {
   const events = pollNow(file.local, POLL.POLLIN);
   if ((events & (POLL.POLLIN | POLL.POLLERR)) === 0) return;
-  throw socketRefusal(
-    file,
-    "NETLINK_QUEUE",
-    "messages of the kernel that it has not read yet",
-    "a netlink socket cannot be filled again.",
-    "Try again when the program has read them.",
-  );
+  throw failures.NETLINK_QUEUE({ file });
 }
 
 /** Joined groups are bits of a mask: bit 0 is group 1. */

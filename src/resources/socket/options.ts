@@ -6,6 +6,7 @@ import { SocketSeries } from "../../sys/socket-series.ts";
 import { SyscallError } from "../../sys/call.ts";
 import type { LocalFd } from "../../lib/brand.ts";
 import { ALL_OPTIONS, IP_OPTIONS, IPV6_OPTIONS, SOCKET_OPTIONS, type Option, type Table } from "./option-tables.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 
 /** Values by option name: ints as numbers, everything else in hexadecimal. */
 export const optionsSchema = v.record(v.string(), v.union([v.number(), v.string()]));
@@ -118,7 +119,7 @@ export function matchOptions(fd: LocalFd, wanted: Options, present: Options): st
 
 function setOne(fd: LocalFd, name: string, value: number | string): void {
   const its = ALL_OPTIONS[name];
-  if (!its) throw new RangeError(`unknown socket option ${name}`);
+  if (!its) throw new InconsistentImage(`unknown socket option ${name}`);
   let bytes = typeof value === "number" ? intBytes(value) : Buffer.from(value, "hex");
   if (name === "SO_RCVLOWAT" && bytes.readInt32LE(0) === 0) bytes = intBytes(1);
   setOption(fd, its.level, its.option, bytes, `Setting ${name} to ${value}`);

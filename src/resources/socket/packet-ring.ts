@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { attempt } from "../../sys/call.ts";
 import { remoteAddress, type LocalFd } from "../../lib/brand.ts";
 import { hex } from "../../lib/hex.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { Mapping } from "../../proc/maps.ts";
 import type { FreezeProcess } from "../freeze-context.ts";
 import type { ThawContext } from "../thaw-context.ts";
@@ -25,15 +25,7 @@ export function isPacketRing({ path }: Mapping): boolean {
 export function freezePacketRing({ pid, command, scope }: FreezeProcess, { start, end, inode }: Mapping): string {
   const bytes = scope.memory.read(remoteAddress(start), end - start);
   if (bytes.every((byte) => byte === 0) || isFreshBlock(bytes)) return packetRingId(inode);
-  throw new Refusal(
-    "PACKET_RING",
-    {
-      what: `Process ${pid} (${command}) shares a ring with a packet socket that has caught packets.`,
-      why: `Where the kernel stands in the ring at ${hex(start)} cannot be asked.`,
-      remedy: "Stop the capture and start it anew after the thaw.",
-    },
-    { pid, command, address: hex(start), resource: "mapping" },
-  );
+  throw failures.PACKET_RING({ pid, command, address: hex(start) });
 }
 
 function isFreshBlock(bytes: Buffer): boolean {

@@ -2,6 +2,7 @@
  * A packet socket (packet(7)): protocol, device, memberships, rings. What has been caught stands in a queue that only the
  * network fills: it must have been read.
  */
+import { failures } from "../../errors/catalogue.ts";
 import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { call } from "../../sys/call.ts";
@@ -15,7 +16,6 @@ import { nameOf } from "../../lib/flags.ts";
 import type { OpenFile } from "../freeze-context.ts";
 import type { FileKind } from "../contract.ts";
 import { packetRingId } from "./packet-ring.ts";
-import { socketRefusal } from "./external.ts";
 import { filterSchema, freezeFilter, thawFilter } from "./filter.ts";
 import { refuseForeignNetwork } from "./inet-common.ts";
 import { SOCKET_OPTIONS } from "./option-tables.ts";
@@ -74,7 +74,7 @@ export const packetSocket: FileKind<v.InferOutput<typeof schema>, "packet-socket
     const type = nameOf(TYPES, number) as TypeName;
     const fanout = getInt(file.local, SOL_PACKET, PACKET.PACKET_FANOUT) ?? 0;
     if (PROGRAM_FANOUTS.includes((fanout >>> 16) & 0xff)) {
-      throw socketRefusal(file, "SOCKET_BPF", "a packet socket of a group", "a program shares packets out among them.");
+      throw failures.SOCKET_BPF.group({ file });
     }
     const id = file.context.fileId(file.pid, file.fd);
     if ((info.receiveRing ?? info.sendRing) && id !== undefined) {
@@ -130,24 +130,13 @@ export const packetSocket: FileKind<v.InferOutput<typeof schema>, "packet-socket
 function infoOf(file: OpenFile): PacketSocketInfo {
   const info = packetSockets().find(({ inode }) => inode === Number(file.stat.inode));
   if (info) return info;
-  throw socketRefusal(
-    file,
-    "SOCKET_FAMILY",
-    "a packet socket that the kernel does not tell of",
-    "it is not in the list that CONFIG_PACKET_DIAG gives.",
-  );
+  throw failures.SOCKET_FAMILY.packetUntold({ file });
 }
 
 function refuseCaught(file: OpenFile): void {
   const first = ioctlInt(file.local, SIOCINQ) ?? 0;
   if (first === 0) return;
-  throw socketRefusal(
-    file,
-    "PACKETS_CAUGHT",
-    "a packet socket with packets that it has not read yet",
-    `the first is of ${first} bytes; only the network can put packets into the queue.`,
-    "Try again when the program has read them, or stop the capture.",
-  );
+  throw failures.PACKETS_CAUGHT({ file, first });
 }
 
 function setRing(fd: LocalFd, option: number, version: number, words: readonly number[] | undefined): void {

@@ -2,6 +2,7 @@
  * Errors that a socket has not told its program yet (SO_ERROR, socket(7)). Looking at one takes it away, so it is
  * concluded from what led to it, where only one thing can have; anything else is refused.
  */
+import { failures } from "../../errors/catalogue.ts";
 import { POLL } from "../../abi/poll.ts";
 import { pollNow } from "../../sys/poll.ts";
 import { TCP_INFO } from "../../abi/tcp.ts";
@@ -12,7 +13,6 @@ import { TCP_STATE } from "../../abi/tcp.ts";
 import { formatFlags } from "../../lib/flags.ts";
 import { isLoopback } from "../../abi/sockaddr.ts";
 import type { OpenFile } from "../freeze-context.ts";
-import { socketRefusal } from "./external.ts";
 import type { InetSort } from "./inet-common.ts";
 
 export const errorSchema = v.picklist(["ECONNRESET", "ECONNREFUSED"]);
@@ -35,12 +35,7 @@ export function freezeError(
       return "ECONNREFUSED";
     }
   }
-  throw socketRefusal(
-    file,
-    "SOCKET_ERROR",
-    "a socket with an error or a report that it was not told yet",
-    `poll(2) answers ${formatFlags(POLL, events)}.`,
-  );
+  throw failures.SOCKET_ERROR.orReport({ file, events: formatFlags(POLL, events) });
 }
 
 /**

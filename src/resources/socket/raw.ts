@@ -1,15 +1,15 @@
 /** Raw sockets (raw(7)): protocol, addresses, options, and packets that were not read yet. */
+import { failures } from "../../errors/catalogue.ts";
 import * as v from "valibot";
 import { readFileSync } from "../../sys/files.ts";
 import { injectMessage, injectPacket } from "../../sys/packet.ts";
 import { inetAddress, parseInet } from "../../abi/sockaddr.ts";
 import { AF, SOCK } from "../../abi/socket.ts";
 import { useAddress } from "../../sys/socket.ts";
-import type { Refusal } from "../../lib/errors.ts";
 import type { OpenFile } from "../freeze-context.ts";
 import type { FileKind } from "../contract.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { freezeError } from "./pending-error.ts";
-import { socketRefusal } from "./external.ts";
 import { dropAll, filterSchema, freezeFilter, takeAll, thawFilter } from "./filter.ts";
 import {
   familyName,
@@ -121,26 +121,14 @@ function freezePackets(file: OpenFile, { family, protocol }: InetSort): RawState
   for (const { data } of messages) {
     const type = data[family === AF.AF_INET ? ((data[0] ?? 0) & 15) * 4 : 0] ?? -1;
     if (!ANSWERED.includes(protocol) || REPLIES[protocol]?.includes(type)) continue;
-    throw socketRefusal(
-      file,
-      "RAW_PACKETS",
-      "a raw socket with packets that it has not read yet",
-      `the kernel itself handles ${protocolName(protocol)}, and would do so again if they were received once more.`,
-      "Try again when the program has read them.",
-    );
+    throw failures.RAW_PACKETS.ofKernel({ file, protocol: protocolName(protocol) });
   }
   const blob = file.context.blob(`raw:${file.stat.inode}`, { bytes: Buffer.concat(messages.map(({ data }) => data)) });
   return { blob, messages: messages.map(({ data, from }) => ({ length: data.length, from: parseInet(from) })) };
 }
 
 export function manyPackets(file: OpenFile): Refusal {
-  return socketRefusal(
-    file,
-    "RAW_PACKETS",
-    "a raw socket with packets that it has not read yet",
-    "only the first of them can be looked at without being taken.",
-    "Try again when the program has read them.",
-  );
+  return failures.RAW_PACKETS.several({ file });
 }
 
 /** getpeername(2) denies a connection without a port; /proc/net/raw does not. */

@@ -1,4 +1,6 @@
 /** What stands in a socket's receive queue: looked at without taking it (recv(2), MSG_PEEK), and put back by sending. */
+import { failures } from "../../errors/catalogue.ts";
+import { Defect } from "../../errors/wrong-input.ts";
 import { POLL } from "../../abi/poll.ts";
 import { pollNow } from "../../sys/poll.ts";
 import * as v from "valibot";
@@ -15,7 +17,6 @@ import type { LocalFd } from "../../lib/brand.ts";
 import { closeSync } from "node:fs";
 import type { OpenFile } from "../freeze-context.ts";
 import type { ThawContext } from "../thaw-context.ts";
-import { socketRefusal } from "./external.ts";
 
 const messageSchema = v.strictObject({
   /** Bytes of the queue's blob that belong to it. */
@@ -114,7 +115,7 @@ function peek(fd: LocalFd, room: NativeBuffer): ReceivedMessage | undefined {
   const message = receive(fd, room, MSG.MSG_PEEK | MSG.MSG_DONTWAIT);
   if (message === -ERRNO.EAGAIN) return undefined;
   if (typeof message === "number") throw new SyscallError("recvmsg", message, "Looking into a socket");
-  if ((message.flags & (MSG.MSG_TRUNC | MSG.MSG_CTRUNC)) !== 0) throw new RangeError("a message is larger than ever");
+  if ((message.flags & (MSG.MSG_TRUNC | MSG.MSG_CTRUNC)) !== 0) throw new Defect("a message is larger than ever");
   return message;
 }
 
@@ -161,13 +162,7 @@ function isThere(pid: number): boolean {
 /** What number a sender that has ended had in another pid namespace, nothing tells any more. */
 function refuseForgotten(file: OpenFile, sender: number): void {
   if (isThere(sender) || namespaceOf(file.task, "pid") === namespaceOf("self", "pid")) return;
-  throw socketRefusal(
-    file,
-    "UNIX_SENDER_GONE",
-    "a message that tells who sent it (SO_PASSCRED)",
-    "its sender has ended, and the number that it had in this pid namespace cannot be found.",
-    "Try again when the program has read it.",
-  );
+  throw failures.UNIX_SENDER_GONE({ file });
 }
 
 /** Sends a queue's messages again; `route` says through which of our sockets, and where to, for a sender's name. */

@@ -1,11 +1,12 @@
 /** Sockets of families that cannot be carried: refused with the family's name. Last among the kinds of socket. */
+import { failures } from "../../errors/catalogue.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import * as v from "valibot";
 import { AF, SO, SOCK, SOL } from "../../abi/socket.ts";
 import { getInt } from "../../sys/socket.ts";
 import { S_IF } from "../../abi/stat.ts";
 import { nameOf } from "../../lib/flags.ts";
 import type { FileKind } from "../contract.ts";
-import { socketRefusal } from "./external.ts";
 
 const schema = v.never();
 
@@ -17,14 +18,14 @@ export const otherSocket: FileKind<v.InferOutput<typeof schema>, "other-socket">
     const option = (name: number): number => getInt(file.local, SOL.SOL_SOCKET, name) ?? 0;
     const family = option(SO.SO_DOMAIN);
     const type = option(SO.SO_TYPE);
-    throw socketRefusal(
+    throw failures.SOCKET_FAMILY.unsupported({
       file,
-      "SOCKET_FAMILY",
-      "a socket of a family that cannot be frozen",
-      `it is ${nameOf(AF, family) ?? `family ${family}`}, ${nameOf(SOCK, type) ?? `type ${type}`}, protocol ${option(SO.SO_PROTOCOL)}.`,
-    );
+      family: nameOf(AF, family) ?? `family ${family}`,
+      type: nameOf(SOCK, type) ?? `type ${type}`,
+      protocol: option(SO.SO_PROTOCOL),
+    });
   },
   thaw: () => {
-    throw new RangeError("no image holds such a socket");
+    throw new InconsistentImage("no image holds such a socket");
   },
 };

@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import { PR } from "../../abi/prctl.ts";
 import { PTRACE_O } from "../../abi/ptrace.ts";
-import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { ProcessStat } from "../../proc/status.ts";
 import { readStat } from "../../proc/read.ts";
 import { sleepMicroseconds } from "../../tracee/stops.ts";
@@ -34,16 +34,7 @@ export function freezeEndedLeader(
   const { pid, task, command } = process;
   const { stat, status } = leader;
   // The others go on after a filter's SECCOMP_RET_KILL_THREAD, but nothing else than such a filter ends it that way.
-  if ((stat.exitCode & 0x7f) !== 0)
-    throw new Refusal(
-      "LEADER_ENDED",
-      {
-        what: `Process ${pid} (${command}) goes on without its first thread.`,
-        why: `Thread ${pid} was killed by itself (SECCOMP_RET_KILL_THREAD of seccomp(2)).`,
-        remedy: "Leave this process out.",
-      },
-      { pid, command },
-    );
+  if ((stat.exitCode & 0x7f) !== 0) throw failures.LEADER_ENDED.killed({ pid, command });
   const thread = { process, tid: pid, task, stat, status, scope: process.scope, sleepsUntil: undefined };
   return {
     status: stat.exitCode >> 8,
@@ -68,8 +59,7 @@ export function thawEndedLeader(process: ThawProcess, state: EndedLeader, heir: 
   scope.exitThread(state.status);
   const deadline = Date.now() + END_DEADLINE_MS;
   while (readStat(pid)?.state !== "Z") {
-    if (Date.now() > deadline)
-      throw new KmonteError("DOES_NOT_END", { what: `The first thread of process ${pid} does not end.` });
+    if (Date.now() > deadline) throw failures.DOES_NOT_END({ pid });
     sleepMicroseconds(50);
   }
   scope.continueIn(heir);

@@ -6,7 +6,7 @@ import { REGISTER_NAMES, type RegisterName, Registers } from "../../abi/register
 import { maskOfSignals, signalsInMask } from "../../abi/signal.ts";
 import { SYS } from "../../abi/syscalls.x86_64.ts";
 import { type PackedXstate, fitted, packXstate, unpackXstate } from "../../abi/xstate.x86_64.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { hexSchema } from "../../lib/hex.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import { isResumed } from "../../tracee/interrupted-call.x86_64.ts";
@@ -57,11 +57,7 @@ export const execution: ThreadResource<ExecutionState, "execution"> = {
 function setXstate(tid: number, state: PackedXstate): void {
   const area = fitted(unpackXstate(state), getXstate(tid));
   if (!area) {
-    throw new Refusal("CPU_FEATURE", {
-      what: "This processor cannot run the processes.",
-      why: `It has no room for the vector state of thread ${tid}.`,
-      remedy: "Thaw on a machine whose processor is like the old one.",
-    });
+    throw failures.CPU_FEATURE.vectorState({ tid });
   }
   setRegisterSet(tid, NT.X86_XSTATE, area);
 }

@@ -9,7 +9,7 @@
 import * as v from "valibot";
 import { CLOCK, encodeTimespec } from "../../abi/time.ts";
 import { clockNow } from "../../sys/time.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { hex, hexSchema, unhex } from "../../lib/hex.ts";
 import {
   RESUMED_CALLS,
@@ -46,15 +46,7 @@ export const interruptedCall: ThreadResource<State, "interruptedCall"> = {
     const call = resumedCall(scope.registers, scope.memory);
     if (!call) return undefined;
     if (call === "unknown") {
-      throw new Refusal(
-        "UNKNOWN_SLEEP",
-        {
-          what: `Process ${process.pid} (${process.command}) sleeps in a way that cannot be told.`,
-          why: `Thread ${tid} was interrupted before, and its registers do not tell in which system call.`,
-          remedy: "Try again when the thread has woken up.",
-        },
-        { pid: process.pid, tid, command: process.command },
-      );
+      throw failures.UNKNOWN_SLEEP({ process, tid });
     }
     const { name, args } = call;
     const requested = requestedTime(call, scope.memory);

@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import { attempt, withStruct } from "../../sys/call.ts";
 import { ARCH, PR, PR_MCE_KILL, PR_SCHED_CORE_GET, PR_SPEC, PR_SPEC_CONTROL } from "../../abi/prctl.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { getXstate } from "../../tracee/ptrace.ts";
 import { TILE_DATA, xstateFeatures } from "../../abi/xstate.x86_64.ts";
 import type { FreezeThread } from "../freeze-context.ts";
@@ -91,13 +91,5 @@ function refuseCoreScheduling({ tid, process }: FreezeThread): void {
     attempt("prctl", PR.SCHED_CORE, PR_SCHED_CORE_GET, tid, 0, address) === 0 ? bytes.readBigUInt64LE(0) : 0n,
   );
   if (cookie === 0n) return;
-  throw new Refusal(
-    "CORE_SCHEDULING",
-    {
-      what: `Process ${process.pid} (${process.command}) has a core-scheduling cookie.`,
-      why: `Thread ${tid} shares processor cores with chosen others only (PR_SCHED_CORE of prctl(2)).`,
-      remedy: "Leave this process out, or start it without core scheduling.",
-    },
-    { pid: process.pid, tid, command: process.command, resource: "core-scheduling" },
-  );
+  throw failures.CORE_SCHEDULING({ process, tid });
 }

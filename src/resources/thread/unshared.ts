@@ -10,7 +10,7 @@ import * as v from "valibot";
 import { CLONE } from "../../abi/clone.ts";
 import { KCMP } from "../../abi/fcntl.ts";
 import { nameOfNamespace, namespaceOf, openNamespace, ownerOf } from "../../sys/namespaces.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import type { FreezeThread } from "../freeze-context.ts";
 import type { ThawProcess } from "../thaw-context.ts";
@@ -35,42 +35,30 @@ export function freezeUnshared(thread: FreezeThread, before: readonly Task[]): U
   const { task: tid, process, status } = thread;
   const { task: main, context } = process;
   if (tid === main) return undefined;
-  if (compareTasks(main, tid, KCMP.FILES) > 0) refuse(thread, "UNSHARED_THREAD", "its own open files");
+  if (compareTasks(main, tid, KCMP.FILES) > 0)
+    context.refuse(failures.UNSHARED_THREAD({ process, tid, has: "its own open files" }));
   for (const type of ["pid_for_children", "time_for_children"])
     if (namespaceOf(tid, type) !== namespaceOfMain(process, type))
-      refuse(thread, "THREAD_NAMESPACE", `another ${type.split("_")[0]} namespace for its children`);
+      context.refuse(
+        failures.THREAD_NAMESPACE({ process, tid, has: `another ${type.split("_")[0]} namespace for its children` }),
+      );
   const own = hasOwnDirectory(main, tid);
   const twin = own && before.find((other) => compareTasks(other, tid, KCMP.FS) === 0);
-  if (twin) refuse(thread, "UNSHARED_THREAD", `a working directory in common with thread ${twin} alone`);
+  if (twin)
+    context.refuse(
+      failures.UNSHARED_THREAD({ process, tid, has: `a working directory in common with thread ${twin} alone` }),
+    );
   const others = CARRIED.filter((type) => namespaceOf(tid, type) !== namespaceOfMain(process, type));
   const elsewhere = others.length > 0;
   if (!own && !elsewhere) return undefined;
   // Threads come to be when their process has gone where nothing of ours can be entered.
   if (namespaceOf(tid, "user") !== namespaceOf("self", "user") && others.some((type) => !isOwned(tid, type)))
-    refuse(thread, "THREAD_NAMESPACE", "a namespace that is not of its user namespace");
+    context.refuse(failures.THREAD_NAMESPACE({ process, tid, has: "a namespace that is not of its user namespace" }));
   const itself = { ...process, pid: tid, task: tid, status };
   return {
     ...(own && { filesystem: freezeFilesystem(itself) }),
     ...(elsewhere && { namespaces: freezeNamespaces(itself) }),
   };
-
-  function refuse(
-    { process: { pid, command } }: FreezeThread,
-    code: "UNSHARED_THREAD" | "THREAD_NAMESPACE",
-    what: string,
-  ): void {
-    context.refuse(
-      new Refusal(
-        code,
-        {
-          what: `Process ${pid} (${command}) has a thread that went its own way.`,
-          why: `Thread ${tid} has ${what} (unshare(2), setns(2)).`,
-          remedy: "Leave this process out.",
-        },
-        { pid, tid, command },
-      ),
-    );
-  }
 }
 
 const namespacesOfMain = new Memo(() => new Map<string, string | undefined>());

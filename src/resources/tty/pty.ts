@@ -15,7 +15,7 @@ import { type FileStat, fileSystemOf, fstat, stat } from "../../sys/stat.ts";
 import { PTMX, TERMIOS2_SIZE, TTY, WINSIZE_SIZE, ptyIndex } from "../../abi/tty.ts";
 import { ttyGet, ttyGetInt, ttyQueued, ttySet, ttySetInt } from "../../sys/tty.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import type { FreezeContext, OpenFile } from "../freeze-context.ts";
 import type { ThawContext } from "../thaw-context.ts";
@@ -112,15 +112,7 @@ function freezePty(file: OpenFile, index: number): PtyState {
 function refuseHolders(file: OpenFile, path: string, node: FileStat): void {
   const [holder] = holdersOf(file.context, path, node);
   if (!holder) return;
-  throw new Refusal(
-    "EXTERNAL_PTY",
-    {
-      what: `Process ${file.pid} (${file.command}) keeps a terminal that a process outside uses.`,
-      why: `Descriptor ${file.fd} is the master side of ${path}, which process ${holder.pid} (${holder.command}) has open as descriptor ${holder.fd}.`,
-      remedy: `Freeze ${holder.pid} together with ${file.pid}.`,
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path, resource: "pty" },
-  );
+  throw failures.EXTERNAL_PTY({ file, path, otherPid: holder.pid, otherCommand: holder.command, otherFd: holder.fd });
 }
 
 /** A descriptor of the slave side, if the set has one. */
@@ -140,17 +132,17 @@ function readQueue(file: OpenFile, path: string, slave: OpenFile | undefined): P
   if (slave) {
     if ((pollNow(file.local, POLL.POLLPRI) & POLL.POLLPRI) === 0)
       return asUsual(file.local, () => peekQueue(file.local, slave.local));
-    throw refuseData(
+    throw failures.PTY_DATA({
       file,
       path,
-      "It is in packet mode, and has something to tell that can only be read once (TIOCPKT).",
-    );
+      why: "It is in packet mode, and has something to tell that can only be read once (TIOCPKT).",
+    });
   }
   const output = ttyQueued(file.local);
   if (output === 0) return {};
   // To open and close the slave side tells the master of a hang-up, which must not be news to it.
   if ((pollNow(file.local, POLL.POLLHUP) & POLL.POLLHUP) === 0) {
-    throw refuseData(file, path, `It holds ${output} bytes of output, and is open on that side only.`);
+    throw failures.PTY_DATA({ file, path, why: `It holds ${output} bytes of output, and is open on that side only.` });
   }
   return asUsual(file.local, () => {
     const own = openPeer(file.local, O.O_RDWR | O.O_NONBLOCK);
@@ -192,18 +184,6 @@ function asUsual<T>(master: LocalFd, action: () => T): T {
   } finally {
     for (const [, set] of on) ttySetInt(master, set, 1);
   }
-}
-
-function refuseData(file: OpenFile, path: string, why: string): Refusal {
-  return new Refusal(
-    "PTY_DATA",
-    {
-      what: `Process ${file.pid} (${file.command}) has a terminal with data in it that no one has read yet.`,
-      why: `${path}: descriptor ${file.fd} is its master side. ${why}`,
-      remedy: "Try again in a moment, when the programs have read them.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path, resource: "pty" },
-  );
 }
 
 export const pty: ObjectKind<PtyState, PtyHandle, "pty"> = {
@@ -280,13 +260,5 @@ function openMaster(mounts: MountView, index: number): LocalFd {
   } finally {
     for (const fd of others) closeSync(fd);
   }
-  throw new Refusal(
-    "PTY_TAKEN",
-    {
-      what: `The terminal /dev/pts/${index} cannot be made again.`,
-      why: "Another terminal has this number now.",
-      remedy: `Close the terminal that shows /dev/pts/${index} (tty tells), then thaw again.`,
-    },
-    { path: `/dev/pts/${index}` },
-  );
+  throw failures.PTY_TAKEN({ index });
 }

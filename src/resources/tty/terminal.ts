@@ -11,10 +11,12 @@ import { S_IF } from "../../abi/stat.ts";
 import { DEV_TTY, TERMIOS2_SIZE, TTY, ptyIndex } from "../../abi/tty.ts";
 import { ttySetInt } from "../../sys/tty.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
 import type { OpenFile } from "../freeze-context.ts";
 import type { ThawContext } from "../thaw-context.ts";
 import type { FileKind } from "../contract.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Refusal } from "../../errors/failure.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import { ofAnyUser } from "../ordinary-user.ts";
 import { openPath } from "../file/path-file.ts";
 import { reopen } from "../file/reopen.ts";
@@ -76,15 +78,7 @@ function outsideTerminal(file: OpenFile): v.InferOutput<typeof outsideSchema> {
     const modes = modesOf(file.local);
     return { path: file.link, createdAt: since, device: file.stat.deviceNode, ...(modes !== undefined && { modes }) };
   }
-  throw new Refusal(
-    "TERMINAL_GONE",
-    {
-      what: `Process ${file.pid} (${file.command}) uses a terminal that is gone.`,
-      why: `Descriptor ${file.fd} leads to ${file.link}.`,
-      remedy: "Let the program close it, or end it: nothing can be read from it any more.",
-    },
-    { pid: file.pid, fd: file.fd, command: file.command, path: file.link, resource: "terminal" },
-  );
+  throw failures.TERMINAL_GONE.open({ file });
 }
 
 function modesOf(fd: LocalFd): string | undefined {
@@ -112,15 +106,7 @@ function goneOutside(
 ): Refusal | undefined {
   const now = statSync(mounts.at(path), { bigint: true, throwIfNoEntry: false });
   if (now?.isCharacterDevice() && (!path.startsWith("/dev/pts/") || String(now.ctimeNs) === since)) return undefined;
-  return new Refusal(
-    "TERMINAL_GONE",
-    {
-      what: `The processes used the terminal ${path}, which is gone.`,
-      why: now ? "Another terminal has this name now." : "It was closed after the freeze.",
-      remedy: "Next time run the program inside tmux or script and freeze that, or with its input and output in files.",
-    },
-    { path },
-  );
+  return failures.TERMINAL_GONE.outside({ path, isTaken: now !== undefined });
 }
 
 /** What is left of a terminal whose window was closed. */
@@ -137,7 +123,7 @@ function openHungUp(context: ThawContext, flags: number): LocalFd {
 /** /dev/tty means another terminal for every process: the one that had it open opens it. */
 function openControlling(pid: number, context: ThawContext, flags: number): LocalFd {
   const process = context.process(pid);
-  if (!process) throw new RangeError(`process ${pid} is not in the image`);
+  if (!process) throw new InconsistentImage(`process ${pid} is not in the image`);
   const path = process.scope.put(Buffer.from("/dev/tty\0"));
   const fd = process.scope.call("openat", "Opening /dev/tty", -1, path, flags | O.O_CLOEXEC | O.O_NONBLOCK, 0);
   const local = process.fetch(fd);

@@ -13,7 +13,8 @@ import { asUser } from "../../sys/identity.ts";
 import { IN } from "../../abi/inotify.ts";
 import { S_IF } from "../../abi/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { leasedFiles } from "../../proc/locks.ts";
 import type { FreezeContext, ObjectState } from "../freeze-context.ts";
@@ -269,7 +270,11 @@ export function carryMountPoint(context: FreezeContext, path: string): void {
 
 /** What somebody has named, or a mount shows: all of it, or a refusal. */
 export function carryWhole(context: FreezeContext, path: string, about: string): void {
-  carryingOf(context).tree(path, ASKED_FOR, () => context.refuse(tooLarge(path, about)));
+  carryingOf(context).tree(path, ASKED_FOR, () =>
+    context.refuse(
+      failures.CARRY_TOO_LARGE({ path, about, entries: ASKED_FOR.entries, mebibytes: ASKED_FOR.bytes / 1024 ** 2 }),
+    ),
+  );
 }
 
 /**
@@ -300,15 +305,3 @@ function hearsReading(context: FreezeContext): boolean {
 }
 
 const READING = IN.IN_ACCESS | IN.IN_OPEN | IN.IN_CLOSE_NOWRITE;
-
-function tooLarge(path: string, about: string): Refusal {
-  return new Refusal(
-    "CARRY_TOO_LARGE",
-    {
-      what: `${path} holds more than is carried across a boot.`,
-      why: `${about}: it lies where nothing outlives a boot, and holds more than ${ASKED_FOR.entries} files or ${ASKED_FOR.bytes / 1024 ** 2} MiB.`,
-      remedy: "Remove what is not needed in it, or keep it on a disk.",
-    },
-    { path, resource: "file" },
-  );
-}

@@ -2,7 +2,7 @@
 import { basename, dirname, join } from "node:path";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { realpathSync } from "../../sys/files.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { errnoOf } from "../../lib/no-such-file.ts";
 import type { FreezeContext } from "../freeze-context.ts";
 import { cgroupsOf } from "../cgroup/tree.ts";
@@ -29,28 +29,15 @@ export function carryNamed(context: FreezeContext, named: string): void {
 function inItsFolder(named: string): string {
   const path = join(resolved(dirname(named)), basename(named));
   if (lookAt(path)) return path;
-  throw missing(named, "lstat answered ENOENT");
+  throw failures.CARRY_MISSING({ path: named, why: "lstat answered ENOENT" });
 }
 
 function resolved(path: string): string {
   try {
     return realpathSync(OWN_VIEW.at(path));
   } catch (cause) {
-    throw missing(path, `realpath answered ${errnoOf(cause) ?? "an error"}`, cause);
+    throw failures.CARRY_MISSING({ path, why: `realpath answered ${errnoOf(cause) ?? "an error"}`, cause });
   }
-}
-
-function missing(path: string, why: string, cause?: unknown): Refusal {
-  return new Refusal(
-    "CARRY_MISSING",
-    {
-      what: `${path} cannot be carried, as it was asked for.`,
-      why: `There is no such file: ${why}.`,
-      remedy: "Leave it out, or name the path that the unit has (systemctl show).",
-    },
-    { path },
-    cause,
-  );
 }
 
 /** The credentials of the units whose control groups the set lives in: no boot makes them for a unit that is thawed. */

@@ -3,8 +3,9 @@ import { closeSync, readSync } from "node:fs";
 import { dirname } from "node:path";
 import { SyscallError } from "../../sys/call.ts";
 import { O } from "../../abi/fcntl.ts";
-import { Refusal } from "../../lib/errors.ts";
 import type { Blob } from "../thaw-context.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import { readLink } from "../file/unlinked-special.ts";
 import { openPath } from "../file/path-file.ts";
 import { isSame, typeOf, whyOther, WORDS, type Entry } from "./entry.ts";
@@ -130,35 +131,15 @@ function isFilledWith(found: Found, size: number, read: (into: Buffer, at: numbe
 function refuseFolder(path: string, entry: Entry | undefined, below: Entry): Refusal | undefined {
   const seen = lookFor(path, (found) => ({ why: whyNotIn(path, { entry, identity: below.parentDirectory }, found) }));
   if (seen === undefined) {
-    return new Refusal(
-      "FILE_MISSING",
-      {
-        what: `${below.path} cannot be made again.`,
-        why: `The folder ${path} cannot be found (ENOENT).`,
-        remedy: `Make it: mkdir -p ${path}.`,
-      },
-      { path },
-    );
+    return failures.FILE_MISSING.folder({ below: below.path, path });
   }
   return seen.why === undefined ? undefined : otherFolder(path, seen.why);
 }
 
 export function otherFolder(path: string, why: string): Refusal {
-  return taken(path, "a folder", why);
+  return failures.CARRIED_TAKEN({ path, what: "a folder", why });
 }
 
 export function inTheWay({ type }: Entry, path: string, why: string): Refusal {
-  return taken(path, WORDS[type], why);
-}
-
-function taken(path: string, what: string, why: string): Refusal {
-  return new Refusal(
-    "CARRIED_TAKEN",
-    {
-      what: `Something else stands at ${path}, where the processes had ${what}.`,
-      why,
-      remedy: `Stop what made it and move it away: mv ${path} ${path}.old.`,
-    },
-    { path },
-  );
+  return failures.CARRIED_TAKEN({ path, what: WORDS[type], why });
 }

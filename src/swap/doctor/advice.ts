@@ -3,6 +3,8 @@
  * needrestart(1) says it of the whole machine, and looks at what a swap starts anew anyway.
  */
 import { mapsOf } from "../../proc/outside.ts";
+import type { Advice } from "../../errors/failure.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { join } from "node:path";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { isSystemdRunning } from "../../lib/systemd-unit.ts";
@@ -12,7 +14,6 @@ import { pidsOf, runningUnits } from "../../units/survey.ts";
 import { isReplaced, type Kernel, listKernels } from "../kernels.ts";
 import { readModule } from "../module-file.ts";
 import { dependencies } from "../watchdog.ts";
-import { Advice } from "./finding.ts";
 import { type LoadedModule, loadedModules } from "./loaded-modules.ts";
 import type { Machine } from "./machine.ts";
 
@@ -30,13 +31,7 @@ export function advise(machine: Machine): Advice[] {
 }
 
 function newestRuns({ release }: Kernel): Advice[] {
-  return [
-    new Advice("NEWEST_KERNEL_RUNS", {
-      what: `The newest kernel that is installed runs already: ${release}.`,
-      why: "Nothing in /boot is newer, and its file there is the one that was started.",
-      remedy: `There is no need for a swap; --to ${release} starts the same anew.`,
-    }),
-  ];
+  return [failures.NEWEST_KERNEL_RUNS({ release })];
 }
 
 /** Modules whose files have changed since the boot, by the build id that the kernel has of what it loaded. */
@@ -52,38 +47,22 @@ function changedModules(machine: Machine): Advice[] {
     const present = orIfGone(() => readModule(machine.at(join(folder, file))), undefined);
     // The note stands in the file as the kernel shows it.
     if (note === undefined || present === undefined || present.includes(note)) return [];
-    return [module.users === 0 ? reload(module) : held(module)];
-  });
-}
-
-function reload({ name, drives }: LoadedModule): Advice {
-  return new Advice("MODULE_CAN_BE_RELOADED", {
-    what: `The module ${name} has another file since the boot, and nothing holds it.`,
-    why: "Its build id is not that of the file in /lib/modules, and its use count is 0.",
-    remedy: `modprobe -r ${name} && modprobe ${name} has the new one${drives ? "; what it drives is away for that moment" : ""}.`,
+    return [
+      module.users === 0 ? failures.MODULE_CAN_BE_RELOADED({ name: module.name, drives: module.drives }) : held(module),
+    ];
   });
 }
 
 function held({ name, users, holders }: LoadedModule): Advice {
   const by = holders.length > 0 ? `, by ${holders.join(", ")} among others` : "";
-  return new Advice("MODULE_IS_HELD", {
-    what: `The module ${name} has another file since the boot, and is in use.`,
-    why: `Its build id is not that of the file in /lib/modules; it is used ${users} times${by}.`,
-    remedy: `Stop what uses it and load it anew (modprobe -r ${name}); else a swap to the same kernel does.`,
-  });
+  return failures.MODULE_IS_HELD({ name, users, by });
 }
 
 /** Documentation/ABI/testing/sysfs-kernel-livepatch */
 function livePatches(machine: Machine): Advice[] {
   const names = machine.names(LIVE_PATCHES).filter((name) => machine.text(`${LIVE_PATCHES}/${name}/enabled`) === "1");
   if (names.length === 0 || machine.isContainer) return [];
-  return [
-    new Advice("LIVE_PATCH_LOADED", {
-      what: `The running kernel has a live patch: ${names.join(", ")}.`,
-      why: "It ends with this kernel. What it mends may be all that a swap is wanted for.",
-      remedy: "See what it mends; see, too, that the new kernel has that mended, or a live patch of its own.",
-    }),
-  ];
+  return [failures.LIVE_PATCH_LOADED({ names: names.join(", ") })];
 }
 
 /** Protected units that still run with files of libraries which an upgrade has replaced. */
@@ -99,10 +78,11 @@ function replacedLibraries(machine: Machine): Advice[] {
   const files = [...new Set([...found.values()].flatMap((one) => [...one]))];
   const more = files.length > SHOWN ? ` and ${files.length - SHOWN} more` : "";
   return [
-    new Advice("LIBRARIES_REPLACED", {
-      what: `Protected units run with libraries that have been replaced since: ${units.join(", ")}.`,
-      why: `They have ${files.slice(0, SHOWN).join(", ")}${more} as it was before. A swap takes that along as it is: the new files are used by what is started anew.`,
-      remedy: `For the libraries' sake restart the units, which needs no other kernel: systemctl restart ${units.join(" ")}.`,
+    failures.LIBRARIES_REPLACED({
+      units: units.join(", "),
+      files: files.slice(0, SHOWN).join(", "),
+      more,
+      unitArguments: units.join(" "),
     }),
   ];
 }

@@ -1,10 +1,10 @@
 /** What `kmonte doctor` says: all that a swap would refuse, and more that a person may want to know. */
+import type { Advice } from "../../errors/failure.ts";
 import { release } from "node:os";
 import { type Kernel, listKernels } from "../kernels.ts";
 import { examineTarget } from "../target.ts";
 import { advise } from "./advice.ts";
 import type { Examination } from "./examine.ts";
-import type { Advice } from "./finding.ts";
 import { Machine } from "./machine.ts";
 
 export interface Diagnosis extends Examination {

@@ -1,6 +1,6 @@
 /** What the next boot waits for, or cannot do, until the disks are there that the thaw needs. */
-import { Refusal } from "../../lib/errors.ts";
-import { type Finding, Warning } from "./finding.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { Finding } from "./finding.ts";
 import { usesDracut } from "./initramfs-maker.ts";
 import type { Machine } from "./machine.ts";
 import { type Layer, type NeededDisk, neededDisks } from "./storage.ts";
@@ -26,10 +26,13 @@ function asksForPassphrase(machine: Machine, { mount, layers }: NeededDisk): Fin
     const line = crypttab.split("\n").find((text) => text.trim().split(/\s+/)[0] === layer.name);
     if (line !== undefined && unlocksItself(machine, line)) return [];
     return [
-      new Warning("DISK_ASKS_FOR_PASSPHRASE", {
-        what: `The boot of the new kernel waits for the passphrase of ${layer.name}, which ${mount.mountPoint} lies on.`,
-        why: `${line === undefined ? "/etc/crypttab has no line for it" : "Its line of /etc/crypttab names no key, nor what finds one by itself"}. ${RESTARTS}.`,
-        remedy: `Be there to type it${overSsh(machine)}; or have it unlocked by a key: ${waysOfKeys(machine)}.`,
+      failures.DISK_ASKS_FOR_PASSPHRASE({
+        name: layer.name,
+        mountPoint: mount.mountPoint,
+        isUnlisted: line === undefined,
+        restarts: RESTARTS,
+        overSsh: overSsh(machine),
+        ways: waysOfKeys(machine),
       }),
     ];
   });
@@ -59,10 +62,11 @@ function isDegraded({ mount, layers }: NeededDisk): Finding[] {
   return layers.flatMap((layer) => {
     if (layer.kind !== "raid" || layer.missing === 0) return [];
     return [
-      new Warning("RAID_DEGRADED", {
-        what: `${layer.name}, which ${mount.mountPoint} lies on, is degraded.`,
-        why: `${layer.missing === 1 ? "One of its devices is" : `${layer.missing} of its devices are`} missing (${layer.level}); a boot may wait for them before it starts the array without.`,
-        remedy: "Replace them first: mdadm --detail says which, mdadm --manage adds others.",
+      failures.RAID_DEGRADED({
+        name: layer.name,
+        mountPoint: mount.mountPoint,
+        missing: layer.missing,
+        level: layer.level,
       }),
     ];
   });
@@ -74,26 +78,9 @@ function isOnNetwork({ mount, early, layers }: NeededDisk): Finding[] {
   const { protocol, name } = network;
   const point = mount.mountPoint;
   if (early) {
-    return [
-      new Warning("ROOT_ON_NETWORK", {
-        what: `${point} is on the network, and the new kernel's initramfs must bring that up.`,
-        why: `It is ${name}, by ${protocol}; kmonte was not tried with that.`,
-        remedy: "Try a plain kexec first (systemctl kexec), and a rehearsal: kmonte rehearse.",
-      }),
-    ];
+    return [failures.ROOT_ON_NETWORK({ point, name, protocol })];
   }
-  return [
-    new Refusal(
-      "STATE_ON_NETWORK",
-      {
-        what: `${point} cannot be there when the processes are to come back.`,
-        why: `It is ${name}, by ${protocol}; the thaw comes before the network is up.`,
-        remedy:
-          "Have /var/lib/kmonte, /var and the programs on a disk of this machine (KMONTE_STATE names another place).",
-      },
-      { path: point },
-    ),
-  ];
+  return [failures.STATE_ON_NETWORK({ point, name, protocol })];
 }
 
 /** A mount that was made by hand, or waits for somebody to come, is not there at boot. */
@@ -102,17 +89,7 @@ function isMountedByNoBoot(machine: Machine, { mount, early }: NeededDisk): Find
   if (early || !mount.source.startsWith("/dev/")) return [];
   const why = whyNotMounted(machine, point);
   if (why === undefined) return [];
-  return [
-    new Refusal(
-      "DISK_NOT_MOUNTED_AT_BOOT",
-      {
-        what: `${point} is not mounted when the processes are to come back.`,
-        why,
-        remedy: `Have /etc/fstab mount it at boot, without noauto and x-systemd.automount.`,
-      },
-      { path: point },
-    ),
-  ];
+  return [failures.DISK_NOT_MOUNTED_AT_BOOT({ point, why })];
 }
 
 function whyNotMounted(machine: Machine, point: string): string | undefined {
@@ -142,13 +119,7 @@ function apart(disks: readonly NeededDisk[]): Finding[] {
   const points = disks.filter(({ early, layers }) => !early && !layers.some(({ kind }) => kind === "network"));
   if (points.length === 0) return [];
   const names = points.map(({ mount }) => mount.mountPoint).join(", ");
-  return [
-    new Warning("THAW_WAITS_FOR_DISKS", {
-      what: `The processes come back only when ${names} is mounted.`,
-      why: "What the thaw needs lies on other file systems than / and /usr, which the initramfs mounts.",
-      remedy: "Nothing is to be done; the pause is longer by what the check and the mount of them take.",
-    }),
-  ];
+  return [failures.THAW_WAITS_FOR_DISKS({ names })];
 }
 
 /** What the initramfs must hold to find the root file system, by the kinds of layers below that. */

@@ -2,12 +2,12 @@
  * All that is looked at before a kernel is changed, without touching anything. `kmonte swap` refuses what stands in the way
  * here, and `kmonte doctor` shows it: what the one says is what the other does.
  */
-import { Refusal } from "../../lib/errors.ts";
+import { Refusal, Warning } from "../../errors/failure.ts";
 import { BASIC_NEEDS } from "../../freeze/check/kernel-needs.ts";
 import { requireAbleKernel } from "../kernel-config.ts";
 import type { Kernel } from "../kernels.ts";
 import { lookAtDisks } from "./disks.ts";
-import { type Finding, refusalsOf, Warning } from "./finding.ts";
+import { type Finding, refusalsOf } from "./finding.ts";
 import { lookAtFirmware } from "./firmware.ts";
 import { lookAtWatchdog } from "./hardware-watchdog.ts";
 import { lookAtOthers } from "./in-progress.ts";

@@ -1,8 +1,10 @@
 /** Firmware that the new kernel's drivers ask for, that is not there, and that the present ones do not ask for. */
+import type { Warning } from "../../errors/failure.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import type { Kernel } from "../kernels.ts";
-import { type Finding, Warning } from "./finding.ts";
+import type { Finding } from "./finding.ts";
 import { loadedModules } from "./loaded-modules.ts";
 import type { Machine } from "./machine.ts";
 
@@ -68,10 +70,5 @@ function isThere(machine: Machine, file: string, release: string): boolean {
 
 function firmwareMissing(module: string, release: string, files: readonly string[]): Warning {
   const more = files.length > SHOWN ? ` and ${files.length - SHOWN} more` : "";
-  return new Warning("FIRMWARE_MISSING", {
-    what: `Linux ${release} may not find the firmware for ${module}.`,
-    why: `Its driver asks for ${files.slice(0, SHOWN).join(", ")}${more}, which the running kernel's does not, and /lib/firmware has none.`,
-    remedy:
-      "Upgrade the package with the firmware (apt-file search FILE; firmware-linux and others of non-free-firmware).",
-  });
+  return failures.FIRMWARE_MISSING({ release, module, files: files.slice(0, SHOWN).join(", "), more });
 }

@@ -2,8 +2,9 @@
  * A hardware watchdog that somebody feeds now, and nobody between two kernels (Documentation/ABI/testing/
  * sysfs-class-watchdog). KExecWatchdogSec= of systemd-system.conf(5) is for systemctl kexec alone: a swap is none.
  */
+import type { Warning } from "../../errors/failure.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { spawnSync } from "node:child_process";
-import { Warning } from "./finding.ts";
 import type { Machine } from "./machine.ts";
 
 const FOLDER = "/sys/class/watchdog";
@@ -21,11 +22,7 @@ export function lookAtWatchdog(machine: Machine): Warning[] {
     if (read("state") !== "active" || identity === SOFTWARE || seconds === 0 || seconds >= GAP_SECONDS) return [];
     const forGood = read("nowayout") === "1" ? ", and cannot be stopped (nowayout)" : "";
     return [
-      new Warning("WATCHDOG_TOO_SHORT", {
-        what: `A watchdog may restart the machine in the midst of the change of kernel.`,
-        why: `${name} (${identity}) is fed${feeder(machine)}, restarts the machine after ${seconds} s without that${forGood}, and nobody feeds it between two kernels.`,
-        remedy: `Give it ${GAP_SECONDS} s or more: RuntimeWatchdogSec= in /etc/systemd/system.conf and systemctl daemon-reexec, or the setting of the daemon that feeds it.`,
-      }),
+      failures.WATCHDOG_TOO_SHORT({ name, identity, feeder: feeder(machine), seconds, forGood, needed: GAP_SECONDS }),
     ];
   });
 }

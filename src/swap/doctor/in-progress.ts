@@ -1,9 +1,11 @@
 /** Whether another swap is on its way, or one that failed still waits for a boot. */
+import { failures } from "../../errors/catalogue.ts";
 import { existsSync } from "node:fs";
 import { lockRoot } from "../leftovers.ts";
 import { presentBoot } from "../../sys/boot.ts";
 import { readPendingApart } from "../store.ts";
-import { type Finding, refusalsOf, Warning } from "./finding.ts";
+import { asWarning } from "../../errors/retell.ts";
+import { type Finding, refusalsOf } from "./finding.ts";
 import type { Machine } from "./machine.ts";
 
 export function lookAtOthers(machine: Machine): Finding[] {
@@ -14,15 +16,7 @@ export function lookAtOthers(machine: Machine): Finding[] {
   const { records, broken } = readPendingApart(root);
   const boot = presentBoot();
   return [
-    ...records.filter((record) => record.boot !== boot).map(({ id, state }) => waiting(id, state)),
-    ...broken.map(({ error }) => new Warning(error.code, error)),
+    ...records.filter((record) => record.boot !== boot).map(({ id, state }) => failures.SWAP_PENDING({ id, state })),
+    ...broken.map(({ error }) => asWarning(error)),
   ];
-}
-
-function waiting(id: string, state: string): Warning {
-  return new Warning("SWAP_PENDING", {
-    what: `What ${id} froze ${state === "trial" ? "is still on trial here" : "has not been thawed"}.`,
-    why: "Its record is marked for the next boot, which would look at it again.",
-    remedy: "kmonte report says what became of it.",
-  });
 }

@@ -1,5 +1,6 @@
 /** Whether the kernel's files are there and whole: a full /boot, or a broken hook, leaves half of them. */
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { readInitramfs } from "../initramfs.ts";
 import { readKernelImage } from "../kernel-image.ts";
@@ -17,17 +18,7 @@ export function lookAtImage(_machine: Machine, { image, release }: Kernel): Refu
     found?.version === undefined
       ? `${image} has no header of an x86 kernel image (bzImage).`
       : `${image} has ${found.size} bytes, and its header says ${found.expected}: the rest is missing.`;
-  return [
-    new Refusal(
-      "KERNEL_BROKEN",
-      {
-        what: `Linux ${release} cannot be started.`,
-        why,
-        remedy: `See that /boot is not full, and install it again: apt-get install --reinstall linux-image-${release}.`,
-      },
-      { path: image },
-    ),
-  ];
+  return [failures.KERNEL_BROKEN({ release, why, image })];
 }
 
 export function lookAtInitramfs(machine: Machine, kernel: Kernel): Finding[] {
@@ -37,7 +28,16 @@ export function lookAtInitramfs(machine: Machine, kernel: Kernel): Finding[] {
     );
   const { contents } = readInitramfs(kernel.initrd);
   if (!("names" in contents))
-    return contents.damaged ? [initramfsBroken(machine, kernel, kernel.initrd, contents.why)] : [];
+    return contents.damaged
+      ? [
+          failures.INITRAMFS_BROKEN({
+            release: kernel.release,
+            path: kernel.initrd,
+            why: contents.why,
+            make: initramfsCommand(kernel, machine),
+          }),
+        ]
+      : [];
   return machine.isContainer ? [] : lookForTools(machine, kernel, contents.names);
 }
 
@@ -45,15 +45,7 @@ export function lookAtInitramfs(machine: Machine, kernel: Kernel): Finding[] {
 export function requireInitramfs(kernel: Kernel, installed = listKernels(), machine?: Machine): void {
   const { initrd, image, release } = kernel;
   if (initrd !== undefined || !expectsInitramfs(installed, machine)) return;
-  throw new Refusal(
-    "NO_INITRAMFS",
-    {
-      what: `Linux ${release} would not find its disks.`,
-      why: `There is no initramfs beside ${image}, and the kernels here are started with one.`,
-      remedy: `Make it: ${initramfsCommand(kernel, machine)} (see that /boot is not full).`,
-    },
-    { path: image },
-  );
+  throw failures.NO_INITRAMFS({ release, image, make: initramfsCommand(kernel, machine) });
 }
 
 /** As the running kernel has one; where that one is not in /boot, as something here makes them. */
@@ -61,18 +53,6 @@ function expectsInitramfs(installed: readonly Kernel[], machine: Machine | undef
   const running = installed.find((kernel) => kernel.running);
   if (running) return running.initrd !== undefined;
   return machine !== undefined && hasInitramfsMaker(machine);
-}
-
-function initramfsBroken(machine: Machine, kernel: Kernel, path: string, why: string): Refusal {
-  return new Refusal(
-    "INITRAMFS_BROKEN",
-    {
-      what: `The initramfs of Linux ${kernel.release} is not whole.`,
-      why: `${path} cannot be unpacked: ${why}`,
-      remedy: `Make it again: ${initramfsCommand(kernel, machine)} (see that /boot is not full).`,
-    },
-    { path },
-  );
 }
 
 /** Dracut may put all programs into an image of a file system (its module squash). */
@@ -87,15 +67,13 @@ function lookForTools(machine: Machine, kernel: Kernel, names: readonly string[]
   return [...kinds].flatMap((kind) => {
     if (kind === "network" || names.some((name) => TOOLS[kind][0].test(name))) return [];
     return [
-      new Refusal(
-        "INITRAMFS_LACKS",
-        {
-          what: `Linux ${release} would not find its root file system.`,
-          why: `That lies on ${kind}, and ${initrd} has no program for it.`,
-          remedy: `Install ${packageFor(kind, machine)}, and make the initramfs again: ${initramfsCommand(kernel, machine)}.`,
-        },
-        { path: initrd ?? "" },
-      ),
+      failures.INITRAMFS_LACKS({
+        release,
+        kind,
+        initrd,
+        packageName: packageFor(kind, machine),
+        make: initramfsCommand(kernel, machine),
+      }),
     ];
   });
 }

@@ -2,9 +2,10 @@
  * Whether the running kernel lets anybody load another one: how it was built, and the sysctls kexec_load_disabled and
  * kexec_load_limit_reboot (Documentation/admin-guide/sysctl/kernel.rst).
  */
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal, type Warning } from "../../errors/failure.ts";
 import { parseKernelConfig } from "../kernel-config.ts";
-import { type Finding, Warning } from "./finding.ts";
+import type { Finding } from "./finding.ts";
 import type { Machine } from "./machine.ts";
 
 const SYSCTLS = "/proc/sys/kernel";
@@ -17,13 +18,7 @@ const SETTINGS = ["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "
 
 export function lookAtKexec(machine: Machine): Finding[] {
   if (!isBuilt(machine)) {
-    return [
-      new Refusal("KEXEC_NOT_BUILT", {
-        what: `Linux ${machine.running} cannot load another kernel.`,
-        why: "It was built without CONFIG_KEXEC_FILE.",
-        remedy: "Reboot once into a kernel that has it, such as any of Debian's.",
-      }),
-    ];
+    return [failures.KEXEC_NOT_BUILT({ running: machine.running })];
   }
   return [...disabled(machine), ...limited(machine), ...loaded(machine)];
 }
@@ -36,25 +31,13 @@ function isBuilt(machine: Machine): boolean {
 
 function disabled(machine: Machine): Refusal[] {
   if (machine.text(`${SYSCTLS}/kexec_load_disabled`) !== "1") return [];
-  return [
-    new Refusal("KEXEC_DISABLED", {
-      what: "The running kernel lets nobody load another one.",
-      why: `kernel.kexec_load_disabled is 1${setBy(machine, "kexec_load_disabled")}.`,
-      remedy: "It stays so until a reboot: take the setting away, and reboot once.",
-    }),
-  ];
+  return [failures.KEXEC_DISABLED({ setBy: setBy(machine, "kexec_load_disabled") })];
 }
 
 function limited(machine: Machine): Refusal[] {
   const limit = Number(machine.text(`${SYSCTLS}/kexec_load_limit_reboot`) || -1);
   if (limit < 0 || limit >= CALLS) return [];
-  return [
-    new Refusal("KEXEC_LIMIT", {
-      what: "The running kernel does not let another one be loaded often enough.",
-      why: `kernel.kexec_load_limit_reboot is ${limit}${setBy(machine, "kexec_load_limit_reboot")}; a swap needs ${CALLS} calls.`,
-      remedy: "It cannot be raised until a reboot: take the setting away, or set it higher, and reboot once.",
-    }),
-  ];
+  return [failures.KEXEC_LIMIT({ limit, setBy: setBy(machine, "kexec_load_limit_reboot"), calls: CALLS })];
 }
 
 /** The file that sets a sysctl, as the end of a sentence. */
@@ -67,11 +50,5 @@ function setBy(machine: Machine, name: string): string {
 
 function loaded(machine: Machine): Warning[] {
   if (machine.text("/sys/kernel/kexec_loaded") !== "1") return [];
-  return [
-    new Warning("KERNEL_LOADED", {
-      what: "Somebody has loaded a kernel for kexec already.",
-      why: "/sys/kernel/kexec_loaded is 1: kexec-tools, or systemctl kexec, is about to use it.",
-      remedy: "A swap puts its own in the place of it. kexec --unload lets go of it.",
-    }),
-  ];
+  return [failures.KERNEL_LOADED()];
 }

@@ -1,7 +1,8 @@
 /** Whether the packages are in order: a kernel that is half installed, or just being installed, is none to start. */
 import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { type Finding, unknown } from "./finding.ts";
 import type { Machine } from "./machine.ts";
@@ -30,17 +31,7 @@ function lookAtLocks(machine: Machine): Refusal[] {
     const pid = file && holderOf(locks, file);
     if (pid === undefined) continue;
     const command = machine.text(`/proc/${pid}/comm`) || "?";
-    return [
-      new Refusal(
-        "PACKAGES_BUSY",
-        {
-          what: "Packages are being installed or removed just now.",
-          why: `${command} (process ${pid}) holds the lock ${path}.`,
-          remedy: "Wait until it has ended, and try again.",
-        },
-        { path, pid, command },
-      ),
-    ];
+    return [failures.PACKAGES_BUSY({ command, pid, path })];
   }
   return [];
 }
@@ -73,11 +64,5 @@ function lookAtStates(machine: Machine): Finding[] {
   if (unfinished.length === 0) return [];
   const names = unfinished.slice(0, SHOWN).map(([name, state]) => `${name} (${state})`);
   const more = unfinished.length > SHOWN ? ` and ${unfinished.length - SHOWN} more` : "";
-  return [
-    new Refusal("PACKAGES_UNFINISHED", {
-      what: "Not all packages are installed to their end.",
-      why: `dpkg has ${names.join(", ")}${more}; the kernel, its initramfs or what starts at boot may be of that.`,
-      remedy: "dpkg --configure -a, or apt-get install -f, ends it; dpkg --audit shows what is left.",
-    }),
-  ];
+  return [failures.PACKAGES_UNFINISHED({ names: names.join(", "), more })];
 }

@@ -1,10 +1,10 @@
 /** Room on the file systems that a swap and the next kernel write to; for the images themselves see ../room.ts. */
 import { statfsSync, statSync } from "node:fs";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import type { Kernel } from "../kernels.ts";
 import { requireRoom } from "../room.ts";
-import { type Finding, refusalsOf, Warning } from "./finding.ts";
+import { type Finding, refusalsOf } from "./finding.ts";
 import type { Machine } from "./machine.ts";
 
 /** What a swap adds to the copy of the initramfs, in bytes: a hook, and the modules of a watchdog. */
@@ -24,17 +24,7 @@ function inRun(machine: Machine, { initrd, release }: Kernel): Finding[] {
   const free = freeIn(machine.at("/run"));
   const needed = initrd === undefined ? 0 : sizeOf(initrd) + ADDED;
   if (free === undefined || free >= needed) return [];
-  return [
-    new Refusal(
-      "NO_ROOM_IN_RUN",
-      {
-        what: `Linux ${release} cannot be loaded: there is no room in /run.`,
-        why: `A copy of its initramfs takes ${mebibytes(needed)} MiB, and /run has ${mebibytes(free)} MiB left.`,
-        remedy: "Remove what fills it, or make it larger: mount -o remount,size=SIZE /run.",
-      },
-      { path: "/run" },
-    ),
-  ];
+  return [failures.NO_ROOM_IN_RUN({ release, needed: mebibytes(needed), free: mebibytes(free) })];
 }
 
 /** A /boot that is full stops no swap to what is there whole; it is why the next initramfs will not be. */
@@ -42,13 +32,7 @@ function inBoot(machine: Machine, { image, initrd }: Kernel): Finding[] {
   const free = freeIn(machine.at("/boot"));
   const next = sizeOf(image) + (initrd === undefined ? 0 : sizeOf(initrd));
   if (free === undefined || free >= next) return [];
-  return [
-    new Warning("NO_ROOM_IN_BOOT", {
-      what: "/boot has no room for another kernel.",
-      why: `It has ${mebibytes(free)} MiB left, and one like ${image} takes ${mebibytes(next)} MiB with its initramfs.`,
-      remedy: "apt-get autoremove --purge takes kernels away that are not needed any more.",
-    }),
-  ];
+  return [failures.NO_ROOM_IN_BOOT({ free: mebibytes(free), image, next: mebibytes(next) })];
 }
 
 function freeIn(path: string): number | undefined {

@@ -2,12 +2,12 @@
  * Whether the running kernel insists on a signature: lockdown (kernel_lockdown(7)), which Secure Boot turns on in
  * Debian's kernels, or a kernel that was built to insist (CONFIG_KEXEC_SIG_FORCE).
  */
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { parseKernelConfig } from "../kernel-config.ts";
 import { readKernelImage } from "../kernel-image.ts";
 import type { Kernel } from "../kernels.ts";
-import { type Finding, Warning } from "./finding.ts";
+import type { Finding } from "./finding.ts";
 import type { Machine } from "./machine.ts";
 
 /** The variable of the UEFI specification; four bytes of attributes come before its value. */
@@ -18,28 +18,11 @@ export function lookAtSignature(machine: Machine, kernel: Kernel): Finding[] {
   const image = orIfGone(() => readKernelImage(kernel.image), undefined);
   if (why === undefined || image === undefined) return [];
   if (!image.isSigned) {
-    return [
-      new Refusal(
-        "KERNEL_UNSIGNED",
-        {
-          what: `Linux ${kernel.release} cannot be loaded: it is not signed.`,
-          why: `${why}, and ${kernel.image} carries no signature.`,
-          remedy: "Install a signed one (Debian's linux-image packages without -unsigned), or sign it (sbsign(1)).",
-        },
-        { path: kernel.image },
-      ),
-    ];
+    return [failures.KERNEL_UNSIGNED({ release: kernel.release, why, image: kernel.image })];
   }
   // The firmware's keys, and those enrolled with mokutil(1), are the kernel's only where the firmware has checked with them.
   if (isSecureBoot(machine)) return [];
-  return [
-    new Warning("SIGNATURE_UNPROVEN", {
-      what: `Whether Linux ${kernel.release} can be loaded is known only when it is tried.`,
-      why: `${why}, but Secure Boot is off: the keys that its signature is checked with may not be there.`,
-      remedy:
-        "kmonte swap tries it before it stops anything. Without lockdown= on the command line it is not asked for.",
-    }),
-  ];
+  return [failures.SIGNATURE_UNPROVEN({ release: kernel.release, why })];
 }
 
 /** Why a signature is asked for, as the beginning of a sentence. */

@@ -1,6 +1,7 @@
 /** Whether systemd brings the processes back at boot, and knows all that it is asked for then. */
 import { spawnSync } from "node:child_process";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import { requireSystemdAtBoot } from "../unit.ts";
 import { refusalsOf } from "./finding.ts";
 
@@ -13,11 +14,5 @@ export function lookAtSystemd(): Refusal[] {
   const { stdout } = spawnSync("systemctl", ["--version"], { encoding: "utf8" });
   const version = Number(/^systemd (\d+)/.exec(stdout ?? "")?.[1] ?? OLDEST);
   if (version >= OLDEST) return [];
-  return [
-    new Refusal("SYSTEMD_TOO_OLD", {
-      what: "systemd cannot be asked for all that a swap needs.",
-      why: `This is systemd ${version}; kmonte needs ${OLDEST} or newer.`,
-      remedy: "Upgrade the distribution first: Debian 11 and later have it.",
-    }),
-  ];
+  return [failures.SYSTEMD_TOO_OLD({ version, oldest: OLDEST })];
 }

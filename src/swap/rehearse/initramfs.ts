@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { cpioArchive, type CpioEntry } from "../cpio.ts";
 import type { Kernel } from "../kernels.ts";
 import { moduleFileName, readModule } from "../module-file.ts";
@@ -55,11 +55,7 @@ function findTool(name: string): string {
   const path = SEARCH.map((directory) => join(directory, name)).find((candidate) => existsSync(candidate));
   // kmod and the like are one program that goes by its name: the file is wanted, under the name.
   if (path) return realpathSync(path);
-  throw new Refusal("REHEARSAL_TOOL_MISSING", {
-    what: "The rehearsal cannot be made ready.",
-    why: `This machine has no ${name}.`,
-    remedy: "Install the packages util-linux, coreutils and kmod.",
-  });
+  throw failures.REHEARSAL_TOOL_MISSING.program({ name });
 }
 
 /** The shared libraries of a program, its loader among them, as ldd(1) tells them. */
@@ -86,11 +82,7 @@ function moduleFiles(kernel: Kernel): Map<string, Buffer> {
 function unpackedModule(path: string): Buffer {
   const module = readModule(path);
   if (module) return module;
-  throw new KmonteError("REHEARSAL_MODULE", {
-    what: "A module of the target kernel could not be unpacked.",
-    why: `Nothing here unpacks ${path}.`,
-    remedy: "Install xz-utils.",
-  });
+  throw failures.REHEARSAL_MODULE({ path });
 }
 
 function entriesOf(files: ReadonlyMap<string, Buffer>): CpioEntry[] {

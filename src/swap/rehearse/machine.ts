@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { KmonteError, Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { VIEW_TAG } from "./initramfs.ts";
 
 export interface MachineOptions {
@@ -74,11 +74,7 @@ export async function runMachine(options: MachineOptions, signal?: AbortSignal):
 function serveCommand(socket: string): string {
   const [path, options] = SERVERS.find(([candidate]) => existsSync(candidate)) ?? [];
   if (path) return `${SERVE}${path} --socket-path=${socket} ${options}`;
-  throw new Refusal("REHEARSAL_TOOL_MISSING", {
-    what: "The rehearsal cannot be made ready.",
-    why: "This machine has no virtiofsd.",
-    remedy: "Install the package virtiofsd, or qemu-system-common where that has it.",
-  });
+  throw failures.REHEARSAL_TOOL_MISSING.virtiofsd();
 }
 
 async function waitForSocket(socket: string, server: ChildProcess): Promise<void> {
@@ -88,11 +84,7 @@ async function waitForSocket(socket: string, server: ChildProcess): Promise<void
     if (existsSync(socket)) return;
     if (server.exitCode !== null) break;
   }
-  throw new KmonteError("REHEARSAL_VIEW", {
-    what: "The host’s files could not be shown to the rehearsal’s machine.",
-    why: said.trim(),
-    remedy: "What virtiofsd says is above; it needs to be able to make mounts.",
-  });
+  throw failures.REHEARSAL_VIEW({ why: said.trim() });
 }
 
 function qemuArguments(options: MachineOptions, socket: string, console: string): string[] {

@@ -1,4 +1,5 @@
 /** Free address space (user space of x86-64: 47 bits). */
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 
 export interface Range {
   readonly start: number;
@@ -28,5 +29,5 @@ export function findFreeSpace(taken: readonly Range[], size: number): number {
       ceilingGrows = range.growsDown === true;
     }
   }
-  throw new RangeError(`no free address space of ${size} bytes`);
+  throw new InconsistentImage(`no free address space of ${size} bytes`);
 }

@@ -19,6 +19,7 @@ import { readContents } from "./read-contents.ts";
 import type { ThawedUserNamespaces } from "../tree/user-namespaces.ts";
 import { findFreeSpace } from "./address-space.ts";
 import type { Tree } from "../tree/tree.ts";
+import { encoded } from "../verify/consistency.ts";
 
 /** All memory of the process: mappings, their contents, the vDSO, and what /proc tells of them. */
 export function buildMemory(
@@ -79,7 +80,7 @@ export function buildThreads(process: BuiltProcess, userNamespaces: ThawedUserNa
 export function buildProcess(process: BuiltProcess): void {
   for (const resource of processResources) {
     if (resource.isPlace || (resource.of && process.isBorrowed(resource.of))) continue;
-    resource.thaw(process, process.body.resources[resource.name]);
+    encoded(resource.name, () => resource.thaw(process, process.body.resources[resource.name]));
   }
 }
 
@@ -103,7 +104,7 @@ export function beginProcess(process: BuiltProcess): void {
   if (process.begun) return;
   process.begun = true;
   for (const resource of processResources)
-    if (resource.isPlace) resource.thaw(process, process.body.resources[resource.name]);
+    if (resource.isPlace) encoded(resource.name, () => resource.thaw(process, process.body.resources[resource.name]));
   // What stands in a namespace is made when files are opened, long before a thread can enter it.
   for (const { unshared } of process.body.threads)
     for (const id of Object.values(unshared?.namespaces ?? {})) process.context.object(id);

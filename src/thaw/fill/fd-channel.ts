@@ -13,6 +13,7 @@ import type { LocalFd } from "../../lib/brand.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import { SCRATCH_SIZE } from "../../tracee/scope.ts";
 import type { Thawing } from "../context.ts";
+import { Defect } from "../../errors/wrong-input.ts";
 
 const SOCK_DGRAM_CLOEXEC = 0o2000002;
 /** struct msghdr, an iovec, one byte, a control message with one descriptor: at the end of scratch memory. */
@@ -55,7 +56,7 @@ export class FdChannel {
   /** Brings a descriptor of ours into the process; returns its number there. It is closed on exec. */
   fetch(scope: BuildScope, local: LocalFd, about: string): number {
     if (scope.user === undefined) return scope.call("pidfd_getfd", about, this.#pidfd, local, 0);
-    if (this.#local === undefined || this.#channel === undefined) throw new RangeError("there is no channel");
+    if (this.#local === undefined || this.#channel === undefined) throw new Defect("there is no channel");
     send(this.#local, Buffer.from("."), [rightsMessage([local])], undefined, about);
     return receive(scope, this.#channel, about);
   }

@@ -12,6 +12,8 @@ import type { NamespaceHandle } from "../../resources/namespace/handle.ts";
 import { fileKinds } from "../../resources/registry.ts";
 import type { Thawing } from "../context.ts";
 import type { BuiltProcess } from "./process.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
+import { encoded } from "../verify/consistency.ts";
 
 /** Status flags that F_SETFL can change (fcntl(2)). */
 const SETTABLE = O.O_APPEND | O.O_NONBLOCK | O.O_DIRECT | O.O_NOATIME;
@@ -36,7 +38,7 @@ export class ThawedFiles {
   #open(file: FrozenFile): LocalFd {
     const kind = kindOf(file);
     const flags = parseFlags(OPEN_STATUS, file.flags);
-    const fd = this.#context.keep(kind.thaw(file.state, this.#context.in(file.mnt), flags));
+    const fd = this.#context.keep(encoded(file.kind, () => kind.thaw(file.state, this.#context.in(file.mnt), flags)));
     if ((flags & O.O_PATH) !== 0) return fd;
     const now = call("fcntl", "Asking for the flags of a file", fd, F.F_GETFL, 0);
     if ((now & SETTABLE) !== (flags & SETTABLE)) {
@@ -105,7 +107,7 @@ export class ThawedFiles {
     const known = this.#local.get(id);
     if (known !== undefined) return known;
     const file = this.#files[id];
-    if (!file) throw new RangeError(`the image has no file ${id}`);
+    if (!file) throw new InconsistentImage(`the image has no file ${id}`);
     const local = this.#context.openFor(id, () => this.#inNetwork(file, () => this.#open(file)));
     this.#local.set(id, local);
     return local;
@@ -141,6 +143,6 @@ function needsThreads(file: FrozenFile | undefined): boolean {
 
 function kindOf(file: FrozenFile): (typeof fileKinds)[number] {
   const kind = fileKinds.find((candidate) => candidate.name === file.kind);
-  if (!kind) throw new RangeError(`unknown kind of file ${file.kind}`);
+  if (!kind) throw new InconsistentImage(`unknown kind of file ${file.kind}`);
   return kind;
 }

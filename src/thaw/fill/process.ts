@@ -10,6 +10,7 @@ import type { ThawContext, ThawProcess } from "../../resources/thaw-context.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import type { Thawing } from "../context.ts";
 import type { FdChannel } from "./fd-channel.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 
 export class BuiltProcess implements ThawProcess {
   /** The thaw that it is part of. */
@@ -48,7 +49,7 @@ export class BuiltProcess implements ThawProcess {
   }
 
   get body(): FrozenBody {
-    if (!this.state.body) throw new RangeError(`process ${this.pid} is a zombie`);
+    if (!this.state.body) throw new InconsistentImage(`process ${this.pid} is a zombie`);
     return this.state.body;
   }
 

@@ -1,6 +1,6 @@
 /** Bringing memory from a core file into a blank process. */
 import { SyscallError } from "../../sys/call.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import { extentsOf, headerSize, parseSegments, type Extent, type Segment } from "../../image/core/file.ts";
 import { PR } from "../../abi/prctl.ts";
 import type { Blob } from "../../resources/thaw-context.ts";
@@ -95,14 +95,10 @@ function readExtents(
       const wanted = part[i]?.[3] ?? 0;
       if (result < 0)
         throw new SyscallError("pread64", result, `Reading memory into process ${process.pid}`, process.pid);
-      if (result !== wanted) throw endsTooEarly(process);
+      if (result !== wanted) throw failures.IMAGE_SHORT({ process });
       onBytes(result);
     });
   }
-}
-
-function endsTooEarly(process: BuiltProcess): KmonteError {
-  return new KmonteError("IMAGE_SHORT", { what: `The image ends before the memory of process ${process.pid} does.` });
 }
 
 function readSegments(core: Blob): Segment[] {

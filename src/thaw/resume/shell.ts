@@ -7,7 +7,7 @@ import { attempt, withStruct } from "../../sys/call.ts";
 import { SIGNAL } from "../../abi/signal.ts";
 import { TERMIOS2_SIZE, TTY } from "../../abi/tty.ts";
 import { ttyGet, ttySet, ttySetInt } from "../../sys/tty.ts";
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
 import type { FrozenFile, FrozenProcess, FrozenState } from "../../image/schema.ts";
 import { parseStat } from "../../proc/status.ts";
 import { terminal as terminalKind, type TerminalState } from "../../resources/tty/terminal.ts";
@@ -83,11 +83,7 @@ function ownTerminal(): Outside {
   const { ttyNr } = parseStat(readFileSync("/proc/self/stat", "utf8"));
   const isTerminal = withStruct(TERMIOS2_SIZE, (_, at) => attempt("ioctl", TERMINAL, TTY.TCGETS2, at) === 0);
   if (ttyNr === 0 || !isTerminal) {
-    throw new Refusal("SHELL_TERMINAL", {
-      what: "There is no terminal for the program to go on in.",
-      why: "Standard input is not the controlling terminal of kmonte.",
-      remedy: "Run kmonte thaw --shell from a shell in a terminal, in the foreground.",
-    });
+    throw failures.SHELL_TERMINAL();
   }
   const path = readlinkSync(`/proc/self/fd/${TERMINAL}`);
   return { path, createdAt: String(statSync(path, { bigint: true }).ctimeNs) };

@@ -4,7 +4,7 @@ import { SyscallError, attempt } from "../../sys/call.ts";
 import { CLONE } from "../../abi/clone.ts";
 import { SIGNAL } from "../../abi/signal.ts";
 import { WAIT } from "../../abi/wait.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { KmonteError } from "../../errors/failure.ts";
 import type { FrozenProcess } from "../../image/schema.ts";
 import { readdirOrEmpty } from "../../proc/read.ts";
 import { awaitEnd, expectNodeToWatch } from "../../tracee/stops.ts";

@@ -23,6 +23,7 @@ import { cloneBlank, cloneHelper, endProcess, cloneSessionLeader } from "./clone
 import type { TreeBuilder } from "./tree-builder.ts";
 import { BuiltProcess } from "../fill/process.ts";
 import type { TimeNamespaces } from "./time-namespaces.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 
 /** A process that leads a session whose leader has ended, until all is in place. */
 export interface StandIn {
@@ -78,7 +79,7 @@ class ProcessCreation {
   #scopeOf(pid: number): BuildScope {
     if (pid === ROOT) return this.#builder.root;
     const scope = this.#leaders.get(pid) ?? this.#builder.built.get(pid)?.scope;
-    if (!scope) throw new RangeError(`process ${pid} is wanted before it is cloned`);
+    if (!scope) throw new InconsistentImage(`process ${pid} is wanted before it is cloned`);
     return scope;
   }
 

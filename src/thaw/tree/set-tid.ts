@@ -10,7 +10,8 @@ import type { CloneArgs } from "../../abi/clone.ts";
 import { CLONE } from "../../abi/clone.ts";
 import { O } from "../../abi/fcntl.ts";
 import { WAIT } from "../../abi/wait.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import type { KmonteError } from "../../errors/failure.ts";
 import { usersOf } from "../../proc/id-users.ts";
 import { parseStatus } from "../../proc/status.ts";
 import type { FrozenProcess } from "../../image/schema.ts";
@@ -95,11 +96,7 @@ function cloneChosen(from: BuildScope, { args, ids, about }: NewTask, end: numbe
 
 function idLost(id: number, about: string): KmonteError {
   const holder = usersOf(new Set([id])).get(id)?.what;
-  return new KmonteError("PID_LOST", {
-    what: `${about} did not work: others were quicker to take the id ${id}.`,
-    ...(holder !== undefined && { why: `The id is in use by ${holder}.` }),
-    remedy: "Thaw again when fewer processes are being started on the machine.",
-  });
+  return failures.PID_LOST({ about, id, holder });
 }
 
 /** Waits until an id is free: what took it may be one of the many short-lived processes of a boot. */
@@ -136,8 +133,5 @@ function checkIds(ids: readonly number[], about: string): void {
   const status = parseStatus(readFileSync(`/proc/${ids.at(-1)}/status`, "utf8"));
   const got = (status.get("NSpid") ?? "").split(/\s+/).map(Number).slice(-ids.length);
   if (got.toReversed().every((id, level) => id === ids[level])) return;
-  throw new KmonteError("PID_INSIDE", {
-    what: `${about} did not work: it got other ids in the pid namespaces between.`,
-    why: `They are ${got.join(", ")} and were ${ids.toReversed().join(", ")}.`,
-  });
+  throw failures.PID_INSIDE({ about, got: got.join(", "), wanted: ids.toReversed().join(", ") });
 }

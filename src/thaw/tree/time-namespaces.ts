@@ -12,6 +12,7 @@ import { formatTimeOffsets, readTimeOffsets } from "../../proc/time-offsets.ts";
 import type { BuildScope } from "../../tracee/build-scope.x86_64.ts";
 import type { Thawing } from "../context.ts";
 import type { BuiltProcess } from "../fill/process.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 
 /** The one of the first process. */
 const FIRST = "";
@@ -40,7 +41,7 @@ export class TimeNamespaces {
     const { timeNamespace: time = FIRST, timeNamespaceForChildren: childrenTime } = state;
     if ((scope.entered["time"] ?? FIRST) !== time) {
       const namespace = this.#made.get(time);
-      if (namespace === undefined) throw new RangeError(`nobody has made the time namespace ${time}`);
+      if (namespace === undefined) throw new InconsistentImage(`nobody has made the time namespace ${time}`);
       process.lend(namespace, (fd) => scope.call("setns", "Entering a time namespace", fd, CLONE.NEWTIME));
       scope.entered["time"] = time;
     }
@@ -52,7 +53,7 @@ export class TimeNamespaces {
   /** Makes one, into which the children of `maker` will be cloned. */
   #make(name: string, maker: BuildScope): void {
     const clocks = name === FIRST ? this.#clocks : this.#clocks.timeNamespaces?.[name];
-    if (!clocks) throw new RangeError(`the image has no clocks of ${name}`);
+    if (!clocks) throw new InconsistentImage(`the image has no clocks of ${name}`);
     maker.call("unshare", "Making a time namespace", CLONE.NEWTIME);
     const offsets = formatTimeOffsets({
       monotonic: BigInt(clocks.monotonic) - this.#start.monotonic,

@@ -26,7 +26,8 @@ import type { BuiltProcess } from "../fill/process.ts";
 import { idsOfSet } from "./helper-ids.ts";
 import { findFreeSpace, type Range } from "../fill/address-space.ts";
 import { TimeNamespaces } from "./time-namespaces.ts";
-import type { ThawedUserNamespaces } from "./user-namespaces.ts";
+import { ThawedUserNamespaces } from "./user-namespaces.ts";
+import { Defect } from "../../errors/wrong-input.ts";
 
 /** Room for any kernel's vDSO with its data pages. */
 const VDSO_ROOM = 256 * 1024;
@@ -130,7 +131,7 @@ function clearRoot(root: BuildScope, parking: number): ParkedVdso {
   }
   if (parts.length === 0) return { parts };
   const parked = moveVdso(root, { parts }, parking);
-  if (vdsoSize(parked) > VDSO_ROOM) throw new RangeError("the vDSO is larger than ever");
+  if (vdsoSize(parked) > VDSO_ROOM) throw new Defect("the vDSO is larger than ever");
   return parked;
 }
 

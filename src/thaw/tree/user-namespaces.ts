@@ -13,7 +13,8 @@ import { type NamespaceType, openNamespace } from "../../sys/namespaces.ts";
 import { PR } from "../../abi/prctl.ts";
 import { WAIT } from "../../abi/wait.ts";
 import type { LocalFd } from "../../lib/brand.ts";
-import { KmonteError } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { InconsistentImage } from "../../errors/wrong-input.ts";
 import { stateOfKind } from "../../image/kinds.ts";
 import type { FrozenProcess } from "../../image/schema.ts";
 import type { UserNamespaces } from "../../resources/thaw-context.ts";
@@ -50,7 +51,7 @@ export class ThawedUserNamespaces implements UserNamespaces {
 
   stateOf(id: string): UserState {
     const state = stateOfKind(userNamespace, this.#builder.context.stateOf(id));
-    if (!state) throw new RangeError(`object ${id} is no user namespace`);
+    if (!state) throw new InconsistentImage(`object ${id} is no user namespace`);
     return state;
   }
 
@@ -73,10 +74,7 @@ export class ThawedUserNamespaces implements UserNamespaces {
   /** Clones a process with a new user namespace of its own. */
   create(from: BuildScope, user: string | undefined, rights: Credentials | undefined, clone: () => void): void {
     if (user === undefined || this.stateOf(user).parent !== from.user || this.#builder.context.has(user)) {
-      throw new KmonteError("PID_NAMESPACE_OWNER", {
-        what: "A pid namespace cannot be made again as it was.",
-        why: `It belongs to ${user ?? "the user namespace above"}, which its makers were in before it.`,
-      });
+      throw failures.PID_NAMESPACE_OWNER({ user });
     }
     this.#asOwner(from, this.stateOf(user), clone, rights);
   }
@@ -120,7 +118,7 @@ export class ThawedUserNamespaces implements UserNamespaces {
   proc(pid: number, source: string, options: readonly string[]): LocalFd {
     const { built } = this.#builder;
     const inside = built.get(pid)?.state.pidNamespace;
-    if (!inside) throw new RangeError(`no process ${pid} for a proc file system`);
+    if (!inside) throw new InconsistentImage(`no process ${pid} for a proc file system`);
     return this.#helper(({ scope }) => {
       const about = "Making a file system proc";
       const file = scope.call("fsopen", about, scope.put(Buffer.from("proc\0")), 0);

@@ -1,5 +1,6 @@
 /** Whether the ids of an image's processes and threads are free, asked before anything is made. */
-import { Refusal } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import type { Image } from "../../image/read.ts";
 import { usersOf } from "../../proc/id-users.ts";
 import { sleepMicroseconds } from "../../tracee/stops.ts";
@@ -24,18 +25,8 @@ export function checkIds(image: Image): Refusal[] {
   }
   return wanted.flatMap(({ pid, command, ids }) => {
     const taken = [...ids].find((id) => users.has(id));
-    return taken === undefined ? [] : [idTaken(pid, command, taken, users.get(taken)?.what ?? "")];
+    return taken === undefined
+      ? []
+      : [failures.PID_TAKEN({ pid, command, id: taken, user: users.get(taken)?.what ?? "" })];
   });
-}
-
-function idTaken(pid: number, command: string, id: number, user: string): Refusal {
-  return new Refusal(
-    "PID_TAKEN",
-    {
-      what: `Process ${pid} (${command}) cannot get its id back.`,
-      why: `The id ${id} is in use by ${user}.`,
-      remedy: "End that process, or thaw after a reboot.",
-    },
-    { pid: id, command },
-  );
 }

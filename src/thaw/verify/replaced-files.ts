@@ -4,7 +4,7 @@
  */
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { type Rights, isForUser } from "../../sys/identity.ts";
-import type { Refusal } from "../../lib/errors.ts";
+import type { Refusal } from "../../errors/failure.ts";
 import { filesOf } from "../../image/kinds.ts";
 import { pathsIn, pathsOfPart, pathsOfProcess } from "../../image/user/reach.ts";
 import type { FrozenState } from "../../image/schema.ts";

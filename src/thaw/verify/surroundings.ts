@@ -5,7 +5,8 @@ import { S_IF } from "../../abi/stat.ts";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { stat } from "../../sys/stat.ts";
 import { flagsNeeded, unpackXstate } from "../../abi/xstate.x86_64.ts";
-import { Refusal, RefusalList } from "../../lib/errors.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { Refusal } from "../../errors/failure.ts";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { cpuFeatures } from "../../image/manifest.ts";
 import type { Image } from "../../image/read.ts";
@@ -37,11 +38,7 @@ export function checkSurroundings(image: Image, otherProcessor = false): void {
   ];
   if (problems.length === 0) return;
   if (problems.length === 1) throw problems[0] as Refusal;
-  throw new RefusalList(
-    "CANNOT_THAW",
-    { what: `${problems.length} things stand in the way of thawing ${image.directory}; nothing was made.` },
-    problems,
-  );
+  throw failures.CANNOT_THAW.here({ directory: image.directory, refusals: problems });
 }
 
 function checkKernel(): Refusal[] {
@@ -49,16 +46,7 @@ function checkKernel(): Refusal[] {
     ["/proc/self/timens_offsets", "time namespaces (CONFIG_TIME_NS)"],
     ["/proc/self/map_files", "map_files (CONFIG_CHECKPOINT_RESTORE)"],
   ] as const;
-  return needs
-    .filter(([path]) => !existsSync(path))
-    .map(
-      ([path, what]) =>
-        new Refusal("KERNEL_FEATURE", {
-          what: "This kernel cannot take the processes.",
-          why: `It has no ${what}: ${path} is missing.`,
-          remedy: "Boot a kernel of Debian, 5.10 or newer, or build it in.",
-        }),
-    );
+  return needs.filter(([path]) => !existsSync(path)).map(([path, what]) => failures.KERNEL_FEATURE({ what, path }));
 }
 
 /** Features that programs have no use for, or notice nothing of. */
@@ -71,13 +59,7 @@ function checkCpu(image: Image): Refusal[] {
   );
   const missing = vector.filter((feature) => !here.has(feature) && !KERNELS_OWN.has(feature));
   if (missing.length === 0) return [];
-  return [
-    new Refusal("CPU_FEATURE", {
-      what: "This processor cannot run the processes.",
-      why: `It lacks ${missing.join(", ")}.`,
-      remedy: "Thaw on a machine whose processor has them, or with --other-processor if the programs do without.",
-    }),
-  ];
+  return [failures.CPU_FEATURE.missing({ missing: missing.join(", ") })];
 }
 
 type ThreadBase = FrozenBody["threads"][number];
@@ -89,15 +71,7 @@ function checkVectors(image: Image): Refusal[] {
     for (const { tid, execution } of (body?.threads ?? []) as (ThreadBase & { execution: ExecutionState })[]) {
       const missing = flagsNeeded(unpackXstate(execution)).filter((flag) => !here.has(flag));
       if (missing.length === 0) continue;
-      const refusal = new Refusal(
-        "CPU_FEATURE",
-        {
-          what: `Process ${pid} (${command}) cannot go on with this processor.`,
-          why: `Registers of ${missing.join(", ")} are in use in thread ${tid}, and it has none.`,
-          remedy: "Thaw on a machine whose processor has them.",
-        },
-        { pid, command },
-      );
+      const refusal = failures.CPU_FEATURE.inUse({ pid, command, missing: missing.join(", "), tid });
       // One that cannot is enough to say.
       return [refusal];
     }
@@ -173,26 +147,16 @@ function checkObjects(image: Image): Refusal[] {
 }
 
 function checkFile(file: NamedFileState, mapped: boolean): Refusal | undefined {
-  const refuse = (code: string, why: string, remedy: string): Refusal =>
-    new Refusal(code, { what: `${file.path} is not what the processes had open.`, why, remedy }, { path: file.path });
+  const { path } = file;
   let now: ReturnType<typeof stat>;
   try {
-    now = stat(OWN_VIEW.at(file.path));
+    now = stat(OWN_VIEW.at(path));
   } catch (cause) {
-    const why = `It cannot be found (${(cause as NodeJS.ErrnoException).code}).`;
-    return refuse("FILE_MISSING", why, "Put the file back, from the package or the backup that it came from.");
+    return failures.FILE_MISSING.file({ path, errno: (cause as NodeJS.ErrnoException).code });
   }
   // A device's size and times say nothing of what it shows.
   if (!mapped || now.type !== S_IF.S_IFREG) return undefined;
-  if (now.size !== file.size) {
-    return refuse(
-      "FILE_CHANGED",
-      `It has ${now.size} bytes; it had ${file.size}.`,
-      "Put the old version back for the thaw.",
-    );
-  }
-  if (String(now.mtimeNs) !== file.mtimeNs) {
-    return refuse("FILE_CHANGED", "It was written to after the freeze.", "Put the old version back for the thaw.");
-  }
+  if (now.size !== file.size) return failures.FILE_CHANGED.size({ path, size: now.size, was: file.size });
+  if (String(now.mtimeNs) !== file.mtimeNs) return failures.FILE_CHANGED.afterFreeze({ path });
   return undefined;
 }

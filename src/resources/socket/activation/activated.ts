@@ -9,7 +9,7 @@ import { KCMP } from "../../../abi/fcntl.ts";
 import { compareTasks } from "../../../sys/task.ts";
 import { networkHere, socketNamespace } from "../../../sys/namespaces.ts";
 import { S_IF } from "../../../abi/stat.ts";
-import { KmonteError } from "../../../lib/errors.ts";
+import { KmonteError } from "../../../errors/failure.ts";
 import { isSystemdRunning } from "../../../lib/systemd-unit.ts";
 import type { OpenFile } from "../../freeze-context.ts";
 import { describeSocket, isManager, KINDS, soughtSchema, type Sought } from "./manager-sockets.ts";

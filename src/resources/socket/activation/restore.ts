@@ -3,7 +3,8 @@ import { Memo } from "../../memo.ts";
 import { basename } from "node:path";
 import { presentBoot } from "../../../sys/boot.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import { Refusal } from "../../../lib/errors.ts";
+import { failures } from "../../../errors/catalogue.ts";
+import type { Refusal } from "../../../errors/failure.ts";
 import { showUnits, startUnitSoon, stopUnit } from "../../../lib/systemctl.ts";
 import { HAND_OVER_DROP_IN, isSystemdRunning } from "../../../lib/systemd-unit.ts";
 import type { ThawContext } from "../../thaw-context.ts";
@@ -71,11 +72,7 @@ function serviceOf(unit: string): Service | undefined {
 
 function startedAnew({ unit }: Activation, { name, state }: Service): Refusal | undefined {
   if (state === "inactive" || state === "failed") return undefined;
-  return new Refusal("SOCKET_UNIT_USED", {
-    what: `${name} was started anew while its processes were frozen, and is ${state}.`,
-    why: `Both would take connections from the sockets of ${unit}.`,
-    remedy: `systemctl stop ${name}, and thaw again.`,
-  });
+  return failures.SOCKET_UNIT_USED({ name, state, unit });
 }
 
 /**
@@ -114,15 +111,7 @@ function whereElse(unit: string): string {
 }
 
 function missing({ unit, address }: Activation, why: string): Refusal {
-  return new Refusal(
-    "SOCKET_UNIT_MISSING",
-    {
-      what: `Processes share a socket of ${unit} with systemd, and systemd does not listen at ${address}.`,
-      why,
-      remedy: `See that ${unit} listens there again (systemctl cat ${unit}, systemctl start ${unit}), and thaw again.`,
-    },
-    { path: address },
-  );
+  return failures.SOCKET_UNIT_MISSING({ unit, address, why });
 }
 
 /** What the program had set on it and a new one of systemd's does not take. */

@@ -1,5 +1,5 @@
 /** The socket units that systemd has (systemd.socket(5)), and what they listen at. */
-import { KmonteError } from "../../../lib/errors.ts";
+import { KmonteError } from "../../../errors/failure.ts";
 import { startUnit, systemctl } from "../../../lib/systemctl.ts";
 
 export interface SocketUnit {

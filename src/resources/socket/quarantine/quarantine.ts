@@ -12,7 +12,7 @@ import { threadId } from "node:worker_threads";
 import { OWN_VIEW } from "../../../sys/mount-view.ts";
 import { existsSync, readlinkSync } from "../../../sys/files.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import { KmonteError } from "../../../lib/errors.ts";
+import { failures } from "../../../errors/catalogue.ts";
 import { makePipe } from "../../pipe/data.ts";
 import { LONGEST_FREEZE_S, rules, type Flow, type QuarantineScope } from "./rules.ts";
 
@@ -35,11 +35,7 @@ function nft(commands: string, lent?: LocalFd): string {
     return execFileSync(nftPath(), ["-f", "-"], { input: commands, encoding: "utf8", stdio: [...stdio] });
   } catch (cause) {
     const { stderr } = cause as { stderr?: string };
-    throw new KmonteError(
-      "FIREWALL",
-      { what: "Packets of a connection could not be held back.", why: `nft said: ${stderr?.trim() ?? String(cause)}.` },
-      { cause },
-    );
+    throw failures.FIREWALL({ said: stderr?.trim() ?? String(cause), cause });
   }
 }
 
@@ -137,11 +133,7 @@ export class Quarantine {
   /** Keeps the silence beyond the end of the processes. */
   makeLasting(): void {
     if (Date.now() - this.#since > (LONGEST_FREEZE_S - 30) * 1000) {
-      throw new KmonteError("FREEZE_TOO_LONG", {
-        what: "The freeze took too long for its connections; the processes go on as they were.",
-        why: `Packets were held back for ${LONGEST_FREEZE_S} seconds.`,
-        remedy: "Write the image to a faster place.",
-      });
+      throw failures.FREEZE_TOO_LONG({ seconds: LONGEST_FREEZE_S });
     }
     // Both for a moment: a table takes longer to go than to come, and the processes are waited for.
     keepLasting(this.lasting, this.#quiet, this.guard);

@@ -9,7 +9,8 @@ import { inetAddress } from "../../../abi/sockaddr.ts";
 import { AF, SO, SOCK, SOCK_CLOEXEC, SOL } from "../../../abi/socket.ts";
 import { tryAddress, trySetOption } from "../../../sys/socket.ts";
 import { described } from "../../../lib/described.ts";
-import { Refusal } from "../../../lib/errors.ts";
+import { failures } from "../../../errors/catalogue.ts";
+import type { Refusal } from "../../../errors/failure.ts";
 import type { Options } from "../options.ts";
 import { flowSchema, type Flow } from "./rules.ts";
 
@@ -54,30 +55,19 @@ export function networkNeed({ local, remote, options }: NetworkEnds): NetworkNee
 export function missingOf({ local, remote, device }: NetworkNeed): Refusal | undefined {
   const family = local.address.includes(":") ? AF.AF_INET6 : AF.AF_INET;
   const fd = attempt("socket", family, SOCK.SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return missing("NO_ADDRESS", local.address, "This kernel has no such sockets.", "Load its module.");
+  if (fd < 0) return failures.NO_ADDRESS.family({ address: local.address });
   try {
     const name = device === undefined ? "" : Buffer.from(device, "hex").toString().replaceAll("\0", "");
     if (name !== "" && trySetOption(fd, SOL.SOL_SOCKET, SO.SO_BINDTODEVICE, Buffer.from(`${name}\0`)) < 0)
-      return missing("NO_DEVICE", name, "There is no such network device.", "Bring the device up first.");
-    if (tryAddress("bind", fd, inetAddress(family, local)) < 0) {
-      const remedy = `Give the address to a device of this machine first (ip address add ${local.address}/… dev …).`;
-      return missing("NO_ADDRESS", local.address, "No device has this address, or none that is up.", remedy);
-    }
+      return failures.NO_DEVICE({ device: name });
+    if (tryAddress("bind", fd, inetAddress(family, local)) < 0)
+      return failures.NO_ADDRESS.device({ address: local.address });
     if (remote && tryAddress("connect", fd, inetAddress(family, remote)) < 0)
-      return missing(
-        "NO_ROUTE",
-        remote.address,
-        `No route leads there from ${local.address}.`,
-        "Set up the route first.",
-      );
+      return failures.NO_ROUTE({ local: local.address, remote: remote.address });
     return undefined;
   } finally {
     closeSync(fd);
   }
-}
-
-function missing(code: string, what: string, why: string, remedy: string): Refusal {
-  return new Refusal(code, { what: `Sockets of the processes need ${what}, which is not here.`, why, remedy });
 }
 
 /** What stands in the way of making the socket here. */

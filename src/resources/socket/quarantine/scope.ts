@@ -3,12 +3,12 @@
  * and ports, at which whoever comes would be told that nobody is there.
  */
 import { readFileSync } from "../../../sys/files.ts";
+import { failures } from "../../../errors/catalogue.ts";
 import { namespaceOf, networkHere, socketNamespace } from "../../../sys/namespaces.ts";
 import { isInRepair } from "../../../sys/tcp.ts";
-import type { Refusal } from "../../../lib/errors.ts";
 import type { FreezeContext, OpenFile } from "../../freeze-context.ts";
+import type { Refusal } from "../../../errors/failure.ts";
 import { isClosedExternal } from "../close-external.ts";
-import { socketRefusal } from "../external.ts";
 import { isTcpConnection, localAddress, peerAddress, showAddress } from "../inet-common.ts";
 import { flowKey, once, turned } from "../inet-snapshot.ts";
 import { portOf } from "../port.ts";
@@ -29,7 +29,7 @@ export function connectionFlows(context: FreezeContext): Flows {
     for (const [, file] of tcpFiles(context)) {
       if (!isTcpConnection(file) || waiting.has(file.stat.inode) || isClosedExternal(file)) continue;
       const remote = peerAddress(file.local);
-      if (isInRepair(file.local)) throw inRepair(file);
+      if (isInRepair(file.local)) throw failures.TCP_REPAIR({ file });
       if (remote) all.set(file, { local: localAddress(file.local), remote });
     }
     const inside = new Set([...all.values()].map(flowKey));
@@ -80,22 +80,6 @@ function begin(context: FreezeContext, quiet: ConstructorParameters<typeof Quara
   return quarantine;
 }
 
-function inRepair(file: OpenFile): Refusal {
-  return socketRefusal(
-    file,
-    "TCP_REPAIR",
-    "a TCP socket in repair mode",
-    "somebody is working on its inner state (TCP_REPAIR).",
-    "Try again when that has ended.",
-  );
-}
-
 function withoutFilter(file: OpenFile, flow: Flow): Refusal {
-  return socketRefusal(
-    file,
-    "NFT_MISSING",
-    `a connection to ${showAddress(flow.remote)}, outside the frozen set`,
-    "packets must be held back while it is away, and nft(8) is not there.",
-    "Install nftables, or freeze both ends together.",
-  );
+  return failures.NFT_MISSING({ file, remote: showAddress(flow.remote) });
 }

@@ -2,14 +2,13 @@
  * Connections that wait in a listening socket's backlog, nobody having accepted them. Their server's end has no
  * descriptor: only a handshake makes one again, so both ends must be in the set, and nothing may have been sent.
  */
+import { failures } from "../../../errors/catalogue.ts";
 import { IPPROTO, SIOCOUTQ } from "../../../abi/socket.ts";
 import { getOption, ioctlInt } from "../../../sys/socket.ts";
 import { TCP_STATE } from "../../../abi/tcp.ts";
 import { tcpInfo } from "../../../sys/tcp.ts";
-import type { Refusal } from "../../../lib/errors.ts";
 import type { FreezeContext, OpenFile, Settling } from "../../freeze-context.ts";
 import { plainEnd } from "../../../proc/inet-diag.ts";
-import { socketRefusal } from "../external.ts";
 import { inetSort, isTcpConnection, localAddress, peerAddress, showAddress } from "../inet-common.ts";
 import { flowKey, once, tcpSockets, turned } from "../inet-snapshot.ts";
 import { portOf } from "../port.ts";
@@ -56,9 +55,10 @@ export function waitingClients(context: FreezeContext): ReadonlyMap<bigint, Wait
       if (!other || !NOT_ACCEPTED.includes(other.state)) continue;
       const [listener, another] = listeners.filter(([, { local }]) => leadsTo(remote, localAddress(local)));
       if (!listener) continue;
-      if (another) context.refuse(inGroup(file, remote));
+      if (another) context.refuse(failures.TCP_PENDING_CONNECTIONS.ofClient({ file, remote: showAddress(remote) }));
       const data = other.unread - Number(other.state === TCP_STATE.CLOSE_WAIT);
-      if (data > 0 || (ioctlInt(file.local, SIOCOUTQ) ?? 0) > 0) context.refuse(hasSent(file, remote));
+      if (data > 0 || (ioctlInt(file.local, SIOCOUTQ) ?? 0) > 0)
+        context.refuse(failures.TCP_PENDING_DATA({ file, remote: showAddress(remote) }));
       const age = getOption(file.local, IPPROTO.IPPROTO_TCP, 11, 60)?.readUInt32LE(LAST_DATA_SENT) ?? 0;
       found.push([
         performance.now() - age,
@@ -82,26 +82,6 @@ function leadsTo(target: Flow["remote"], name: Flow["local"]): boolean {
   return target.port === name.port && (/^(0\.0\.0\.0|::)$/.test(name.address) || plainEnd(target) === plainEnd(name));
 }
 
-function hasSent(file: OpenFile, remote: Flow["remote"]): Refusal {
-  return socketRefusal(
-    file,
-    "TCP_PENDING_DATA",
-    `sent data to ${showAddress(remote)}, which has not accepted the connection yet`,
-    "nobody can read data that stands behind a backlog.",
-    "Try again when the server has accepted the connection.",
-  );
-}
-
-function inGroup(file: OpenFile, remote: Flow["remote"]): Refusal {
-  return socketRefusal(
-    file,
-    "TCP_PENDING_CONNECTIONS",
-    `a connection to ${showAddress(remote)} that nobody has accepted yet`,
-    "several sockets listen there (SO_REUSEPORT), and which of them has it cannot be told.",
-    "Try again when the server has accepted the connection.",
-  );
-}
-
 /**
  * What a listening socket's backlog has, as ids of the clients' files. Clients outside cannot be carried: no kernel puts a
  * connection back into a backlog. As a rule the program accepts them as soon as it may go on.
@@ -114,7 +94,7 @@ export function freezeBacklog(file: OpenFile, name: Flow["local"], waiting: numb
   const begin = (): Settling => backlogSettling(file.local, portOf(file));
   if (strangers > 0 && !file.context.closeExternal) {
     file.context.restless(begin);
-    throw outside(file, name, strangers);
+    throw failures.TCP_PENDING_CONNECTIONS.ofServer({ file, local: showAddress(name), count: strangers });
   }
   if (strangers > 0)
     file.context.note(
@@ -126,14 +106,4 @@ export function freezeBacklog(file: OpenFile, name: Flow["local"], waiting: numb
   // Who has been answered believes in a connection that would not be here any more.
   if (halves.length > 0) file.context.restless(begin);
   return mine.map((client) => client.id);
-}
-
-function outside(file: OpenFile, name: Flow["local"], count: number): Refusal {
-  return socketRefusal(
-    file,
-    "TCP_PENDING_CONNECTIONS",
-    `connections to ${showAddress(name)} that it has not accepted yet`,
-    `${count} wait in the backlog, out of reach, and their clients are not frozen with it.`,
-    "Try again when the program has accepted them, or give --close-external: their clients are then told that they are closed.",
-  );
 }

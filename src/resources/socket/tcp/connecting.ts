@@ -38,6 +38,7 @@ import { flowSchema, PASS_MARK } from "../quarantine/rules.ts";
 import { closeWithoutSending } from "./snapshot.ts";
 import { freezeKeys, md5KeysSchema, thawKeys } from "./md5.ts";
 import { waitingClients } from "./backlog.ts";
+import { Defect } from "../../../errors/wrong-input.ts";
 
 const schema = v.strictObject({
   family: v.picklist(["AF_INET", "AF_INET6"]),
@@ -119,7 +120,7 @@ function isDialling(file: OpenFile): boolean {
 /** getpeername(2) tells only of connections that stand. */
 function remoteOf(file: OpenFile): ConnectingState["remote"] {
   const info = tcpSockets(file.context).byInode.get(Number(file.stat.inode));
-  if (!info) throw new RangeError(`socket ${file.stat.inode} is not among those of its network namespace`);
+  if (!info) throw new Defect(`socket ${file.stat.inode} is not among those of its network namespace`);
   return info.remote;
 }
 

@@ -1,10 +1,10 @@
 /** A TCP connection (tcp(7)) in any state that has another end, by way of TCP_REPAIR. */
+import { failures } from "../../../errors/catalogue.ts";
 import * as v from "valibot";
 import { AF, IPPROTO } from "../../../abi/socket.ts";
 import { TCP_STATE } from "../../../abi/tcp.ts";
 import { nameOf } from "../../../lib/flags.ts";
 import type { FileKind } from "../../contract.ts";
-import { socketRefusal } from "../external.ts";
 import { filterSchema, freezeFilter } from "../filter.ts";
 import {
   familyName,
@@ -80,13 +80,7 @@ export const tcpConnection: FileKind<TcpState, "tcp-connection"> = {
     const seen = lookAtConnections(file.context).get(file.stat.inode);
     const state = nameOf(TCP_STATE, seen?.snapshot.info.state ?? 0);
     if (!seen || !v.is(schema.entries.state, state)) {
-      throw socketRefusal(
-        file,
-        "TCP_STATE",
-        "a TCP connection that is only being made",
-        `it is in state ${state ?? "unknown"}.`,
-        "Try again in a moment.",
-      );
+      throw failures.TCP_STATE({ file, state: state ?? "unknown" });
     }
     const { flow, snapshot } = seen;
     const filter = freezeFilter(file);

@@ -1,4 +1,5 @@
 /** Keys for the signatures of segments (tcp(7), TCP_MD5SIG), which sock_diag(7) tells those who may set them. */
+import { failures } from "../../../errors/catalogue.ts";
 import { DIAG_MD5SIG, TCP_MD5SIG_EXT, TCP_MD5SIG_FLAG_PREFIX, MD5SIG, TCP_AO_INFO } from "../../../abi/tcp.ts";
 import * as v from "valibot";
 import { inetAddress, parseInet } from "../../../abi/sockaddr.ts";
@@ -7,7 +8,6 @@ import { getOption, setOption } from "../../../sys/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { InetSocketInfo } from "../../../proc/inet-diag.ts";
 import type { OpenFile } from "../../freeze-context.ts";
-import { socketRefusal } from "../external.ts";
 
 export const md5KeysSchema = v.array(
   v.strictObject({
@@ -24,12 +24,7 @@ const INET_DIAG_MD5SIG = 18;
 
 export function freezeKeys(file: OpenFile, info: InetSocketInfo | undefined): Keys | undefined {
   if (getOption(file.local, IPPROTO.IPPROTO_TCP, TCP_AO_INFO, 56)) {
-    throw socketRefusal(
-      file,
-      "TCP_AO",
-      "a TCP socket that authenticates its segments (TCP-AO)",
-      "its keys live in the kernel and count the segments that they have signed.",
-    );
+    throw failures.TCP_AO({ file });
   }
   const all = info?.attributes.get(INET_DIAG_MD5SIG);
   if (!all || all.length < DIAG_MD5SIG.SIZE) return undefined;

@@ -7,8 +7,8 @@ import { announceAddress } from "../../../sys/announce.ts";
 import { TCP_FLAG } from "../../../abi/packet.ts";
 import { injectSegment, reportUnreachable } from "../../../sys/packet.ts";
 import { AF } from "../../../abi/socket.ts";
-import { KmonteError } from "../../../lib/errors.ts";
 import type { ThawContext } from "../../thaw-context.ts";
+import { KmonteError } from "../../../errors/failure.ts";
 import { isPlainV4, PASS_MARK, type Flow } from "../quarantine/rules.ts";
 import { isEverywhere } from "../quarantine/requirements.ts";
 

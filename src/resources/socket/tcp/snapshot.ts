@@ -1,4 +1,5 @@
 /** All TCP connections of the frozen set together, at one moment. */
+import { failures } from "../../../errors/catalogue.ts";
 import { NativeBuffer } from "../../../sys/ffi.unsafe.ts";
 import { receive } from "../../../sys/message.ts";
 import { SyscallError } from "../../../sys/call.ts";
@@ -10,7 +11,6 @@ import { readInside, readOutside } from "../../../sys/tcp-series.ts";
 import { nameOf } from "../../../lib/flags.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { FreezeContext, OpenFile } from "../../freeze-context.ts";
-import { socketRefusal } from "../external.ts";
 import { connectionFlows, quarantineScope } from "../quarantine/scope.ts";
 import { RepairGuard } from "./repair-guard.x86_64.ts";
 import { flowKey, once, turned } from "../inet-snapshot.ts";
@@ -118,13 +118,7 @@ function atOneMoment(connections: readonly { file: OpenFile; reuseAddress: numbe
     last = now;
     sleepMicroseconds(PAUSE_US);
   }
-  throw socketRefusal(
-    (connections[0] as { file: OpenFile }).file,
-    "TCP_RESTLESS",
-    "a TCP connection that does not come to rest",
-    "its queues changed with every look.",
-    "Try again.",
-  );
+  throw failures.TCP_RESTLESS({ file: (connections[0] as { file: OpenFile }).file });
 }
 
 function isSame(a: TcpSnapshot, b: TcpSnapshot): boolean {

@@ -2,6 +2,7 @@
  * The urgent mark of a TCP connection (tcp(7)): the place of a byte in what was received, and the byte itself unless it
  * was taken out of band. A segment that says so is the only way to set one.
  */
+import { failures } from "../../../errors/catalogue.ts";
 import { POLL } from "../../../abi/poll.ts";
 import { pollNow } from "../../../sys/poll.ts";
 import * as v from "valibot";
@@ -12,7 +13,6 @@ import { MSG, SO, SOL } from "../../../abi/socket.ts";
 import { getInt, setInt } from "../../../sys/socket.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
 import type { OpenFile } from "../../freeze-context.ts";
-import { socketRefusal } from "../external.ts";
 
 export const urgentSchema = v.strictObject({
   /** Bytes of the receive queue before the urgent one. */
@@ -52,7 +52,8 @@ function peekUrgent(fd: LocalFd): Buffer {
 /** A look stops at the mark; to begin behind it takes an offset, which TCP has since 6.9. */
 function peekFrom(file: OpenFile, at: number, length: number): Buffer {
   const { local } = file;
-  if (getInt(local, SOL.SOL_SOCKET, SO.SO_PEEK_OFF) === undefined || !setPeekOffset(local, at)) throw unreadable(file);
+  if (getInt(local, SOL.SOL_SOCKET, SO.SO_PEEK_OFF) === undefined || !setPeekOffset(local, at))
+    throw failures.TCP_URGENT({ file });
   using room = new NativeBuffer(length);
   try {
     const message = receive(local, room, MSG.MSG_PEEK | MSG.MSG_DONTWAIT);
@@ -71,16 +72,6 @@ function setPeekOffset(fd: LocalFd, at: number): boolean {
     if (error instanceof SyscallError) return false;
     throw error;
   }
-}
-
-function unreadable(file: OpenFile): Error {
-  return socketRefusal(
-    file,
-    "TCP_URGENT",
-    "a TCP connection with bytes behind an urgent one",
-    "this kernel has no way to look past the urgent mark without reading.",
-    "Try again when the program has read them.",
-  );
 }
 
 /** Takes the byte out of band, as the program had. */

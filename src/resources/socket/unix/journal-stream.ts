@@ -18,12 +18,12 @@ import { unixAddress } from "../../../abi/sockaddr.ts";
 import { SIOCOUTQ } from "../../../abi/socket.ts";
 import { ioctlInt, tryAddress } from "../../../sys/socket.ts";
 import type { LocalFd, Task } from "../../../lib/brand.ts";
-import { Refusal } from "../../../lib/errors.ts";
+import { failures } from "../../../errors/catalogue.ts";
+import type { Refusal } from "../../../errors/failure.ts";
 import { orIfGone } from "../../../lib/no-such-file.ts";
 import { parseCgroups } from "../../../proc/cgroup.ts";
 import type { OpenFile } from "../../freeze-context.ts";
 import type { ThawContext } from "../../thaw-context.ts";
-import { socketRefusal } from "../external.ts";
 import type { SeenSocket } from "./snapshot.ts";
 
 export const journalStreamSchema = v.strictObject({
@@ -53,13 +53,7 @@ export function isJournal(listener: string): boolean {
 /** `inode` is that of the journal's end. */
 export function freezeJournalStream({ file }: SeenSocket, path: string, inode: number): JournalStream {
   if ((ioctlInt(file.local, SIOCOUTQ) ?? 0) > 0) {
-    throw socketRefusal(
-      file,
-      "UNIX_PENDING_DATA",
-      "written lines that the journal has not read yet",
-      `${path} leads to a journal that reads slowly, or not at all.`,
-      "Try again when the journal has read them (systemctl status systemd-journald).",
-    );
+    throw failures.UNIX_PENDING_DATA.journal({ file, path });
   }
   const kept = streamOf(file, path, inode);
   const flag = (name: string): boolean => kept.get(name) === "1";
@@ -107,7 +101,9 @@ function unitOf(task: Task): string {
 
 /** What stands in the way of opening it: asked before anything is made. */
 export function checkJournal({ path }: JournalStream): Refusal | undefined {
-  return orIfGone(() => statSync(OWN_VIEW.at(path)).isSocket(), false) ? undefined : noJournal(path, "ENOENT");
+  return orIfGone(() => statSync(OWN_VIEW.at(path)).isSocket(), false)
+    ? undefined
+    : failures.JOURNAL_MISSING({ path, errno: "ENOENT" });
 }
 
 /**
@@ -124,22 +120,10 @@ export function openJournalStream(fd: LocalFd, stream: JournalStream, context: T
   const open = (): number => tryAddress("connect", fd, address);
   const connect = (): number => (rights ? withRights(rights, open) : open());
   const result = asUserAlone(connect);
-  if (result < 0) throw noJournal(stream.path, errnoName(result));
+  if (result < 0) throw failures.JOURNAL_MISSING({ path: stream.path, errno: errnoName(result) });
   call("fcntl", about, fd, F.F_SETFL, 0);
   const { identifier, unit, priority } = stream;
   const flags = [stream.levelPrefix, stream.forwardToSyslog, stream.forwardToKmsg, stream.forwardToConsole];
   const lines = [identifier, unit, priority, ...flags.map(Number)].map((line) => String(line).replaceAll("\n", " "));
   writeSync(fd, `${lines.join("\n")}\n`);
-}
-
-function noJournal(path: string, errno: string): Refusal {
-  return new Refusal(
-    "JOURNAL_MISSING",
-    {
-      what: "Processes write into the journal, and it is not there.",
-      why: `connect(2) to ${path} failed with ${errno}.`,
-      remedy: "Start it (systemctl start systemd-journald.socket systemd-journald.service), and thaw again.",
-    },
-    { path },
-  );
 }

@@ -14,7 +14,8 @@ import { SIOCUNIXFILE } from "../../../abi/socket.ts";
 import { useAddress } from "../../../sys/socket.ts";
 import { fstat } from "../../../sys/stat.ts";
 import type { LocalFd } from "../../../lib/brand.ts";
-import { KmonteError } from "../../../lib/errors.ts";
+import { failures } from "../../../errors/catalogue.ts";
+import type { KmonteError } from "../../../errors/failure.ts";
 import type { UnixSocketInfo } from "../../../proc/unix-diag.ts";
 import type { OpenFile } from "../../freeze-context.ts";
 import type { ThawContext } from "../../thaw-context.ts";
@@ -153,7 +154,7 @@ function bindInFolder(context: ThawContext, fd: LocalFd, bound: BoundName, about
   // What is done later may be done from within another root.
   const act: Act = (action) => outOfRoot(() => workplace.act(action));
   const other = act(() => lookAt(here)?.isSocket()) === false;
-  if (other && bound.file) throw nameTaken(path);
+  if (other && bound.file) throw failures.SOCKET_NAME_TAKEN({ path });
   const aside = act(() => moveAside(context, act, here));
   if (bound.ownName) bindByOwnName(context, fd, { ...bound.ownName, name: bound.name }, workplace);
   else inPlaceOf(context, bound, () => workplace.act(() => useAddress("bind", fd, unixAddress(bound.name), about)));
@@ -197,15 +198,7 @@ function lookAt(path: OwnPath): BigIntStats | undefined {
 function misplaced(path: string, made: LocalFd): KmonteError {
   const there = OWN_VIEW.at(readlinkSync(`/proc/self/fd/${made}`));
   if (lookAt(there)?.ino === fstat(made).inode) unlinkSync(there);
-  return new KmonteError(
-    "SOCKET_MISPLACED",
-    {
-      what: `A socket cannot get its name ${path} back.`,
-      why: `The folders on the way to it are others than at the freeze: it would stand at ${there}.`,
-      remedy: "Put the folders back as they were.",
-    },
-    { kind: "refused", facts: { path } },
-  );
+  return failures.SOCKET_MISPLACED({ path, there });
 }
 
 /** Where the sockets are for the moment whose files are gone and whose names others have by now, by path. */
@@ -285,18 +278,6 @@ function moveAside(context: ThawContext, act: Act, here: ProcPath): ProcPath | u
   return aside;
 }
 let counter = 0;
-
-function nameTaken(path: string): KmonteError {
-  return new KmonteError(
-    "SOCKET_NAME_TAKEN",
-    {
-      what: `A socket cannot get its name ${path} back.`,
-      why: "Something that is not a socket stands there.",
-      remedy: "Move it away.",
-    },
-    { kind: "refused", facts: { path } },
-  );
-}
 
 let ownDirectory = false;
 

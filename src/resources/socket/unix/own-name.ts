@@ -3,6 +3,8 @@
  * the process itself (/proc/self/fd/7/attach, proc_pid_fd(5)), the usual way round the 108 bytes of a socket's name.
  * Such a name is given again in the process.
  */
+import { failures } from "../../../errors/catalogue.ts";
+import { InconsistentImage } from "../../../errors/wrong-input.ts";
 import { closeSync } from "node:fs";
 import * as v from "valibot";
 import { F, O } from "../../../abi/fcntl.ts";
@@ -16,7 +18,6 @@ import type { ThawContext } from "../../thaw-context.ts";
 import type { Workplace } from "../../file/create-in-directory.ts";
 import { openCanonical, openPath } from "../../file/path-file.ts";
 import { asCreator } from "../creator.ts";
-import { socketRefusal } from "../external.ts";
 
 export const ownNameSchema = v.strictObject({
   /** The process that the name is given in. */
@@ -42,12 +43,11 @@ export function freezeOwnName(file: OpenFile, name: string, path: string | undef
   const [, fd, rest = ""] = PATTERN.exec(name) ?? [];
   const inside = rest === "" ? "" : `/${rest}`;
   if (path === undefined || inside === "" || !path.endsWith(inside) || rest.split("/").includes("..")) {
-    throw socketRefusal(
+    throw failures.SOCKET_OWN_NAME({
       file,
-      "SOCKET_OWN_NAME",
-      "a unix socket with a name that only it understands",
-      `${name} leads ${path === undefined ? "to where the kernel does not tell" : `to ${path}`}, and not by a descriptor or the working directory of a process.`,
-    );
+      name,
+      place: path === undefined ? "to where the kernel does not tell" : `to ${path}`,
+    });
   }
   const directory = path.slice(0, -inside.length) || "/";
   return { pid: file.pid, ...(fd !== undefined && { fd: Number(fd) }), directory, rest };
@@ -64,7 +64,7 @@ export function bindByOwnName(
   workplace: Workplace,
 ): void {
   const process = context.process(own.pid);
-  if (!process) throw new RangeError(`process ${own.pid}, which has bound a socket, is not in the image`);
+  if (!process) throw new InconsistentImage(`process ${own.pid}, which has bound a socket, is not in the image`);
   const local = own.rest.includes("/") ? openDirectory(context.mounts, own.directory) : workplace.folder;
   const user = userNow() ?? workplace.rights;
   const about = `Binding a socket to ${name}`;

@@ -1,17 +1,17 @@
 /** Who stands at the other end of a unix socket. */
+import { failures } from "../../../errors/catalogue.ts";
 import { parseStatus } from "../../../proc/status.ts";
 import { SIOCOUTQ, SOCK } from "../../../abi/socket.ts";
 import { readFileSync } from "../../../sys/files.ts";
 import { ioctlInt } from "../../../sys/socket.ts";
 import { nameOf } from "../../../lib/flags.ts";
-import type { Refusal } from "../../../lib/errors.ts";
 import { TCP_LISTEN } from "../../../proc/unix-diag.ts";
 import type { UnixConnectionState } from "./pair.ts";
 import { peerCredentials, type Creator } from "../creator.ts";
 import { noteClosed } from "../close-external.ts";
 import { activationOf } from "../activation/activated.ts";
 import { closingService } from "../system-services.ts";
-import { externalSocket, socketRefusal } from "../external.ts";
+import { externalSocket } from "../external.ts";
 import { freezeJournalStream, isJournal, type JournalStream } from "./journal-stream.ts";
 import type { SeenSocket, UnixLook } from "./snapshot.ts";
 import { isOwnName } from "./own-name.ts";
@@ -75,13 +75,7 @@ function freezeLost(me: SeenSocket, look: UnixLook): PeerState {
   if (!listener || !look.inside.has(listener.inode))
     return outsideService(me, look, listener?.name, info.inode) ?? closeExternal(me, look, listener?.inode);
   if ((ioctlInt(me.file.local, SIOCOUTQ) ?? 0) > 0) {
-    throw socketRefusal(
-      me.file,
-      "UNIX_PENDING_DATA",
-      "sent data to a connection that is not accepted yet",
-      "nobody can read data that stands behind a backlog.",
-      "Try again when the server has accepted the connection.",
-    );
+    throw failures.UNIX_PENDING_DATA.backlog({ file: me.file });
   }
   return {};
 }
@@ -156,22 +150,13 @@ function describeListener(accepted: SeenSocket, look: UnixLook): NonNullable<Uni
   const seen = inode === undefined ? undefined : look.inside.get(inode);
   // From a socket that systemd has too, whoever else has connected meanwhile might be accepted.
   const listener = seen && activationOf(seen.file) ? undefined : seen;
-  if (seen && !listener && !isPathName(seen.info.name)) throw ofAbstractSocket(accepted);
+  if (seen && !listener && !isPathName(seen.info.name))
+    throw failures.SOCKET_ACTIVATED.abstract({ file: accepted.file, name: accepted.info.name });
   // A name for the moment only, if the listener is not in the set: no socket file is left behind.
   const name = listener
     ? freezeName(listener.file, listener.info)
     : withoutFile(freezeName(accepted.file, accepted.info));
   return { ...(listener && { listener: listener.id }), name: name ?? { name: accepted.info.name } };
-}
-
-function ofAbstractSocket({ file, info }: SeenSocket): Refusal {
-  return socketRefusal(
-    file,
-    "SOCKET_ACTIVATED",
-    "a connection to a process of the set, through a socket that systemd keeps",
-    `it was accepted at ${info.name}, an abstract name, which cannot be used a second time to connect them again.`,
-    "Let the program close it, or leave one of them out.",
-  );
 }
 
 function withoutFile(bound: BoundName | undefined): BoundName | undefined {

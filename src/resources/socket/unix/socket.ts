@@ -1,4 +1,5 @@
 /** A unix socket (unix(7)): listening, connected, bound, or none of these. */
+import { failures } from "../../../errors/catalogue.ts";
 import { POLL } from "../../../abi/poll.ts";
 import { pollNow } from "../../../sys/poll.ts";
 import * as v from "valibot";
@@ -9,7 +10,6 @@ import type { FileKind } from "../../contract.ts";
 import { activationOf, activationSchema, ofManager } from "../activation/activated.ts";
 import { checkActivated } from "../activation/restore.ts";
 import { creatorSchema, peerCredentials } from "../creator.ts";
-import { socketRefusal } from "../external.ts";
 import { filterSchema, freezeFilter } from "../filter.ts";
 import { checkJournal, journalStreamSchema } from "./journal-stream.ts";
 import { optionsSchema } from "../options.ts";
@@ -72,12 +72,7 @@ export const unixSocket: FileKind<UnixState, "unix-socket"> = {
     const look = lookAtUnixSockets(file.context);
     const me = look.inside.get(Number(file.stat.inode));
     if (!me) {
-      throw socketRefusal(
-        file,
-        "NETWORK_NAMESPACE",
-        "a socket of another network namespace",
-        "it is not of the one that kmonte runs in.",
-      );
+      throw failures.NETWORK_NAMESPACE.other({ file });
     }
     const reset = stateOfErrors(me);
     const peer = me.info.state === TCP_LISTEN ? {} : freezePeer(me, look);
@@ -113,19 +108,9 @@ export const unixSocket: FileKind<UnixState, "unix-socket"> = {
 function stateOfErrors({ file, info }: SeenSocket): true | undefined {
   const events = pollNow(file.local, POLL.POLLPRI);
   if ((events & POLL.POLLPRI) !== 0) {
-    throw socketRefusal(
-      file,
-      "SOCKET_URGENT_DATA",
-      "a unix socket with urgent data (MSG_OOB)",
-      "the byte out of band is not read yet.",
-    );
+    throw failures.SOCKET_URGENT_DATA({ file });
   }
   if ((events & POLL.POLLERR) === 0) return undefined;
   if (info.type === SOCK.SOCK_STREAM && info.peer === 0) return true;
-  throw socketRefusal(
-    file,
-    "SOCKET_ERROR",
-    "a socket with an error that it was not told yet",
-    `poll(2) answers ${formatFlags(POLL, events)}.`,
-  );
+  throw failures.SOCKET_ERROR.untold({ file, events: formatFlags(POLL, events) });
 }

@@ -43,6 +43,13 @@ export interface FailureObject extends FailureSummary, FailureFacts {
   readonly refusals?: readonly FailureObject[];
 }
 
+interface FailureOptions {
+  readonly kind?: FailureKind;
+  readonly facts?: FailureFacts | undefined;
+  readonly cause?: unknown;
+  readonly transient?: boolean;
+}
+
 /** The one base class of failures. `code` is stable: scripts match on it, and docs/errors.md lists them. */
 export class KmonteError extends Error {
   override readonly name: string = "KmonteError";
@@ -52,12 +59,10 @@ export class KmonteError extends Error {
   readonly why: string | undefined;
   readonly remedy: string | undefined;
   readonly facts: FailureFacts;
+  /** Whether it passes by itself in a moment, so that another look is worth while. */
+  readonly transient: boolean;
 
-  constructor(
-    code: string,
-    text: FailureText,
-    options: { kind?: FailureKind; facts?: FailureFacts; cause?: unknown } = {},
-  ) {
+  constructor(code: string, text: FailureText, options: FailureOptions = {}) {
     super([text.what, text.why, text.remedy].filter(Boolean).join(" "), { cause: options.cause });
     this.code = code;
     this.kind = options.kind ?? "failed";
@@ -65,6 +70,7 @@ export class KmonteError extends Error {
     this.why = text.why;
     this.remedy = text.remedy;
     this.facts = options.facts ?? {};
+    this.transient = options.transient ?? false;
   }
 
   toJSON(): FailureObject {
@@ -76,8 +82,8 @@ export class KmonteError extends Error {
 export class Refusal extends KmonteError {
   override readonly name = "Refusal";
 
-  constructor(code: string, text: FailureText, facts: FailureFacts = {}, cause?: unknown) {
-    super(code, text, { kind: "refused", facts, cause });
+  constructor(code: string, text: FailureText, options: Omit<FailureOptions, "kind"> = {}) {
+    super(code, text, { ...options, kind: "refused" });
   }
 }
 
@@ -94,4 +100,29 @@ export class RefusalList extends KmonteError {
   override toJSON(): FailureObject {
     return { ...super.toJSON(), refusals: this.refusals.map((refusal) => refusal.toJSON()) };
   }
+}
+
+/** What is told and stops nothing. */
+abstract class Told {
+  readonly code: string;
+  readonly what: string;
+  readonly why: string | undefined;
+  readonly remedy: string | undefined;
+
+  constructor(code: string, { what, why, remedy }: FailureText) {
+    this.code = code;
+    this.what = what;
+    this.why = why;
+    this.remedy = remedy;
+  }
+}
+
+/** Something that a person should know, or see to, before a swap. */
+export class Warning extends Told {
+  readonly kind = "warning";
+}
+
+/** Something that may make a swap needless. */
+export class Advice extends Told {
+  readonly kind = "advice";
 }
