@@ -93,11 +93,14 @@ describe("a process is asked through a thread that lives", () => {
   const TOLD = new Set(["stat", "status", "comm", "task", "attr", "oom_score_adj", "autogroup", "loginuid"]);
   const textOf = (file: string): string => readFileSync(join(ROOT, file), "utf8");
   test("paths of what only a living thread tells are made by procPath, which takes a Task", () => {
-    const wrong = sources.flatMap((file) =>
-      [...textOf(file).matchAll(/`\/proc\/\$\{[^}]*\}\/([a-z_]+)[`/]/g)].flatMap(([path, name = ""]) =>
-        TOLD.has(name) ? [] : [`${file}: ${path}`],
-      ),
-    );
+    // Messages name paths for people to read.
+    const wrong = sources
+      .filter((file) => !file.startsWith("src/errors/"))
+      .flatMap((file) =>
+        [...textOf(file).matchAll(/`\/proc\/\$\{[^}]*\}\/([a-z_]+)[`/]/g)].flatMap(([path, name = ""]) =>
+          TOLD.has(name) ? [] : [`${file}: ${path}`],
+        ),
+      );
     assert.deepEqual(wrong, []);
   });
   test("so is kcmp(2), by compareTasks", () => {
