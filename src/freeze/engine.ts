@@ -205,7 +205,7 @@ export class Freeze {
     this.#network = networkNeeds(networkUses(findings.state));
     const wrong = invalidPart(findings.state);
     // No thaw would take it: better now, while the processes are there.
-    if (wrong !== undefined) throw new Error(`What was found is not what the format has: ${wrong}`);
+    if (wrong !== undefined) throw failures.STATE_INVALID({ wrong });
     this.#checkAborted();
     // One that is there already goes with the one who opened it.
     using opened = this.#writer ? undefined : this.#openWriter();

@@ -147,6 +147,6 @@ export function codeOf(error: unknown): string {
 }
 
 export function unreadable(directory: string, name: string, cause: unknown): Refusal {
-  const why = cause instanceof MalformedImage ? `${cause.message}.` : `Opening ${name} answered ${codeOf(cause)}.`;
+  const why = cause instanceof MalformedImage ? `${cause.message}.` : `Opening ${name} failed with ${codeOf(cause)}.`;
   return failures.IMAGE_UNREADABLE({ directory, why, name, cause });
 }

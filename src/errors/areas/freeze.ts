@@ -48,7 +48,7 @@ export const freeze = {
     })),
     file: refused(({ path, errno }: Texts<"path"> & { readonly errno?: string | undefined }) => ({
       what: `${path} cannot be read.`,
-      why: `Opening it answered ${errno}.`,
+      why: `Opening it failed with ${errno}.`,
       remedy: "Name a file with a public key.",
       facts: { path },
     })),
@@ -242,13 +242,13 @@ export const freeze = {
   NOT_PERMITTED: {
     seize: refused(({ pid, command, tid, errno }: NamedProcess & Numbers<"tid"> & Texts<"errno">) => ({
       what: `Process ${pid} (${command}) cannot be stopped.`,
-      why: `ptrace(PTRACE_SEIZE) on task ${tid} answered ${errno}.`,
+      why: `ptrace(PTRACE_SEIZE) on task ${tid} failed with ${errno}.`,
       remedy: "Run kmonte as root, or as the owner of the process.",
       facts: { pid, tid, command, syscall: "ptrace", errno },
     })),
     otherUser: refused(({ pid, command }: NamedProcess) => ({
       what: `Process ${pid} (${command}) belongs to another user.`,
-      why: `/proc/${pid}/exe answered EACCES.`,
+      why: `Reading /proc/${pid}/exe failed with EACCES.`,
       remedy: "Run kmonte as root.",
       facts: { pid, command },
     })),
@@ -282,6 +282,11 @@ export const freeze = {
     why: "It has ended and waits for its parent.",
     remedy: "Freeze its parent.",
     facts: { pid, command },
+  })),
+  STATE_INVALID: refused(({ wrong }: Texts<"wrong">) => ({
+    what: "What was found in the processes does not fit the format of images, so that no thaw would take it.",
+    why: `${wrong}.`,
+    remedy: "This is a defect of kmonte: please report it, with the program that it was found in.",
   })),
   CANNOT_FREEZE: refusedTogether(({ refusals }) => ({
     what: `${refusals.length} things stand in the way of freezing; the processes go on as they were.`,

@@ -27,7 +27,7 @@ export const image = {
     })),
     call: failed(({ path, errno, remedy }: Texts<"path" | "errno" | "remedy">) => ({
       what: "The image could not be written; the processes go on as they were.",
-      why: `Writing ${path} answered ${errno}.`,
+      why: `Writing ${path} failed with ${errno}.`,
       remedy,
       facts: { path, errno },
     })),
@@ -108,7 +108,7 @@ export const image = {
   ),
   IMAGE_COPY: failed(({ directory, name, target, errno }: Texts<"directory" | "name" | "target" | "errno">) => ({
     what: `The image in ${directory} could not be copied to where nobody can change it.`,
-    why: `Copying ${name} to ${target} answered ${errno}.`,
+    why: `Copying ${name} to ${target} failed with ${errno}.`,
     remedy: "Make room there; nothing was thawed.",
     facts: { path: name },
   })),
@@ -184,7 +184,7 @@ export const image = {
   })),
   DISK_FULL: failed(({ path, errno }: Texts<"path" | "errno">) => ({
     what: "The image could not be written; the processes go on as they were.",
-    why: `Writing ${path} answered ${errno}: there is no room left.`,
+    why: `Writing ${path} failed with ${errno}: there is no room left.`,
     remedy: "Free some space or choose another file system.",
     facts: { path, errno },
   })),

@@ -35,7 +35,7 @@ export const system = {
   OUT_OF_MEMORY: {
     ofKmonte: failed(({ size, errno }: Numbers<"size" | "errno">) => ({
       what: "There is not enough memory for kmonte itself.",
-      why: `mmap of ${size} bytes answered errno ${errno}.`,
+      why: `mmap of ${size} bytes failed with errno ${errno}.`,
       remedy: "Free some memory, or raise the limit of address space (ulimit -v), and try again.",
       facts: { syscall: "mmap", errno: "ENOMEM" },
     })),

@@ -13,7 +13,7 @@ export const tracee = {
         errno,
       }: Texts<"doing" | "address"> & Numbers<"pid" | "length"> & { readonly errno?: string | undefined }) => ({
         what: `The memory of process ${pid} could not be used.`,
-        why: `${doing} ${length} bytes at ${address} answered ${errno}.`,
+        why: `${doing} ${length} bytes at ${address} failed with ${errno}.`,
         facts: { pid, address },
       }),
     ),

@@ -1,5 +1,8 @@
 /** Would it freeze? Stops the processes for the time of one look, and lets them go on. */
 import type { CheckRequest } from "../../lib/requests.ts";
+import { failures } from "../../errors/catalogue.ts";
+import { invalidPart } from "../../image/valid-state.ts";
+import type { FrozenState } from "../../image/schema.ts";
 import type { Identity } from "../../sys/identity.ts";
 import { type FailureObject, KmonteError, RefusalList } from "../../errors/failure.ts";
 import { lookOutside } from "../../proc/outside.ts";
@@ -44,8 +47,11 @@ export function checkOnly({ pids, ...options }: CheckJob): CheckOutcome {
   try {
     for (let tries = 0; ; tries += 1) {
       const start = performance.now();
-      const { refusals, pause, calm, ...outcome } = lookOnce(pids, options, tries);
+      const { refusals, pause, calm, state, ...outcome } = lookOnce(pids, options, tries);
       const pausedMs = performance.now() - start;
+      // As a freeze does before it writes; the processes go on meanwhile.
+      const wrong = refusals.length === 0 ? invalidPart(state) : undefined;
+      if (wrong !== undefined) refusals.push(failures.STATE_INVALID({ wrong }));
       moment?.[Symbol.dispose]();
       moment = calm;
       if (pause === undefined) return { ...outcome, refusals: refusals.map((one) => one.toJSON()), pausedMs };
@@ -58,7 +64,9 @@ export function checkOnly({ pids, ...options }: CheckJob): CheckOutcome {
 }
 
 type Seen = Omit<CheckOutcome, "refusals" | "pausedMs"> & {
-  readonly refusals: readonly KmonteError[];
+  readonly refusals: KmonteError[];
+  /** What was found; undefined where that could not be looked at. */
+  readonly state?: FrozenState;
   /** How long to wait before another look, in milliseconds; undefined when this one counts. */
   readonly pause: number | undefined;
   /** What was begun so that the next look comes at a better moment. */
@@ -79,7 +87,8 @@ function lookOnce(pids: readonly number[], options: LookOptions, tries: number):
         command: stat.comm,
         threads: threads.length,
       })),
-      refusals,
+      refusals: [...refusals],
+      state,
       pause,
       calm: pause !== undefined && restless.length > 0 ? new Quiesce(restless) : undefined,
       notes,
@@ -88,7 +97,7 @@ function lookOnce(pids: readonly number[], options: LookOptions, tries: number):
     };
   } catch (error) {
     if (!(error instanceof KmonteError)) throw error;
-    const refusals = error instanceof RefusalList ? error.refusals : [error];
+    const refusals = error instanceof RefusalList ? [...error.refusals] : [error];
     return { ...NOTHING_SEEN, refusals, pause: pauseAfter(refusals, tries), calm: undefined };
   } finally {
     set.release();

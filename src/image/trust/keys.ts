@@ -188,7 +188,7 @@ function readGuarded(path: string, forbidden: number = WRITABLE_BY_OTHERS): stri
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
-    throw failures.KEY_DAMAGED({ path, why: `Opening it answered ${(cause as NodeJS.ErrnoException).code}`, cause });
+    throw failures.KEY_DAMAGED({ path, why: `Opening it failed with ${(cause as NodeJS.ErrnoException).code}`, cause });
   }
   try {
     const found = fstatSync(fd);

@@ -89,6 +89,6 @@ function existing(folder: string): string {
 function checkPath(path: string, access: number): Refusal[] {
   const result = reach(path, access);
   if (result >= 0) return [];
-  const why = `Asked for with the rights of their user, ${path} answered ${errnoName(result)}.`;
+  const why = `Access to ${path} with the rights of their user failed with ${errnoName(result)}.`;
   return [failures.NOT_YOURS.file({ why, path })];
 }

@@ -29,14 +29,14 @@ export function carryNamed(context: FreezeContext, named: string): void {
 function inItsFolder(named: string): string {
   const path = join(resolved(dirname(named)), basename(named));
   if (lookAt(path)) return path;
-  throw failures.CARRY_MISSING({ path: named, why: "lstat answered ENOENT" });
+  throw failures.CARRY_MISSING({ path: named, why: "lstat failed with ENOENT" });
 }
 
 function resolved(path: string): string {
   try {
     return realpathSync(OWN_VIEW.at(path));
   } catch (cause) {
-    throw failures.CARRY_MISSING({ path, why: `realpath answered ${errnoOf(cause) ?? "an error"}`, cause });
+    throw failures.CARRY_MISSING({ path, why: `realpath failed with ${errnoOf(cause) ?? "an error"}`, cause });
   }
 }
 

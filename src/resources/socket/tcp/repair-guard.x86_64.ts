@@ -112,7 +112,7 @@ function startQuietly(table: number): number {
     try {
       // It has no use for a stack.
       const guard = run(CLONE.VM | CLONE.FILES, 0, table);
-      if (guard < 0) throw new Error(`clone answered ${guard}`);
+      if (guard < 0) throw new Error(`clone failed with ${guard}`);
       return guard;
     } finally {
       call("rt_sigprocmask", "Taking signals again", SIG_SETMASK, address + 8, 0, 8);
