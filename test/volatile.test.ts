@@ -17,6 +17,14 @@ import {
 } from "node:fs";
 import { after, beforeEach, test } from "node:test";
 import { KmonteError, RefusalList, thaw } from "../src/index.ts";
+import { stateOfKind } from "../src/image/kinds.ts";
+import { readImage } from "../src/image/read.ts";
+import type { Blob } from "../src/resources/thaw-context.ts";
+import { carriedFiles } from "../src/resources/volatile/carried-files.ts";
+import { CARRIED } from "../src/resources/volatile/collect.ts";
+import { Maker } from "../src/resources/volatile/make.ts";
+import { planFor } from "../src/resources/volatile/plan.ts";
+import { Thawing } from "../src/thaw/context.ts";
 import { Program } from "./harness.ts";
 import { fails, KMONTE, kmonte, launch } from "./kmonte.ts";
 
@@ -106,6 +114,36 @@ test("what is still there is used as it is, whatever was written to it", async (
   await thaw({ directory });
   assert.equal(readFileSync(`${place}/folder/file`, "utf8"), "written to meanwhile");
   assert.equal(statSync(`${place}/folder/file`).ino, ino);
+});
+
+test("what a boot makes between the look and the making is used as if it had been there", async () => {
+  await using program = await startHolder();
+  const directory = await program.freeze();
+  rmSync(`${place}/folder`, { recursive: true });
+  const image = readImage(directory, { unsigned: true });
+  const carried = stateOfKind(carriedFiles, image.state.objects[CARRIED]);
+  assert.ok(carried);
+  const openBlob = (name: string): Blob => image.files.open(name);
+  const { steps, problems } = planFor(carried, openBlob);
+  assert.deepEqual(problems, []);
+  assert.equal(steps.find(({ path }) => path === `${place}/folder`)?.fate, "make");
+  // As systemd makes a unit's folders when it starts the unit: root's, with another mode than it had.
+  mkdirSync(`${place}/folder`, { mode: 0o700 });
+  const { ino } = statSync(`${place}/folder`);
+  {
+    using context = new Thawing(image);
+    new Maker(context, steps).make();
+    assert.equal(statSync(`${place}/folder`).ino, ino);
+    assert.equal(statSync(`${place}/folder`).mode & 0o777, 0o755);
+    assert.equal(readFileSync(`${place}/folder/file`, "utf8"), "held");
+  }
+  assert.equal(statSync(`${place}/folder`).mode & 0o777, 0o700, "taken back");
+  assert.equal(existsSync(`${place}/folder/file`), false);
+  // What is not as good stands in the way as before.
+  writeFileSync(`${place}/folder/file`, "else");
+  using context = new Thawing(image);
+  assert.throws(() => new Maker(context, steps).make(), /CARRIED_TAKEN|Something else stands at/);
+  assert.equal(readFileSync(`${place}/folder/file`, "utf8"), "else");
 });
 
 test("a thaw that fails later takes back what it has made", async () => {

@@ -7,13 +7,14 @@ import { randomBytes } from "node:crypto";
 import { closeSync, writeSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { lstatSync, mkdirSync, rmdirSync, symlinkSync, unlinkSync } from "../../sys/files.ts";
-import { SyscallError, attempt, call, withText } from "../../sys/call.ts";
+import { attempt, call, withText } from "../../sys/call.ts";
 import { AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, O, RENAME } from "../../abi/fcntl.ts";
 import { OWN_VIEW, type OwnPath, type ProcPath } from "../../sys/mount-view.ts";
 import { isForUser } from "../../sys/identity.ts";
 import { S_IF, makeDevice } from "../../abi/stat.ts";
 import { fstat } from "../../sys/stat.ts";
 import type { LocalFd } from "../../lib/brand.ts";
+import { errnoOf } from "../../lib/no-such-file.ts";
 import type { ThawContext } from "../thaw-context.ts";
 import { copyContents } from "../file/copy.ts";
 import { thawAttributes } from "../file/attributes.ts";
@@ -23,7 +24,7 @@ import { isSame, whyOther, type Entry, type Thing } from "./entry.ts";
 import { isPutByRoot, whyNotIn } from "./folder.ts";
 import { Found } from "./open-path.ts";
 import { isMadeAtBoot } from "./file-systems.ts";
-import { inTheWay, otherFolder, whyNot, type Planned } from "./plan.ts";
+import { fateOfComer, inTheWay, otherFolder, whyNot, type Planned } from "./plan.ts";
 
 const PATH_FOLDER = O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW;
 
@@ -95,16 +96,28 @@ export class Maker {
     const name = basename(path);
     const stage = (folder.stage ??= this.#stageIn(folder.fd, dirname(path)));
     const at = `/proc/self/fd/${stage}/${name}` as const;
-    const made = this.#link(entry, at) ?? makeThing(this.#context, this.#withContents(entry), at);
+    const made = unlessTaken(() => this.#link(entry, at) ?? makeThing(this.#context, this.#withContents(entry), at));
+    if (made === undefined) return this.#takeComer(entry, path);
+    let isThere = stage === folder.fd;
     try {
-      if (stage !== folder.fd) move(entry, path, stage, folder.fd);
-      this.#context.noteMadeFile(made);
-      this.#undo(entry, path, `/proc/self/fd/${folder.fd}/${name}`, fstat(made).inode);
+      isThere ||= unlessTaken(() => move(entry, path, stage, folder.fd)) === true;
+      if (isThere) this.#context.noteMadeFile(made);
+      if (isThere) this.#undo(entry, path, `/proc/self/fd/${folder.fd}/${name}`, fstat(made).inode);
     } catch (error) {
       closeSync(made);
       throw error;
     }
-    return this.#keep(entry, path, made);
+    if (isThere) return this.#keep(entry, path, made);
+    closeSync(made);
+    return this.#takeComer(entry, path);
+  }
+
+  /**
+   * The boot goes on meanwhile: what systemd makes for a unit, it makes when it starts the unit, which waits for us by
+   * then. What has come counts as if it had been there when it was looked for.
+   */
+  #takeComer(entry: Entry, path: string): undefined {
+    this.#giveBack({ entry, path, fate: fateOfComer(entry, path, (blob) => this.#context.openBlob(blob)) });
   }
 
   #keep(entry: Entry, path: string, made: LocalFd): LocalFd | undefined {
@@ -194,16 +207,26 @@ export class Maker {
   }
 }
 
-/** Into the folder where it belongs, unless something has come there since it was looked for. */
-function move(entry: Entry, path: string, from: LocalFd, to: LocalFd): void {
+/** Undefined where something has that name already (EEXIST). */
+function unlessTaken<T>(make: () => T): T | undefined {
+  try {
+    return make();
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+    return undefined;
+  }
+}
+
+/** Into the folder where it belongs. Fails with EEXIST where something has come since it was looked for. */
+function move(entry: Entry, path: string, from: LocalFd, to: LocalFd): true {
   try {
     withText(basename(path), (name) =>
       call("renameat2", `Naming ${path}`, from, name, to, name, RENAME.RENAME_NOREPLACE),
     );
+    return true;
   } catch (error) {
     withText(basename(path), (name) => attempt("unlinkat", from, name, entry.type === "S_IFDIR" ? AT_REMOVEDIR : 0));
-    if (!(error instanceof SyscallError) || error.errno !== "EEXIST") throw error;
-    throw inTheWay(entry, path, "It has come right now.");
+    throw error;
   }
 }
 

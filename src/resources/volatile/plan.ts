@@ -62,6 +62,13 @@ export function planFor({ entries }: CarriedState, openBlob: (name: string) => B
   return { steps, problems: [...problems.values()] };
 }
 
+/** The same for one thing that was to be made, where something has come since: what that is, or why it is in the way. */
+export function fateOfComer(entry: Entry, path: string, openBlob: (name: string) => Blob): Fate {
+  const seen = lookFor(path, (found) => fateOf(entry, path, found, openBlob));
+  if (typeof seen === "string") return seen;
+  throw inTheWay(entry, path, seen?.why ?? "Something comes and goes there right now.");
+}
+
 /** Undefined when nothing stands there. */
 function lookFor<T>(path: string, use: (found: Found) => T): T | { readonly why: string } | undefined {
   try {
