@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { statSync } from "../../sys/files.ts";
+import { OWN_VIEW } from "../../sys/mount-view.ts";
 import { O } from "../../abi/fcntl.ts";
 import { TTY, ptyIndex, ttyDevice } from "../../abi/tty.ts";
 import type { ProcessStat } from "../../proc/status.ts";
@@ -27,10 +28,10 @@ export function freezeControllingTerminal(context: FreezeContext, stat: ProcessS
   const foreground = stat.tpgid;
   const master = index === undefined ? undefined : findMaster(context, index);
   if (master) return { terminal: { pty: ptyObject(master) }, foreground };
-  const open = context.openFiles().find(([, file]) => file.stat.deviceNode === device)?.[1];
-  const path = open?.link ?? (index === undefined ? `/dev/tty${device.split(":")[1]}` : `/dev/pts/${index}`);
-  const since =
-    statSync((open?.context ?? context).mounts.at(path), { bigint: true, throwIfNoEntry: false })?.ctimeNs ?? 0n;
+  const open = context.openFiles().find(([, file]) => file.stat.deviceNode === device)?.[1].link;
+  const path = open ?? (index === undefined ? `/dev/tty${device.split(":")[1]}` : `/dev/pts/${index}`);
+  // As the machine shows it: it is taken before a mount namespace of the set is there.
+  const since = statSync(OWN_VIEW.at(path), { bigint: true, throwIfNoEntry: false })?.ctimeNs ?? 0n;
   return { terminal: { outside: { path, createdAt: String(since), device } }, foreground };
 }
 
@@ -56,6 +57,7 @@ function withTerminal(
   terminal: ControllingTerminal["terminal"],
   use: (fd: number) => void,
 ): void {
-  const local = process.context.keep(openTerminal(terminal, process.context, O.O_RDWR));
+  const machine = process.context.in(undefined);
+  const local = machine.keep(openTerminal(terminal, machine, O.O_RDWR));
   process.lend(local, use);
 }
