@@ -20,5 +20,5 @@ export const STEP_MEANINGS: Readonly<Record<string, string>> = {
   verify: "what was written is checked",
   check: "whether all is there that they need",
   build: "the processes are made again",
-  resume: "they go on",
+  resume: "they are resumed",
 };

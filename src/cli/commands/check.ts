@@ -72,7 +72,7 @@ async function checkProcesses(pids: readonly number[], options: Options): Promis
   for (const note of outcome.notes) tell(`kmonte: note: ${note}`);
   if (outcome.refusals.length === 0) {
     const where = target ? ` Linux ${target.release} has what they need.` : "";
-    printLine(`Would freeze.${where} Stood still for ${formatMilliseconds(outcome.pausedMs)}.`);
+    printLine(`Would freeze.${where} Paused for ${formatMilliseconds(outcome.pausedMs)}.`);
     printDifferences(outcome.differences);
     return;
   }

@@ -59,7 +59,7 @@ Example:
 
 function show(result: Rehearsal): void {
   const where = `Linux ${result.kernel}${result.emulated ? ", emulated" : ""}`;
-  printLine(`${result.go ? "Go" : "No-go"}: ${where}. Stood still for ${formatMilliseconds(result.pausedMs)}.`);
+  printLine(`${result.go ? "Go" : "No-go"}: ${where}. Paused for ${formatMilliseconds(result.pausedMs)}.`);
   if (result.go) return;
   if (result.thawed === undefined) printLine("The machine did not come as far as thawing. The end of its console:");
   else printLine(result.thawed ? "The health command says no:" : "The thaw failed there:");
