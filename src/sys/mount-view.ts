@@ -33,15 +33,21 @@ export class MountView {
 
   /** How this thread reaches a path of a program with this view. */
   at(path: string): ReachedPath {
-    const isEntered = this.#isEntered();
-    return (isEntered || !path.startsWith("/") ? path : this.#way + path) as ReachedPath;
+    // Where a relative path begins is the same in whatever root.
+    return (!path.startsWith("/") || this.#isEntered() ? path : this.#way + path) as ReachedPath;
   }
 
-  /** The same as a descriptor of a folder and a path below it, for openat2(2), which follows no link of /proc. */
-  below(path: string): { readonly folder: number; readonly path: string } {
-    const folder = this.#isEntered() ? undefined : /^\/proc\/self\/fd\/(\d+)$/.exec(this.#way)?.[1];
-    if (folder === undefined || !path.startsWith("/")) return { folder: AT_FDCWD, path };
-    return { folder: Number(folder), path: `.${path}` };
+  /** Lends the same as a descriptor of a folder and a path below it, for openat2(2), which follows no link of /proc. */
+  below<T>(path: string, use: (folder: number, path: string) => T): T {
+    if (this.#way === "" || !path.startsWith("/") || this.#isEntered()) return use(AT_FDCWD, path);
+    const known = /^\/proc\/self\/fd\/(\d+)$/.exec(this.#way)?.[1];
+    if (known !== undefined) return use(Number(known), `.${path}`);
+    const root = openSync(this.#way, DIRECTORY_PATH);
+    try {
+      return use(root, `.${path}`);
+    } finally {
+      closeSync(root);
+    }
   }
 
   /** The view of a program that has made a folder its root (chroot(2)). */

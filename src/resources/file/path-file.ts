@@ -86,16 +86,10 @@ const MAGIC_LINK = /^\/proc\/self\/fd\/\d+$/;
  * ELOOP. Magic links are not followed either. With the rights of now.
  */
 export function openCanonical(mounts: MountView, path: string, flags: number): LocalFd {
-  const { folder, path: below } = mounts.below(path);
-  return withText(below, (address) =>
-    openStrictly(
-      path,
-      address,
-      flags | O.O_CLOEXEC | O.O_NOCTTY,
-      0,
-      folder,
-      RESOLVE.RESOLVE_NO_MAGICLINKS | RESOLVE.RESOLVE_NO_SYMLINKS,
-    ),
+  const all = flags | O.O_CLOEXEC | O.O_NOCTTY;
+  const resolve = RESOLVE.RESOLVE_NO_MAGICLINKS | RESOLVE.RESOLVE_NO_SYMLINKS;
+  return mounts.below(path, (folder, below) =>
+    withText(below, (address) => openStrictly(path, address, all, 0, folder, resolve)),
   );
 }
 
