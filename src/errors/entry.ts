@@ -26,6 +26,11 @@ export interface NamedFile extends NamedProcess {
   readonly link: string;
 }
 
+/** What is told of one file. */
+export interface OfFile {
+  readonly file: NamedFile;
+}
+
 /** Values that are text already. */
 export type Texts<Name extends string> = Readonly<Record<Name, string>>;
 

@@ -18,7 +18,7 @@ const RAISE_OPEN_FILES =
   "Raise the limit of open files that kmonte is started with (ulimit -Hn, LimitNOFILE=) and try again.";
 
 /** A file of the set's that a process outside has open too. */
-interface SharedOutside {
+export interface SharedOutside {
   readonly file: NamedFile;
   readonly otherPid: number;
   readonly otherCommand: string;

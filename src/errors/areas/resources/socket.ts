@@ -7,13 +7,10 @@ import {
   refused,
   refusedForNow,
   type Texts,
+  type OfFile,
 } from "../../entry.ts";
 import type { FailureText } from "../../failure.ts";
 import { ofSocket } from "./phrases.ts";
-
-interface OfFile {
-  readonly file: NamedFile;
-}
 
 function needed(what: string, why: string, remedy: string): FailureText {
   return { what: `Sockets of the processes need ${what}, which is not here.`, why, remedy };

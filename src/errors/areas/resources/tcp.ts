@@ -1,10 +1,6 @@
 /** TCP connections. */
-import { type NamedFile, refused, refusedForNow, type Texts } from "../../entry.ts";
+import { refused, refusedForNow, type Texts, type OfFile } from "../../entry.ts";
 import { ofSocket } from "./phrases.ts";
-
-interface OfFile {
-  readonly file: NamedFile;
-}
 
 export const tcp = {
   TCP_AO: refused(({ file }: OfFile) =>

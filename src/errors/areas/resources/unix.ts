@@ -1,10 +1,6 @@
 /** Unix sockets. */
-import { type NamedFile, refused, refusedForNow, refusedLate, type Texts } from "../../entry.ts";
+import { refused, refusedForNow, refusedLate, type Texts, type OfFile } from "../../entry.ts";
 import { ofSocket } from "./phrases.ts";
-
-interface OfFile {
-  readonly file: NamedFile;
-}
 
 export const unix = {
   JOURNAL_MISSING: refused(({ path, errno }: Texts<"path" | "errno">) => ({
