@@ -49,12 +49,15 @@ export function checkOnly({ pids, ...options }: CheckJob): CheckOutcome {
       const start = performance.now();
       const { refusals, pause, calm, state, ...outcome } = lookOnce(pids, options, tries);
       const pausedMs = performance.now() - start;
-      // As a freeze does before it writes; the processes go on meanwhile.
-      const wrong = refusals.length === 0 ? invalidPart(state) : undefined;
-      if (wrong !== undefined) refusals.push(failures.STATE_INVALID({ wrong }));
       moment?.[Symbol.dispose]();
       moment = calm;
-      if (pause === undefined) return { ...outcome, refusals: refusals.map((one) => one.toJSON()), pausedMs };
+      // As a freeze does before it writes; the processes run meanwhile.
+      const wrong = refusals.length === 0 ? invalidPart(state) : undefined;
+      if (wrong !== undefined) refusals.push(failures.STATE_INVALID({ wrong }));
+      if (pause === undefined) {
+        const differences = state === undefined ? [] : differencesOf(state);
+        return { ...outcome, differences, refusals: refusals.map((one) => one.toJSON()), pausedMs };
+      }
       if (moment) moment.wait(pause);
       else sleepMicroseconds(pause * 1000);
     }
@@ -63,7 +66,7 @@ export function checkOnly({ pids, ...options }: CheckJob): CheckOutcome {
   }
 }
 
-type Seen = Omit<CheckOutcome, "refusals" | "pausedMs"> & {
+type Seen = Omit<CheckOutcome, "refusals" | "differences" | "pausedMs"> & {
   readonly refusals: KmonteError[];
   /** What was found; undefined where that could not be looked at. */
   readonly state?: FrozenState;
@@ -93,7 +96,6 @@ function lookOnce(pids: readonly number[], options: LookOptions, tries: number):
       calm: pause !== undefined && restless.length > 0 ? new Quiesce(restless) : undefined,
       notes,
       needs: needsOf(state),
-      differences: differencesOf(state),
     };
   } catch (error) {
     if (!(error instanceof KmonteError)) throw error;
