@@ -69,13 +69,12 @@ export function isLinked(mounts: MountView, link: string, seen: FileStat): boole
 export function contentsObject(looker: FreezeContext, look: ContentsLook): string {
   const id = `file:${look.stat.device}:${look.stat.inode}`;
   // What has no path belongs to whoever has it.
-  const place = look.link.startsWith("/") ? looker.placeOf(look.task, look.via) : undefined;
-  const context = look.link.startsWith("/") ? looker.in(place) : looker;
+  const context = look.link.startsWith("/") ? looker.in(looker.placeOf(look.task, look.via)) : looker;
   if (context.has(id)) {
     noteOtherName(context, look, isLinked);
-    return inAnotherPlace(context, look, id, place) ?? id;
+    return inAnotherPlace(context, look, id) ?? id;
   }
-  placesOf(context).set(id, place);
+  context.memo(places).set(id, context.place);
   const make = (): ObjectState => {
     if (look.sharedAnonymous) return freezeSharedAnonymous(context, id, look);
     if (look.link.startsWith("/memfd:")) return freezeMemfd(context, id, look);
@@ -90,19 +89,10 @@ export function contentsObject(looker: FreezeContext, look: ContentsLook): strin
 /** The places (mount namespaces) in which files were seen first. */
 const places = new Memo(() => new Map<string, string | undefined>());
 
-function placesOf(context: FreezeContext): Map<string, string | undefined> {
-  const known = context.memo(places);
-  return known;
-}
-
 /** A file that is used through mounts of several namespaces is an object in each: it keeps the mount from being unmounted. */
-function inAnotherPlace(
-  context: FreezeContext,
-  look: ContentsLook,
-  id: string,
-  place: string | undefined,
-): string | undefined {
-  if (!look.link.startsWith("/") || placesOf(context).get(id) === place) return undefined;
+function inAnotherPlace(context: FreezeContext, look: ContentsLook, id: string): string | undefined {
+  const { place } = context;
+  if (!look.link.startsWith("/") || context.memo(places).get(id) === place) return undefined;
   const there = `${id}@${place ?? "machine"}`;
   if (context.has(there)) return there;
   if (!isLinked(context.mounts, look.link, look.stat)) return undefined;

@@ -1,6 +1,5 @@
 /** A pseudo-terminal whose master side is in the set (pty(7)): number, modes, window size. */
 import { existsSync } from "../../sys/files.ts";
-import { procPath } from "../../sys/task.ts";
 import { pollNow } from "../../sys/poll.ts";
 import { POLL } from "../../abi/poll.ts";
 import { closeSync } from "node:fs";
@@ -72,12 +71,11 @@ export function findMaster(context: FreezeContext, index: number, device?: strin
 }
 
 /** The file system devpts that a master side belongs to: each has numbers of its own (newinstance). */
-function instanceOf({ context, task, fd, local, link, stat: seen }: OpenFile): string {
-  if (fileSystemOf(local) === DEVPTS_SUPER_MAGIC) return seen.device;
-  const folder = join(dirname(link), "pts");
+function instanceOf(file: OpenFile): string {
+  if (fileSystemOf(file.local) === DEVPTS_SUPER_MAGIC) return file.stat.device;
+  const folder = join(dirname(file.link), "pts");
   // A node of its own, /dev/ptmx, stands beside it.
-  const { mounts } = context.in(context.placeOf(task, procPath(task, `fd/${fd}`)));
-  return orIfGone(() => stat(mounts.at(folder)).device, seen.device);
+  return orIfGone(() => stat(file.context.mounts.at(folder)).device, file.stat.device);
 }
 
 /** Notes the pseudo-terminal of a master side; returns the id of the object. */

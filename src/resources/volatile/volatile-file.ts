@@ -56,8 +56,7 @@ export function noteOtherName(context: FreezeContext, look: ContentsLook, isLink
   const known = namesOf(context).get(keyOf(look));
   if (!known || known.has(look.link)) return;
   known.add(look.link);
-  const { mounts } = context.in(context.placeOf(look.task, look.via));
-  if (!isLinked(mounts, look.link, look.stat)) return;
+  if (!isLinked(context.mounts, look.link, look.stat)) return;
   const path = machinePathOf(context, look.task, look.via, look.link);
   if (path !== undefined) carryingOf(context).one(path, "used", look.local);
 }

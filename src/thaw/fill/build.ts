@@ -80,8 +80,12 @@ export function buildThreads(process: BuiltProcess, userNamespaces: ThawedUserNa
 export function buildProcess(process: BuiltProcess): void {
   for (const resource of processResources) {
     if (resource.isPlace || (resource.of && process.isBorrowed(resource.of))) continue;
-    encoded(resource.name, () => resource.thaw(process, process.body.resources[resource.name]));
+    thawResource(process, resource);
   }
+}
+
+function thawResource(process: BuiltProcess, resource: (typeof processResources)[number]): void {
+  encoded(resource.name, () => resource.thaw(process, process.body.resources[resource.name]));
 }
 
 /** The last step of a process before it gets threads: setns(2) takes none of several into a user namespace. */
@@ -103,8 +107,7 @@ export function enterUserNamespace(process: BuiltProcess): void {
 export function beginProcess(process: BuiltProcess): void {
   if (process.begun) return;
   process.begun = true;
-  for (const resource of processResources)
-    if (resource.isPlace) encoded(resource.name, () => resource.thaw(process, process.body.resources[resource.name]));
+  for (const resource of processResources) if (resource.isPlace) thawResource(process, resource);
   // What stands in a namespace is made when files are opened, long before a thread can enter it.
   for (const { unshared } of process.body.threads)
     for (const id of Object.values(unshared?.namespaces ?? {})) process.context.object(id);
