@@ -146,6 +146,31 @@ test("what a boot makes between the look and the making is used as if it had bee
   assert.equal(readFileSync(`${place}/folder/file`, "utf8"), "else");
 });
 
+/** Has a small file open in memory, watches who opens it, and says at SIGUSR1 how many bytes of events have come. */
+const WATCHER = `
+import ctypes, fcntl, os, signal, struct, sys, termios, time
+path = sys.argv[1] + "/small"
+f = open(path, "w+"); f.write("small"); f.flush()
+libc = ctypes.CDLL(None)
+watch = libc.inotify_init()
+libc.inotify_add_watch(watch, path.encode(), 0x20 | 0x1 | 0x10)
+def tell(*_):
+    print("EVENTS", struct.unpack("i", fcntl.ioctl(watch, termios.FIONREAD, b"0000"))[0], flush=True)
+signal.signal(signal.SIGUSR1, tell)
+print("READY", flush=True)
+while True: time.sleep(1000)
+`;
+
+test("a check reads no file: nobody who watches it is told of anything", async () => {
+  await using program = Program.start("/usr/bin/python3", ["-c", WATCHER, place]);
+  await program.waitFor(/^READY$/m);
+  const { status, stdout } = await kmonte("check", String(program.pid));
+  assert.equal(status, 0, stdout);
+  process.kill(program.pid, "SIGUSR1");
+  await program.waitFor(/^EVENTS \d+$/m);
+  assert.match(program.output, /^EVENTS 0$/m);
+});
+
 test("a thaw that fails later takes back what it has made", async () => {
   await using program = await startHolder();
   const directory = await program.freeze();

@@ -201,6 +201,7 @@ export class Freeze {
     findings.refusals.push(...refuseForeign(findings.state, this.#job.user));
     this.#beCalm(findings, tries);
     if (findings.refusals.length > 0) throw refusalOf(findings.refusals);
+    look.readForImage();
     this.#needs = needsOf(findings.state);
     this.#network = networkNeeds(networkUses(findings.state));
     const wrong = invalidPart(findings.state);

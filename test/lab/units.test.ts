@@ -80,7 +80,7 @@ for (const debian of ["12", "13"] as const satisfies readonly DebianRelease[]) {
 
       const names = UNITS.map((unit) => unit.replace(".service", ""));
       const protect = await machine.run(["kmonte", "protect", ...names, "--json"]);
-      assert.equal(protect.code, 0, protect.stderr.toString());
+      assert.equal(protect.code, 0, protect.stdout.toString() + protect.stderr.toString());
       assert.deepEqual(parseResult("protect", protect.stdout), { added: UNITS });
       const services = parseResult<{ services: { unit: string; verdict: string; sessions: string[] }[] }>(
         "services",

@@ -93,6 +93,11 @@ export class Look {
     return { state: state as FrozenState, ...found };
   }
 
+  /** Adds to what was found what is read only for an image that is going to be written. */
+  readForImage(): void {
+    carryingOf(this.#context).readSmallFiles();
+  }
+
   #freezeProcess(stopped: StoppedProcess): FrozenProcess {
     const stat = parseStat(readFileSync(`/proc/${stopped.pid}/stat`, "utf8"));
     const groupStop = stopped.threads.find((thread) => thread.groupStop !== undefined)?.groupStop;

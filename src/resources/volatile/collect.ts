@@ -223,21 +223,23 @@ export class Carrying {
     return leasedFiles(this.#locks, device).has(inode);
   }
 
-  /** What is noted later is in it too. Small files are read when it is written. */
+  /** Reads the small files, for an image that is going to be written: whoever watches them hears of it (inotify(7)). */
+  readSmallFiles(): void {
+    for (const [path, bytes] of this.#unread) {
+      const entry = this.#entries.get(path) as Entry;
+      const data = bytes();
+      this.#entries.set(path, { ...entry, size: data.length, data: data.toString("base64") });
+    }
+    this.#unread.clear();
+  }
+
+  /** What is noted later is in it too. */
   #state(): ObjectState & { readonly entries: readonly Entry[] } {
-    const read = (): Entry[] => {
-      for (const [path, bytes] of this.#unread) {
-        const entry = this.#entries.get(path) as Entry;
-        const data = bytes();
-        this.#entries.set(path, { ...entry, size: data.length, data: data.toString("base64") });
-      }
-      this.#unread.clear();
-      return [...this.#entries.values()];
-    };
+    const all = (): Entry[] => [...this.#entries.values()];
     return {
       kind: CARRIED,
       get entries() {
-        return read();
+        return all();
       },
     } as ObjectState & { readonly entries: readonly Entry[] };
   }
