@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
-import { check, freeze, KmonteError, RefusalList, thaw } from "../src/index.ts";
+import { check, freeze, KmonteError, RefusalList, thaw } from "./kmonte-library.ts";
 import { Program, until } from "./harness.ts";
 
 const SCRIPT = new URL("fixtures/outside-peers.py", import.meta.url).pathname;

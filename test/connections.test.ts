@@ -8,7 +8,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { thaw } from "../src/index.ts";
+import { thaw } from "./kmonte-library.ts";
 import { Program } from "./harness.ts";
 
 const FIXTURE = (name: string): string => new URL(`fixtures/${name}`, import.meta.url).pathname;

@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { readImage } from "../src/index.ts";
+import { readImage } from "./kmonte-library.ts";
 import { compile, Program, until } from "./harness.ts";
 import { assertUnharmed, fails, kmonte, launch, KMONTE, parseError, startWitness } from "./kmonte.ts";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { buildSchemas } from "../scripts/schema.ts";
 import { strictAjv } from "./json-schemas.ts";
-import { freeze } from "../src/index.ts";
+import { freeze } from "./kmonte-library.ts";
 import { compile, Program, until } from "./harness.ts";
 
 const ROOT = join(import.meta.dirname, "..");

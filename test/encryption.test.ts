@@ -18,7 +18,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { assert as assertAll, constant, integer, nat, oneof, property } from "fast-check";
-import { freeze, thaw } from "../src/index.ts";
+import { freeze, thaw } from "./kmonte-library.ts";
 import { AgeEncryption, AgeFile, encryptedSize } from "../src/image/encryption/age.ts";
 import {
   formatIdentity,

@@ -8,7 +8,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { KmonteError, thaw } from "../src/index.ts";
+import { KmonteError, thaw } from "./kmonte-library.ts";
 import type { Manifest } from "../src/image/manifest.ts";
 import { signManifest } from "../src/image/trust/trust.ts";
 import { mutateValue, random } from "./fuzz/mutate.ts";

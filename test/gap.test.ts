@@ -6,7 +6,7 @@ import { createServer, connect } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
 import { test } from "node:test";
-import { thaw } from "../src/index.ts";
+import { thaw } from "./kmonte-library.ts";
 import { Program } from "./harness.ts";
 
 const FIXTURES = join(import.meta.dirname, "fixtures");

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freeze, thaw } from "../src/index.ts";
+import { freeze, thaw } from "./kmonte-library.ts";
 import { readStat } from "../src/proc/read.ts";
 
 // Tests sign with a key of their own, and leave the machine's alone.

@@ -1,7 +1,7 @@
 /** What a program that uses kmonte as a library gets to hear when it asks for something that there is not. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { check, freeze, thaw } from "../src/index.ts";
+import { check, freeze, thaw } from "./kmonte-library.ts";
 
 const wrong = (why: RegExp) => ({ name: "KmonteError", code: "BAD_OPTIONS", kind: "usage", why });
 

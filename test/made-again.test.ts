@@ -23,7 +23,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
-import { KmonteError, thaw } from "../src/index.ts";
+import { KmonteError, thaw } from "./kmonte-library.ts";
 import { type Program, until } from "./harness.ts";
 import { asId, codesOf, held, idOf, makeFolders, startIn, USER } from "./user-program.ts";
 

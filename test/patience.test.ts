@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { check, freeze, thaw, KmonteError } from "../src/index.ts";
+import { check, freeze, thaw, KmonteError } from "./kmonte-library.ts";
 import { Program, until } from "./harness.ts";
 import { assertRunning, assertUnharmed } from "./kmonte.ts";
 

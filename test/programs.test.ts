@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freeze, KmonteError, RefusalList, thaw } from "../src/index.ts";
+import { freeze, KmonteError, RefusalList, thaw } from "./kmonte-library.ts";
 import { compile, directive, Program, type Container } from "./harness.ts";
 
 const FOLDER = new URL("programs/", import.meta.url).pathname;

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { freeze, thaw } from "../src/index.ts";
+import { freeze, thaw } from "./kmonte-library.ts";
 import { Program, until } from "./harness.ts";
 import { assertRunning } from "./kmonte.ts";
 

@@ -27,7 +27,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { KmonteError, thaw } from "../src/index.ts";
+import { KmonteError, thaw } from "./kmonte-library.ts";
 import { reopen, type Opener } from "../src/resources/file/reopen.ts";
 import { type Program, until } from "./harness.ts";
 import { codesOf, held, idOf, makeFolders, startIn, USER } from "./user-program.ts";

@@ -20,7 +20,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freeze, thaw } from "../src/index.ts";
+import { freeze, thaw } from "./kmonte-library.ts";
 import { machineKey, newMachineKey, trustedKeys } from "../src/image/trust/keys.ts";
 import { stateDirectory } from "../src/lib/state-directory.ts";
 import { Program } from "./harness.ts";

@@ -22,7 +22,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freeze, thaw } from "../src/index.ts";
+import { freeze, thaw } from "./kmonte-library.ts";
 import { stateDirectory } from "../src/lib/state-directory.ts";
 import { compile, Program, until } from "./harness.ts";
 import { KMONTE, launch, parseError, type Outcome } from "./kmonte.ts";

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import "./own-terminals.ts";
-import { freeze } from "../src/index.ts";
+import { freeze } from "./kmonte-library.ts";
 import { until } from "./harness.ts";
 import { KMONTE } from "./kmonte.ts";
 

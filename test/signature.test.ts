@@ -5,7 +5,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeF
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { thaw } from "../src/index.ts";
+import { thaw } from "./kmonte-library.ts";
 import { newMachineKey, revokedKeys, revokeKey, trustedKeys, trustKey } from "../src/image/trust/keys.ts";
 import { Program } from "./harness.ts";
 

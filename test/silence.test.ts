@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freeze } from "../src/index.ts";
+import { freeze, thaw } from "./kmonte-library.ts";
 import { Program, until } from "./harness.ts";
 import { KMONTE } from "./kmonte.ts";
 
@@ -88,7 +88,6 @@ test("between freeze and thaw nothing answers for a connection", { skip: missing
   assert.equal(tables().length, before.length + 1, "no rules while the processes are away");
   // Long enough for the peer to send again what was not acknowledged.
   await sleep(1500);
-  const { thaw } = await import("../src/index.ts");
   await thaw({ directory });
   assert.deepEqual(tables(), before);
   await checkGoesOn(program);

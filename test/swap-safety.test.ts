@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { Defect } from "../src/errors/wrong-input.ts";
-import { thaw } from "../src/index.ts";
+import { thaw } from "./kmonte-library.ts";
 import { formatRecipient, newIdentity } from "../src/image/encryption/age-keys.ts";
 import { newEncryptionKey } from "../src/image/trust/keys.ts";
 import { removeImage } from "../src/image/thawed/remove.ts";

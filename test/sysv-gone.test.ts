@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
-import { KmonteError, thaw } from "../src/index.ts";
+import { KmonteError, thaw } from "./kmonte-library.ts";
 import { compile, Program } from "./harness.ts";
 
 async function frozen(): Promise<{ program: Program; directory: string; ids: string[] } & AsyncDisposable> {

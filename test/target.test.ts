@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { check } from "../src/freeze/freeze.ts";
+import { check } from "./kmonte-library.ts";
 import type { HeldNeed } from "../src/freeze/check/kernel-needs.ts";
 import { lackingIn, parseKernelConfig } from "../src/swap/kernel-config.ts";
 import { Program } from "./harness.ts";

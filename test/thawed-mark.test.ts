@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { thaw } from "../src/index.ts";
+import { thaw } from "./kmonte-library.ts";
 import { presentBoot } from "../src/sys/boot.ts";
 import { readStat } from "../src/proc/read.ts";
 import { compile, Program, until } from "./harness.ts";

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { Claim, MOST_REMEMBERED } from "../src/image/thawed/register.ts";
-import { thaw } from "../src/index.ts";
+import { thaw } from "./kmonte-library.ts";
 import { Program, until } from "./harness.ts";
 import { KMONTE, kmonte, parseError } from "./kmonte.ts";
 

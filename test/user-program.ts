@@ -1,6 +1,6 @@
 /** Programs of a real unprivileged user, frozen and thawed by root: what they hold, and why a thaw was refused. */
 import { chownSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
-import { KmonteError, RefusalList } from "../src/index.ts";
+import { KmonteError, RefusalList } from "./kmonte-library.ts";
 import { Program } from "./harness.ts";
 
 export const USER = 54_331;

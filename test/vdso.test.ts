@@ -12,7 +12,7 @@ import { readDynamicSymbols } from "../src/lib/elf-symbols.ts";
 import { redirect } from "../src/resources/memory/vdso.x86_64.ts";
 import { remoteAddress } from "../src/lib/brand.ts";
 import { TraceeMemory } from "../src/tracee/memory.ts";
-import { thaw } from "../src/index.ts";
+import { thaw } from "./kmonte-library.ts";
 import { compile, Program } from "./harness.ts";
 
 const INT3 = 0xcc;

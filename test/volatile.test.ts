@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { after, beforeEach, test } from "node:test";
-import { KmonteError, RefusalList, thaw } from "../src/index.ts";
+import { KmonteError, RefusalList, thaw } from "./kmonte-library.ts";
 import { stateOfKind } from "../src/image/kinds.ts";
 import { readImage } from "../src/image/read.ts";
 import type { Blob } from "../src/resources/thaw-context.ts";
