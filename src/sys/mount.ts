@@ -1,6 +1,7 @@
 /** mount(2), mount_namespaces(7), fsopen(2) (include/uapi/linux/mount.h), and mount namespaces of a thread. */
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { CLONE } from "../abi/clone.ts";
+import { ERRNO } from "../abi/errno.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, DIRECTORY_PATH, O } from "../abi/fcntl.ts";
 import {
   AT_RECURSIVE,
@@ -17,7 +18,7 @@ import {
   OPEN_TREE_CLONE,
 } from "../abi/mount.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import { attempt, call, withStruct, withText } from "./call.ts";
+import { attempt, call, SyscallError, withStruct, withText } from "./call.ts";
 import { openNamespace } from "./namespaces.ts";
 
 export function mount(source: string, target: string, type: string, flags: number, data: string): void {
@@ -63,29 +64,44 @@ export function cloneMountOf(fd: LocalFd): LocalFd {
   return withText("", (empty) => call("open_tree", "Copying a mount", fd, empty, flags)) as LocalFd;
 }
 
-/** Makes a file system and mounts it nowhere yet (fsopen(2), fsmount(2)). `options` as mount(8) writes them. */
+/** How long the end of a file system that has the same name may take, in milliseconds. */
+const END_PATIENCE_MS = 2000;
+
+/**
+ * Makes a file system and mounts it nowhere yet (fsopen(2), fsmount(2)). `options` as mount(8) writes them. A hierarchy
+ * of control groups of version 1 whose last mount has just gone is waited for: the kernel sleeps 10 ms and begins the
+ * call anew, which then fails with EBUSY for a context that has been used already.
+ */
 export function makeFileSystem(type: string, source: string, options: readonly string[]): LocalFd {
   const about = `Making a file system ${type}`;
-  const context = withText(type, (name) => call("fsopen", about, name, FSOPEN_CLOEXEC));
-  try {
-    const set = (key: string, value: string | undefined): void => {
-      withText(key, (name) =>
-        value === undefined
-          ? call("fsconfig", `${about} (${key})`, context, FSCONFIG.SET_FLAG, name, 0, 0)
-          : withText(value, (to) =>
-              call("fsconfig", `${about} (${key}=${value})`, context, FSCONFIG.SET_STRING, name, to, 0),
-            ),
-      );
-    };
-    if (source !== "") set("source", source);
-    for (const option of options) {
-      const [key = "", ...value] = option.split("=");
-      set(key, option.includes("=") ? value.join("=") : undefined);
+  for (const end = Date.now() + END_PATIENCE_MS; ;) {
+    const context = withText(type, (name) => call("fsopen", about, name, FSOPEN_CLOEXEC));
+    try {
+      configure(context, about, source, options);
+      const created = attempt("fsconfig", context, FSCONFIG.CMD_CREATE, 0, 0, 0);
+      if (created === -ERRNO.EBUSY && Date.now() < end) continue;
+      if (created < 0) throw new SyscallError("fsconfig", created, about);
+      return call("fsmount", about, context, FSMOUNT_CLOEXEC, 0) as LocalFd;
+    } finally {
+      closeSync(context);
     }
-    call("fsconfig", about, context, FSCONFIG.CMD_CREATE, 0, 0, 0);
-    return call("fsmount", about, context, FSMOUNT_CLOEXEC, 0) as LocalFd;
-  } finally {
-    closeSync(context);
+  }
+}
+
+function configure(context: number, about: string, source: string, options: readonly string[]): void {
+  const set = (key: string, value: string | undefined): void => {
+    withText(key, (name) =>
+      value === undefined
+        ? call("fsconfig", `${about} (${key})`, context, FSCONFIG.SET_FLAG, name, 0, 0)
+        : withText(value, (to) =>
+            call("fsconfig", `${about} (${key}=${value})`, context, FSCONFIG.SET_STRING, name, to, 0),
+          ),
+    );
+  };
+  if (source !== "") set("source", source);
+  for (const option of options) {
+    const [key = "", ...value] = option.split("=");
+    set(key, option.includes("=") ? value.join("=") : undefined);
   }
 }
 
