@@ -233,7 +233,9 @@ export class StoppedSet implements Disposable {
   #seize(process: StoppedProcess, tid: number): boolean {
     let result = trySeize(tid, OPTIONS);
     if (result === -ERRNO.EPERM) result = trySeize(tid, PTRACE_O.TRACESYSGOOD);
-    if (result >= 0) {
+    // A thread of ours has started another program meanwhile, and has the first one's id now (execve(2)).
+    const isOurs = result === -ERRNO.EPERM && tryInterrupt(tid);
+    if (result >= 0 || isOurs) {
       this.#seized.add(tid);
       return true;
     }
