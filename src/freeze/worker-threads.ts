@@ -4,6 +4,7 @@
  */
 import { EngineThread } from "../lib/engine-thread.ts";
 import type { ProgressListener } from "../lib/progress.ts";
+import { guardSeizing } from "../tracee/seize-guard.ts";
 import type { FreezeRequests } from "./worker.ts";
 
 export type FreezeThread = EngineThread<FreezeRequests>;
@@ -12,7 +13,7 @@ let parked: FreezeThread | undefined;
 
 /** One that has nothing to do; it is given back, or ended when anything went wrong in it. */
 export function takeThread(onProgress?: ProgressListener): FreezeThread {
-  const thread = parked ?? new EngineThread<FreezeRequests>("freeze/worker");
+  const thread = parked ?? new EngineThread<FreezeRequests>("freeze/worker", undefined, guardSeizing);
   parked = undefined;
   thread.unpark(onProgress);
   return thread;

@@ -38,14 +38,38 @@ type Handlers<R extends EngineRequests> = {
   readonly [N in keyof R]: (job: Job<R, N>, watcher: Watcher) => ReturnType<R[N]>;
 };
 
+/** What the two threads share, in 32-bit words. */
+const WORDS = {
+  /** Not 0 when the engine is to stop at the next safe point. */
+  ABORT: 0,
+  /** The process of which the engine is about to seize a thread; 0 for none. */
+  SEIZING: 1,
+  COUNT: 2,
+} as const;
+
+/** On an engine's thread, the words that it shares with whoever has started it. */
+function ownWords(): Int32Array | undefined {
+  const shared = (workerData as { words?: SharedArrayBuffer } | null)?.words;
+  return isMainThread || shared === undefined ? undefined : new Int32Array(shared);
+}
+
+const own = ownWords();
+
+/** Says of which process this thread is about to seize a thread, or 0 when it has: see {@link SeizeGuard}. */
+export function noteSeizing(pid: number): void {
+  if (own) Atomics.store(own, WORDS.SEIZING, pid);
+}
+
+/** Watches, from the caller's thread, over an engine at work; `seizing` says what was noted last. */
+export type SeizeGuard = (seizing: () => number) => Disposable;
+
 /** The engine's side: called once at the top of an engine's own file. */
 export function serveEngine<R extends EngineRequests>(handlers: Handlers<R>): void {
   if (isMainThread || !parentPort) return;
   const port = parentPort;
-  const flag = new Int32Array((workerData as { abort: SharedArrayBuffer }).abort);
   const watcher: Watcher = {
     report: (event) => port.postMessage({ type: "progress", event: { ...event, at: Date.now() } } satisfies FromEngine),
-    aborted: () => Atomics.load(flag, 0) !== 0,
+    aborted: () => own !== undefined && Atomics.load(own, WORDS.ABORT) !== 0,
   };
   port.on("message", ({ name, job }: { name: keyof R; job: Job<R, keyof R> }) => {
     try {
@@ -62,13 +86,15 @@ const running = new Set<Worker>();
 /** The caller's side: an engine that has been started and takes one request at a time. */
 export class EngineThread<R extends EngineRequests> {
   readonly #worker: Worker;
-  readonly #abort = new SharedArrayBuffer(4);
+  readonly #words = new Int32Array(new SharedArrayBuffer(WORDS.COUNT * 4));
+  readonly #guard: SeizeGuard | undefined;
   #onProgress: ProgressListener | undefined;
 
   /** `name` is the engine's file, as {@link programFile} takes it. */
-  constructor(name: string, onProgress?: ProgressListener) {
+  constructor(name: string, onProgress?: ProgressListener, guard?: SeizeGuard) {
+    this.#guard = guard;
     this.#worker = new Worker(programFile(name), {
-      workerData: { abort: this.#abort },
+      workerData: { words: this.#words.buffer },
       // Descriptors come and go by system calls that Node does not see.
       trackUnmanagedFds: false,
     });
@@ -90,9 +116,9 @@ export class EngineThread<R extends EngineRequests> {
 
   /** Asks the engine to do something; an abort asks it to stop at the next safe point, and it then fails. */
   async ask<N extends keyof R>(name: N, job: Job<R, N>, signal?: AbortSignal): Promise<ReturnType<R[N]>> {
-    const flag = new Int32Array(this.#abort);
-    Atomics.store(flag, 0, 0);
-    const onAbort = (): void => void Atomics.store(flag, 0, 1);
+    Atomics.store(this.#words, WORDS.ABORT, 0);
+    const onAbort = (): void => void Atomics.store(this.#words, WORDS.ABORT, 1);
+    using _guard = this.#guard?.(() => Atomics.load(this.#words, WORDS.SEIZING));
     if (signal?.aborted) onAbort();
     signal?.addEventListener("abort", onAbort);
     try {

@@ -23,6 +23,20 @@ export function readStat(pid: number): ProcessStat | undefined {
   return orIfGone(() => parseStat(readFileSync(`/proc/${pid}/stat`, "utf8")), undefined);
 }
 
+/** Whether a process has ended and waits for its parent. */
+export function isZombie({ state, threads }: ProcessStat): boolean {
+  return state === "Z" && threads <= 1;
+}
+
+/**
+ * As {@link readStat}. In the moment in which execve(2) gives its caller the id of the first thread, /proc may still
+ * tell of the old one, which has ended.
+ */
+export function readProcessStat(pid: number): ProcessStat | undefined {
+  const stat = readStat(pid);
+  return stat && isZombie(stat) ? readStat(pid) : stat;
+}
+
 /**
  * A thread of the process that lives, where its first one has ended (pthread_exit(3) in main): of the process itself
  * /proc says then that it has no files and no memory. Undefined where that is not so.

@@ -2,7 +2,7 @@
 import { PF } from "../../abi/task-flags.ts";
 import { procPath } from "../../sys/task.ts";
 import { readlinkSync } from "node:fs";
-import { findTask, readStat } from "../../proc/read.ts";
+import { findTask, isZombie, readProcessStat, readStat } from "../../proc/read.ts";
 import { failures } from "../../errors/catalogue.ts";
 import { refuseFrozenGroup } from "./frozen-cgroup.ts";
 
@@ -16,13 +16,13 @@ export function checkRoots(pids: readonly number[]): void {
 }
 
 function checkRoot(pid: number, ancestors: readonly number[]): void {
-  const stat = Number.isInteger(pid) && pid > 0 ? readStat(pid) : undefined;
+  const stat = Number.isInteger(pid) && pid > 0 ? readProcessStat(pid) : undefined;
   if (!stat) throw failures.NO_SUCH_PROCESS({ pid });
   const named = { pid, command: stat.comm };
   if ((stat.flags & PF.PF_KTHREAD) !== 0) throw failures.KERNEL_THREAD(named);
   if (pid === 1) throw failures.INIT(named);
   if (ancestors.includes(pid)) throw failures.OWN_ANCESTOR({ ...named, isItself: pid === process.pid });
-  if (stat.state === "Z" && stat.threads <= 1) throw failures.ZOMBIE(named);
+  if (isZombie(stat)) throw failures.ZOMBIE(named);
   const frozen = refuseFrozenGroup(pid, stat.comm);
   if (frozen) throw frozen;
   try {

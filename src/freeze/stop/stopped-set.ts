@@ -4,14 +4,16 @@ import { ERRNO } from "../../abi/errno.ts";
 import { canOpenThread, livingThread } from "../../sys/task.ts";
 import { PTRACE_EVENT, PTRACE_O } from "../../abi/ptrace.ts";
 import { CLOCK } from "../../abi/time.ts";
+import { SyscallError } from "../../sys/call.ts";
 import { clockNow } from "../../sys/time.ts";
 import { SIGNAL, signalName } from "../../abi/signal.ts";
 import { KmonteError } from "../../errors/failure.ts";
 import { isKernelWorker } from "../../proc/kernel-workers.ts";
-import { childrenOf, readdirOrEmpty, readStat } from "../../proc/read.ts";
+import { childrenOf, isZombie, readdirOrEmpty, readProcessStat, readStat } from "../../proc/read.ts";
 import type { ProcessStat } from "../../proc/status.ts";
 import { endAll, type Move } from "../../tracee/end-all.x86_64.ts";
 import { detach, interrupt, resume, tryInterrupt, tryResume, trySeize } from "../../tracee/ptrace.ts";
+import { reapEndedThreads } from "../../tracee/seize-guard.ts";
 import { settleThread, standsInVdso } from "./settle.ts";
 import { correctSleep, measureSleeps } from "./sleep-deadlines.ts";
 import { cannotSeize, doesNotStop, keepsChanging, leaderEnded, staysInVdso, vforkInProgress } from "./failures.ts";
@@ -41,6 +43,8 @@ const END_PATIENCE_MS = 2000;
 const RELEASE_PATIENCE_MS = 500;
 /** A program that does nothing but ask for the time is outside the vDSO one time in five or so. */
 const MOST_TRIES = 400;
+/** So often a thread is asked for that must not be traced. */
+const MOST_SEIZES = 3;
 
 interface StoppedThread {
   readonly tid: Task;
@@ -185,11 +189,11 @@ export class StoppedSet implements Disposable {
 
   #takeProcess(pid: number): void {
     if (this.processes.has(pid)) return;
-    const stat = readStat(pid);
+    const stat = readProcessStat(pid);
     if (!stat) return;
     if (stat.ppid === globalThis.process.pid) expectNodeToWatch(pid);
     this.#admit(pid, stat.comm);
-    const zombie = stat.state === "Z" && stat.threads <= 1;
+    const zombie = isZombie(stat);
     const process = { pid, task: livingThread(pid), stat, zombie, threads: [] };
     if (!process.zombie) this.#takeThreads(process);
     this.processes.set(pid, process);
@@ -212,8 +216,12 @@ export class StoppedSet implements Disposable {
       const groupStop = this.#awaitStop(process, tid);
       if (this.#seized.has(tid)) process.threads.push({ tid, groupStop, stoppedAt: clockNow(CLOCK.CLOCK_MONOTONIC) });
     }
-    if (fresh.every((tid) => this.#seized.has(tid))) return;
-    this.#missed = process;
+    if (!fresh.every((tid) => this.#seized.has(tid))) this.#missed = process;
+    // One that was not seen may have started another program, at which those that stood still have ended (execve(2)).
+    const [first] = process.threads;
+    if (fresh.length === 0 && first && readStat(first.tid)?.state !== TRACED) this.#missed = process;
+    if (this.#missed !== process) return;
+    reapEndedThreads(process.pid);
     this.#stopAnew(process);
   }
 
@@ -231,44 +239,51 @@ export class StoppedSet implements Disposable {
   }
 
   #seize(process: StoppedProcess, tid: number): boolean {
-    let result = trySeize(tid, OPTIONS);
-    if (result === -ERRNO.EPERM) result = trySeize(tid, PTRACE_O.TRACESYSGOOD);
-    // A thread of ours has started another program meanwhile, and has the first one's id now (execve(2)).
-    const isOurs = result === -ERRNO.EPERM && tryInterrupt(tid);
-    if (result >= 0 || isOurs) {
-      this.#seized.add(tid);
-      return true;
-    }
-    if (result === -ERRNO.ESRCH) return false;
-    const state = readStat(tid)?.state;
-    if (state === undefined || state === "Z" || state === "X") {
+    for (let tries = 1; ; tries += 1) {
+      let result = trySeize(tid, OPTIONS, process.pid);
+      if (result === -ERRNO.EPERM) result = trySeize(tid, PTRACE_O.TRACESYSGOOD, process.pid);
+      // A thread of ours has started another program meanwhile, and has the first one's id now (execve(2)).
+      const isOurs = result === -ERRNO.EPERM && tryInterrupt(tid);
+      if (result >= 0 || isOurs) {
+        this.#seized.add(tid);
+        return true;
+      }
       // A thread that is ending counts no more.
-      return false;
+      if (result === -ERRNO.ESRCH || /^[ZX]?$/.test(readStat(tid)?.state ?? "")) return false;
+      // A first thread that has ended answers EPERM too, and another may have had its id since.
+      if (tries === MOST_SEIZES) throw cannotSeize(process, tid, result);
     }
-    throw cannotSeize(process, tid, result);
   }
 
+  /** Gives the signal of the group stop that the thread was in; one that ends meanwhile counts no more. */
   #awaitStop(process: StoppedProcess, tid: Task): string | undefined {
+    try {
+      return this.#bringToStand(process, tid);
+    } catch (error) {
+      // Another thread, not yet stopped, may end one that stands already: by execve(2), or by exit_group(2).
+      if (!hasGone(error)) throw error;
+      this.#seized.delete(tid);
+      this.#standing.delete(tid);
+      const place = process.threads.findIndex((thread) => thread.tid === tid);
+      if (place >= 0) process.threads.splice(place, 1);
+      return undefined;
+    }
+  }
+
+  #bringToStand(process: StoppedProcess, tid: Task): string | undefined {
     for (let tries = 0; ;) {
-      let stop: Stop | undefined;
-      try {
-        stop = awaitStop(tid, USUAL_STOP_MS);
-        // A first thread that was on its way to its end: it stays, and does not stop.
-        if (!stop && readStat(tid)?.state === "Z") throw new TraceeGone(tid);
-        // Who has taken the id of the first thread meanwhile was asked to stop by its old one, or not at all (execve(2)).
-        if (!stop && !tryInterrupt(tid)) throw new TraceeGone(tid);
-        if (!stop && waitsInVfork(tid)) {
-          stop = awaitStop(tid, VFORK_PATIENCE_MS);
-          if (!stop) throw vforkInProgress(process, tid);
-        }
-        stop ??= awaitStop(tid, STOP_DEADLINE_MS);
-      } catch (error) {
-        if (!(error instanceof TraceeGone)) throw error;
-        this.#seized.delete(tid);
-        const place = process.threads.findIndex((thread) => thread.tid === tid);
-        if (place >= 0) process.threads.splice(place, 1);
-        return undefined;
+      let stop: Stop | undefined = awaitStop(tid, USUAL_STOP_MS);
+      // A first thread that was on its way to its end: it stays, and does not stop.
+      if (!stop && readStat(tid)?.state === "Z") throw new TraceeGone(tid);
+      // One that is in execve(2) stops only when the others have been waited for.
+      if (!stop) reapEndedThreads(process.pid);
+      // Who has taken the id of the first thread meanwhile was asked to stop by its old one, or not at all (execve(2)).
+      if (!stop && !tryInterrupt(tid)) throw new TraceeGone(tid);
+      if (!stop && waitsInVfork(tid)) {
+        stop = awaitStop(tid, VFORK_PATIENCE_MS);
+        if (!stop) throw vforkInProgress(process, tid);
       }
+      stop ??= awaitStop(tid, STOP_DEADLINE_MS);
       if (!stop) throw doesNotStop(process, tid, STOP_DEADLINE_MS);
       if (stop.event === PTRACE_EVENT.STOP) {
         this.#standing.add(tid);
@@ -327,6 +342,12 @@ export class StoppedSet implements Disposable {
   [Symbol.dispose](): void {
     this.release();
   }
+}
+
+/** Whether that is how a thread's end shows: to a wait, a request of ptrace(2), or whoever reads its files in /proc. */
+function hasGone(error: unknown): boolean {
+  if (error instanceof SyscallError) return error.errno === "ESRCH";
+  return error instanceof TraceeGone || ["ESRCH", "ENOENT"].includes((error as NodeJS.ErrnoException).code ?? "");
 }
 
 /** Waits, not for long, until a thread that has just been let go sleeps again. */
