@@ -30,7 +30,7 @@ function parse(text: string): Fault {
 
 const plan = process.env["KMONTE_FAULT"];
 // Only the engine's thread does anything to other processes; with KMONTE_FAULT_MAIN, the steps of the main one count.
-const isEngine = !isMainThread && (workerData as { abort?: unknown } | null)?.abort !== undefined;
+const isEngine = !isMainThread && (workerData as { words?: unknown } | null)?.words !== undefined;
 if (plan !== undefined && (process.env["KMONTE_FAULT_MAIN"] ? isMainThread : isEngine)) install(parse(plan));
 
 function install(fault: Fault): void {
