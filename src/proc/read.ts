@@ -23,6 +23,11 @@ export function readStat(pid: number): ProcessStat | undefined {
   return orIfGone(() => parseStat(readFileSync(`/proc/${pid}/stat`, "utf8")), undefined);
 }
 
+/** Whether a task has ended, or is not there any more. */
+export function hasEnded(tid: number): boolean {
+  return /^[ZX]?$/.test(readStat(tid)?.state ?? "");
+}
+
 /** Whether a process has ended and waits for its parent. */
 export function isZombie({ state, threads }: ProcessStat): boolean {
   return state === "Z" && threads <= 1;
@@ -46,7 +51,7 @@ function threadAfterLeader(pid: Pid): Task | undefined {
   if (stat?.state !== "Z" || stat.threads <= 1) return undefined;
   return readdirOrEmpty(`/proc/${pid}/task`)
     .map((tid) => livingThread(Number(tid)))
-    .find((tid) => !/^[ZX]?$/.test(readStat(tid)?.state ?? ""));
+    .find((tid) => !hasEnded(tid));
 }
 
 /** Through which thread a process is asked that we have not stopped; one that has ended has none, and tells nothing. */

@@ -6,7 +6,7 @@ import { WAIT, type WaitStatus } from "../abi/wait.ts";
 import { wait4 } from "../sys/wait.ts";
 import { failures } from "../errors/catalogue.ts";
 import { KmonteError } from "../errors/failure.ts";
-import { readStat } from "../proc/read.ts";
+import { hasEnded } from "../proc/read.ts";
 
 const { SIGTRAP } = SIGNAL;
 
@@ -84,11 +84,6 @@ export function waitForStop(tid: number): Stop {
   const status = wait4(tid, WAIT.WALL);
   if (typeof status === "object" && status.state === "stopped") return status;
   throw new TraceeGone(tid);
-}
-
-/** It is only there for its parent to hear of its end, or not at all. */
-function hasEnded(tid: number): boolean {
-  return /^[ZX]?$/.test(readStat(tid)?.state ?? "");
 }
 
 /**

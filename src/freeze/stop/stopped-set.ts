@@ -9,7 +9,7 @@ import { clockNow } from "../../sys/time.ts";
 import { SIGNAL, signalName } from "../../abi/signal.ts";
 import { KmonteError } from "../../errors/failure.ts";
 import { isKernelWorker } from "../../proc/kernel-workers.ts";
-import { childrenOf, isZombie, readdirOrEmpty, readProcessStat, readStat } from "../../proc/read.ts";
+import { childrenOf, hasEnded, isZombie, readdirOrEmpty, readProcessStat, readStat } from "../../proc/read.ts";
 import type { ProcessStat } from "../../proc/status.ts";
 import { endAll, type Move } from "../../tracee/end-all.x86_64.ts";
 import { detach, interrupt, resume, tryInterrupt, tryResume, trySeize } from "../../tracee/ptrace.ts";
@@ -249,7 +249,7 @@ export class StoppedSet implements Disposable {
         return true;
       }
       // A thread that is ending counts no more.
-      if (result === -ERRNO.ESRCH || /^[ZX]?$/.test(readStat(tid)?.state ?? "")) return false;
+      if (result === -ERRNO.ESRCH || hasEnded(tid)) return false;
       // A first thread that has ended answers EPERM too, and another may have had its id since.
       if (tries === MOST_SEIZES) throw cannotSeize(process, tid, result);
     }

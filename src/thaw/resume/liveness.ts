@@ -1,5 +1,5 @@
 /** Whether the thawed really run: an image is not removed before. */
-import { readStat } from "../../proc/read.ts";
+import { hasEnded } from "../../proc/read.ts";
 import { sleepMicroseconds } from "../../tracee/stops.ts";
 
 /** A program that came back wrongly ends at once as a rule: it jumps to nowhere, or finds its memory changed. */
@@ -8,5 +8,5 @@ const TRIAL_MICROSECONDS = 200_000;
 /** Looks at them for a while; the first that has ended meanwhile. */
 export function firstEnded(pids: readonly number[]): number | undefined {
   sleepMicroseconds(TRIAL_MICROSECONDS);
-  return pids.find((pid) => /^[ZX]?$/.test(readStat(pid)?.state ?? ""));
+  return pids.find((pid) => hasEnded(pid));
 }
