@@ -64,7 +64,7 @@ export function cloneMountOf(fd: LocalFd): LocalFd {
   return withText("", (empty) => call("open_tree", "Copying a mount", fd, empty, flags)) as LocalFd;
 }
 
-/** How long the end of a file system that has the same name may take, in milliseconds. */
+/** How long the end of a hierarchy that has the same name may take, in milliseconds. */
 const END_PATIENCE_MS = 2000;
 
 /**
@@ -79,7 +79,7 @@ export function makeFileSystem(type: string, source: string, options: readonly s
     try {
       configure(context, about, source, options);
       const created = attempt("fsconfig", context, FSCONFIG.CMD_CREATE, 0, 0, 0);
-      if (created === -ERRNO.EBUSY && Date.now() < end) continue;
+      if (created === -ERRNO.EBUSY && type === "cgroup" && Date.now() < end) continue;
       if (created < 0) throw new SyscallError("fsconfig", created, about);
       return call("fsmount", about, context, FSMOUNT_CLOEXEC, 0) as LocalFd;
     } finally {
