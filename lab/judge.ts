@@ -26,9 +26,9 @@ export function judge(before: Evidence, after: Evidence): Check[] {
 const place = ({ pid, name, command, parent, group, session }: SeenProcess) =>
   JSON.stringify([pid, name, command, parent, group, session]);
 
-/** The shell's `sleep 0.2` comes and goes, and so does a child of redis's that saves; whoever else was there must be there, in the same place. */
+/** The shell's `sleep 1` comes and goes, and so does a child of redis's that saves; whoever else was there must be there, in the same place. */
 export function judgeProcesses(before: readonly SeenProcess[], after: readonly SeenProcess[]): Check {
-  const lasting = before.filter(({ command }) => command !== "sleep 0.2" && !command.startsWith("redis-rdb-bgsave"));
+  const lasting = before.filter(({ command }) => command !== "sleep 1" && !command.startsWith("redis-rdb-bgsave"));
   const now = new Map(after.map((one) => [one.pid, one]));
   const changed = lasting.flatMap((one) => {
     const is = now.get(one.pid);

@@ -15,7 +15,7 @@ export async function startWorkloads(machine: Machine): Promise<Workloads> {
   const pids = {
     counter: await start("counter", ...python("counter.py"), String(PORTS.redis), `${DATA}/replies`),
     // Its hashing never pauses: niceness leaves the emulated processor to those who have something to do.
-    ticker: await start("ticker", "nice", "-n", "10", ...python("ticker.py"), `${DATA}/ticker`),
+    ticker: await start("ticker", "nice", "-n", "19", ...python("ticker.py"), `${DATA}/ticker`),
     pipeline: await start("pipeline", `${PROGRAMS}/pipeline.sh`, `${DATA}/numbers`),
     zombie: await start("zombie", `${PROGRAMS}/zombie.sh`),
   };

@@ -6,8 +6,8 @@ import { Pauses, report, watchInput } from "./client.ts";
 
 const [host = "", port = "", path = "", expected = ""] = process.argv.slice(2);
 /** So few that it is not over when the swaps of a slow emulated machine are. */
-const BYTES_PER_STEP = 2 * 1024;
-const STEP_MS = 100;
+const BYTES_PER_STEP = 6 * 1024;
+const STEP_MS = 300;
 
 const pauses = new Pauses();
 const input = watchInput();

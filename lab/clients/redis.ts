@@ -44,7 +44,7 @@ await report(pauses, async () => {
     count.sent += BATCH;
     // Half a batch is always under way, so that a swap meets commands and replies on the wire.
     await answers(BATCH / 2);
-    await Promise.race([delay(40), ended]);
+    await Promise.race([delay(150), ended]);
   }
   await answers(0);
   return `${count.sent} pipelined increments, each answered once and in order`;

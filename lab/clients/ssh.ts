@@ -65,7 +65,7 @@ await report(pauses, async () => {
     lines += 1;
     if (Number(count) !== lines || pid !== shell)
       throw new Error(`line ${lines} of shell ${shell} was ${count}, ${pid}`);
-    await Promise.race([delay(200), ended]);
+    await Promise.race([delay(500), ended]);
   }
   const finish = `${LETTER} A" ${AFTER}" Escape :wq Enter; while tmux has-session -t work; do sleep 0.2; done; cat letter`;
   await type(`{ ${finish}; } 2>/dev/null; echo "over"`, new RegExp(`^${BEFORE} ${AFTER}\\r?$[^]*^over\\r?$`, "m"));

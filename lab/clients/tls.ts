@@ -40,7 +40,7 @@ await report(pauses, async () => {
     }
     seen = "";
     answers += 1;
-    await Promise.race([delay(100), ended]);
+    await Promise.race([delay(300), ended]);
   }
   return `${answers} requests in one ${socket.getProtocol()} session, each answered once`;
 });

@@ -20,4 +20,4 @@ while True:
         record.write(b"%d\n" % redis.call(b"INCR", b"counter"))
     except OSError:
         redis = None
-    time.sleep(0.05)
+    time.sleep(0.25)

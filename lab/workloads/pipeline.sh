@@ -3,5 +3,5 @@
 # come through whole. pipeline.sh FILE
 seq 1 1000000000 | while read -r number; do
   echo "$number" >>"$1"
-  sleep 0.2
+  sleep 1
 done

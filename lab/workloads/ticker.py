@@ -48,7 +48,7 @@ def hash_on():
     while True:
         block = hashlib.sha256(block).digest() * 512
         rounds += 1
-        if rounds % 500 == 0:
+        if rounds % 100 == 0:
             hashes.write(f"{rounds} {block[:32].hex()}\n".encode())
 
 

@@ -26,7 +26,7 @@ const MEBIBYTES = 32;
 
 /** A service that starts programs all the time, as a script does: each is gone a moment later. */
 const SCRIPT = `[Service]
-ExecStart=/bin/sh -c 'n=0; while :; do n=$$((n + 1)); echo $$n >>/var/lib/lab/turns; sleep 0.2; done'
+ExecStart=/bin/sh -c 'n=0; while :; do n=$$((n + 1)); echo $$n >>/var/lib/lab/turns; sleep 1; done'
 
 [Install]
 WantedBy=multi-user.target
