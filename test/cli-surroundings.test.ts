@@ -114,8 +114,9 @@ describe("a system call that fails", () => {
 });
 
 test("a working directory that has been removed is named as what is wrong", async () => {
-  const script = 'mkdir "$1" && cd "$1" && rmdir "$1" && exec "$2" check 1';
-  const { status, stderr } = await launch("/bin/sh", ["-c", script, "sh", fresh(), KMONTE]).done;
+  await using program = Program.start("/bin/sleep", ["1000"]);
+  const script = 'mkdir "$1" && cd "$1" && rmdir "$1" && exec "$2" freeze "$3" -o image';
+  const { status, stderr } = await launch("/bin/sh", ["-c", script, "sh", fresh(), KMONTE, String(program.pid)]).done;
   assert.equal(status, 1, stderr);
   assert.match(stderr, /^kmonte: .*\[WORKING_DIRECTORY_GONE\]\n {2}.*getcwd failed with ENOENT/m);
 });

@@ -26,6 +26,9 @@ const SIGCONTEXT_ORDER: readonly RegisterName[] = [
   "rip",
   "eflags",
 ];
+/** Offsets in struct ucontext, which a signal handler gets, of registers of the thread that was interrupted. */
+export const UCONTEXT = { RDI: MCONTEXT + 8 * 8, RAX: MCONTEXT + 13 * 8, RIP: MCONTEXT + 16 * 8 } as const;
+
 const SELECTORS = MCONTEXT + 18 * 8;
 const FPSTATE_POINTER = MCONTEXT + 18 * 8 + 8 + 4 * 8;
 const SIGMASK = MCONTEXT + 256;

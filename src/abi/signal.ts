@@ -89,4 +89,5 @@ export const SIG_SETMASK = 2;
 
 /** include/uapi/asm-generic/siginfo.h */
 export const SIGEV = { SIGEV_SIGNAL: 0, SIGEV_NONE: 1, SIGEV_THREAD: 2, SIGEV_THREAD_ID: 4 } as const;
-export const SIGEVENT_SIZE = 64;
+/** Offsets in struct sigevent, and its size; the thread is of SIGEV_THREAD_ID. */
+export const SIGEVENT = { SIGNO: 8, NOTIFY: 12, THREAD_ID: 16, SIZE: 64 } as const;

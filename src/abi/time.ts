@@ -31,6 +31,9 @@ export function encodeItimerspec(interval: bigint, value: bigint): Buffer {
   return Buffer.concat([encodeTimespec(interval), encodeTimespec(value)]);
 }
 
+/** Bytes of struct itimerspec. */
+export const ITIMERSPEC_SIZE = 32;
+
 export const TFD = { TFD_TIMER_ABSTIME: 1, TFD_TIMER_CANCEL_ON_SET: 2 } as const;
 /** _IOW('T', 0, __u64) (include/uapi/linux/timerfd.h). */
 export const TFD_IOC_SET_TICKS = 0x40085400;

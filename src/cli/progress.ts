@@ -5,6 +5,8 @@
 import type { ProgressEvent, ProgressListener } from "../lib/progress.ts";
 import { STEP_MEANINGS } from "../lib/step-meanings.ts";
 import { formatBytes, tell } from "./output.ts";
+import { POLL } from "../abi/poll.ts";
+import { pollNow } from "../sys/poll.ts";
 import { Pace } from "./pace.ts";
 
 /** How often the line on a terminal changes at most. */
@@ -19,7 +21,16 @@ export interface ProgressDisplay {
 
 export function showProgress(json: boolean): ProgressDisplay {
   if (json) return { listen: () => undefined, end: () => undefined };
-  return process.stderr.isTTY ? liveLine() : plainLines();
+  const { listen, end } = process.stderr.isTTY ? liveLine() : plainLines();
+  return { listen: (event) => takesMore() && listen(event), end };
+}
+
+/**
+ * Whether standard error takes a line now. Nothing may wait for whoever reads it, a pager or a terminal that was stopped
+ * (^S): processes stand still meanwhile.
+ */
+function takesMore(): boolean {
+  return (pollNow(process.stderr.fd, POLL.POLLOUT) & (POLL.POLLOUT | POLL.POLLERR)) !== 0;
 }
 
 function plainLines(): ProgressDisplay {

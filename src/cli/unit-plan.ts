@@ -12,7 +12,7 @@ import { requireSystemd } from "../lib/systemctl.ts";
 import { notRunning, readUnits } from "../units/unit.ts";
 import type { Advice, Warning } from "../errors/failure.ts";
 import { requireRoom } from "../swap/room.ts";
-import { DEFAULT_SWAP_ROOT } from "../swap/store.ts";
+import { defaultSwapRoot } from "../swap/store.ts";
 import { type Departing, expectPauses, type ExpectedPauses } from "../swap/expected-pause.ts";
 import { formatReport, readReports, type SwapReport } from "../swap/report.ts";
 import type { Result } from "./json/results.ts";
@@ -63,7 +63,7 @@ export async function agreedPlan(
   const looked = (await survey(running, protections, tolerate)).filter(({ verdict }) => verdict !== "system");
   if (looked.length === 0 && pids.length === 0) throw failures.NOTHING_PROTECTED();
   await refuseObstacles(looked, protections);
-  requireRoom(DEFAULT_SWAP_ROOT, [...pids, ...looked.flatMap((one) => one.pids)]);
+  requireRoom(defaultSwapRoot(), [...pids, ...looked.flatMap((one) => one.pids)]);
   const plan = planUnits(looked, pids);
   requireAble?.(await needsOfAll(plan, pids));
   const pauses = expectPauses(plan.along, how);

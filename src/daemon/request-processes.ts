@@ -16,7 +16,7 @@ const MOST_AT_ONCE = 32;
 /** From here on nobody gets a second one. */
 const SCARCE = MOST_AT_ONCE / 2;
 /** As many as processors can well serve start without a rest between those of one user. */
-const EASY = Math.min(SCARCE, 2 * availableParallelism());
+const easy = (): number => Math.min(SCARCE, 2 * availableParallelism());
 /** The rest, in milliseconds for each user who asked lately: the processors are shared by all of them. */
 const REST_MS = 250;
 const LOOK_AGAIN_MS = 100;
@@ -97,7 +97,7 @@ export class RequestProcesses {
 
   #next(): Waiting | undefined {
     const most = this.#running >= SCARCE ? 1 : MOST_OF_ONE_USER;
-    const rested = this.#running < EASY ? Infinity : performance.now() - REST_MS * this.#lastOf.size;
+    const rested = this.#running < easy() ? Infinity : performance.now() - REST_MS * this.#lastOf.size;
     let first: Waiting | undefined;
     let longest = Infinity;
     for (const waiting of this.#waiting) {

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { keyDirectory } from "../image/trust/keys.ts";
 import { failures } from "../errors/catalogue.ts";
-import { OWN_COMMAND } from "../lib/own-command.ts";
+import { ownCommand } from "../lib/own-command.ts";
 import { hasUnit, isSystemdRunning, removeUnit, requireUnitPath, unitWord, writeUnit } from "../lib/systemd-unit.ts";
 import { FOR_OTHERS, requireRoot } from "../lib/require-root.ts";
 import { DEFAULT_SOCKET } from "./protocol.ts";
@@ -48,10 +48,10 @@ export function installDaemon(): void {
   requireRoot("install the service for ordinary users", FOR_OTHERS);
   requireSystemd();
   const keys = resolve(keyDirectory());
-  requireUnitPath(OWN_COMMAND, "the program that the service runs");
+  requireUnitPath(ownCommand(), "the program that the service runs");
   requireUnitPath(keys, "the place of the keys");
   const heading = "# Written by kmonte serve --install.\n";
-  writeUnit(SERVICE_UNIT, heading + serviceText(OWN_COMMAND, keys));
+  writeUnit(SERVICE_UNIT, heading + serviceText(ownCommand(), keys));
   writeUnit(SOCKET_UNIT, heading + SOCKET_TEXT);
   reloadUnits();
 }
@@ -69,5 +69,5 @@ export function uninstallDaemon(): boolean {
 
 function requireSystemd(): void {
   if (isSystemdRunning()) return;
-  throw failures.NO_SYSTEMD.service({ command: OWN_COMMAND });
+  throw failures.NO_SYSTEMD.service({ command: ownCommand() });
 }

@@ -1,27 +1,27 @@
 /**
- * Threads that freeze and look. Starting one takes about as long as a look at a few processes, and one that has looked
- * already is quicker: whoever needs one no more leaves it to who comes next in this process.
+ * Engines that freeze and look. Starting one on a thread takes about as long as a look at a few processes, and one that
+ * has looked already is quicker: whoever needs one no more leaves it to who comes next in this process.
  */
-import { EngineThread } from "../lib/engine-thread.ts";
+import type { Engine } from "../lib/engine.ts";
 import type { ProgressListener } from "../lib/progress.ts";
-import { guardSeizing } from "../tracee/seize-guard.ts";
+import { startEngine } from "../sys/engine-here.ts";
 import type { FreezeRequests } from "./worker.ts";
 
-export type FreezeThread = EngineThread<FreezeRequests>;
+export type FreezeEngine = Engine<FreezeRequests>;
 
-let parked: FreezeThread | undefined;
+let parked: FreezeEngine | undefined;
 
 /** One that has nothing to do; it is given back, or ended when anything went wrong in it. */
-export function takeThread(onProgress?: ProgressListener): FreezeThread {
-  const thread = parked ?? new EngineThread<FreezeRequests>("freeze/worker", undefined, guardSeizing);
+export function takeEngine(onProgress?: ProgressListener): FreezeEngine {
+  const engine = parked ?? startEngine<FreezeRequests>("freeze/worker");
   parked = undefined;
-  thread.unpark(onProgress);
-  return thread;
+  engine.unpark(onProgress);
+  return engine;
 }
 
 /** Of several one is kept. */
-export async function giveBack(thread: FreezeThread): Promise<void> {
-  if (parked) return await thread.end();
-  parked = thread;
-  thread.park();
+export async function giveBack(engine: FreezeEngine): Promise<void> {
+  if (parked) return await engine.end();
+  parked = engine;
+  engine.park();
 }

@@ -5,7 +5,7 @@ import type { Identity } from "../sys/identity.ts";
 import type { CheckJob, CheckOutcome } from "./check/check.ts";
 import type { FreezeJob, FrozenMember } from "./engine.ts";
 import type { HeldNeed } from "./check/kernel-needs.ts";
-import { giveBack, takeThread, type FreezeThread } from "./worker-threads.ts";
+import { giveBack, takeEngine, type FreezeEngine } from "./engine-pool.ts";
 import type { NetworkNeeds } from "../resources/socket/quarantine/network-needs.ts";
 
 export interface FreezeOptions extends FreezeRequest {
@@ -43,7 +43,7 @@ export interface FrozenSet {
 export async function freeze(options: FreezeOptions): Promise<FrozenSet> {
   const { user, onProgress, signal, ...request } = options;
   const job: FreezeJob = { ...validRequest(freezeRequest, request), user };
-  const engine = takeThread(onProgress);
+  const engine = takeEngine(onProgress);
   try {
     const outcome = await engine.ask("run", job, signal);
     if (job.end !== "hold") await engine.end();
@@ -58,7 +58,7 @@ export async function freeze(options: FreezeOptions): Promise<FrozenSet> {
   }
 }
 
-async function finish(engine: FreezeThread, request: "release" | "kill"): Promise<void> {
+async function finish(engine: FreezeEngine, request: "release" | "kill"): Promise<void> {
   await engine.ask(request, undefined);
   await engine.end();
 }
@@ -67,13 +67,13 @@ async function finish(engine: FreezeThread, request: "release" | "kill"): Promis
 export async function check(pids: readonly number[], options: CheckOptions = {}): Promise<CheckOutcome> {
   const { user, ...request } = options;
   const job: CheckJob = { ...validRequest(checkRequest, { pids, ...request }), user };
-  const thread = takeThread();
+  const engine = takeEngine();
   try {
-    const outcome = await thread.ask("check", job);
-    await giveBack(thread);
+    const outcome = await engine.ask("check", job);
+    await giveBack(engine);
     return outcome;
   } catch (error) {
-    await thread.end();
+    await engine.end();
     throw error;
   }
 }

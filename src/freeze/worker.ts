@@ -1,10 +1,10 @@
-/** The thread that freezes. */
-import { serveEngine, type EngineRequests } from "../lib/engine-thread.ts";
+/** The engine that freezes, and the thread of its own that it may have. */
+import type { EngineHandlers, EngineRequests } from "../lib/engine.ts";
+import { serveEngine } from "../lib/engine-thread.ts";
 import { checkOnly, type CheckJob, type CheckOutcome } from "./check/check.ts";
 import { checkJob, Freeze, type FreezeJob, type FreezeOutcome } from "./engine.ts";
 import { warmUp } from "./warm-up.ts";
 
-let freeze: Freeze | undefined;
 /** Once is enough for a thread. */
 let rehearsed = false;
 
@@ -17,16 +17,21 @@ export interface FreezeRequests extends EngineRequests {
   readonly kill: (job: undefined) => void;
 }
 
-serveEngine<FreezeRequests>({
-  run(job, watcher) {
-    // What is wrong with the request is said at once.
-    checkJob(job);
-    if (!rehearsed) warmUp();
-    rehearsed = true;
-    freeze = new Freeze(job, watcher);
-    return freeze.run();
-  },
-  check: (job) => checkOnly(job),
-  release: () => freeze?.release(),
-  kill: () => freeze?.kill(),
-});
+export function freezeHandlers(): EngineHandlers<FreezeRequests> {
+  let freeze: Freeze | undefined;
+  return {
+    run(job, watcher) {
+      // What is wrong with the request is said at once.
+      checkJob(job);
+      if (!rehearsed) warmUp();
+      rehearsed = true;
+      freeze = new Freeze(job, watcher);
+      return freeze.run();
+    },
+    check: (job) => checkOnly(job),
+    release: () => freeze?.release(),
+    kill: () => freeze?.kill(),
+  };
+}
+
+serveEngine(freezeHandlers());

@@ -1,7 +1,4 @@
-/**
- * Runs an engine on a thread of its own. A tracee belongs to the thread that seized it, and that thread works without
- * returning to the event loop, so that progress bars and ^C need another.
- */
+/** An engine on a thread of its own: whoever asks it goes on meanwhile. Starting it takes as long as starting Node. */
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { failures } from "../errors/catalogue.ts";
 import { type FailureFacts, type FailureKind, KmonteError, type Refusal, RefusalList } from "../errors/failure.ts";
@@ -9,6 +6,7 @@ import { rebuildFailure, rebuildList } from "../errors/retell.ts";
 import { programFile } from "./program-files.ts";
 import type { ProgressListener } from "./progress.ts";
 import { namedFailure } from "./system-failure.ts";
+import type { Engine, EngineHandlers, EngineRequests, Job } from "./engine.ts";
 import type { Watcher } from "./watcher.ts";
 
 /** What the two threads say to each other. */
@@ -30,46 +28,19 @@ export interface SerializedFailure {
   readonly refusals: readonly SerializedFailure[];
 }
 
-/** What an engine can be asked for: by name, what it is given and what it answers. */
-export type EngineRequests = Readonly<Record<string, (job: never) => unknown>>;
-
-type Job<R extends EngineRequests, N extends keyof R> = Parameters<R[N]>[0];
-type Handlers<R extends EngineRequests> = {
-  readonly [N in keyof R]: (job: Job<R, N>, watcher: Watcher) => ReturnType<R[N]>;
-};
-
-/** What the two threads share, in 32-bit words. */
-const WORDS = {
-  /** Not 0 when the engine is to stop at the next safe point. */
-  ABORT: 0,
-  /** The process of which the engine is about to seize a thread; 0 for none. */
-  SEIZING: 1,
-  COUNT: 2,
-} as const;
-
-/** On an engine's thread, the words that it shares with whoever has started it. */
-function ownWords(): Int32Array | undefined {
-  const shared = (workerData as { words?: SharedArrayBuffer } | null)?.words;
-  return isMainThread || shared === undefined ? undefined : new Int32Array(shared);
+/** What the two threads share, a word of 32 bits: not 0 when the engine is to stop at the next safe point. */
+interface EngineData {
+  readonly abort: SharedArrayBuffer;
 }
-
-const own = ownWords();
-
-/** Says of which process this thread is about to seize a thread, or 0 when it has: see {@link SeizeGuard}. */
-export function noteSeizing(pid: number): void {
-  if (own) Atomics.store(own, WORDS.SEIZING, pid);
-}
-
-/** Watches, from the caller's thread, over an engine at work; `seizing` says what was noted last. */
-export type SeizeGuard = (seizing: () => number) => Disposable;
 
 /** The engine's side: called once at the top of an engine's own file. */
-export function serveEngine<R extends EngineRequests>(handlers: Handlers<R>): void {
+export function serveEngine<R extends EngineRequests>(handlers: EngineHandlers<R>): void {
   if (isMainThread || !parentPort) return;
   const port = parentPort;
+  const abort = new Int32Array((workerData as EngineData).abort);
   const watcher: Watcher = {
     report: (event) => port.postMessage({ type: "progress", event: { ...event, at: Date.now() } } satisfies FromEngine),
-    aborted: () => own !== undefined && Atomics.load(own, WORDS.ABORT) !== 0,
+    aborted: () => Atomics.load(abort, 0) !== 0,
   };
   port.on("message", ({ name, job }: { name: keyof R; job: Job<R, keyof R> }) => {
     try {
@@ -84,17 +55,15 @@ export function serveEngine<R extends EngineRequests>(handlers: Handlers<R>): vo
 const running = new Set<Worker>();
 
 /** The caller's side: an engine that has been started and takes one request at a time. */
-export class EngineThread<R extends EngineRequests> {
+export class EngineThread<R extends EngineRequests> implements Engine<R> {
   readonly #worker: Worker;
-  readonly #words = new Int32Array(new SharedArrayBuffer(WORDS.COUNT * 4));
-  readonly #guard: SeizeGuard | undefined;
+  readonly #abort = new Int32Array(new SharedArrayBuffer(4));
   #onProgress: ProgressListener | undefined;
 
   /** `name` is the engine's file, as {@link programFile} takes it. */
-  constructor(name: string, onProgress?: ProgressListener, guard?: SeizeGuard) {
-    this.#guard = guard;
+  constructor(name: string, onProgress?: ProgressListener) {
     this.#worker = new Worker(programFile(name), {
-      workerData: { words: this.#words.buffer },
+      workerData: { abort: this.#abort.buffer } satisfies EngineData,
       // Descriptors come and go by system calls that Node does not see.
       trackUnmanagedFds: false,
     });
@@ -102,23 +71,19 @@ export class EngineThread<R extends EngineRequests> {
     running.add(this.#worker);
   }
 
-  /** Has it wait for more to do; this process may end meanwhile. */
   park(): void {
     this.#onProgress = undefined;
     this.#worker.unref();
   }
 
-  /** Ends such a wait. */
   unpark(onProgress: ProgressListener | undefined): void {
     this.#onProgress = onProgress;
     this.#worker.ref();
   }
 
-  /** Asks the engine to do something; an abort asks it to stop at the next safe point, and it then fails. */
   async ask<N extends keyof R>(name: N, job: Job<R, N>, signal?: AbortSignal): Promise<ReturnType<R[N]>> {
-    Atomics.store(this.#words, WORDS.ABORT, 0);
-    const onAbort = (): void => void Atomics.store(this.#words, WORDS.ABORT, 1);
-    using _guard = this.#guard?.(() => Atomics.load(this.#words, WORDS.SEIZING));
+    Atomics.store(this.#abort, 0, 0);
+    const onAbort = (): void => void Atomics.store(this.#abort, 0, 1);
     if (signal?.aborted) onAbort();
     signal?.addEventListener("abort", onAbort);
     try {
@@ -150,7 +115,7 @@ export class EngineThread<R extends EngineRequests> {
 }
 
 /** What began it, where tidying up after it failed as well: a task that has ended cannot be put right. */
-function firstOf(error: unknown): unknown {
+export function firstOf(error: unknown): unknown {
   return error instanceof SuppressedError ? firstOf(error.suppressed) : error;
 }
 

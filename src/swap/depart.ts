@@ -27,7 +27,7 @@ import { GENERATOR, removeGenerator, writeGenerator } from "./free-ids.ts";
 import { type PidRange, presentFreePidRange } from "./pids.ts";
 import { requireRoom } from "./room.ts";
 import { FrozenSets } from "./sets.ts";
-import { DEFAULT_SWAP_ROOT, markPending, newSwapDirectory, PENDING_MARK, pendingMark } from "./store.ts";
+import { defaultSwapRoot, markPending, newSwapDirectory, PENDING_MARK, pendingMark } from "./store.ts";
 import { type SwapRecord, type WayBack, writeRecord } from "./store.ts";
 import { installUnits } from "./unit.ts";
 
@@ -83,7 +83,7 @@ interface PreparedWay {
 
 /** Does not return when it works; whenever it throws, all goes on as before. */
 export async function depart(way: WayOut, options: DepartOptions): Promise<never> {
-  const root = options.root ?? DEFAULT_SWAP_ROOT;
+  const root = options.root ?? defaultSwapRoot();
   requireOpenableAtBoot(options.encryptTo ?? []);
   using _ = lockRoot(root);
   removeForgotten(root);

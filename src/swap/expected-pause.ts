@@ -8,7 +8,7 @@ import { KmonteError } from "../errors/failure.ts";
 import { isFirstPidNamespace } from "../proc/first-namespace.ts";
 import type { SurveyedUnit } from "../units/survey.ts";
 import { millisecondsIn, type Phase } from "./phases.ts";
-import { DEFAULT_SWAP_ROOT, readRecords, type SwapRecord } from "./store.ts";
+import { defaultSwapRoot, readRecords, type SwapRecord } from "./store.ts";
 
 /** How the machine is left: the boot that follows takes its time accordingly. */
 export type Departing = "swap" | "restart" | "power-off";
@@ -39,7 +39,7 @@ interface Basis {
 }
 
 /** Estimates for units that have been looked at. Sets are stopped together: the tolerated ones first, then all others. */
-export function expectPauses(units: readonly SurveyedUnit[], how: Departing, root = DEFAULT_SWAP_ROOT): ExpectedPauses {
+export function expectPauses(units: readonly SurveyedUnit[], how: Departing, root = defaultSwapRoot()): ExpectedPauses {
   const { freeze, boot, thaw, text } = basisFor(how, root);
   const along = units.filter(({ verdict }) => verdict === "along");
   const common = along.filter(({ tolerated }) => !tolerated);

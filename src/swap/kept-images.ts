@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { presentBoot } from "../sys/boot.ts";
 import { MANIFEST } from "../image/manifest.ts";
-import { DEFAULT_SWAP_ROOT, type Failure, isPending, ownImages, readRecordsApart, type SwapRecord } from "./store.ts";
+import { defaultSwapRoot, type Failure, isPending, ownImages, readRecordsApart, type SwapRecord } from "./store.ts";
 
 /** Units, or processes without one, with the whole images that they can be had from as they were. */
 export interface KeptImages {
@@ -18,7 +18,7 @@ export interface KeptImages {
 }
 
 /** Oldest first; nothing of a record that cannot be read, which `kmonte report` speaks of. */
-export function keptImages(root: string = DEFAULT_SWAP_ROOT): KeptImages[] {
+export function keptImages(root: string = defaultSwapRoot()): KeptImages[] {
   const boot = presentBoot();
   return readRecordsApart(root)
     .records.filter((record) => record.boot !== boot)

@@ -14,8 +14,8 @@ import { MARK } from "../image/thawed/mark.ts";
 import { openPath } from "../resources/file/path-file.ts";
 import { sleepMicroseconds } from "../tracee/stops.ts";
 import {
-  DEFAULT_REHEARSAL_ROOT,
-  DEFAULT_SWAP_ROOT,
+  defaultRehearsalRoot,
+  defaultSwapRoot,
   isPending,
   ownImages,
   readRecordsApart,
@@ -44,7 +44,7 @@ export function lockRoot(root: string, doing = "change the kernel", patience = T
 }
 
 /** Removes what killed swaps and rehearsals have left, unless one is going on. Never fails: the next swap says what is wrong. */
-export function tidySwaps(roots: readonly string[] = [DEFAULT_SWAP_ROOT, DEFAULT_REHEARSAL_ROOT]): void {
+export function tidySwaps(roots: readonly string[] = [defaultSwapRoot(), defaultRehearsalRoot()]): void {
   for (const root of roots) {
     if (!existsSync(root)) continue;
     try {

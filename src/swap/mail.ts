@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { failures } from "../errors/catalogue.ts";
 import { formatReport, reportOf } from "./report.ts";
-import { DEFAULT_SWAP_ROOT, readRecords, type SwapRecord } from "./store.ts";
+import { defaultSwapRoot, readRecords, type SwapRecord } from "./store.ts";
 
 /** While this file is in a swap's directory, whoever it names is to be told how the swap went. */
 export const MAIL_MARK = "mail-to";
@@ -27,7 +27,7 @@ export function markForMail(directory: string, to: string): void {
 }
 
 /** Sends what is still to be sent, each once; gives the addresses. */
-export function mailResults(root: string = DEFAULT_SWAP_ROOT): string[] {
+export function mailResults(root: string = defaultSwapRoot()): string[] {
   const ids = existsSync(root) ? readdirSync(root).sort() : [];
   const marked = ids.filter((id) => existsSync(join(root, id, MAIL_MARK)));
   return readRecords(root, (id) => marked.includes(id)).map((record) => {

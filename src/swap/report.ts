@@ -1,7 +1,7 @@
 /** The last swap's timeline, for people and for scripts. */
 import { failures } from "../errors/catalogue.ts";
 import { phaseOf, type Phase } from "./phases.ts";
-import { DEFAULT_SWAP_ROOT, type Failure, ownImages, readRecordsApart } from "./store.ts";
+import { defaultSwapRoot, type Failure, ownImages, readRecordsApart } from "./store.ts";
 import type { SwapRecord, SwapUnit } from "./store.ts";
 
 interface ReportLine {
@@ -27,7 +27,7 @@ export type ReportedUnit = SwapUnit & {
 };
 
 /** Of all swaps on record, the last one first; there is one at least. */
-export function readReports(root: string = DEFAULT_SWAP_ROOT): [SwapReport, ...SwapReport[]] {
+export function readReports(root: string = defaultSwapRoot()): [SwapReport, ...SwapReport[]] {
   const { records, broken } = readRecordsApart(root);
   const newest = records.at(-1);
   // An older one that cannot be read is not missed.

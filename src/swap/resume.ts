@@ -19,7 +19,7 @@ import { Scope } from "./scope.ts";
 import { askHealth } from "./health.ts";
 import { presentSwap } from "./kexec.ts";
 import {
-  DEFAULT_SWAP_ROOT,
+  defaultSwapRoot,
   readPending,
   readPendingApart,
   readRecords,
@@ -51,7 +51,7 @@ export interface ResumeOptions {
  * they need it. Until then the rules that the unit has loaded keep their connections silent.
  */
 export async function resumePendingSwaps(options: ResumeOptions = {}): Promise<SwapRecord[]> {
-  const root = options.root ?? DEFAULT_SWAP_ROOT;
+  const root = options.root ?? defaultSwapRoot();
   const boot = presentBoot();
   // In the boot that froze them they are still there, held by whoever is about to leave it.
   const { records, broken } = readPendingApart(root);
@@ -73,7 +73,7 @@ export async function resumePendingSwaps(options: ResumeOptions = {}): Promise<S
 }
 
 /** Once the boot has started its units: sees to it that those of this boot's swaps have their processes, and notes how they are. */
-export async function handOverUnits(root: string = DEFAULT_SWAP_ROOT): Promise<SwapRecord[]> {
+export async function handOverUnits(root: string = defaultSwapRoot()): Promise<SwapRecord[]> {
   const boot = presentBoot();
   const results: SwapRecord[] = [];
   for (const found of readRecords(root)) {
@@ -97,7 +97,7 @@ export async function handOverUnits(root: string = DEFAULT_SWAP_ROOT): Promise<S
  * Whoever calls it with `failed` knows already that this boot did not go well.
  */
 export async function endTrials(options: ResumeOptions & { readonly failed?: boolean } = {}): Promise<SwapRecord[]> {
-  const root = options.root ?? DEFAULT_SWAP_ROOT;
+  const root = options.root ?? defaultSwapRoot();
   const results: SwapRecord[] = [];
   for (const pending of readPending(root)) {
     const here = hereFor(pending);
@@ -161,7 +161,7 @@ function restoreSettings(sysctls: Readonly<Record<string, string>>): void {
  * Notes that a swap's processes were thawed by hand, so that the next boot does not thaw them a second time. Returns what
  * a person should know of records that cannot be read.
  */
-export function settleSwap(directory: string, root: string = DEFAULT_SWAP_ROOT): string[] {
+export function settleSwap(directory: string, root: string = defaultSwapRoot()): string[] {
   const thawed = resolve(directory);
   const { records, broken } = readPendingApart(root);
   for (const record of records) {
@@ -187,9 +187,13 @@ async function bringBack(root: string, pending: SwapRecord, options: ResumeOptio
   const record = withAttempt(pending, here, Date.now());
   // On disk before anything is tried: a boot that ends in the middle counts.
   writeRecord(root, record);
+  const onProgress: ProgressListener = (event) => {
+    watchdog?.ping();
+    options.onProgress?.(event);
+  };
   let thawedSets: ThawedSets;
   try {
-    thawedSets = await thawSets(record, options);
+    thawedSets = await thawSets(record, { ...options, onProgress });
   } catch (error) {
     const failure = describe(error);
     if (afterFailure(record, here, idsTaken(error)) === "go back") goBack({ root, record, here, watchdog }, failure);

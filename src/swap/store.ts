@@ -10,8 +10,13 @@ import { KmonteError } from "../errors/failure.ts";
 import { stateDirectory } from "../lib/state-directory.ts";
 import { networkNeedSchema } from "../resources/socket/quarantine/requirements.ts";
 
-export const DEFAULT_SWAP_ROOT = join(stateDirectory(), "swap");
-export const DEFAULT_REHEARSAL_ROOT = join(stateDirectory(), "rehearsal");
+export function defaultSwapRoot(): string {
+  return join(stateDirectory(), "swap");
+}
+
+export function defaultRehearsalRoot(): string {
+  return join(stateDirectory(), "rehearsal");
+}
 
 const seconds = (text: string) => described(v.number(), text);
 const text = (about: string) => described(v.string(), about);

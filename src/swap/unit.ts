@@ -1,7 +1,7 @@
 /** The systemd units that thaw at boot what a swap froze and see to the way back, and their installation. */
 import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { OWN_COMMAND } from "../lib/own-command.ts";
+import { ownCommand } from "../lib/own-command.ts";
 import { keyDirectory, machineKey } from "../image/trust/keys.ts";
 import { failures } from "../errors/catalogue.ts";
 import { USER_UNIT, userUnitText } from "../units/dynamic-users.ts";
@@ -208,11 +208,11 @@ TimeoutStartSec=120
 export function installUnits(root: string): void {
   requireSystemdAtBoot();
   for (const [path, purpose] of [
-    [OWN_COMMAND, "the program that thaws at boot"],
+    [ownCommand(), "the program that thaws at boot"],
     [root, "the place of the images"],
   ] as const)
     requireUnitPath(path, purpose);
-  requireLasting(OWN_COMMAND, "the program that thaws at boot");
+  requireLasting(ownCommand(), "the program that thaws at boot");
   const keys = resolve(keyDirectory());
   requireUnitPath(keys, "the place of the keys");
   // The first image of all would make it, too late to be looked at.
@@ -221,7 +221,7 @@ export function installUnits(root: string): void {
   const state = resolve(stateDirectory());
   mkdirSync(state, { recursive: true, mode: 0o700 });
   requireLasting(state, "what kmonte must remember");
-  const options = { command: OWN_COMMAND, root, keys, state, otherDisks: hasOtherDisks(presentMounts()) };
+  const options = { command: ownCommand(), root, keys, state, otherDisks: hasOtherDisks(presentMounts()) };
   writeUnit(BACK_UNIT, backUnitText(options));
   writeUnit(USER_UNIT, userUnitText());
   writeUnit(THAWED_UNIT, thawedUnitText());

@@ -32,7 +32,7 @@ export function attempt(name: SyscallName, ...args: number[]): number {
 
 /** Scratch for the small structs that system calls take and fill, handed out like a stack. */
 const SCRATCH_SIZE = 256 * 1024;
-const scratch = new NativeBuffer(SCRATCH_SIZE);
+let scratch: NativeBuffer | undefined;
 let scratchTop = 0;
 
 /** Lends `use` a zeroed native buffer of `size` bytes, with its address, until `use` returns. */
@@ -44,6 +44,7 @@ export function withStruct<T>(size: number, use: (bytes: Buffer, address: number
     return use(own.bytes.subarray(0, size), own.address);
   }
   scratchTop = end;
+  scratch ??= new NativeBuffer(SCRATCH_SIZE);
   try {
     const bytes = scratch.bytes.subarray(start, start + size);
     bytes.fill(0);

@@ -3,7 +3,8 @@
  *
  * Unsafe because a wrong address is a crash of this process: callers pass addresses of {@link NativeBuffer}s only.
  */
-import koffi from "koffi";
+import { createRequire } from "node:module";
+import type Koffi from "koffi";
 import { SYS } from "../abi/syscalls.x86_64.ts";
 import { failures } from "../errors/catalogue.ts";
 
@@ -23,6 +24,13 @@ const SYSCALL_STUB = Uint8Array.of(
   0xc3, // ret
 );
 
+let loaded: typeof Koffi | undefined;
+
+/** Loaded when the first system call is made: a start-up snapshot can hold no binary. */
+function koffi(): typeof Koffi {
+  return (loaded ??= createRequire(import.meta.url)("koffi") as typeof Koffi);
+}
+
 const PAGE = 4096;
 const PROT_READ_WRITE = 3;
 const PROT_READ_EXEC = 5;
@@ -30,28 +38,39 @@ const MAP_PRIVATE_ANONYMOUS = 0x22;
 
 type RawFunction = (...args: number[]) => number;
 
+/** Puts machine code, position-independent and of a page at most, where it can be executed. */
+function executable(code: Uint8Array): unknown {
+  const libc = koffi().load(null);
+  const mmap = libc.func("void *mmap(int64_t, size_t, int, int, int, int64_t)");
+  const mprotect = libc.func("int mprotect(void *, size_t, int)");
+  const page = mmap(0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) as unknown;
+  new Uint8Array(koffi().view(page, PAGE)).set(code);
+  if (mprotect(page, PAGE, PROT_READ_EXEC) !== 0) throw failures.NO_EXECUTABLE_MEMORY();
+  return page;
+}
+
+/** The same for what the kernel calls by itself, such as a signal handler: its address. It stays for good. */
+export function nativeCode(code: Uint8Array): number {
+  return Number(koffi().address(executable(code)));
+}
+
 /**
  * Makes machine code callable: position-independent, of the C calling convention, with `parameters` 64-bit integers
  * and a 64-bit result.
  */
 export function nativeFunction(name: string, code: Uint8Array, parameters: number): RawFunction {
-  const libc = koffi.load(null);
-  const mmap = libc.func("void *mmap(int64_t, size_t, int, int, int, int64_t)");
-  const mprotect = libc.func("int mprotect(void *, size_t, int)");
-  const page = mmap(0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) as unknown;
-  new Uint8Array(koffi.view(page, PAGE)).set(code);
-  if (mprotect(page, PAGE, PROT_READ_EXEC) !== 0) throw failures.NO_EXECUTABLE_MEMORY();
   const signature = `int64_t ${name}(${Array.from({ length: parameters }, () => "int64_t").join(", ")})`;
-  return koffi.decode(page, koffi.proto(signature)) as RawFunction;
+  return koffi().decode(executable(code), koffi().proto(signature)) as RawFunction;
 }
 
-const raw = nativeFunction("raw_syscall", SYSCALL_STUB, 7);
+let raw: RawFunction | undefined;
 
 /**
  * Makes a system call in this process, on this thread. Returns the result, or the negated errno.
  * Addresses and lengths must be safe integers: user-space addresses have 47 bits.
  */
 export function syscall(nr: number, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): number {
+  raw ??= nativeFunction("raw_syscall", SYSCALL_STUB, 7);
   return raw(nr, a, b, c, d, e, f);
 }
 
@@ -69,7 +88,7 @@ export class NativeBuffer implements Disposable {
       throw failures.OUT_OF_MEMORY.ofKmonte({ size: this.size, errno: -address });
     }
     this.address = address;
-    this.bytes = Buffer.from(koffi.view(BigInt(address), this.size));
+    this.bytes = Buffer.from(koffi().view(BigInt(address), this.size));
   }
 
   [Symbol.dispose](): void {
@@ -79,5 +98,5 @@ export class NativeBuffer implements Disposable {
 
 /** A view of memory of this process that is mapped already. It must not be used after the memory has gone. */
 export function viewMemory(address: number, size: number): Buffer {
-  return Buffer.from(koffi.view(BigInt(address), size));
+  return Buffer.from(koffi().view(BigInt(address), size));
 }

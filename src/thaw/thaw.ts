@@ -1,8 +1,8 @@
 /** Thawing, for those who use kmonte as a library. */
 import type { Identity } from "../sys/identity.ts";
-import { EngineThread } from "../lib/engine-thread.ts";
 import type { ProgressListener } from "../lib/progress.ts";
 import { validRequest, thawRequest, type ThawRequest } from "../lib/requests.ts";
+import { startEngine } from "../sys/engine-here.ts";
 import type { ThawJob, ThawOutcome } from "./engine.ts";
 import type { ThawRequests } from "./worker.ts";
 
@@ -25,7 +25,7 @@ export type ThawReport = ThawOutcome;
 export async function thaw(options: ThawOptions): Promise<ThawReport> {
   const { after, user, onProgress, signal, ...request } = options;
   const job: ThawJob = { ...validRequest(thawRequest, request), user };
-  const engine = new EngineThread<ThawRequests>("thaw/worker", onProgress);
+  const engine = startEngine<ThawRequests>("thaw/worker", onProgress);
   try {
     if (after) await Promise.all([engine.ask("verify", job, signal), after]);
     return await engine.ask("run", job, signal);

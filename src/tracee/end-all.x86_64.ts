@@ -13,7 +13,7 @@ import { withAllSignalsBlocked } from "../sys/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
 import { wait4 } from "../sys/wait.ts";
 import { failures } from "../errors/catalogue.ts";
-import { cString, int32, JUMP, LEA, MachineCode } from "./machine-code.x86_64.ts";
+import { cString, int32, JUMP, LEA, MachineCode } from "../sys/machine-code.x86_64.ts";
 import { codeProgram, NOT_RUN, startProgram, withInherited } from "./tiny-program.x86_64.ts";
 
 const START = 0x10_0000;

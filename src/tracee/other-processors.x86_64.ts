@@ -11,7 +11,7 @@ import { NativeBuffer, nativeFunction } from "../sys/ffi.unsafe.ts";
 import { FUTEX } from "../abi/futex.ts";
 import { withAllSignalsBlocked } from "../sys/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
-import { int32, JUMP, MachineCode } from "./machine-code.x86_64.ts";
+import { int32, JUMP, MachineCode } from "../sys/machine-code.x86_64.ts";
 import { sleepMicroseconds } from "./stops.ts";
 
 /** What the 32-bit word at the beginning of their memory tells all threads. */

@@ -12,7 +12,7 @@ import { SYS } from "../abi/syscalls.x86_64.ts";
 import { wait4 } from "../sys/wait.ts";
 import type { LocalFd } from "../lib/brand.ts";
 import { failures } from "../errors/catalogue.ts";
-import { int32 } from "./machine-code.x86_64.ts";
+import { int32 } from "../sys/machine-code.x86_64.ts";
 import { buildProgram, headerBytes, PF_R, PF_W, PF_X, startProgram } from "./tiny-program.x86_64.ts";
 
 const START = 0x10_0000;

@@ -6,7 +6,6 @@ import { ERRNO } from "../abi/errno.ts";
 import { NT, PTRACE, PTRACE_PEEKSIGINFO_SHARED } from "../abi/ptrace.ts";
 import { Registers, USER_REGS_SIZE } from "../abi/registers.x86_64.ts";
 import { WAIT } from "../abi/wait.ts";
-import { noteSeizing } from "../lib/engine-thread.ts";
 import { wait4 } from "../sys/wait.ts";
 import { readStat } from "../proc/read.ts";
 import type { ProcessStat } from "../proc/status.ts";
@@ -23,14 +22,11 @@ function request(name: keyof typeof PTRACE, tid: number, address: number, data: 
 }
 
 /**
- * PTRACE_SEIZE of a thread of `pid`: attaches without stopping. Returns 0 or a negated errno, since tasks may vanish
- * meanwhile. May wait without end while another thread is in execve(2), unless somebody watches (seize-guard.ts).
+ * PTRACE_SEIZE: attaches without stopping. Returns 0 or a negated errno, since tasks may vanish meanwhile. Waits while
+ * any thread of the process is in execve(2); see seize.x86_64.ts.
  */
-export function trySeize(tid: number, options: number, pid = tid): number {
-  noteSeizing(pid);
-  const result = attempt("ptrace", PTRACE.SEIZE, tid, 0, options);
-  noteSeizing(0);
-  return result;
+export function trySeize(tid: number, options: number): number {
+  return attempt("ptrace", PTRACE.SEIZE, tid, 0, options);
 }
 
 export function interrupt(tid: number): void {

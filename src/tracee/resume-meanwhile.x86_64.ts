@@ -10,7 +10,7 @@ import { PTRACE } from "../abi/ptrace.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
 import { WAIT, decodeWaitStatus } from "../abi/wait.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import { int32, JUMP, MachineCode } from "./machine-code.x86_64.ts";
+import { int32, JUMP, MachineCode } from "../sys/machine-code.x86_64.ts";
 import { HERE, LINE, onOrder, ORDER, type OtherProcessors } from "./other-processors.x86_64.ts";
 import { type Stop, TraceeGone, waitForStop } from "./stops.ts";
 

@@ -7,7 +7,7 @@ import { PR } from "../abi/prctl.ts";
 import { SIGNAL } from "../abi/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
 import type { LocalFd } from "../lib/brand.ts";
-import { int32, JUMP, MachineCode } from "./machine-code.x86_64.ts";
+import { int32, JUMP, MachineCode } from "../sys/machine-code.x86_64.ts";
 
 const ELF_HEADER = 64;
 const PROGRAM_HEADER = 56;

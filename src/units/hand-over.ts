@@ -38,7 +38,6 @@ import { controlGroupOf, readUnits, type Unit } from "./unit.ts";
 
 /** What hand-over.sh reads, a file for each unit. */
 const THAWED_DIRECTORY = "/run/kmonte/hand-over";
-const SCRIPT = projectFile("systemd/hand-over.sh");
 
 /**
  * How long units have to take their processes, in milliseconds, once the boot has started all that it starts: half of
@@ -188,7 +187,9 @@ export function dropInsOf(units: readonly MemberUnit[]): string[] {
 function textsFor(units: readonly MemberUnit[]): (readonly [unit: string, text: string])[] {
   const services = units.flatMap((unit) => {
     const { name, mainPid } = unit;
-    return mainPid === undefined ? [] : [[name, dropInText(SCRIPT, mainPid > 0, namespacesOf(unit))] as const];
+    return mainPid === undefined
+      ? []
+      : [[name, dropInText(projectFile("systemd/hand-over.sh"), mainPid > 0, namespacesOf(unit))] as const];
   });
   // The unit that hands over has work to do, though there may be scopes alone.
   return units.length === 0 ? [] : [[HAND_OVER_UNIT, MARK], ...services];

@@ -29,9 +29,11 @@ function parse(text: string): Fault {
 }
 
 const plan = process.env["KMONTE_FAULT"];
-// Only the engine's thread does anything to other processes; with KMONTE_FAULT_MAIN, the steps of the main one count.
-const isEngine = !isMainThread && (workerData as { words?: unknown } | null)?.words !== undefined;
-if (plan !== undefined && (process.env["KMONTE_FAULT_MAIN"] ? isMainThread : isEngine)) install(parse(plan));
+// Only an engine does anything to other processes: on a thread of its own, or on the one thread of the command.
+const hasEngine = isMainThread
+  ? process.argv[1]?.endsWith("/src/cli/main.ts") === true
+  : (workerData as { abort?: unknown } | null)?.abort !== undefined;
+if (plan !== undefined && hasEngine) install(parse(plan));
 
 function install(fault: Fault): void {
   const real = { ...fs };

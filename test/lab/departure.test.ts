@@ -12,7 +12,7 @@ import { serverMachine } from "./server-machine.ts";
 import { shell } from "./suspending.ts";
 
 const PATIENCE_MS = 20 * 60_000;
-const MOST_KILLS = 16;
+const MOST_KILLS = 20;
 const STEPS = "/var/lib/steps";
 const INJECT = "/opt/kmonte/test/faults/inject.ts";
 
@@ -21,7 +21,6 @@ async function suspend(machine: NamespaceMachine, fault: string): Promise<boolea
   const variables = {
     NODE_OPTIONS: `--import=${INJECT} --disable-warning=ExperimentalWarning`,
     KMONTE_FAULT: fault,
-    KMONTE_FAULT_MAIN: "1",
   };
   const settings = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
   const command = ["env", ...settings, "kmonte", "suspend", "--restart", "--yes"];

@@ -8,7 +8,7 @@ import { guestKernel } from "../../lab/guest-kernel.ts";
 import { LAB_PACKAGES } from "../../lab/machine.ts";
 import { ensurePackages } from "../../scripts/packages.ts";
 import { findKernel } from "../../src/swap/kernels.ts";
-import { DEFAULT_REHEARSAL_ROOT } from "../../src/swap/store.ts";
+import { defaultRehearsalRoot } from "../../src/swap/store.ts";
 import { readConsole, type Rehearsal, rehearse } from "../../src/swap/rehearse/rehearse.ts";
 import { compile, Program } from "../harness.ts";
 import { KMONTE, launch } from "../kmonte.ts";
@@ -68,7 +68,7 @@ describe("a rehearsal", () => {
     assert.match(stdout, /did not come as far as thawing/);
     assert.match(stdout, /Kernel panic/);
     assert.equal(program.alive, true);
-    assert.deepEqual(readdirSync(DEFAULT_REHEARSAL_ROOT), [], "the copy is left");
+    assert.deepEqual(readdirSync(defaultRehearsalRoot()), [], "the copy is left");
   });
 });
 

@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { KmonteError } from "../../errors/failure.ts";
 import { childrenOf, readStat } from "../../proc/read.ts";
 import { NOTHING_SEEN, type CheckOutcome } from "./check.ts";
-import { takeThread, giveBack } from "../worker-threads.ts";
+import { takeEngine, giveBack } from "../engine-pool.ts";
 
 /**
  * The roots of the trees: what init started, or was left with. Where a tree holds us, our relatives stand for
@@ -28,17 +28,17 @@ export function treesOfMachine(): number[] {
 
 /** Looks at several sets, one after the other; what cannot be looked at at all is among the refusals. */
 export async function* checkEach(sets: readonly (readonly number[])[]): AsyncGenerator<CheckOutcome> {
-  const thread = takeThread();
+  const engine = takeEngine();
   let isWell = false;
   try {
     for (const pids of sets) {
-      yield await thread.ask("check", { pids }).catch((error: unknown) => {
+      yield await engine.ask("check", { pids }).catch((error: unknown) => {
         if (!(error instanceof KmonteError)) throw error;
         return { ...NOTHING_SEEN, refusals: [error.toJSON()], pausedMs: 0 };
       });
     }
     isWell = true;
   } finally {
-    await (isWell ? giveBack(thread) : thread.end());
+    await (isWell ? giveBack(engine) : engine.end());
   }
 }

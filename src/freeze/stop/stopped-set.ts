@@ -12,8 +12,8 @@ import { isKernelWorker } from "../../proc/kernel-workers.ts";
 import { childrenOf, hasEnded, isZombie, readdirOrEmpty, readProcessStat, readStat } from "../../proc/read.ts";
 import type { ProcessStat } from "../../proc/status.ts";
 import { endAll, type Move } from "../../tracee/end-all.x86_64.ts";
-import { detach, interrupt, resume, tryInterrupt, tryResume, trySeize } from "../../tracee/ptrace.ts";
-import { reapEndedThreads } from "../../tracee/seize-guard.ts";
+import { detach, interrupt, resume, tryInterrupt, tryResume } from "../../tracee/ptrace.ts";
+import { reapEndedThreads, SEIZE_PATIENCE_MS, Seizer } from "../../tracee/seize.x86_64.ts";
 import { settleThread, standsInVdso } from "./settle.ts";
 import { correctSleep, measureSleeps } from "./sleep-deadlines.ts";
 import { cannotSeize, doesNotStop, keepsChanging, leaderEnded, staysInVdso, vforkInProgress } from "./failures.ts";
@@ -79,14 +79,18 @@ export class StoppedSet implements Disposable {
   readonly #endedLeaders = new Set<number>();
 
   readonly #admit: Admit;
+  /** Until all stand still. */
+  readonly #seizer: Seizer;
 
-  private constructor(admit: Admit) {
+  private constructor(admit: Admit, seizer: Seizer) {
     this.#admit = admit;
+    this.#seizer = seizer;
   }
 
   /** Seizes and stops the processes with everything below them; on failure, lets all go on and throws. */
   static stop(roots: readonly number[], admit: Admit = () => undefined): StoppedSet {
-    const set = new StoppedSet(admit);
+    using seizer = new Seizer();
+    const set = new StoppedSet(admit, seizer);
     try {
       set.#stopAll(roots);
       // A sleeper whose time ended meanwhile may have made a thread or a child.
@@ -240,8 +244,8 @@ export class StoppedSet implements Disposable {
 
   #seize(process: StoppedProcess, tid: number): boolean {
     for (let tries = 1; ; tries += 1) {
-      let result = trySeize(tid, OPTIONS, process.pid);
-      if (result === -ERRNO.EPERM) result = trySeize(tid, PTRACE_O.TRACESYSGOOD, process.pid);
+      let result = this.#seizer.seize(tid, OPTIONS, process.pid);
+      if (result === -ERRNO.EPERM) result = this.#seizer.seize(tid, PTRACE_O.TRACESYSGOOD, process.pid);
       // A thread of ours has started another program meanwhile, and has the first one's id now (execve(2)).
       const isOurs = result === -ERRNO.EPERM && tryInterrupt(tid);
       if (result >= 0 || isOurs) {
@@ -250,6 +254,7 @@ export class StoppedSet implements Disposable {
       }
       // A thread that is ending counts no more.
       if (result === -ERRNO.ESRCH || hasEnded(tid)) return false;
+      if (result === -ERRNO.EINTR) throw doesNotStop(process, tid, SEIZE_PATIENCE_MS);
       // A first thread that has ended answers EPERM too, and another may have had its id since.
       if (tries === MOST_SEIZES) throw cannotSeize(process, tid, result);
     }

@@ -1,6 +1,6 @@
 /** Timers of timer_create(2): their ids, what they send and to whom, and the time to their next expiration. */
 import { Memo } from "../memo.ts";
-import { SIGEV, SIGEVENT_SIZE } from "../../abi/signal.ts";
+import { SIGEV, SIGEVENT } from "../../abi/signal.ts";
 import * as v from "valibot";
 import { readFileSync } from "../../sys/files.ts";
 import { procPath } from "../../sys/task.ts";
@@ -166,18 +166,18 @@ function wrongId(scope: RemoteScope, timer: TimerState): KmonteError {
 
 /** timer_create(2); returns the id. */
 function create(scope: RemoteScope, timer: TimerState, wanted: number): number {
-  const event = Buffer.alloc(SIGEVENT_SIZE + 4);
+  const event = Buffer.alloc(SIGEVENT.SIZE + 4);
   event.writeBigUInt64LE(BigInt(timer.value), 0);
-  event.writeInt32LE(timer.signal === undefined ? 0 : signalNumber(timer.signal), 8);
-  event.writeInt32LE(SIGEV[timer.notify], 12);
-  event.writeInt32LE(timer.thread ?? 0, 16);
-  event.writeInt32LE(wanted, SIGEVENT_SIZE);
+  event.writeInt32LE(timer.signal === undefined ? 0 : signalNumber(timer.signal), SIGEVENT.SIGNO);
+  event.writeInt32LE(SIGEV[timer.notify], SIGEVENT.NOTIFY);
+  event.writeInt32LE(timer.thread ?? 0, SIGEVENT.THREAD_ID);
+  event.writeInt32LE(wanted, SIGEVENT.SIZE);
   const at = scope.put(event);
   const clock = typeof timer.clock === "number" ? timer.clock : CLOCK[timer.clock];
-  const result = scope.attempt("timer_create", clock, at, at + SIGEVENT_SIZE);
+  const result = scope.attempt("timer_create", clock, at, at + SIGEVENT.SIZE);
   if (result === -ERRNO.EBUSY) throw wrongId(scope, timer);
-  if (result < 0) scope.call("timer_create", `Making timer ${timer.id}`, clock, at, at + SIGEVENT_SIZE);
-  return scope.take(4, SIGEVENT_SIZE).readInt32LE(0);
+  if (result < 0) scope.call("timer_create", `Making timer ${timer.id}`, clock, at, at + SIGEVENT.SIZE);
+  return scope.take(4, SIGEVENT.SIZE).readInt32LE(0);
 }
 
 /** CPU time stands still while nothing runs. Clocks with numbers are those of other tasks' CPU time. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { isFirstPidNamespace } from "../../proc/first-namespace.ts";
 import { readdirOrEmpty } from "../../proc/read.ts";
-import { DEFAULT_SWAP_ROOT } from "../store.ts";
+import { defaultSwapRoot } from "../store.ts";
 
 export class Machine {
   readonly root: string;
@@ -18,7 +18,7 @@ export class Machine {
 
   constructor(
     root = "/",
-    { running = release(), isContainer = !isFirstPidNamespace(), swapRoot = DEFAULT_SWAP_ROOT } = {},
+    { running = release(), isContainer = !isFirstPidNamespace(), swapRoot = defaultSwapRoot() } = {},
   ) {
     this.root = root;
     this.running = running;

@@ -3,7 +3,7 @@
  * (Documentation/ABI/testing/sysfs-block-dm, Documentation/admin-guide/md.rst) and crypttab(5).
  */
 import { dirname } from "node:path";
-import { OWN_COMMAND } from "../../lib/own-command.ts";
+import { ownCommand } from "../../lib/own-command.ts";
 import { type Mount, parseMountInfo } from "../../proc/mountinfo.ts";
 import type { Machine } from "./machine.ts";
 
@@ -28,7 +28,7 @@ const NETWORK_TYPE = /^(nfs4?|cifs|smb3|ceph|glusterfs|fuse\.(sshfs|glusterfs)|9
 export function neededDisks(machine: Machine): NeededDisk[] {
   const mounts = parseMountInfo(machine.text("/proc/self/mountinfo"));
   const found = new Map<string, NeededDisk>();
-  for (const path of ["/", "/usr", "/var", machine.swapRoot, dirname(OWN_COMMAND)]) {
+  for (const path of ["/", "/usr", "/var", machine.swapRoot, dirname(ownCommand())]) {
     const mount = deepest(path, mounts);
     if (mount === undefined || found.has(mount.mountPoint)) continue;
     const early = ["/", "/usr"].includes(mount.mountPoint);

@@ -2,7 +2,7 @@
  * A rehearsal of a swap: the processes are copied while they run, the target kernel is started in a virtual machine that
  * sees the host's files and cannot write them, and the copy is thawed there. Says go or no-go.
  */
-import { projectFile } from "../../lib/program-files.ts";
+import { ownCommand } from "../../lib/own-command.ts";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { check, freeze } from "../../freeze/freeze.ts";
@@ -12,14 +12,12 @@ import { requireAbleKernel } from "../kernel-config.ts";
 import { findKernel } from "../kernels.ts";
 import { pidRangeScript, presentFreePidRange } from "../pids.ts";
 import { lockRoot, removeForgotten } from "../leftovers.ts";
-import { DEFAULT_REHEARSAL_ROOT, newSwapDirectory } from "../store.ts";
+import { defaultRehearsalRoot, newSwapDirectory } from "../store.ts";
 import { kvmRuns } from "./accelerator.ts";
 import { rehearsalInitramfs } from "./initramfs.ts";
 import { runMachine } from "./machine.ts";
 
 export const DEFAULT_REHEARSAL_SECONDS = 300;
-
-const COMMAND = projectFile("bin/kmonte");
 
 export interface RehearsalOptions {
   readonly to: string;
@@ -51,7 +49,7 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
   const kernel = findKernel(options.to);
   const { needs } = await check(options.pids);
   requireAbleKernel(kernel, needs);
-  const root = options.root ?? DEFAULT_REHEARSAL_ROOT;
+  const root = options.root ?? defaultRehearsalRoot();
   using _ = lockRoot(root, "rehearse a change of the kernel");
   removeForgotten(root);
   const { path } = newSwapDirectory(root);
@@ -101,7 +99,7 @@ const MARK = "kmonte-rehearsal:";
 const SAID_LINES = 20;
 
 /** What the machine does once it has the host's files; its first process. */
-function guestScript(image: string, emulated: boolean, { health, command = COMMAND }: RehearsalOptions): string {
+function guestScript(image: string, emulated: boolean, { health, command = ownCommand() }: RehearsalOptions): string {
   // Emulated processors are poorer than the one that the real swap stays on.
   const thaw = `${command} thaw ${image}${emulated ? " --other-processor" : ""}`;
   const ask = health && `timeout ${health.seconds} sh -c '${health.command.replaceAll("'", `'\\''`)}'`;
