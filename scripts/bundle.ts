@@ -7,6 +7,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { build, type Metafile } from "esbuild";
+import { writeSnapshot } from "./snapshot.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 
@@ -41,6 +42,7 @@ export async function bundle(folder: string): Promise<void> {
     logLevel: "warning",
   });
   writeFileSync(join(folder, "THIRD-PARTY-LICENSES"), licenses(metafile));
+  await writeSnapshot(folder);
   // koffi, which is not in the bundle, is found beside the project or package.
   if (existsSync(join(folder, "../node_modules/koffi"))) warmCache(folder);
 }
