@@ -1,11 +1,12 @@
 /** manifest.json: every file of an image with its size and digest, and the machine that the image came from. */
 import { readFileSync } from "node:fs";
-import { arch, hostname, release, version } from "node:os";
+import { arch, hostname } from "node:os";
 import * as v from "valibot";
 import { presentBoot } from "../sys/boot.ts";
 import { described } from "../lib/described.ts";
 import { CHUNK_SIZE } from "./chunks/digest.ts";
 import { FORMAT_VERSION } from "./version.ts";
+import { kernelRelease, kernelVersion } from "../lib/kernel.ts";
 
 export const MANIFEST = "manifest.json";
 export const STATE = "state.json";
@@ -59,8 +60,8 @@ export type ManifestFile = v.InferOutput<typeof fileSchema>;
 
 export function describeMachine(): Manifest["machine"] {
   return {
-    kernel: release(),
-    kernelBuild: version(),
+    kernel: kernelRelease(),
+    kernelBuild: kernelVersion(),
     hostname: hostname(),
     architecture: arch(),
     bootId: presentBoot(),

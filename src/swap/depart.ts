@@ -3,7 +3,6 @@
  * last step leaves the machine, its units and the processes as they were; after it, the record alone brings them back.
  */
 import { rmSync } from "node:fs";
-import { release } from "node:os";
 import { join } from "node:path";
 import { memoryToWrite, type MemoryToWrite } from "../freeze/write/memory-size.ts";
 import type { HeldNeed } from "../freeze/check/kernel-needs.ts";
@@ -30,6 +29,7 @@ import { FrozenSets } from "./sets.ts";
 import { defaultSwapRoot, markPending, newSwapDirectory, PENDING_MARK, pendingMark } from "./store.ts";
 import { type SwapRecord, type WayBack, writeRecord } from "./store.ts";
 import { installUnits } from "./unit.ts";
+import { kernelRelease } from "../lib/kernel.ts";
 
 export interface DepartOptions {
   /** Processes to take along, each with all its descendants. */
@@ -162,8 +162,8 @@ function recordOf(
     boot: presentBoot(),
     state: "pending",
     ...(way.kind && { kind: way.kind }),
-    from: release(),
-    to: way.to ?? release(),
+    from: kernelRelease(),
+    to: way.to ?? kernelRelease(),
     ...(frozen.directory !== undefined && { directory: frozen.directory }),
     processes: frozen.processes.map(({ pid, command }) => ({ pid, command })),
     memory,

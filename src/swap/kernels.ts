@@ -1,10 +1,10 @@
 /** The kernels that this machine can switch to: what is in /boot, with what belongs to each. */
 import { existsSync, readdirSync, realpathSync } from "node:fs";
-import { release, version as presentVersion } from "node:os";
 import { dirname, join } from "node:path";
 import { failures } from "../errors/catalogue.ts";
 import { orIfGone } from "../lib/no-such-file.ts";
 import { readKernelImage } from "./kernel-image.ts";
+import { kernelRelease, kernelVersion } from "../lib/kernel.ts";
 
 export interface Kernel {
   /** As `uname -r` says it. */
@@ -76,7 +76,7 @@ function describe(image: string, places: KernelPlaces): Kernel {
     ),
     modules: firstThere([modules]),
     config: firstThere([join(boot, `config-${version}`), join(modules, "config"), join(modules, "build/.config")]),
-    running: version === (places.running ?? release()),
+    running: version === (places.running ?? kernelRelease()),
   };
 }
 
@@ -103,7 +103,7 @@ function compareReleases(one: string, other: string): number {
 }
 
 /** A security update may come under the name of the running kernel: the file then says another version than `uname -v`. */
-export function isReplaced({ image, running }: Kernel, present = presentVersion()): boolean {
+export function isReplaced({ image, running }: Kernel, present = kernelVersion()): boolean {
   const text = running ? orIfGone(() => readKernelImage(image).version, undefined) : undefined;
   return text !== undefined && !text.includes(present);
 }

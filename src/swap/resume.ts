@@ -1,7 +1,6 @@
 /** The swap's second half, in the new kernel's boot: sets the frozen running again and completes the timeline. */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { release } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmonteError, RefusalList } from "../errors/failure.ts";
@@ -36,6 +35,7 @@ import { HeldWatchdog } from "./watchdog.ts";
 import { removeGenerator } from "./free-ids.ts";
 import { Peers } from "./peers.ts";
 import { goBack } from "./way-back.ts";
+import { kernelRelease } from "../lib/kernel.ts";
 
 export interface ResumeOptions {
   readonly root?: string;
@@ -126,14 +126,14 @@ async function whenThawed(root: string, record: SwapRecord, here: Here): Promise
 }
 
 function hereFor(record: SwapRecord): Here {
-  return { kernel: release(), boot: presentBoot(), prepared: presentSwap() === record.id };
+  return { kernel: kernelRelease(), boot: presentBoot(), prepared: presentSwap() === record.id };
 }
 
 /** The processes stay here: nothing of the way back is needed any more. */
 function settle(root: string, record: SwapRecord): SwapRecord {
   unmark(root, record.id);
   clearOneTimeEntry();
-  if (release() !== record.from) restoreSettings(record.wayBack?.sysctls ?? {});
+  if (kernelRelease() !== record.from) restoreSettings(record.wayBack?.sysctls ?? {});
   const done: SwapRecord = { ...record, state: "done" };
   writeRecord(root, done);
   return done;
@@ -167,7 +167,7 @@ export function settleSwap(directory: string, root: string = defaultSwapRoot()):
   for (const record of records) {
     if (record.directory !== thawed) continue;
     // Whoever thaws by hand says by hand what is to be removed.
-    settle(root, { ...record, keep: true, running: Date.now(), arrived: release() });
+    settle(root, { ...record, keep: true, running: Date.now(), arrived: kernelRelease() });
   }
   return broken.map(({ id, error }) => {
     if (!thawed.startsWith(`${join(root, id)}/`)) return error.message;

@@ -1,5 +1,4 @@
 /** The swap's first half: freeze, and leave for another kernel. The other half is resume.ts, at that kernel's boot. */
-import { release } from "node:os";
 import { requireRoot } from "../lib/require-root.ts";
 import type { TimedStep } from "../lib/progress.ts";
 import { requireOpenableAtBoot } from "./boot-key.ts";
@@ -13,6 +12,7 @@ import { type PidRange, pidRangeScript, presentFreePidRange } from "./pids.ts";
 import type { WayBack } from "./store.ts";
 import { changedSettings, trialCommandLine } from "./trial-settings.ts";
 import { type BootWatchdog, bootWatchdog, DEFAULT_DEADLINE_SECONDS } from "./watchdog.ts";
+import { kernelRelease } from "../lib/kernel.ts";
 
 export interface SwapOptions extends DepartOptions {
   /** What swapTarget (target.ts) has chosen: nothing stands in its way. */
@@ -53,7 +53,7 @@ function byKexec(kernel: Kernel, options: SwapOptions): WayOut {
       return { wayBack, notes: hookNotes(kernel, unhooked), load: () => [loadStep(next, options)] };
     },
     // A kernel that panics or hangs ends in the firmware: it is to start this one.
-    beforeLeaving: () => void setOneTimeEntry(release()),
+    beforeLeaving: () => void setOneTimeEntry(kernelRelease()),
     leave: startLoadedKernel,
     cancel() {
       unloadKernel();

@@ -14,7 +14,6 @@ import {
   rmSync,
   writeSync,
 } from "node:fs";
-import { release } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
 import { syncDirectory } from "../../lib/sync-directory.ts";
@@ -23,6 +22,7 @@ import { Refusal } from "../../errors/failure.ts";
 import { Defect } from "../../errors/wrong-input.ts";
 import { errnoOf } from "../../lib/no-such-file.ts";
 import { presentBoot } from "../../sys/boot.ts";
+import { kernelRelease } from "../../lib/kernel.ts";
 
 /** Of an image that has been removed, this stays. */
 export const MARK = "thawed.json";
@@ -120,7 +120,7 @@ export function markRemoved(directory: string): void {
 }
 
 function markBytes(step: ThawedMark["step"]): Buffer {
-  const mark: ThawedMark = { step, at: new Date().toISOString(), kernel: release(), bootId: presentBoot() };
+  const mark: ThawedMark = { step, at: new Date().toISOString(), kernel: kernelRelease(), bootId: presentBoot() };
   return Buffer.from(`${JSON.stringify(mark)}\n`);
 }
 

@@ -14,7 +14,6 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { release } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
 import { OWN_VIEW } from "../../sys/mount-view.ts";
@@ -32,6 +31,7 @@ import { sleepMicroseconds } from "../../tracee/stops.ts";
 import type { Entry } from "../../tracee/let-go.x86_64.ts";
 import { below } from "../directory.ts";
 import { alreadyThawed, notKnown } from "./mark.ts";
+import { kernelRelease } from "../../lib/kernel.ts";
 
 const FOLDER = "thawed";
 const ABOUT = ".about";
@@ -159,7 +159,7 @@ function writeEntry(folder: LocalFd, { id, user }: Asked): LocalFd {
     call("flock", "Locking an entry of the register", fd, LOCK.EXCLUSIVE_NOW);
     // It counts as the user's, by the disk's quotas as well.
     if (user) call("fchown", "Giving an entry of the register to a user", fd, user.uid, user.gid);
-    const note: Note = { at: new Date().toISOString(), kernel: release(), bootId: presentBoot() };
+    const note: Note = { at: new Date().toISOString(), kernel: kernelRelease(), bootId: presentBoot() };
     writeSync(fd, `${JSON.stringify(note)}\n`);
     fsyncSync(fd);
     fsyncSync(folder);

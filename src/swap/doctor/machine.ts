@@ -1,11 +1,11 @@
 /** A machine as files: those below its root directory, with /proc and /sys. Tests look at trees that are no machine. */
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { release } from "node:os";
 import { join } from "node:path";
 import { orIfGone } from "../../lib/no-such-file.ts";
 import { isFirstPidNamespace } from "../../proc/first-namespace.ts";
 import { readdirOrEmpty } from "../../proc/read.ts";
 import { defaultSwapRoot } from "../store.ts";
+import { kernelRelease } from "../../lib/kernel.ts";
 
 export class Machine {
   readonly root: string;
@@ -18,7 +18,7 @@ export class Machine {
 
   constructor(
     root = "/",
-    { running = release(), isContainer = !isFirstPidNamespace(), swapRoot = defaultSwapRoot() } = {},
+    { running = kernelRelease(), isContainer = !isFirstPidNamespace(), swapRoot = defaultSwapRoot() } = {},
   ) {
     this.root = root;
     this.running = running;
