@@ -26,11 +26,9 @@ const ownPlace = {
   },
 };
 let isLoading = true;
-// Threads of a program whose snapshot has node:crypto in use cannot load it themselves (Node 24), and node:os notes the
-// kernel and its machine when it is loaded.
+// Threads of a program whose snapshot has it in use cannot load it themselves (Node 24).
 const loadBuiltin = require;
-const isLate = (name) => name === "node:crypto" || name === "node:os";
-require = (name) => isLate(name) ? new Proxy({}, { get: (_, key) => loadBuiltin(name)[key] }) : loadBuiltin(name);
+require = (name) => name === "node:crypto" ? new Proxy({}, { get: (_, key) => loadBuiltin(name)[key] }) : loadBuiltin(name);
 const realEnvironment = process.env;
 process.env = new Proxy({}, { get: (_, name) => { throw new Error("asked for $" + String(name) + " while loading"); } });
 `;
