@@ -27,7 +27,11 @@ const SIGCONTEXT_ORDER: readonly RegisterName[] = [
   "eflags",
 ];
 /** Offsets in struct ucontext, which a signal handler gets, of registers of the thread that was interrupted. */
-export const UCONTEXT = { RDI: MCONTEXT + 8 * 8, RAX: MCONTEXT + 13 * 8, RIP: MCONTEXT + 16 * 8 } as const;
+export const UCONTEXT = { RDI: registerAt("rdi"), RAX: registerAt("rax"), RIP: registerAt("rip") } as const;
+
+function registerAt(name: RegisterName): number {
+  return MCONTEXT + SIGCONTEXT_ORDER.indexOf(name) * 8;
+}
 
 const SELECTORS = MCONTEXT + 18 * 8;
 const FPSTATE_POINTER = MCONTEXT + 18 * 8 + 8 + 4 * 8;

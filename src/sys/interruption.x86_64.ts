@@ -5,8 +5,9 @@
 import { KERNEL_SIGACTION_SIZE, SA, SIGNAL, SIGSET_SIZE } from "../abi/signal.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
 import { attempt, call } from "./call.ts";
-import { NativeBuffer, nativeCode } from "./ffi.unsafe.ts";
+import { NativeBuffer } from "./ffi.unsafe.ts";
 import { int32, JUMP, MachineCode } from "./machine-code.x86_64.ts";
+import { handlerAction } from "./signal-handler.x86_64.ts";
 
 const SIGNALS = [SIGNAL.SIGINT, SIGNAL.SIGTERM, SIGNAL.SIGHUP];
 
@@ -36,17 +37,15 @@ function handlerCode(noted: number): Buffer {
 
 interface Handler {
   readonly noted: NativeBuffer;
-  readonly code: number;
-  readonly restorer: number;
+  /** struct sigaction. */
+  readonly action: Buffer;
 }
 
-/** It stays: a signal may be on its way to it. */
 let handler: Handler | undefined;
 
-function madeHandler(): Handler {
+function makeHandler(): Handler {
   const noted = new NativeBuffer(NOTED.SIZE);
-  const restorer = nativeCode(new MachineCode().call(SYS.rt_sigreturn).build());
-  return { noted, code: nativeCode(handlerCode(noted.address)), restorer };
+  return { noted, action: handlerAction(handlerCode(noted.address), SA.SA_RESTART) };
 }
 
 /** Notes signals until it is disposed of; then they are handled as before, and the one that was noted is sent again. */
@@ -56,11 +55,9 @@ export class Interruption implements Disposable {
   readonly #actions = new NativeBuffer((1 + SIGNALS.length) * KERNEL_SIGACTION_SIZE);
 
   constructor() {
-    this.#handler = handler ??= madeHandler();
+    this.#handler = handler ??= makeHandler();
     this.#handler.noted.bytes.fill(0);
-    const { code, restorer } = this.#handler;
-    const words = [code, SA.SA_RESTART | SA.SA_RESTORER, restorer, 0];
-    words.forEach((word, i) => this.#actions.bytes.writeBigUInt64LE(BigInt(word), i * 8));
+    this.#actions.bytes.set(this.#handler.action);
     SIGNALS.forEach((signal, i) => {
       const { address } = this.#actions;
       call("rt_sigaction", "Handling signals", signal, address, this.#before(i), SIGSET_SIZE);

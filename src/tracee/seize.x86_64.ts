@@ -7,17 +7,18 @@
  */
 import { ERRNO } from "../abi/errno.ts";
 import { PTRACE } from "../abi/ptrace.ts";
-import { KERNEL_SIGACTION_SIZE, NSIG, SA, SIGEV, SIGEVENT, SIGSET_SIZE } from "../abi/signal.ts";
+import { NSIG, SA, SIGEV, SIGEVENT, SIGSET_SIZE } from "../abi/signal.ts";
 import { UCONTEXT } from "../abi/sigframe.x86_64.ts";
 import { SYS } from "../abi/syscalls.x86_64.ts";
 import { CLOCK, encodeItimerspec, ITIMERSPEC_SIZE } from "../abi/time.ts";
 import { WAIT } from "../abi/wait.ts";
 import { readdirOrEmpty, readStat } from "../proc/read.ts";
 import { attempt, withStruct } from "../sys/call.ts";
-import { NativeBuffer, nativeCode } from "../sys/ffi.unsafe.ts";
+import { NativeBuffer } from "../sys/ffi.unsafe.ts";
 import { wait4 } from "../sys/wait.ts";
 import { trySeize } from "./ptrace.ts";
 import { int32, JUMP, MachineCode } from "../sys/machine-code.x86_64.ts";
+import { handlerAction } from "../sys/signal-handler.x86_64.ts";
 
 /** Seizing takes microseconds: what is not done after that time waits for something. In nanoseconds. */
 const LOOK_NS = 50_000_000n;
@@ -43,13 +44,12 @@ const HANDLER = new MachineCode()
   .place("end")
   .emit(0xc3) // ret
   .build();
-const RESTORER = new MachineCode().call(SYS.rt_sigreturn).build();
 
 /** How long {@link Seizer.seize} asks, in milliseconds. */
 export const SEIZE_PATIENCE_MS = Number(LOOK_NS / 1_000_000n) * MOST_LOOKS;
 
-/** Where the handler and what it returns to lie in this process; they stay, as the signal may still be on its way. */
-let handler: { readonly code: number; readonly restorer: number } | undefined;
+/** struct sigaction. */
+let action: Buffer | undefined;
 
 /** Seizes, on this thread, with a timer that ends what takes too long (timer_create(2)). */
 export class Seizer implements Disposable {
@@ -89,10 +89,9 @@ export class Seizer implements Disposable {
 
 /** Whether the signal has its handler now (rt_sigaction(2)). */
 function handleSignal(): boolean {
-  handler ??= { code: nativeCode(HANDLER), restorer: nativeCode(RESTORER) };
-  const words = [handler.code, SA.SA_SIGINFO | SA.SA_RESTORER | SA.SA_RESTART, handler.restorer, 0];
-  return withStruct(KERNEL_SIGACTION_SIZE, (bytes, address) => {
-    words.forEach((word, i) => bytes.writeBigUInt64LE(BigInt(word), i * 8));
+  const made = (action ??= handlerAction(HANDLER, SA.SA_SIGINFO | SA.SA_RESTART));
+  return withStruct(made.length, (bytes, address) => {
+    bytes.set(made);
     return attempt("rt_sigaction", SIGNAL_NUMBER, address, 0, SIGSET_SIZE) === 0;
   });
 }
